@@ -1,0 +1,45 @@
+# Compiler options of every target, and the two ways to add one.
+
+add_library(gradd_options INTERFACE)
+target_include_directories(gradd_options INTERFACE ${PROJECT_SOURCE_DIR})
+# Same bits on every machine: no contraction into fused multiply-add. Without
+# -fno-math-errno no loop with a square root is vectorized.
+target_compile_options(gradd_options INTERFACE
+  -ffp-contract=off -fno-math-errno -fno-trapping-math
+  -Wall -Wextra -Wshadow -Wconversion)
+if(GRADD_WARNINGS_AS_ERRORS)
+  target_compile_options(gradd_options INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(gradd_options INTERFACE -Wthread-safety)
+endif()
+if(GRADD_SANITIZE)
+  add_compile_options(-fsanitize=${GRADD_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${GRADD_SANITIZE})
+  if(GRADD_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+# gradd_library(<name> SOURCES <file>... [LINK <target>...])
+# A library; header-only when no source is given.
+function(gradd_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  if(arg_SOURCES)
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PUBLIC gradd_options ${arg_LINK})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE gradd_options ${arg_LINK})
+  endif()
+endfunction()
+
+# gradd_program(<name> SOURCES <file>... [LINK <target>...])
+# One of the programs people run; all of them end up in bin/.
+function(gradd_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE gradd_options ${arg_LINK})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()

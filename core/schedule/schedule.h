@@ -1,0 +1,21 @@
+#ifndef GRADD_CORE_SCHEDULE_SCHEDULE_H_
+#define GRADD_CORE_SCHEDULE_SCHEDULE_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "gradd/v1/schedule.pb.h"
+
+namespace gradd {
+
+// OK, or INVALID_ARGUMENT naming field, value and range, for example
+// `schedule.learning_rate: nan is outside [0, 1e+06]`.
+absl::Status ValidateSchedule(const v1::Schedule& schedule);
+
+// The learning rate at `step` (steps already applied, 0 for the first), computed in
+// double from `step` alone. `schedule` must be valid.
+double LearningRate(const v1::Schedule& schedule, int64_t step);
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_SCHEDULE_SCHEDULE_H_
