@@ -51,8 +51,8 @@ class CondVar {
   // Returns false when `timeout` passed first.
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout);
-    const bool notified = condition_.wait_until(lock, deadline) == std::cv_status::no_timeout;
+    const bool notified = condition_.wait_for(lock, absl::ToChronoMicroseconds(timeout)) ==
+                          std::cv_status::no_timeout;
     lock.release();
     return notified;
   }

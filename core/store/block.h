@@ -1,0 +1,96 @@
+#ifndef GRADD_CORE_STORE_BLOCK_H_
+#define GRADD_CORE_STORE_BLOCK_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/base/mutex.h"
+
+namespace gradd {
+
+class BlockPool;
+
+// Elements of a full block: 1 MiB of float32. The unit of transport, of parallel work and
+// of copy-on-write.
+inline constexpr int64_t kBlockElements = 256 * 1024;
+
+// A counted reference to a block: a 64-byte-aligned buffer of float32 from a BlockPool.
+// Copies refer to the same block; with the last one the buffer goes back to its pool.
+//
+// Thread safety: different BlockRefs to one block may be copied and destroyed in any
+// thread. Who writes through data() must hold the only reference, see unique().
+class BlockRef {
+ public:
+  BlockRef() = default;
+  BlockRef(const BlockRef& other) : header_(other.header_) { Acquire(); }
+  BlockRef(BlockRef&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
+  BlockRef& operator=(BlockRef other) noexcept {
+    std::swap(header_, other.header_);
+    return *this;
+  }
+  ~BlockRef() { Release(); }
+
+  explicit operator bool() const { return header_ != nullptr; }
+  float* data() const { return header_->data; }
+  int64_t elements() const { return header_->elements; }
+
+  // Whether this is the only reference. True stays true for as long as the caller makes no
+  // copy; everything that former holders did with the block happened before.
+  bool unique() const { return header_->references.load(std::memory_order_acquire) == 1; }
+
+ private:
+  friend class BlockPool;
+  struct Header {
+    std::atomic<int64_t> references{1};
+    int64_t elements = 0;
+    float* data = nullptr;
+    std::shared_ptr<BlockPool> pool;  // Set while references > 0.
+  };
+
+  explicit BlockRef(Header* header) : header_(header) {}
+  void Acquire() {
+    if (header_ != nullptr) header_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  void Release();
+
+  Header* header_ = nullptr;
+};
+
+// Keeps the buffers of blocks that nobody refers to, so that a run in steady state
+// allocates nothing. Blocks may outlive everything else that knows the pool.
+// Thread safe.
+class BlockPool : public std::enable_shared_from_this<BlockPool> {
+ public:
+  static std::shared_ptr<BlockPool> Create() {
+    return std::shared_ptr<BlockPool>(new BlockPool());
+  }
+  ~BlockPool();
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  // A block of `elements` >= 1 floats with unspecified contents.
+  BlockRef Allocate(int64_t elements);
+
+  // Bytes of all buffers, in use and kept.
+  int64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
+  // Buffers that had to be taken from the heap so far.
+  int64_t allocations() const { return allocations_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class BlockRef;
+  BlockPool() = default;
+  void Return(BlockRef::Header* header);
+
+  std::atomic<int64_t> allocated_bytes_{0};
+  std::atomic<int64_t> allocations_{0};
+  Mutex mutex_;
+  // A run has two sizes at most: full blocks and the last one.
+  std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_STORE_BLOCK_H_

@@ -1,0 +1,64 @@
+#include "core/store/initializer.h"
+
+#include <algorithm>
+
+#include "core/store/layout.h"
+
+namespace gradd {
+namespace {
+
+// SplitMix64 (Steele, Lea and Flood 2014): a bijection on 64 bits whose outputs for
+// consecutive inputs pass as independent.
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+uint64_t TensorKey(uint64_t seed, const std::string& name) {
+  uint64_t key = Mix(seed);
+  for (const char c : name) key = Mix(key ^ static_cast<unsigned char>(c));
+  return key;
+}
+
+float Uniform(uint64_t key, int64_t index, float low, float high) {
+  const uint64_t bits = Mix(key + static_cast<uint64_t>(index)) >> 11;
+  const double unit = static_cast<double>(bits) * 0x1p-53;
+  const auto value = static_cast<float>(low + unit * (static_cast<double>(high) - low));
+  return value < high ? value : low;  // Rounding to float may have reached `high`.
+}
+
+}  // namespace
+
+LayoutInitializer::LayoutInitializer(const v1::Layout& layout, uint64_t seed) {
+  int64_t begin = 0;
+  for (const v1::Tensor& tensor : layout.tensors()) {
+    const int64_t end = begin + ElementCount(tensor);
+    spans_.push_back({begin, end, &tensor.initializer(), TensorKey(seed, tensor.name())});
+    begin = end;
+  }
+}
+
+void LayoutInitializer::Fill(int64_t begin, int64_t size, float* values) const {
+  const int64_t end = begin + size;
+  auto span = std::upper_bound(spans_.begin(), spans_.end(), begin,
+                               [](int64_t at, const Span& s) { return at < s.end; });
+  for (; span != spans_.end() && span->begin < end; ++span) {
+    const int64_t from = std::max(begin, span->begin);
+    const int64_t to = std::min(end, span->end);
+    float* const out = values + (from - begin);
+    const v1::Initializer& initializer = *span->initializer;
+    if (initializer.has_uniform()) {
+      const float low = initializer.uniform().low();
+      const float high = initializer.uniform().high();
+      for (int64_t i = from; i < to; ++i) {
+        out[i - from] = Uniform(span->key, i - span->begin, low, high);
+      }
+    } else {
+      std::fill_n(out, to - from, initializer.constant());
+    }
+  }
+}
+
+}  // namespace gradd

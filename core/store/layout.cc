@@ -1,0 +1,150 @@
+#include "core/store/layout.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/error.h"
+
+namespace gradd {
+namespace {
+
+constexpr int kMaxTensors = 100'000;
+constexpr size_t kMaxNameBytes = 256;
+constexpr int kMaxDimensions = 16;
+
+absl::Status LayoutError(absl::string_view message) {
+  return Error(absl::StatusCode::kInvalidArgument, "LAYOUT_INVALID", message);
+}
+
+std::string ShapeText(const v1::Tensor& tensor) {
+  return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
+}
+
+// Names come from outside and end up in messages.
+std::string Quoted(absl::string_view name) {
+  constexpr size_t kShown = 80;
+  const std::string escaped = absl::CHexEscape(name.substr(0, kShown));
+  return absl::StrCat("\"", escaped, name.size() > kShown ? "..." : "", "\"");
+}
+
+absl::Status CheckInitializer(const std::string& where, const v1::Initializer& initializer) {
+  if (initializer.has_constant() && !std::isfinite(initializer.constant())) {
+    return LayoutError(
+        absl::StrCat(where, ".initializer.constant: ", initializer.constant(), " is not finite"));
+  }
+  if (initializer.has_uniform()) {
+    const float low = initializer.uniform().low();
+    const float high = initializer.uniform().high();
+    if (!std::isfinite(low) || !std::isfinite(high) || !(low < high)) {
+      return LayoutError(absl::StrCat(where, ".initializer.uniform: [", low, ", ", high,
+                                      ") is not a finite range with low < high"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
+  const std::string where =
+      absl::StrCat("layout.tensors[", index, "] ", Quoted(tensor.name()));
+  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
+  if (tensor.name().empty() || tensor.name().size() > kMaxNameBytes ||
+      !std::all_of(tensor.name().begin(), tensor.name().end(), printable)) {
+    return LayoutError(absl::StrCat(
+        where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
+  }
+  if (tensor.group().size() > kMaxNameBytes) {
+    return LayoutError(
+        absl::StrCat(where, ".group: ", tensor.group().size(), " bytes, at most 256 expected"));
+  }
+  if (tensor.shape_size() > kMaxDimensions) {
+    return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(),
+                                    " dimensions, at most ", kMaxDimensions, " expected"));
+  }
+  for (const int64_t dimension : tensor.shape()) {
+    if (dimension < 1) {
+      return LayoutError(absl::StrCat(where, ".shape: ", ShapeText(tensor),
+                                      " has a dimension of ", dimension,
+                                      ", at least 1 expected"));
+    }
+  }
+  return CheckInitializer(where, tensor.initializer());
+}
+
+}  // namespace
+
+int64_t ElementCount(const v1::Tensor& tensor) {
+  constexpr int64_t kLimit = int64_t{1} << 62;
+  int64_t count = 1;
+  for (const int64_t dimension : tensor.shape()) {
+    if (dimension < 1 || dimension > kLimit / count) return -1;
+    count *= dimension;
+  }
+  return count;
+}
+
+absl::StatusOr<Layout> Layout::Create(const v1::Layout& message, int64_t max_elements) {
+  if (message.tensors().empty()) {
+    return LayoutError("layout.tensors: empty, at least one tensor expected");
+  }
+  if (message.tensors_size() > kMaxTensors) {
+    return LayoutError(absl::StrCat("layout.tensors: ", message.tensors_size(),
+                                    " tensors, at most ", kMaxTensors, " expected"));
+  }
+  Layout layout;
+  absl::flat_hash_set<absl::string_view> names;
+  for (int i = 0; i < message.tensors_size(); ++i) {
+    const v1::Tensor& tensor = message.tensors(i);
+    GRADD_RETURN_IF_ERROR(CheckTensor(i, tensor));
+    if (!names.insert(tensor.name()).second) {
+      return LayoutError(absl::StrCat("layout.tensors[", i, "]: the name ",
+                                      Quoted(tensor.name()), " is already taken"));
+    }
+    const int64_t count = ElementCount(tensor);
+    if (count < 0 || count > max_elements - layout.element_count_) {
+      return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_PARAMETERS",
+                   absl::StrCat("layout.tensors[", i, "] ", Quoted(tensor.name()), " of shape ",
+                                ShapeText(tensor), " takes the run over the limit of ",
+                                max_elements, " parameters"));
+    }
+    layout.element_count_ += count;
+  }
+  layout.message_ = message;
+  return layout;
+}
+
+absl::Status Layout::CheckSame(const v1::Layout& other) const {
+  const auto differs = [](absl::string_view message) {
+    return Error(absl::StatusCode::kInvalidArgument, "LAYOUT_DIFFERS",
+                 absl::StrCat("join.layout: ", message));
+  };
+  const int common = std::min(message_.tensors_size(), other.tensors_size());
+  for (int i = 0; i < common; ++i) {
+    const v1::Tensor& mine = message_.tensors(i);
+    const v1::Tensor& theirs = other.tensors(i);
+    if (mine.name() != theirs.name()) {
+      return differs(absl::StrCat("tensor ", i, " is ", Quoted(theirs.name()), ", the run has ",
+                                  Quoted(mine.name())));
+    }
+    if (!std::equal(mine.shape().begin(), mine.shape().end(), theirs.shape().begin(),
+                    theirs.shape().end())) {
+      return differs(absl::StrCat("tensor ", i, " ", Quoted(mine.name()), " has shape ",
+                                  ShapeText(theirs), ", the run has ", ShapeText(mine)));
+    }
+  }
+  if (other.tensors_size() > common) {
+    return differs(absl::StrCat("tensor ", common, " ", Quoted(other.tensors(common).name()),
+                                " is not in the run, which has ", common, " tensors"));
+  }
+  if (message_.tensors_size() > common) {
+    return differs(absl::StrCat("tensor ", common, " ", Quoted(message_.tensors(common).name()),
+                                " of the run is missing, ", common, " tensors were given"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace gradd

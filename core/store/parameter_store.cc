@@ -1,0 +1,84 @@
+#include "core/store/parameter_store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/store/initializer.h"
+
+namespace gradd {
+
+ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer,
+                               ThreadPool* pool, int64_t block_elements)
+    : element_count_(layout.element_count()),
+      block_elements_(block_elements),
+      training_slot_(optimizer.training_slot()),
+      pool_(BlockPool::Create()) {
+  parameters_ = NewVector();
+  for (size_t i = 0; i < optimizer.slots().size(); ++i) slots_.push_back(NewVector());
+  const LayoutInitializer initializer(layout.message(), seed);
+  pool->ParallelFor(block_count(), [&](int64_t block) {
+    const auto index = static_cast<size_t>(block);
+    float* const parameters = parameters_[index].data();
+    const int64_t size = parameters_[index].elements();
+    initializer.Fill(block_begin(block), size, parameters);
+    for (size_t slot = 0; slot < slots_.size(); ++slot) {
+      float* const values = slots_[slot][index].data();
+      if (static_cast<int>(slot) == training_slot_) {
+        std::memcpy(values, parameters, static_cast<size_t>(size) * sizeof(float));
+      } else {
+        std::fill_n(values, size, optimizer.slots()[slot].initial_value);
+      }
+    }
+  });
+}
+
+BlockVector ParameterStore::NewVector() const {
+  BlockVector blocks;
+  blocks.reserve(static_cast<size_t>((element_count_ + block_elements_ - 1) / block_elements_));
+  for (int64_t begin = 0; begin < element_count_; begin += block_elements_) {
+    blocks.push_back(pool_->Allocate(std::min(block_elements_, element_count_ - begin)));
+  }
+  return blocks;
+}
+
+std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot() const {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->step = step_;
+  snapshot->element_count = element_count_;
+  snapshot->block_elements = block_elements_;
+  snapshot->parameters = parameters_;
+  snapshot->slots = slots_;
+  snapshot->training_slot = training_slot_;
+  return snapshot;
+}
+
+ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* replacement) {
+  const auto index = static_cast<size_t>(block);
+  const auto open = [this](const BlockRef& current, BlockRef* fresh) {
+    if (current.unique()) return current.data();
+    *fresh = pool_->Allocate(current.elements());
+    return fresh->data();
+  };
+  BlockUpdate update;
+  update.begin = block_begin(block);
+  update.size = parameters_[index].elements();
+  update.parameters_in = parameters_[index].data();
+  update.parameters_out = open(parameters_[index], &replacement->parameters);
+  replacement->slots.resize(slots_.size());
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    update.slots_in.push_back(slots_[slot][index].data());
+    update.slots_out.push_back(open(slots_[slot][index], &replacement->slots[slot]));
+  }
+  return update;
+}
+
+void ParameterStore::Close(int64_t block, Replacement replacement) {
+  const auto index = static_cast<size_t>(block);
+  if (replacement.parameters) parameters_[index] = std::move(replacement.parameters);
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (replacement.slots[slot]) slots_[slot][index] = std::move(replacement.slots[slot]);
+  }
+}
+
+}  // namespace gradd

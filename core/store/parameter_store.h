@@ -1,0 +1,82 @@
+#ifndef GRADD_CORE_STORE_PARAMETER_STORE_H_
+#define GRADD_CORE_STORE_PARAMETER_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/base/thread_pool.h"
+#include "core/optim/optimizer.h"
+#include "core/store/block.h"
+#include "core/store/layout.h"
+#include "core/store/snapshot.h"
+
+namespace gradd {
+
+// The parameters of one run and the slots of its optimizer, in copy-on-write blocks.
+//
+// Thread safety: exclusive, except that UpdateBlock() may run in many threads for different
+// blocks. Snapshots, once taken, are independent of the store.
+class ParameterStore {
+ public:
+  // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
+  // and element index alone. `block_elements` is a multiple of kTileElements.
+  ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer,
+                 ThreadPool* pool, int64_t block_elements = kBlockElements);
+
+  int64_t step() const { return step_; }
+  int64_t block_count() const { return static_cast<int64_t>(parameters_.size()); }
+  int64_t block_elements() const { return block_elements_; }
+  int64_t block_begin(int64_t block) const { return block * block_elements_; }
+
+  // References to every block, in time proportional to the number of blocks.
+  std::shared_ptr<const Snapshot> TakeSnapshot() const;
+
+  // Where one block is read and written during a step. In and out are the same memory where
+  // no snapshot holds the block.
+  struct BlockUpdate {
+    int64_t begin = 0;  // Index of the first element in the flat vector.
+    int64_t size = 0;
+    const float* parameters_in = nullptr;
+    float* parameters_out = nullptr;
+    std::vector<const float*> slots_in;
+    std::vector<float*> slots_out;
+  };
+
+  // Calls `update` with the memory of one block; what it wrote is the block's new content.
+  template <typename Update>
+  void UpdateBlock(int64_t block, const Update& update) {
+    Replacement replacement;
+    update(Open(block, &replacement));
+    Close(block, std::move(replacement));
+  }
+
+  // Ends a step: all blocks are updated.
+  void CommitStep() { ++step_; }
+
+  // Bytes of all buffers, those that snapshots hold and free ones included.
+  int64_t memory_bytes() const { return pool_->allocated_bytes(); }
+  int64_t block_allocations() const { return pool_->allocations(); }
+
+ private:
+  // Fresh blocks for those that a snapshot holds; empty refs for the others.
+  struct Replacement {
+    BlockRef parameters;
+    std::vector<BlockRef> slots;
+  };
+  BlockUpdate Open(int64_t block, Replacement* replacement);
+  void Close(int64_t block, Replacement replacement);
+  BlockVector NewVector() const;
+
+  const int64_t element_count_;
+  const int64_t block_elements_;
+  const int training_slot_;
+  const std::shared_ptr<BlockPool> pool_;
+  int64_t step_ = 0;
+  BlockVector parameters_;
+  std::vector<BlockVector> slots_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_STORE_PARAMETER_STORE_H_
