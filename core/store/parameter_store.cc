@@ -42,14 +42,15 @@ BlockVector ParameterStore::NewVector() const {
   return blocks;
 }
 
-std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot() const {
+std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents contents) const {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->step = step_;
   snapshot->element_count = element_count_;
   snapshot->block_elements = block_elements_;
-  snapshot->parameters = parameters_;
-  snapshot->slots = slots_;
-  snapshot->training_slot = training_slot_;
+  const bool training_elsewhere = training_slot_ >= 0 && contents == SnapshotContents::kTraining;
+  snapshot->parameters =
+      training_elsewhere ? slots_[static_cast<size_t>(training_slot_)] : parameters_;
+  if (contents == SnapshotContents::kAll) snapshot->slots = slots_;
   return snapshot;
 }
 

@@ -30,7 +30,7 @@ class ParameterStore {
   int64_t block_begin(int64_t block) const { return block * block_elements_; }
 
   // References to every block, in time proportional to the number of blocks.
-  std::shared_ptr<const Snapshot> TakeSnapshot() const;
+  std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
 
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block.

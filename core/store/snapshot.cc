@@ -8,9 +8,8 @@ namespace gradd {
 #error "blocks go on the wire as they are in memory: a little-endian machine is needed"
 #endif
 
-Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, const BlockVector& vector,
-                     size_t index) {
-  const BlockRef& block = vector[index];
+Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t index) {
+  const BlockRef& block = snapshot->parameters[index];
   const Payload::Slice bytes(reinterpret_cast<const std::byte*>(block.data()),
                              static_cast<size_t>(block.elements()) * sizeof(float));
   return Payload({bytes}, snapshot);

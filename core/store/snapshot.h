@@ -13,25 +13,25 @@ namespace gradd {
 // A vector of float32 as blocks; all but the last have the same length.
 using BlockVector = std::vector<BlockRef>;
 
-// Parameters and slots as they were between two steps. Holding one keeps its blocks
+// What a snapshot holds. The less it holds, the less the next step has to write elsewhere.
+enum class SnapshotContents {
+  kEvaluation,  // The parameters, for evaluation and use.
+  kTraining,    // The point where workers take the next gradient, as `parameters`.
+  kAll,         // The parameters and all slots.
+};
+
+// Vectors of a run as they were between two steps. Holding one keeps its blocks
 // unchanged: the next step writes elsewhere. Immutable, so safe from any thread.
 struct Snapshot {
   int64_t step = 0;
   int64_t element_count = 0;
   int64_t block_elements = 0;
-  BlockVector parameters;          // For evaluation and use.
-  std::vector<BlockVector> slots;  // In the order of Optimizer::slots().
-  int training_slot = -1;          // The slot that workers train at; -1: the parameters.
-
-  // Where the next gradient is to be taken.
-  const BlockVector& training_parameters() const {
-    return training_slot < 0 ? parameters : slots[static_cast<size_t>(training_slot)];
-  }
+  BlockVector parameters;
+  std::vector<BlockVector> slots;  // With kAll, in the order of Optimizer::slots().
 };
 
-// Bytes of `vector[index]`, borrowed from `snapshot`, which `vector` is part of.
-Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, const BlockVector& vector,
-                     size_t index);
+// Bytes of `snapshot->parameters[block]`, borrowed.
+Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block);
 
 }  // namespace gradd
 
