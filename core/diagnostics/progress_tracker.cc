@@ -1,0 +1,51 @@
+#include "core/diagnostics/progress_tracker.h"
+
+namespace gradd {
+namespace {
+
+constexpr double kLossDecay = 0.95;
+constexpr absl::Duration kRateWindow = absl::Seconds(10);
+
+}  // namespace
+
+void ProgressTracker::AddStep(const StepStatistics& step) {
+  last_ = step;
+  ++steps_;
+  examples_ += step.examples;
+  applied_pushes_ += step.pushes;
+  loss_average_ = kLossDecay * loss_average_ + (1 - kLossDecay) * step.loss;
+  loss_bias_ *= kLossDecay;
+  apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
+}
+
+void ProgressTracker::Sample(absl::Duration now) {
+  samples_.push_back({now, steps_, examples_});
+  while (samples_.size() > 2 && now - samples_[1].at >= kRateWindow) samples_.pop_front();
+}
+
+double ProgressTracker::Rate(int64_t Counts::*count) const {
+  if (samples_.size() < 2) return 0;
+  const Counts& first = samples_.front();
+  const Counts& last = samples_.back();
+  const double seconds = absl::ToDoubleSeconds(last.at - first.at);
+  return seconds > 0 ? static_cast<double>(last.*count - first.*count) / seconds : 0;
+}
+
+double ProgressTracker::StepsPerSecond() const { return Rate(&Counts::steps); }
+
+void ProgressTracker::Fill(v1::RunProgress* progress) const {
+  progress->set_examples(examples_);
+  progress->set_applied_pushes(applied_pushes_);
+  progress->set_rejected_pushes(rejected_pushes_);
+  progress->set_steps_per_second(StepsPerSecond());
+  progress->set_examples_per_second(Rate(&Counts::examples));
+  if (steps_ == 0) return;
+  progress->set_loss(last_.loss);
+  progress->set_smoothed_loss(loss_average_ / (1 - loss_bias_));
+  progress->set_gradient_norm(last_.gradient_norm);
+  progress->set_update_norm(last_.update_norm);
+  progress->set_parameter_norm(last_.parameter_norm);
+  progress->set_staleness(last_.staleness);
+}
+
+}  // namespace gradd

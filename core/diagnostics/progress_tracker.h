@@ -1,0 +1,64 @@
+#ifndef GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_
+#define GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_
+
+#include <cstdint>
+#include <deque>
+
+#include "absl/time/time.h"
+#include "core/diagnostics/histogram.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// What one step tells about convergence.
+struct StepStatistics {
+  double loss = 0;  // Mean per example.
+  int64_t examples = 0;
+  int64_t pushes = 0;
+  int64_t staleness = 0;  // Greatest among the pushes, in steps.
+  // L2 norms of the mean gradient, of the update and of the parameters after it.
+  double gradient_norm = 0;
+  double update_norm = 0;
+  double parameter_norm = 0;
+  absl::Duration apply_time;  // From aggregation to commit.
+};
+
+// Follows the steps of one run. Not thread safe.
+class ProgressTracker {
+ public:
+  void AddStep(const StepStatistics& step);
+  void AddRejectedPush() { ++rejected_pushes_; }
+
+  // Remembers the counts at `now`, about ten times a second, for the rates.
+  void Sample(absl::Duration now);
+
+  // Fills in what is known here: loss, norms, counts, rates.
+  void Fill(v1::RunProgress* progress) const;
+
+  // Steps per second over the last ten seconds.
+  double StepsPerSecond() const;
+
+  const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
+
+ private:
+  struct Counts {
+    absl::Duration at;
+    int64_t steps = 0;
+    int64_t examples = 0;
+  };
+  double Rate(int64_t Counts::*count) const;
+
+  StepStatistics last_;
+  int64_t steps_ = 0;
+  int64_t examples_ = 0;
+  int64_t applied_pushes_ = 0;
+  int64_t rejected_pushes_ = 0;
+  double loss_average_ = 0;  // Biased towards 0, as Adam's first moment.
+  double loss_bias_ = 1;     // decay^steps.
+  std::deque<Counts> samples_;
+  SecondsHistogram apply_seconds_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_

@@ -1,0 +1,50 @@
+#ifndef GRADD_CORE_SYNC_AGGREGATE_H_
+#define GRADD_CORE_SYNC_AGGREGATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/sync/staged_push.h"
+
+namespace gradd {
+
+// The mean gradient of several complete pushes, weighted by their example counts: push i
+// has weight examples_i / sum of examples, rounded once to float32, and the products are
+// added in the order of `pushes`. So the result depends on nothing but the pushes and their
+// order. A single push is taken as it is.
+//
+// Thread safe. Holds the pushes.
+class Aggregate {
+ public:
+  // At least one push, all of the same length.
+  explicit Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes);
+
+  // Mean of the pushes' losses, weighted in the same way.
+  double loss() const;
+  int64_t examples() const { return examples_; }
+
+  // Reads the mean gradient from some element on, in order.
+  class Reader {
+   public:
+    Reader(const Aggregate& aggregate, int64_t begin);
+
+    // The next `size` elements, 1 to kTileElements. Valid until the next call.
+    const float* Next(int64_t size);
+
+   private:
+    const Aggregate& aggregate_;
+    std::vector<StagedPush::Reader> readers_;
+    std::vector<float> sum_;
+    std::vector<float> scratch_;
+  };
+
+ private:
+  const std::vector<std::shared_ptr<const StagedPush>> pushes_;
+  int64_t examples_ = 0;
+  std::vector<float> weights_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_SYNC_AGGREGATE_H_

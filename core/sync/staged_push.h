@@ -1,0 +1,72 @@
+#ifndef GRADD_CORE_SYNC_STAGED_PUSH_H_
+#define GRADD_CORE_SYNC_STAGED_PUSH_H_
+
+#include <cstdint>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "core/store/payload.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+// Most bytes of data in one chunk of a push.
+inline constexpr int64_t kMaxChunkBytes = int64_t{1} << 20;
+
+// Most chunks in one push of `elements` elements. Small chunks cost memory beside their
+// data; this bounds it.
+int64_t MaxChunks(int64_t elements);
+
+// One push on its way in: the chunks as they came off the wire, checked one by one. Nothing
+// else changes until the push is complete and part of a step.
+//
+// Thread safety: exclusive while chunks are added, then const from any thread.
+class StagedPush {
+ public:
+  // `header` must be valid; `elements` is the length of the run's flat vector.
+  StagedPush(const v1::PushHeader& header, int64_t elements)
+      : header_(header), elements_(elements) {}
+
+  const v1::PushHeader& header() const { return header_; }
+  int64_t elements() const { return elements_; }
+
+  // Adds one chunk after checking its encoding, size and range, that it overlaps no other,
+  // and that every value is finite. INVALID_ARGUMENT says what is wrong; the push is then
+  // good for nothing.
+  absl::Status Add(const v1::ParameterChunk& chunk, Payload data);
+
+  // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
+  absl::Status CheckComplete() const;
+
+  // Squared L2 norm of the elements added so far.
+  double squared_norm() const { return squared_norm_; }
+
+  // Reads a complete push from some element on, in order.
+  class Reader {
+   public:
+    Reader(const StagedPush& push, int64_t begin);
+
+    // The next `size` elements: in place where they lie in one piece and aligned, else
+    // gathered in `scratch`, which has room for them. Valid until the next call.
+    const float* Next(int64_t size, float* scratch);
+
+   private:
+    void SkipEmptySlices();
+
+    absl::btree_map<int64_t, Payload>::const_iterator chunk_;
+    absl::btree_map<int64_t, Payload>::const_iterator end_;
+    size_t slice_ = 0;
+    size_t at_ = 0;  // Byte in the slice.
+  };
+
+ private:
+  const v1::PushHeader header_;
+  const int64_t elements_;
+  absl::btree_map<int64_t, Payload> chunks_;  // By offset.
+  int64_t staged_elements_ = 0;
+  double squared_norm_ = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_SYNC_STAGED_PUSH_H_
