@@ -1,27 +1,46 @@
 #include "core/base/thread_pool.h"
 
-#define EIGEN_USE_THREADS
-
 #include <algorithm>
 #include <atomic>
-#include <unsupported/Eigen/CXX11/ThreadPool>
+#include <memory>
 #include <utility>
-
-#include "core/base/mutex.h"
 
 namespace gradd {
 
-class ThreadPool::Impl {
- public:
-  // No spinning: the cores belong to the network and the workers as well.
-  explicit Impl(int threads) : pool(threads, /*allow_spinning=*/false) {}
-  Eigen::ThreadPool pool;
-};
+ThreadPool::ThreadPool(int threads) {
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+}
 
-ThreadPool::ThreadPool(int threads) : threads_(threads), impl_(std::make_unique<Impl>(threads)) {}
-ThreadPool::~ThreadPool() = default;
+ThreadPool::~ThreadPool() {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  changed_.NotifyAll();
+  for (std::thread& thread : threads_) thread.join();
+}
 
-void ThreadPool::Schedule(std::function<void()> task) { impl_->pool.Schedule(std::move(task)); }
+void ThreadPool::Schedule(std::function<void()> task) {
+  {
+    MutexLock lock(&mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  changed_.NotifyOne();
+}
+
+void ThreadPool::Work() {
+  while (true) {
+    std::function<void()> task;
+    {
+      MutexLock lock(&mutex_);
+      while (tasks_.empty() && !stopping_) changed_.Wait(&mutex_);
+      if (tasks_.empty()) return;
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    task();
+  }
+}
 
 namespace {
 
@@ -55,7 +74,7 @@ struct Loop {
 
 void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& task) {
   if (count <= 0) return;
-  const int64_t helpers = std::min<int64_t>(threads_, count) - 1;
+  const int64_t helpers = std::min<int64_t>(threads(), count) - 1;
   if (helpers == 0) {
     for (int64_t i = 0; i < count; ++i) task(i);
     return;

@@ -1,5 +1,7 @@
 #include "core/diagnostics/progress_tracker.h"
 
+#include <numeric>
+
 namespace gradd {
 namespace {
 
@@ -12,7 +14,6 @@ void ProgressTracker::AddStep(const StepStatistics& step) {
   last_ = step;
   ++steps_;
   examples_ += step.examples;
-  applied_pushes_ += step.pushes;
   loss_average_ = kLossDecay * loss_average_ + (1 - kLossDecay) * step.loss;
   loss_bias_ *= kLossDecay;
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
@@ -35,8 +36,10 @@ double ProgressTracker::StepsPerSecond() const { return Rate(&Counts::steps); }
 
 void ProgressTracker::Fill(v1::RunProgress* progress) const {
   progress->set_examples(examples_);
-  progress->set_applied_pushes(applied_pushes_);
-  progress->set_rejected_pushes(rejected_pushes_);
+  const int64_t applied = outcomes_[v1::PUSH_OUTCOME_APPLIED];
+  progress->set_applied_pushes(applied);
+  progress->set_rejected_pushes(std::accumulate(outcomes_.begin(), outcomes_.end(), int64_t{0}) -
+                                applied);
   progress->set_steps_per_second(StepsPerSecond());
   progress->set_examples_per_second(Rate(&Counts::examples));
   if (steps_ == 0) return;

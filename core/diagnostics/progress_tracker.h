@@ -1,20 +1,25 @@
 #ifndef GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_
 #define GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 
 #include "absl/time/time.h"
 #include "core/diagnostics/histogram.h"
 #include "gradd/v1/run.pb.h"
+#include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
+
+// Pushes by what became of them, indexed by v1::PushOutcome.
+using PushOutcomeCounts = std::array<int64_t, v1::PushOutcome_ARRAYSIZE>;
 
 // What one step tells about convergence.
 struct StepStatistics {
   double loss = 0;  // Mean per example.
   int64_t examples = 0;
-  int64_t pushes = 0;
   int64_t staleness = 0;  // Greatest among the pushes, in steps.
   // L2 norms of the mean gradient, of the update and of the parameters after it.
   double gradient_norm = 0;
@@ -27,7 +32,7 @@ struct StepStatistics {
 class ProgressTracker {
  public:
   void AddStep(const StepStatistics& step);
-  void AddRejectedPush() { ++rejected_pushes_; }
+  void AddOutcome(v1::PushOutcome outcome) { ++outcomes_[static_cast<size_t>(outcome)]; }
 
   // Remembers the counts at `now`, about ten times a second, for the rates.
   void Sample(absl::Duration now);
@@ -38,6 +43,7 @@ class ProgressTracker {
   // Steps per second over the last ten seconds.
   double StepsPerSecond() const;
 
+  const PushOutcomeCounts& outcomes() const { return outcomes_; }
   const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
 
  private:
@@ -51,8 +57,7 @@ class ProgressTracker {
   StepStatistics last_;
   int64_t steps_ = 0;
   int64_t examples_ = 0;
-  int64_t applied_pushes_ = 0;
-  int64_t rejected_pushes_ = 0;
+  PushOutcomeCounts outcomes_{};
   double loss_average_ = 0;  // Biased towards 0, as Adam's first moment.
   double loss_bias_ = 1;     // decay^steps.
   std::deque<Counts> samples_;

@@ -11,13 +11,15 @@ StagingBudget::Claim::Claim(std::shared_ptr<StagingBudget> budget, int64_t bytes
 
 StagingBudget::Claim::~Claim() { budget_->Withdraw(this); }
 
-std::shared_ptr<StagingBudget::Claim> StagingBudget::MakeClaim(int64_t bytes,
+std::shared_ptr<StagingBudget::Claim> StagingBudget::MakeClaim(int64_t bytes, bool extends,
                                                                std::function<void()> on_granted) {
   std::shared_ptr<Claim> claim(new Claim(shared_from_this(), bytes, std::move(on_granted)));
   MutexLock lock(&mutex_);
-  if (waiting_.empty() && bytes <= limit_bytes_ - claimed_bytes_) {
+  if ((extends || waiting_.empty()) && bytes <= limit_bytes_ - claimed_bytes_) {
     claimed_bytes_ += bytes;
     claim->granted_.store(true, std::memory_order_release);
+  } else if (extends) {
+    waiting_.push_front(claim.get());
   } else {
     waiting_.push_back(claim.get());
   }

@@ -1,0 +1,304 @@
+#include "core/run/run.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "core/optim/optimizer_factory.h"
+#include "core/run/field_json.h"
+#include "core/run/run_spec.h"
+#include "core/schedule/schedule.h"
+#include "google/protobuf/util/field_mask_util.h"
+
+namespace gradd {
+namespace {
+
+constexpr size_t kMaxHistory = 1000;
+
+// Keeps what a client may set.
+v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
+  v1::Run spec;
+  spec.set_name(absl::StrCat("runs/", run_id));
+  *spec.mutable_optimizer() = run.optimizer();
+  *spec.mutable_schedule() = run.schedule();
+  *spec.mutable_policy() = run.policy();
+  spec.set_max_steps(run.max_steps());
+  spec.set_seed(run.seed());
+  *spec.mutable_lease_duration() = ToProto(LeaseDuration(run));
+  return spec;
+}
+
+absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
+  using google::protobuf::util::FieldMaskUtil;
+  if (mask.paths().empty()) {
+    return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+                 "update_mask: empty, at least one field expected");
+  }
+  for (const std::string& path : mask.paths()) {
+    const std::string top = path.substr(0, path.find('.'));
+    const bool mutable_field = top == "optimizer" || top == "schedule" || top == "policy" ||
+                               top == "max_steps" || top == "lease_duration";
+    if (!mutable_field || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
+      return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+                   absl::StrCat("update_mask: \"", path,
+                                "\" is no field below optimizer, schedule, policy, max_steps or "
+                                "lease_duration"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, const v1::Run& spec,
+                                                 const RunEnvironment& environment) {
+  const Limits& limits = environment.limits;
+  auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
+  GRADD_RETURN_IF_ERROR(layout.status());
+  auto optimizer = ValidateMutableFields(spec, limits);
+  GRADD_RETURN_IF_ERROR(optimizer.status());
+  GRADD_RETURN_IF_ERROR(CheckStaging(spec.policy(), layout->element_count(), 0, limits));
+  return std::shared_ptr<Run>(new Run(run_id, SpecOf(run_id, spec), *std::move(layout),
+                                      *std::move(optimizer), environment));
+}
+
+Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Optimizer> optimizer,
+         const RunEnvironment& environment)
+    : run_id_(std::move(run_id)),
+      layout_(std::move(layout)),
+      environment_(environment),
+      create_time_(environment.clock->WallTime()),
+      created_at_(environment.clock->Elapsed()),
+      state_bytes_(StateBytes(layout_, *optimizer)),
+      store_(layout_, spec.seed(), *optimizer, environment.pool, environment.block_elements),
+      spec_(std::move(spec)),
+      optimizer_(std::move(optimizer)),
+      tile_norms_(
+          static_cast<size_t>((layout_.element_count() + kTileElements - 1) / kTileElements)) {}
+
+v1::Run Run::Describe(Detail detail) const {
+  MutexLock lock(&mutex_);
+  v1::Run run = spec_;
+  run.set_state(state_);
+  run.set_parameter_count(layout_.element_count());
+  *run.mutable_create_time() = ToProto(create_time_);
+  FillProgress(run.mutable_progress());
+  if (detail == Detail::kSummary) return run;
+  *run.mutable_layout() = layout_.message();
+  const absl::Duration now = environment_.clock->Elapsed();
+  const absl::Time wall_time = environment_.clock->WallTime();
+  for (const auto& [worker, member] : members_) {
+    v1::WorkerStatus& status = *run.add_workers();
+    status.set_worker(worker);
+    status.set_state(member.state);
+    status.set_last_sequence(member.last_sequence);
+    status.set_last_base_step(member.last_base_step);
+    const absl::Duration last_message =
+        member.session ? absl::Nanoseconds(member.session->last_message_ns_.load())
+                       : member.last_message;
+    *status.mutable_last_message_time() = ToProto(wall_time - (now - last_message));
+    status.set_applied_pushes(member.applied_pushes);
+    status.set_rejected_pushes(member.rejected_pushes);
+    status.set_address(member.address);
+  }
+  for (const v1::Change& change : history_) *run.add_history() = change;
+  return run;
+}
+
+v1::RunProgress Run::Progress() const {
+  MutexLock lock(&mutex_);
+  v1::RunProgress progress;
+  FillProgress(&progress);
+  return progress;
+}
+
+void Run::FillProgress(v1::RunProgress* progress) const {
+  progress->set_step(step_);
+  progress->set_max_steps(spec_.max_steps());
+  progress->set_state(state_);
+  progress->set_learning_rate(LearningRate(spec_.schedule(), step_));
+  progress_.Fill(progress);
+  progress->set_live_workers(static_cast<int32_t>(LiveMembers()));
+  if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
+  const absl::Duration now =
+      state_ == v1::RUN_STATE_RUNNING ? environment_.clock->Elapsed() : paused_at_;
+  *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
+  const double rate = progress_.StepsPerSecond();
+  if (spec_.max_steps() > 0 && rate > 0 && state_ == v1::RUN_STATE_RUNNING) {
+    const auto left = static_cast<double>(spec_.max_steps() - step_);
+    // A century is as good as unknown, and stays within a Duration.
+    const absl::Duration time_left = absl::Seconds(left / rate);
+    if (time_left < absl::Hours(24 * 36525)) {
+      *progress->mutable_time_left() = ToProto(time_left);
+    }
+  }
+}
+
+Run::Metrics Run::ReadMetrics() const {
+  MutexLock lock(&mutex_);
+  Metrics metrics;
+  metrics.outcomes = progress_.outcomes();
+  metrics.apply_seconds = progress_.apply_seconds();
+  metrics.memory_bytes = store_.memory_bytes();
+  for (const auto& [worker, member] : members_) {
+    if (member.session) ++metrics.connected_workers;
+  }
+  return metrics;
+}
+
+void Run::Record(const std::string& author, const std::string& field,
+                 const std::string& old_value, const std::string& new_value) {
+  v1::Change change;
+  *change.mutable_time() = ToProto(environment_.clock->WallTime());
+  change.set_step(OpenStep());
+  change.set_author(author);
+  change.set_field(field);
+  change.set_old_value(old_value);
+  change.set_new_value(new_value);
+  history_.push_back(std::move(change));
+  if (history_.size() > kMaxHistory) history_.pop_front();
+}
+
+void Run::SetState(v1::RunState state, const std::string& author) {
+  if (state == state_) return;
+  const absl::Duration now = environment_.clock->Elapsed();
+  if (state == v1::RUN_STATE_RUNNING) {
+    paused_total_ += now - paused_at_;
+    first_pending_at_ = now;
+  } else if (state_ == v1::RUN_STATE_RUNNING) {
+    paused_at_ = now;
+  }
+  Record(author, "state", absl::StrCat("\"", v1::RunState_Name(state_), "\""),
+         absl::StrCat("\"", v1::RunState_Name(state), "\""));
+  state_ = state;
+}
+
+absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
+                         const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckMask(mask));
+  {
+    MutexLock lock(&mutex_);
+    v1::Run updated = spec_;
+    google::protobuf::util::FieldMaskUtil::MergeOptions replace;
+    replace.set_replace_message_fields(true);
+    google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
+    auto optimizer = ValidateMutableFields(updated, environment_.limits);
+    GRADD_RETURN_IF_ERROR(optimizer.status());
+    if (!SameSlots(*optimizer_, **optimizer)) {
+      return Error(absl::StatusCode::kInvalidArgument, "OPTIMIZER_KIND",
+                   "optimizer: its kind, and what decides about its slots, cannot be changed "
+                   "after the run is created");
+    }
+    GRADD_RETURN_IF_ERROR(CheckStaging(updated.policy(), layout_.element_count(), LiveMembers(),
+                                       environment_.limits));
+    if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
+      return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                   absl::StrCat("max_steps: ", updated.max_steps(),
+                                " is below the present step ", OpenStep()));
+    }
+    *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
+    for (const std::string& path : mask.paths()) {
+      const std::string old_value = FieldJson(spec_, path);
+      const std::string new_value = FieldJson(updated, path);
+      if (old_value != new_value) Record(author, path, old_value, new_value);
+    }
+    spec_ = std::move(updated);
+    optimizer_ = *std::move(optimizer);
+    formed_ = formed_ || (spec_.policy().has_synchronous() &&
+                          LiveMembers() >= spec_.policy().synchronous().workers());
+    const bool done = spec_.max_steps() != 0 && step_ >= spec_.max_steps();
+    if (state_ == v1::RUN_STATE_FINISHED && !done) {
+      SetState(v1::RUN_STATE_RUNNING, author);
+      Broadcast(v1::RUN_EVENT_KIND_RESUMED);
+    }
+    FinishIfDone();
+  }
+  Advance();
+  return absl::OkStatus();
+}
+
+absl::Status Run::Pause(const std::string& author) {
+  MutexLock lock(&mutex_);
+  if (state_ == v1::RUN_STATE_FINISHED) {
+    return RunFinishedError();
+  }
+  if (state_ == v1::RUN_STATE_PAUSED) return absl::OkStatus();
+  SetState(v1::RUN_STATE_PAUSED, author);
+  Broadcast(v1::RUN_EVENT_KIND_PAUSED);
+  return absl::OkStatus();
+}
+
+absl::Status Run::Resume(const std::string& author) {
+  {
+    MutexLock lock(&mutex_);
+    if (state_ == v1::RUN_STATE_FINISHED) {
+      return RunFinishedError();
+    }
+    if (state_ == v1::RUN_STATE_RUNNING) return absl::OkStatus();
+    SetState(v1::RUN_STATE_RUNNING, author);
+    Broadcast(v1::RUN_EVENT_KIND_RESUMED);
+  }
+  Advance();
+  return absl::OkStatus();
+}
+
+absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
+  const auto invalid = [](absl::string_view message) {
+    return Error(absl::StatusCode::kInvalidArgument, "EVALUATION_INVALID", message);
+  };
+  if (!std::isfinite(evaluation.loss())) {
+    return invalid(absl::StrCat("evaluation.loss: ", evaluation.loss(), " is not finite"));
+  }
+  if (evaluation.has_accuracy() && !(evaluation.accuracy() >= 0 && evaluation.accuracy() <= 1)) {
+    return invalid(
+        absl::StrCat("evaluation.accuracy: ", evaluation.accuracy(), " is outside [0, 1]"));
+  }
+  if (evaluation.examples() < 1) {
+    return invalid(absl::StrCat("evaluation.examples: ", evaluation.examples(),
+                                ", at least 1 expected"));
+  }
+  MutexLock lock(&mutex_);
+  if (evaluation.step() < 0 || evaluation.step() > step_) {
+    return invalid(absl::StrCat("evaluation.step: ", evaluation.step(), " is outside [0, ", step_,
+                                "], the steps so far"));
+  }
+  if (has_evaluation_ && evaluation.step() < evaluation_.step()) return absl::OkStatus();
+  evaluation_ = evaluation;
+  has_evaluation_ = true;
+  return absl::OkStatus();
+}
+
+void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
+  MutexLock lock(&mutex_);
+  if (deleted_) {
+    receive(nullptr);
+  } else if (step_work_) {
+    snapshot_requests_.emplace_back(contents, std::move(receive));
+  } else {
+    receive(TakeSnapshot(contents));
+  }
+}
+
+std::shared_ptr<const Snapshot> Run::TakeSnapshot(SnapshotContents contents) {
+  if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);
+  std::shared_ptr<const Snapshot> snapshot = training_snapshot_.lock();
+  if (snapshot == nullptr || snapshot->step != step_) {
+    snapshot = store_.TakeSnapshot(contents);
+    training_snapshot_ = snapshot;
+  }
+  return snapshot;
+}
+
+void Run::Tick() {
+  {
+    MutexLock lock(&mutex_);
+    if (deleted_) return;
+    progress_.Sample(environment_.clock->Elapsed());
+    ExpireLeases();
+  }
+  Advance();
+}
+
+}  // namespace gradd

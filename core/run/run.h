@@ -1,0 +1,282 @@
+#ifndef GRADD_CORE_RUN_RUN_H_
+#define GRADD_CORE_RUN_RUN_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/base/thread_pool.h"
+#include "core/diagnostics/progress_tracker.h"
+#include "core/optim/optimizer.h"
+#include "core/run/limits.h"
+#include "core/run/worker_session.h"
+#include "core/store/layout.h"
+#include "core/store/parameter_store.h"
+#include "core/store/snapshot.h"
+#include "core/sync/staged_push.h"
+#include "core/sync/staging_budget.h"
+#include "google/protobuf/field_mask.pb.h"
+#include "gradd/v1/run.pb.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+// What runs share.
+struct RunEnvironment {
+  const Clock* clock = Clock::Real();
+  ThreadPool* pool = nullptr;
+  std::shared_ptr<StagingBudget> budget;
+  Limits limits;
+  int64_t block_elements = kBlockElements;
+};
+
+// One training run: members, ledger, parameters, and the rule by which pushes become steps.
+//
+// A step is applied without the lock, by one thread at a time together with the pool;
+// everything else happens under it and takes microseconds. Nothing here waits: what cannot
+// go on now is kept, and taken up again by the event that lets it.
+//
+// Thread safe.
+class Run : public std::enable_shared_from_this<Run> {
+ public:
+  // Validates `spec` and sets the initial parameters. The run id is valid.
+  static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id,
+                                                     const v1::Run& spec,
+                                                     const RunEnvironment& environment);
+
+  const std::string& run_id() const { return run_id_; }
+  int64_t element_count() const { return layout_.element_count(); }
+  // Bytes of parameters and slots, without those that snapshots keep besides.
+  int64_t state_bytes() const { return state_bytes_; }
+
+  // The run as people see it.
+  enum class Detail { kSummary, kFull };
+  v1::Run Describe(Detail detail) const;
+  v1::RunProgress Progress() const;
+
+  // What only the metrics show.
+  struct Metrics {
+    PushOutcomeCounts outcomes;
+    SecondsHistogram apply_seconds;
+    int64_t memory_bytes = 0;
+    int64_t connected_workers = 0;
+  };
+  Metrics ReadMetrics() const;
+
+  // See the methods of the same names of RunService.
+  absl::Status Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
+                      const std::string& author);
+  absl::Status Pause(const std::string& author);
+  absl::Status Resume(const std::string& author);
+  absl::Status ReportEvaluation(const v1::Evaluation& evaluation);
+
+  // Ends all sessions; no step happens any more.
+  void Delete();
+
+  // Tells all sessions that the server stops and ends each as soon as nothing of it is in
+  // flight. No worker can join any more.
+  void Drain();
+  // Ends those that are left.
+  void EndAllSessions(const absl::Status& status);
+
+  // Expires leases and deadlines. To be called about ten times a second.
+  void Tick();
+
+  // Calls `receive` with a snapshot of the present step: at once, or when the step that is
+  // being applied is done. `receive` is called with the run's lock held. It gets null if the
+  // run is deleted.
+  using SnapshotReceiver = std::function<void(std::shared_ptr<const Snapshot>)>;
+  void RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive);
+
+ private:
+  friend class WorkerSession;
+  using Outcome = v1::PushOutcome;
+  using SessionPtr = std::shared_ptr<WorkerSession>;
+
+  // A complete push that waits for its step.
+  struct PendingPush {
+    std::string worker;
+    std::shared_ptr<const StagedPush> push;
+    std::shared_ptr<StagingBudget::Claim> claim;
+    SessionPtr session;  // Where the result goes, if it is still the worker's.
+    bool want_parameters = false;
+  };
+
+  // A worker that has joined at least once. Its last sequence is the ledger's entry.
+  struct Member {
+    v1::WorkerState state = v1::WORKER_STATE_COMPUTING;
+    SessionPtr session;  // Null while not connected.
+    int64_t last_sequence = 0;
+    int64_t pending_sequence = 0;  // Of its complete push that waits; 0: none.
+    int64_t last_base_step = 0;
+    absl::Duration last_message;  // Clock::Elapsed() when not connected.
+    int64_t applied_pushes = 0;
+    int64_t rejected_pushes = 0;
+    std::string address;
+  };
+
+  // One step on its way: what it needs besides the store.
+  struct StepWork {
+    std::vector<PendingPush> pushes;
+    std::shared_ptr<Optimizer> optimizer;
+    int64_t step = 0;
+    double learning_rate = 0;
+    int64_t staleness = 0;  // Greatest among the pushes.
+    StepStatistics statistics;
+  };
+
+  Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Optimizer> optimizer,
+      const RunEnvironment& environment);
+
+  // ---- For WorkerSession, in the order of a session's life. ----
+
+  absl::Status Join(const SessionPtr& session, const v1::Join& join);
+
+  // Begins a push. kHold: not now; the session is retried when that may have changed.
+  enum class Admission { kStage, kHold, kDuplicate, kSuperseded };
+  absl::StatusOr<Admission> BeginPush(WorkerSession* session, const v1::PushHeader& header);
+  // The push is complete and valid: it waits for its step.
+  void CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
+                  bool want_parameters);
+  // The push was ignored, because its sequence is known or its step is past.
+  void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, Admission why,
+                     bool want_parameters);
+  void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
+  void ParametersSent(WorkerSession* session);
+  void ResumeReading(WorkerSession* session);
+  void Leave(WorkerSession* session);
+  void Disconnect(WorkerSession* session);
+  // Ends the session because of what it sent.
+  void FailSession(WorkerSession* session, const absl::Status& status);
+
+  // ---- Members ----
+
+  static bool Live(const Member& member);
+  // The member whose session this is; null if another one took over or the run is gone.
+  Member* MemberOf(const WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t LiveMembers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the session's stream; the worker stays a member until its lease ends.
+  void EndSession(WorkerSession* session, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A member is no longer live.
+  void MembersChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ExpireLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sends `event` to every session.
+  void Broadcast(v1::RunEventKind event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendEvent(WorkerSession* session, v1::RunEventKind event)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendParametersTo(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes up what a session holds, on the pool.
+  void ScheduleRetry(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RetryAllHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // While draining: ends the sessions that have nothing in flight.
+  void EndIdleSessions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a push is coming in or waits, or a step is on its way.
+  bool AnyInFlight() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Room to stage ----
+
+  // Whether the session has room for a push of the present step; claims it if not.
+  bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives the session's part of a claim back without having used it.
+  void ReturnRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Steps ----
+
+  // The step that pushes computed from the newest parameters will be part of.
+  int64_t OpenStep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return step_ + (step_work_ ? 1 : 0);
+  }
+  // Enters a push that waited into the ledger and answers it.
+  void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells `session`, if it is still the member's, what became of its push.
+  void Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
+              Outcome outcome, bool want_parameters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells a session, which must be a member's, that its push is refused.
+  void SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RunFinishedError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // If a step is due, makes it the one on its way.
+  void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<PendingPush> TakeAsynchronousPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Begins and applies steps for as long as one is due: small ones here and now, large ones
+  // on the pool. Called by whoever may have made a step due, without the lock.
+  void Advance();
+  void ApplySteps();
+  void ApplyStep(StepWork* work);
+  void CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FinishIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // A snapshot between two steps; all workers of a step share one.
+  std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FillProgress(v1::RunProgress* progress) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Record(const std::string& author, const std::string& field, const std::string& old_value,
+              const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetState(v1::RunState state, const std::string& author)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Constant after construction.
+  const std::string run_id_;
+  const Layout layout_;
+  const RunEnvironment environment_;
+  const absl::Time create_time_;
+  const absl::Duration created_at_;
+  const int64_t state_bytes_;
+
+  // Guarded by mutex_ while no step is on its way; by the thread that applies it, while one is.
+  ParameterStore store_;
+
+  mutable Mutex mutex_;
+  v1::Run spec_ ABSL_GUARDED_BY(mutex_);  // As created and updated; no output-only fields.
+  v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;
+  bool deleted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<Optimizer> optimizer_ ABSL_GUARDED_BY(mutex_);
+  int64_t step_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // By worker id: the order in which gradients are summed.
+  std::map<std::string, Member> members_ ABSL_GUARDED_BY(mutex_);
+  bool formed_ ABSL_GUARDED_BY(mutex_) = false;  // See SynchronousState.
+
+  std::deque<PendingPush> pending_ ABSL_GUARDED_BY(mutex_);  // In the order they came.
+  absl::Duration first_pending_at_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<StepWork> step_work_ ABSL_GUARDED_BY(mutex_);  // The step on its way.
+  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> snapshot_requests_
+      ABSL_GUARDED_BY(mutex_);
+
+  std::weak_ptr<const Snapshot> training_snapshot_ ABSL_GUARDED_BY(mutex_);
+
+  // Room for all pushes of synchronous step `step`; `left` of them have not begun.
+  struct StepClaim {
+    std::shared_ptr<StagingBudget::Claim> claim;
+    int64_t step = -1;
+    int64_t left = 0;
+  };
+  StepClaim step_claim_ ABSL_GUARDED_BY(mutex_);
+
+  ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
+  v1::Evaluation evaluation_ ABSL_GUARDED_BY(mutex_);
+  bool has_evaluation_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<v1::Change> history_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration paused_at_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration paused_total_ ABSL_GUARDED_BY(mutex_);
+
+  std::vector<TileNorms> tile_norms_;  // Used by ApplyStep() alone.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_H_

@@ -1,0 +1,512 @@
+// The sessions and members of a run.
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/run/run_spec.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kMaxExamples = int64_t{1} << 40;
+constexpr int64_t kMaxMessageBytes = int64_t{2} << 20;
+// Ids that a run remembers in its ledger, for each worker it may have at a time.
+constexpr int64_t kKnownWorkersFactor = 64;
+
+absl::Status StoppingError() {
+  return Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping");
+}
+
+absl::Status DeletedError(const std::string& run_id) {
+  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+               absl::StrCat("run \"", run_id, "\" was deleted"));
+}
+
+absl::Status PushError(absl::string_view reason, absl::string_view message) {
+  return Error(absl::StatusCode::kInvalidArgument, reason, message);
+}
+
+absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
+  if (header.sequence() < 1) {
+    return PushError("SEQUENCE_INVALID", absl::StrCat("header.sequence: ", header.sequence(),
+                                                      ", at least 1 expected"));
+  }
+  if (header.base_step() < 0 || header.base_step() > step) {
+    return PushError("BASE_STEP_IN_FUTURE",
+                     absl::StrCat("header.base_step: ", header.base_step(),
+                                  " is outside [0, ", step, "], the steps so far"));
+  }
+  if (header.examples() < 1 || header.examples() > kMaxExamples) {
+    return PushError("EXAMPLES_OUT_OF_RANGE",
+                     absl::StrCat("header.examples: ", header.examples(),
+                                  " is outside [1, 2^40]"));
+  }
+  if (!std::isfinite(header.loss())) {
+    return PushError("NON_FINITE",
+                     absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool Run::Live(const Member& member) {
+  return member.state != v1::WORKER_STATE_EXPIRED && member.state != v1::WORKER_STATE_LEFT;
+}
+
+Run::Member* Run::MemberOf(const WorkerSession* session) {
+  const auto member = members_.find(session->state_.worker);
+  if (member == members_.end() || member->second.session.get() != session) return nullptr;
+  return &member->second;
+}
+
+int64_t Run::LiveMembers() const {
+  return std::count_if(members_.begin(), members_.end(),
+                       [](const auto& entry) { return Live(entry.second); });
+}
+
+absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
+  GRADD_RETURN_IF_ERROR(ValidateWorkerId(join.worker()));
+  if (join.has_layout()) GRADD_RETURN_IF_ERROR(layout_.CheckSame(join.layout()));
+  MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError(run_id_);
+  if (draining_) return StoppingError();
+  const Limits& limits = environment_.limits;
+  auto found = members_.find(join.worker());
+  if (found != members_.end() && found->second.session) {
+    WorkerSession* const other = found->second.session.get();
+    if (join.instance() == 0 || join.instance() != other->state_.instance) {
+      return Error(absl::StatusCode::kAlreadyExists, "WORKER_ID_IN_USE",
+                   absl::StrCat("worker \"", join.worker(), "\" of run \"", run_id_,
+                                "\" has a session from ", other->address_,
+                                "; choose another id, or try again when that session or its "
+                                "lease of ",
+                                absl::FormatDuration(LeaseDuration(spec_)), " has ended"));
+    }
+    EndSession(other, Error(absl::StatusCode::kAborted, "SESSION_TAKEN_OVER",
+                            "a newer session of the same worker instance took over"));
+  }
+  const bool was_live = found != members_.end() && Live(found->second);
+  const int64_t live = LiveMembers() + (was_live ? 0 : 1);
+  if (live > limits.max_workers_per_run) {
+    return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKERS",
+                 absl::StrCat("run \"", run_id_, "\" has its limit of ",
+                              limits.max_workers_per_run, " workers"));
+  }
+  if (found == members_.end() && static_cast<int64_t>(members_.size()) >=
+                                     kKnownWorkersFactor * limits.max_workers_per_run) {
+    return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKER_IDS",
+                 absl::StrCat("run \"", run_id_, "\" has seen ", members_.size(),
+                              " different worker ids, its limit; use stable ids"));
+  }
+  GRADD_RETURN_IF_ERROR(CheckStaging(spec_.policy(), layout_.element_count(), live, limits));
+
+  Member& member = members_[join.worker()];
+  member.session = session;
+  member.address = session->address_;
+  member.state =
+      member.pending_sequence != 0 ? v1::WORKER_STATE_WAITING : v1::WORKER_STATE_COMPUTING;
+  session->state_.worker = join.worker();
+  session->state_.instance = join.instance();
+  if (spec_.policy().has_synchronous() && live >= spec_.policy().synchronous().workers()) {
+    formed_ = true;
+  }
+
+  v1::TrainResponse response;
+  v1::Welcome& welcome = *response.mutable_welcome();
+  *welcome.mutable_layout() = layout_.message();
+  welcome.set_step(step_);
+  welcome.set_last_sequence(member.last_sequence);
+  welcome.set_state(state_);
+  welcome.set_max_steps(spec_.max_steps());
+  *welcome.mutable_lease_duration() = ToProto(LeaseDuration(spec_));
+  welcome.mutable_limits()->set_max_chunk_bytes(kMaxChunkBytes);
+  welcome.mutable_limits()->set_max_message_bytes(kMaxMessageBytes);
+  welcome.mutable_limits()->set_max_chunks_per_push(MaxChunks(layout_.element_count()));
+  welcome.mutable_limits()->add_encodings(v1::ENCODING_FLOAT32);
+  welcome.set_parameter_count(layout_.element_count());
+  session->state_.sink->Send(std::move(response));
+  if (join.want_parameters()) SendParametersTo(session);
+  if (state_ == v1::RUN_STATE_FINISHED) SendEvent(session.get(), v1::RUN_EVENT_KIND_FINISHED);
+  return absl::OkStatus();
+}
+
+void Run::SendParametersTo(const SessionPtr& session) {
+  session->state_.parameters_on_way = true;
+  const auto send = [session](std::shared_ptr<const Snapshot> snapshot) {
+    SessionSink* const sink = session->state_.sink;
+    if (sink != nullptr && snapshot != nullptr) sink->SendParameters(std::move(snapshot));
+  };
+  if (step_work_) {
+    snapshot_requests_.emplace_back(SnapshotContents::kTraining, send);
+  } else {
+    send(TakeSnapshot(SnapshotContents::kTraining));
+  }
+}
+
+absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
+                                              const v1::PushHeader& header) {
+  MutexLock lock(&mutex_);
+  WorkerSession::State& state = session->state_;
+  state.held = false;
+  Member* const member = MemberOf(session);
+  const auto hold = [&state] {
+    state.held = true;
+    return Admission::kHold;
+  };
+  // Its stream is ending; what it still sends is held until that is done.
+  if (member == nullptr) return hold();
+  GRADD_RETURN_IF_ERROR(CheckHeader(header, step_));
+  if (header.sequence() <= member->last_sequence ||
+      header.sequence() == member->pending_sequence) {
+    state.receiving = true;
+    return Admission::kDuplicate;
+  }
+  if (member->pending_sequence != 0 && header.sequence() == member->pending_sequence + 1) {
+    return hold();
+  }
+  const int64_t expected = member->last_sequence + 1;
+  if (header.sequence() != expected) {
+    return PushError("SEQUENCE_SKIPS",
+                     absl::StrCat("header.sequence: ", header.sequence(), " skips; worker \"",
+                                  state.worker, "\" has committed ", member->last_sequence,
+                                  ", expected ", expected));
+  }
+  if (state_ == v1::RUN_STATE_FINISHED) {
+    return RunFinishedError();
+  }
+  // A worker that does not read what it asked for may not make the server keep another
+  // version of the parameters for it.
+  if (state.parameters_on_way) return hold();
+  const bool synchronous = spec_.policy().has_synchronous();
+  if (synchronous && header.base_step() < OpenStep()) {
+    state.receiving = true;
+    return Admission::kSuperseded;
+  }
+  // A server that stops lets a synchronous step complete, and begins nothing else.
+  if (draining_ && !(synchronous && AnyInFlight())) return hold();
+  if (!ClaimRoom(session)) return hold();
+  state.receiving = true;
+  member->state = v1::WORKER_STATE_PUSHING;
+  return Admission::kStage;
+}
+
+void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
+                     bool want_parameters) {
+  {
+    MutexLock lock(&mutex_);
+    session->state_.receiving = false;
+    Member* const member = MemberOf(session.get());
+    if (member == nullptr) return;
+    PendingPush pending;
+    pending.worker = session->state_.worker;
+    pending.claim = std::move(session->state_.claim);
+    pending.session = session;
+    pending.want_parameters = want_parameters;
+    pending.push = std::move(push);
+    const v1::PushHeader& header = pending.push->header();
+    if (spec_.policy().has_synchronous() && header.base_step() < OpenStep()) {
+      Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+    } else {
+      member->pending_sequence = header.sequence();
+      member->state = v1::WORKER_STATE_WAITING;
+      if (pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
+      pending_.push_back(std::move(pending));
+    }
+  }
+  Advance();
+}
+
+void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, Admission why,
+                        bool want_parameters) {
+  MutexLock lock(&mutex_);
+  session->state_.receiving = false;
+  Member* const member = MemberOf(session.get());
+  if (member == nullptr) return;
+  if (header.sequence() == member->pending_sequence) {
+    for (PendingPush& pending : pending_) {
+      if (pending.worker != session->state_.worker || pending.session == session) continue;
+      // Complete since an earlier session: this one gets its result.
+      pending.session = session;
+      pending.want_parameters = want_parameters;
+      return;
+    }
+  }
+  const bool superseded = why == Admission::kSuperseded;
+  if (superseded) member->last_sequence = header.sequence();
+  Answer(member, session, header,
+         superseded ? v1::PUSH_OUTCOME_SUPERSEDED : v1::PUSH_OUTCOME_DUPLICATE, want_parameters);
+}
+
+void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
+  MutexLock lock(&mutex_);
+  session->state_.receiving = false;
+  ReturnRoom(session);
+  if (MemberOf(session) == nullptr) return;
+  SendRejection(session, sequence, why);
+  if (draining_) EndIdleSessions();
+}
+
+void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why) {
+  Member* const member = MemberOf(session);
+  member->state = v1::WORKER_STATE_COMPUTING;
+  ++member->rejected_pushes;
+  progress_.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
+  v1::TrainResponse response;
+  v1::PushResult& result = *response.mutable_push_result();
+  result.set_sequence(sequence);
+  result.set_outcome(v1::PUSH_OUTCOME_REJECTED);
+  result.set_step(step_);
+  result.set_reason(ReasonOf(why));
+  result.set_message(absl::StrCat("push ", sequence, " from worker \"", session->state_.worker,
+                                  "\": ", why.message()));
+  session->state_.sink->Send(std::move(response));
+}
+
+absl::Status Run::RunFinishedError() const {
+  return Error(absl::StatusCode::kFailedPrecondition, "RUN_FINISHED",
+               absl::StrCat("run \"", run_id_, "\" is finished at step ", step_,
+                            "; a larger max_steps lets it go on"));
+}
+
+void Run::Resolve(const PendingPush& pending, Outcome outcome) {
+  const auto found = members_.find(pending.worker);
+  if (found == members_.end()) return;
+  Member& member = found->second;
+  const v1::PushHeader& header = pending.push->header();
+  member.last_sequence = header.sequence();
+  member.pending_sequence = 0;
+  Answer(&member, pending.session, header, outcome, pending.want_parameters);
+}
+
+void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
+                 Outcome outcome, bool want_parameters) {
+  progress_.AddOutcome(outcome);
+  member->last_base_step = header.base_step();
+  if (outcome == v1::PUSH_OUTCOME_APPLIED) ++member->applied_pushes;
+  if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED) {
+    ++member->rejected_pushes;
+  }
+  if (!member->session) return;
+  member->state = v1::WORKER_STATE_COMPUTING;
+  if (member->session == session) {
+    v1::TrainResponse response;
+    v1::PushResult& result = *response.mutable_push_result();
+    result.set_sequence(header.sequence());
+    result.set_outcome(outcome);
+    result.set_step(step_);
+    result.set_parameters_follow(want_parameters);
+    session->state_.sink->Send(std::move(response));
+    if (want_parameters) SendParametersTo(session);
+  }
+  if (member->session->state_.held) ScheduleRetry(member->session);
+}
+
+void Run::ParametersSent(WorkerSession* session) {
+  MutexLock lock(&mutex_);
+  session->state_.parameters_on_way = false;
+  if (session->state_.held) ScheduleRetry(session->shared_from_this());
+}
+
+void Run::ResumeReading(WorkerSession* session) {
+  MutexLock lock(&mutex_);
+  if (session->state_.sink != nullptr) session->state_.sink->ResumeReading();
+}
+
+void Run::Leave(WorkerSession* session) {
+  {
+    MutexLock lock(&mutex_);
+    if (Member* const member = MemberOf(session)) {
+      EndSession(session, absl::OkStatus());
+      member->state = v1::WORKER_STATE_LEFT;
+      MembersChanged();
+    }
+  }
+  Advance();
+}
+
+void Run::Disconnect(WorkerSession* session) {
+  MutexLock lock(&mutex_);
+  session->state_.sink = nullptr;
+  Detach(session);
+}
+
+void Run::FailSession(WorkerSession* session, const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  EndSession(session, status);
+}
+
+void Run::EndSession(WorkerSession* session, const absl::Status& status) {
+  SessionSink* const sink = std::exchange(session->state_.sink, nullptr);
+  if (sink != nullptr) sink->End(status);
+  Detach(session);
+}
+
+void Run::Detach(WorkerSession* session) {
+  ReturnRoom(session);
+  session->state_.receiving = false;
+  Member* const member = MemberOf(session);
+  if (member == nullptr) return;
+  member->last_message = absl::Nanoseconds(session->last_message_ns_.load());
+  member->state = v1::WORKER_STATE_DISCONNECTED;
+  member->session.reset();
+}
+
+void Run::MembersChanged() {
+  if (LiveMembers() == 0) formed_ = false;
+}
+
+void Run::ExpireLeases() {
+  const absl::Duration now = environment_.clock->Elapsed();
+  const absl::Duration lease = LeaseDuration(spec_);
+  bool changed = false;
+  for (auto& [worker, member] : members_) {
+    if (!Live(member)) continue;
+    absl::Duration last_message = member.last_message;
+    if (member.session) {
+      // Whoever waits for the server cannot be blamed for its silence; keep-alive finds out
+      // whether its connection is dead.
+      const bool waits_for_us = member.pending_sequence != 0 || member.session->state_.held ||
+                                member.session->state_.parameters_on_way ||
+                                state_ != v1::RUN_STATE_RUNNING;
+      if (waits_for_us) member.session->last_message_ns_.store(absl::ToInt64Nanoseconds(now));
+      last_message = absl::Nanoseconds(member.session->last_message_ns_.load());
+    }
+    if (now - last_message < lease) continue;
+    if (member.session) {
+      EndSession(member.session.get(),
+                 Error(absl::StatusCode::kDeadlineExceeded, "LEASE_ENDED",
+                       absl::StrCat("no message from worker \"", worker, "\" for its lease of ",
+                                    absl::FormatDuration(lease))));
+    }
+    member.state = v1::WORKER_STATE_EXPIRED;
+    changed = true;
+  }
+  if (changed) MembersChanged();
+}
+
+void Run::SendEvent(WorkerSession* session, v1::RunEventKind event) {
+  v1::TrainResponse response;
+  response.mutable_event()->set_kind(event);
+  response.mutable_event()->set_step(step_);
+  session->state_.sink->Send(std::move(response));
+}
+
+void Run::Broadcast(v1::RunEventKind event) {
+  for (auto& [worker, member] : members_) {
+    if (member.session) SendEvent(member.session.get(), event);
+  }
+}
+
+void Run::ScheduleRetry(const SessionPtr& session) {
+  environment_.pool->Schedule([session] { session->RetryHeld(); });
+}
+
+void Run::RetryAllHeld() {
+  for (auto& [worker, member] : members_) {
+    if (member.session && member.session->state_.held) ScheduleRetry(member.session);
+  }
+}
+
+bool Run::ClaimRoom(WorkerSession* session) {
+  WorkerSession::State& state = session->state_;
+  if (!state.claim) {
+    const int64_t push_bytes = layout_.element_count() * static_cast<int64_t>(sizeof(float));
+    const auto claim = [this](int64_t bytes, bool extends) {
+      std::weak_ptr<Run> weak = weak_from_this();
+      ThreadPool* const pool = environment_.pool;
+      return environment_.budget->MakeClaim(bytes, extends, [weak, pool] {
+        pool->Schedule([weak] {
+          const std::shared_ptr<Run> run = weak.lock();
+          if (run == nullptr) return;
+          MutexLock lock(&run->mutex_);
+          run->RetryAllHeld();
+        });
+      });
+    };
+    if (!spec_.policy().has_synchronous()) {
+      state.claim = claim(push_bytes, /*extends=*/false);
+    } else if (step_claim_.claim && step_claim_.step == OpenStep()) {
+      if (step_claim_.left > 0) {
+        state.claim = step_claim_.claim;
+        --step_claim_.left;
+      } else {
+        state.claim = claim(push_bytes, /*extends=*/true);
+      }
+    } else {
+      const int64_t pushes =
+          std::max<int64_t>(spec_.policy().synchronous().workers(), LiveMembers());
+      step_claim_ = {claim(pushes * push_bytes, /*extends=*/false), OpenStep(), pushes - 1};
+      state.claim = step_claim_.claim;
+    }
+  }
+  return state.claim->granted();
+}
+
+void Run::ReturnRoom(WorkerSession* session) {
+  WorkerSession::State& state = session->state_;
+  if (!state.claim) return;
+  if (state.claim == step_claim_.claim) ++step_claim_.left;
+  state.claim.reset();
+  // Nobody is left to use what was claimed for the whole step.
+  const bool unused = step_claim_.claim && step_claim_.claim.use_count() == 1;
+  if (unused) step_claim_ = {};
+}
+
+bool Run::AnyInFlight() const {
+  if (!pending_.empty() || step_work_) return true;
+  return std::any_of(members_.begin(), members_.end(), [](const auto& entry) {
+    return entry.second.session && entry.second.session->state_.receiving;
+  });
+}
+
+void Run::Drain() {
+  {
+    MutexLock lock(&mutex_);
+    if (draining_ || deleted_) return;
+    draining_ = true;
+    Broadcast(v1::RUN_EVENT_KIND_STOPPING);
+    EndIdleSessions();
+  }
+  Advance();
+}
+
+void Run::EndIdleSessions() {
+  const bool synchronous = spec_.policy().has_synchronous();
+  const bool stuck = state_ == v1::RUN_STATE_PAUSED;
+  // All workers of a synchronous run are needed for as long as one of them waits for a step.
+  if (synchronous && !stuck && AnyInFlight()) return;
+  for (auto& [worker, member] : members_) {
+    if (!member.session) continue;
+    const bool in_flight = member.pending_sequence != 0 || member.session->state_.receiving;
+    if (stuck || !in_flight) EndSession(member.session.get(), StoppingError());
+  }
+}
+
+void Run::EndAllSessions(const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  for (auto& [worker, member] : members_) {
+    if (member.session) EndSession(member.session.get(), status);
+  }
+}
+
+void Run::Delete() {
+  MutexLock lock(&mutex_);
+  if (deleted_) return;
+  deleted_ = true;
+  Broadcast(v1::RUN_EVENT_KIND_DELETED);
+  for (auto& [worker, member] : members_) {
+    if (member.session) EndSession(member.session.get(), DeletedError(run_id_));
+  }
+  pending_.clear();
+  step_claim_ = {};
+  for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
+  snapshot_requests_.clear();
+}
+
+}  // namespace gradd

@@ -1,0 +1,157 @@
+#include "core/run/run_registry.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/run/run_spec.h"
+#include "core/store/layout.h"
+
+namespace gradd {
+namespace {
+
+constexpr size_t kMaxRequestIdBytes = 128;
+
+absl::Status StoppingError() {
+  return Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping");
+}
+
+}  // namespace
+
+RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
+                         int64_t block_elements)
+    : pool_(threads) {
+  environment_.clock = clock;
+  environment_.pool = &pool_;
+  environment_.budget = StagingBudget::Create(limits.max_staged_bytes);
+  environment_.limits = limits;
+  environment_.block_elements = block_elements;
+}
+
+RunRegistry::~RunRegistry() {
+  for (const auto& run : All()) run->Delete();
+}
+
+absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec,
+                                  const std::string& request_id,
+                                  std::shared_ptr<Run>* existing) {
+  const Limits& limits = environment_.limits;
+  auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
+  GRADD_RETURN_IF_ERROR(layout.status());
+  auto optimizer = ValidateMutableFields(spec, limits);
+  GRADD_RETURN_IF_ERROR(optimizer.status());
+  const int64_t bytes = StateBytes(*layout, **optimizer);
+
+  MutexLock lock(&mutex_);
+  if (draining_) return StoppingError();
+  if (const auto found = runs_.find(run_id); found != runs_.end()) {
+    const bool same_request = !request_id.empty() && found->second.request_id == request_id;
+    if (same_request && found->second.run != nullptr) {
+      *existing = found->second.run;
+      return absl::OkStatus();
+    }
+    if (same_request) {
+      return Error(absl::StatusCode::kUnavailable, "RUN_BEING_CREATED",
+                   absl::StrCat("run \"", run_id, "\" is being created; try again"));
+    }
+    return Error(absl::StatusCode::kAlreadyExists, "RUN_EXISTS",
+                 absl::StrCat("run \"", run_id, "\" exists; choose another id or delete it"));
+  }
+  if (static_cast<int64_t>(runs_.size()) >= limits.max_runs) {
+    return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
+                 absl::StrCat("the server has its limit of ", limits.max_runs,
+                              " runs; delete one first"));
+  }
+  if (limits.max_state_bytes > 0 && bytes > limits.max_state_bytes - state_bytes_) {
+    return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",
+                 absl::StrCat("run \"", run_id, "\" needs ", bytes,
+                              " bytes for parameters and slots; the runs have ", state_bytes_,
+                              " of the server's limit of ", limits.max_state_bytes));
+  }
+  runs_[run_id] = {nullptr, request_id, bytes};
+  state_bytes_ += bytes;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_id,
+                                                         const v1::Run& spec,
+                                                         const std::string& request_id) {
+  GRADD_RETURN_IF_ERROR(ValidateRunId(run_id));
+  if (request_id.size() > kMaxRequestIdBytes) {
+    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                 absl::StrCat("request_id: ", request_id.size(), " bytes, at most ",
+                              kMaxRequestIdBytes, " expected"));
+  }
+  std::shared_ptr<Run> existing;
+  GRADD_RETURN_IF_ERROR(Reserve(run_id, spec, request_id, &existing));
+  if (existing != nullptr) return existing;
+  auto run = Run::Create(run_id, spec, environment_);
+  MutexLock lock(&mutex_);
+  Entry& entry = runs_[run_id];
+  if (!run.ok()) {
+    state_bytes_ -= entry.state_bytes;
+    runs_.erase(run_id);
+    return run.status();
+  }
+  entry.run = *run;
+  return run;
+}
+
+absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) const {
+  auto run_id = ParseRunName(name);
+  GRADD_RETURN_IF_ERROR(run_id.status());
+  MutexLock lock(&mutex_);
+  const auto found = runs_.find(*run_id);
+  if (found == runs_.end() || found->second.run == nullptr) {
+    return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+                 absl::StrCat("no run \"", *run_id, "\""));
+  }
+  return found->second.run;
+}
+
+absl::Status RunRegistry::Delete(absl::string_view name) {
+  auto run = Find(name);
+  GRADD_RETURN_IF_ERROR(run.status());
+  {
+    MutexLock lock(&mutex_);
+    const auto found = runs_.find((*run)->run_id());
+    if (found != runs_.end() && found->second.run == *run) {
+      state_bytes_ -= found->second.state_bytes;
+      runs_.erase(found);
+    }
+  }
+  (*run)->Delete();
+  return absl::OkStatus();
+}
+
+std::vector<std::shared_ptr<Run>> RunRegistry::All() const {
+  MutexLock lock(&mutex_);
+  std::vector<std::shared_ptr<Run>> runs;
+  for (const auto& [run_id, entry] : runs_) {
+    if (entry.run != nullptr) runs.push_back(entry.run);
+  }
+  return runs;
+}
+
+void RunRegistry::Tick() {
+  for (const auto& run : All()) run->Tick();
+}
+
+void RunRegistry::Drain() {
+  {
+    MutexLock lock(&mutex_);
+    draining_ = true;
+  }
+  for (const auto& run : All()) run->Drain();
+}
+
+bool RunRegistry::draining() const {
+  MutexLock lock(&mutex_);
+  return draining_;
+}
+
+void RunRegistry::EndAllSessions() {
+  for (const auto& run : All()) run->EndAllSessions(StoppingError());
+}
+
+}  // namespace gradd

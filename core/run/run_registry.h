@@ -1,0 +1,79 @@
+#ifndef GRADD_CORE_RUN_RUN_REGISTRY_H_
+#define GRADD_CORE_RUN_RUN_REGISTRY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/base/thread_pool.h"
+#include "core/run/limits.h"
+#include "core/run/run.h"
+#include "core/sync/staging_budget.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// All runs of a server, and what they share. Thread safe.
+class RunRegistry {
+ public:
+  // `threads` apply steps. `block_elements` is a multiple of kTileElements.
+  RunRegistry(const Limits& limits, int threads, const Clock* clock = Clock::Real(),
+              int64_t block_elements = kBlockElements);
+  ~RunRegistry();
+
+  // Creates a run. With a non-empty `request_id`, a run that the same request has created
+  // before is returned instead. Takes time in proportion to the parameters.
+  absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
+                                              const std::string& request_id);
+
+  // The run of the resource name `runs/{run_id}`.
+  absl::StatusOr<std::shared_ptr<Run>> Find(absl::string_view name) const;
+
+  // Removes the run and ends its sessions.
+  absl::Status Delete(absl::string_view name);
+
+  // In the order of their ids.
+  std::vector<std::shared_ptr<Run>> All() const;
+
+  // See Run::Tick().
+  void Tick();
+
+  // Stops: no run is created any more, see Run::Drain().
+  void Drain();
+  bool draining() const;
+  // Ends the sessions that are left.
+  void EndAllSessions();
+
+  const Clock& clock() const { return *environment_.clock; }
+  const Limits& limits() const { return environment_.limits; }
+  ThreadPool* pool() { return &pool_; }
+  int64_t claimed_bytes() const { return environment_.budget->claimed_bytes(); }
+
+ private:
+  struct Entry {
+    std::shared_ptr<Run> run;  // Null while the run is being created.
+    std::string request_id;
+    int64_t state_bytes = 0;
+  };
+  absl::Status Reserve(const std::string& run_id, const v1::Run& spec,
+                       const std::string& request_id, std::shared_ptr<Run>* existing);
+
+  RunEnvironment environment_;
+  mutable Mutex mutex_;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
+  int64_t state_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Last, so that its threads end before what they use.
+  ThreadPool pool_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_REGISTRY_H_

@@ -1,0 +1,104 @@
+#include "core/run/run_spec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "core/optim/optimizer_factory.h"
+#include "core/schedule/schedule.h"
+#include "core/sync/synchronization_policy.h"
+
+namespace gradd {
+namespace {
+
+constexpr absl::Duration kDefaultLease = absl::Seconds(15);
+constexpr int64_t kMaxSteps = int64_t{1} << 53;
+
+std::string Shown(absl::string_view text) {
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, 80)), "\"");
+}
+
+}  // namespace
+
+absl::Status ValidateRunId(absl::string_view run_id) {
+  const auto allowed = [](char c) {
+    return absl::ascii_islower(static_cast<unsigned char>(c)) ||
+           absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '-';
+  };
+  if (run_id.empty() || run_id.size() > 63 ||
+      !absl::ascii_islower(static_cast<unsigned char>(run_id.front())) ||
+      run_id.back() == '-' || !std::all_of(run_id.begin(), run_id.end(), allowed)) {
+    return Error(absl::StatusCode::kInvalidArgument, "RUN_ID_INVALID",
+                 absl::StrCat("run_id: ", Shown(run_id),
+                              " is not 1 to 63 characters of [a-z0-9-] that start with a letter "
+                              "and do not end with -"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ParseRunName(absl::string_view name) {
+  absl::string_view run_id = name;
+  if (!absl::ConsumePrefix(&run_id, "runs/") || !ValidateRunId(run_id).ok()) {
+    return Error(absl::StatusCode::kInvalidArgument, "RUN_NAME_INVALID",
+                 absl::StrCat("run name ", Shown(name), " is not of the form runs/{run_id}"));
+  }
+  return std::string(run_id);
+}
+
+absl::Status ValidateWorkerId(absl::string_view worker) {
+  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
+  if (worker.empty() || worker.size() > 128 ||
+      !std::all_of(worker.begin(), worker.end(), printable)) {
+    return Error(absl::StatusCode::kInvalidArgument, "WORKER_ID_INVALID",
+                 absl::StrCat("join.worker: ", Shown(worker),
+                              " is not 1 to 128 bytes of printable ASCII without spaces"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Optimizer>> ValidateMutableFields(const v1::Run& run,
+                                                                 const Limits& limits) {
+  auto optimizer = MakeOptimizer(run.optimizer());
+  GRADD_RETURN_IF_ERROR(optimizer.status());
+  GRADD_RETURN_IF_ERROR(ValidateSchedule(run.schedule()));
+  GRADD_RETURN_IF_ERROR(ValidatePolicy(run.policy(), limits.max_workers_per_run));
+  if (run.max_steps() < 0 || run.max_steps() > kMaxSteps) {
+    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                 absl::StrCat("max_steps: ", run.max_steps(), " is outside [0, 2^53]"));
+  }
+  if (run.has_lease_duration()) {
+    GRADD_RETURN_IF_ERROR(
+        ParseDuration("lease_duration", run.lease_duration(), absl::Seconds(1), absl::Hours(1))
+            .status());
+  }
+  return std::shared_ptr<Optimizer>(std::move(*optimizer));
+}
+
+absl::Duration LeaseDuration(const v1::Run& run) {
+  return run.has_lease_duration() ? FromProto(run.lease_duration()) : kDefaultLease;
+}
+
+int64_t StateBytes(const Layout& layout, const Optimizer& optimizer) {
+  return layout.element_count() * static_cast<int64_t>(sizeof(float)) *
+         (1 + static_cast<int64_t>(optimizer.slots().size()));
+}
+
+absl::Status CheckStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
+                          int64_t live_workers, const Limits& limits) {
+  const int64_t pushes =
+      policy.has_synchronous() ? std::max<int64_t>(policy.synchronous().workers(), live_workers)
+                               : 1;
+  const int64_t push_bytes = elements * static_cast<int64_t>(sizeof(float));
+  if (push_bytes <= limits.max_staged_bytes / pushes) return absl::OkStatus();
+  return Error(absl::StatusCode::kResourceExhausted, "STAGING_TOO_SMALL",
+               absl::StrCat("a step stages ", pushes, " pushes of ", push_bytes,
+                            " bytes at once, which is over the server's max_staged_bytes of ",
+                            limits.max_staged_bytes));
+}
+
+}  // namespace gradd

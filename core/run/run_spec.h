@@ -1,0 +1,45 @@
+#ifndef GRADD_CORE_RUN_RUN_SPEC_H_
+#define GRADD_CORE_RUN_RUN_SPEC_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/optim/optimizer.h"
+#include "core/run/limits.h"
+#include "core/store/layout.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// The id in a resource name `runs/{run_id}`; INVALID_ARGUMENT for any other name.
+absl::StatusOr<std::string> ParseRunName(absl::string_view name);
+
+// OK if `run_id` is 1 to 63 characters of [a-z0-9-] that start with a letter and do not end
+// with `-`.
+absl::Status ValidateRunId(absl::string_view run_id);
+
+// OK if `worker` is 1 to 128 bytes of printable ASCII without spaces.
+absl::Status ValidateWorkerId(absl::string_view worker);
+
+// Checks the fields of `run` that a client may change later: optimizer, schedule, policy,
+// max_steps and lease_duration. Returns the optimizer they describe.
+absl::StatusOr<std::shared_ptr<Optimizer>> ValidateMutableFields(const v1::Run& run,
+                                                                 const Limits& limits);
+
+// The lease of a valid run, default filled in.
+absl::Duration LeaseDuration(const v1::Run& run);
+
+// Bytes of the parameters and all slots.
+int64_t StateBytes(const Layout& layout, const Optimizer& optimizer);
+
+// OK if pushes of `elements` elements can be staged at all, and for a synchronous run all
+// of a step at once; else RESOURCE_EXHAUSTED with the numbers.
+absl::Status CheckStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
+                          int64_t live_workers, const Limits& limits);
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_SPEC_H_

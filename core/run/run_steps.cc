@@ -1,0 +1,199 @@
+// How pushes become steps.
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/schedule/schedule.h"
+#include "core/sync/aggregate.h"
+#include "core/sync/synchronization_policy.h"
+
+namespace gradd {
+namespace {
+
+// A step of at most this many elements takes less time than waking another thread.
+constexpr int64_t kInlineElements = 64 * 1024;
+
+}  // namespace
+
+std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
+  // Pushes that were accepted under another policy may be too old.
+  for (auto it = pending_.begin(); it != pending_.end();) {
+    if (it->push->header().base_step() == step_) {
+      ++it;
+      continue;
+    }
+    Resolve(*it, v1::PUSH_OUTCOME_SUPERSEDED);
+    it = pending_.erase(it);
+  }
+  SynchronousState state;
+  state.live_members = static_cast<int>(LiveMembers());
+  state.formed = formed_;
+  state.ready_pushes = static_cast<int>(pending_.size());
+  state.ready_members = static_cast<int>(
+      std::count_if(pending_.begin(), pending_.end(), [this](const PendingPush& pending) {
+        const auto member = members_.find(pending.worker);
+        return member != members_.end() && Live(member->second);
+      }));
+  state.waited = environment_.clock->Elapsed() - first_pending_at_;
+  state.deadline = StepDeadline(spec_.policy().synchronous());
+  if (!SynchronousStepDue(state)) return {};
+  std::vector<PendingPush> pushes(std::make_move_iterator(pending_.begin()),
+                                  std::make_move_iterator(pending_.end()));
+  pending_.clear();
+  std::sort(pushes.begin(), pushes.end(),
+            [](const PendingPush& a, const PendingPush& b) { return a.worker < b.worker; });
+  return pushes;
+}
+
+std::vector<Run::PendingPush> Run::TakeAsynchronousPush() {
+  const v1::Asynchronous& policy = spec_.policy().asynchronous();
+  while (!pending_.empty()) {
+    PendingPush pending = std::move(pending_.front());
+    pending_.pop_front();
+    const int64_t staleness = step_ - pending.push->header().base_step();
+    if (!policy.has_max_staleness() || staleness <= policy.max_staleness()) {
+      std::vector<PendingPush> pushes;
+      pushes.push_back(std::move(pending));
+      return pushes;
+    }
+    Resolve(pending, v1::PUSH_OUTCOME_STALE);
+  }
+  return {};
+}
+
+void Run::BeginStepIfDue() {
+  if (step_work_ || deleted_ || state_ != v1::RUN_STATE_RUNNING) return;
+  std::vector<PendingPush> pushes =
+      spec_.policy().has_synchronous() ? TakeSynchronousPushes() : TakeAsynchronousPush();
+  if (draining_) EndIdleSessions();
+  if (pushes.empty()) return;
+  step_work_ = std::make_unique<StepWork>();
+  for (const PendingPush& pending : pushes) {
+    step_work_->staleness =
+        std::max(step_work_->staleness, step_ - pending.push->header().base_step());
+  }
+  step_work_->pushes = std::move(pushes);
+  step_work_->optimizer = optimizer_;
+  step_work_->step = step_;
+  step_work_->learning_rate = LearningRate(spec_.schedule(), step_);
+  if (spec_.policy().has_asynchronous()) {
+    step_work_->learning_rate *=
+        StalenessFactor(spec_.policy().asynchronous().correction(), step_work_->staleness);
+  }
+}
+
+void Run::Advance() {
+  {
+    MutexLock lock(&mutex_);
+    if (step_work_) return;  // Whoever applies it goes on with the next one.
+    BeginStepIfDue();
+    if (!step_work_) return;
+  }
+  if (layout_.element_count() <= kInlineElements) {
+    ApplySteps();
+  } else {
+    environment_.pool->Schedule([self = shared_from_this()] { self->ApplySteps(); });
+  }
+}
+
+void Run::ApplySteps() {
+  // So many in a row, then other runs get their turn.
+  constexpr int kMaxInARow = 8;
+  for (int i = 0; i < kMaxInARow; ++i) {
+    StepWork* work = nullptr;
+    {
+      MutexLock lock(&mutex_);
+      work = step_work_.get();
+    }
+    ApplyStep(work);
+    MutexLock lock(&mutex_);
+    CompleteStep();
+    BeginStepIfDue();
+    if (!step_work_) return;
+  }
+  environment_.pool->Schedule([self = shared_from_this()] { self->ApplySteps(); });
+}
+
+void Run::ApplyStep(StepWork* work) {
+  const absl::Duration begin = environment_.clock->Elapsed();
+  std::vector<std::shared_ptr<const StagedPush>> pushes;
+  for (const PendingPush& pending : work->pushes) pushes.push_back(pending.push);
+  const Aggregate aggregate(std::move(pushes));
+  Optimizer& optimizer = *work->optimizer;
+  optimizer.BeginStep({work->step, work->learning_rate});
+  environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
+    store_.UpdateBlock(block, [&](ParameterStore::BlockUpdate update) {
+      Aggregate::Reader gradient(aggregate, update.begin);
+      auto norms = tile_norms_.begin() + update.begin / kTileElements;
+      for (int64_t at = 0; at < update.size; at += kTileElements, ++norms) {
+        Tile tile;
+        tile.size = std::min(kTileElements, update.size - at);
+        tile.gradient = gradient.Next(tile.size);
+        tile.parameters_in = update.parameters_in + at;
+        tile.parameters_out = update.parameters_out + at;
+        tile.slots_in = update.slots_in.data();
+        tile.slots_out = update.slots_out.data();
+        *norms = {};
+        optimizer.UpdateTile(tile, &*norms);
+        for (const float*& slot : update.slots_in) slot += tile.size;
+        for (float*& slot : update.slots_out) slot += tile.size;
+      }
+    });
+  });
+  store_.CommitStep();
+
+  // Tile by tile in order, so that the norms do not depend on who computed what.
+  TileNorms sum;
+  for (const TileNorms& norms : tile_norms_) {
+    sum.gradient += norms.gradient;
+    sum.update += norms.update;
+    sum.parameters += norms.parameters;
+  }
+  work->statistics.loss = aggregate.loss();
+  work->statistics.examples = aggregate.examples();
+  work->statistics.staleness = work->staleness;
+  work->statistics.gradient_norm = std::sqrt(sum.gradient);
+  work->statistics.update_norm = std::sqrt(sum.update);
+  work->statistics.parameter_norm = std::sqrt(sum.parameters);
+  work->statistics.apply_time = environment_.clock->Elapsed() - begin;
+}
+
+void Run::CompleteStep() {
+  const std::unique_ptr<StepWork> work = std::move(step_work_);
+  ++step_;
+  progress_.AddStep(work->statistics);
+  if (!pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
+  if (!deleted_) {
+    for (const PendingPush& pending : work->pushes) {
+      Resolve(pending, v1::PUSH_OUTCOME_APPLIED);
+    }
+  }
+  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> requests;
+  requests.swap(snapshot_requests_);
+  for (auto& [contents, receive] : requests) receive(TakeSnapshot(contents));
+  FinishIfDone();
+  if (draining_) EndIdleSessions();
+}
+
+void Run::FinishIfDone() {
+  if (state_ == v1::RUN_STATE_FINISHED || spec_.max_steps() == 0 || step_ < spec_.max_steps()) {
+    return;
+  }
+  SetState(v1::RUN_STATE_FINISHED, "");
+  for (const PendingPush& pending : std::exchange(pending_, {})) {
+    const auto member = members_.find(pending.worker);
+    if (member == members_.end()) continue;
+    member->second.pending_sequence = 0;
+    if (member->second.session != pending.session || !pending.session) continue;
+    SendRejection(pending.session.get(), pending.push->header().sequence(),
+                  RunFinishedError());
+  }
+  Broadcast(v1::RUN_EVENT_KIND_FINISHED);
+  RetryAllHeld();
+}
+
+}  // namespace gradd

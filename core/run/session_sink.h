@@ -1,0 +1,34 @@
+#ifndef GRADD_CORE_RUN_SESSION_SINK_H_
+#define GRADD_CORE_RUN_SESSION_SINK_H_
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "core/store/snapshot.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+// The way back to one worker: implemented by the transport, and by tests. The run calls it
+// with its lock held, so nothing here may block or call back.
+class SessionSink {
+ public:
+  virtual ~SessionSink() = default;
+
+  // Messages arrive in the order of these calls.
+  virtual void Send(v1::TrainResponse message) = 0;
+
+  // Sends the snapshot's parameters in chunks. When the last one is on its way,
+  // WorkerSession::ParametersSent() is due.
+  virtual void SendParameters(std::shared_ptr<const Snapshot> snapshot) = 0;
+
+  // The session is not held any longer: the next request may be read.
+  virtual void ResumeReading() = 0;
+
+  // Ends the stream after what was sent so far. Nothing is called after it.
+  virtual void End(absl::Status status) = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_SESSION_SINK_H_

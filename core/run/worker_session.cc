@@ -1,0 +1,178 @@
+#include "core/run/worker_session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/run/run_registry.h"
+#include "core/run/run_spec.h"
+
+namespace gradd {
+namespace {
+
+absl::Status OutOfOrder(absl::string_view message) {
+  return Error(absl::StatusCode::kFailedPrecondition, "REQUEST_OUT_OF_ORDER", message);
+}
+
+}  // namespace
+
+WorkerSession::WorkerSession(RunRegistry* registry, SessionSink* sink, std::string address)
+    : registry_(registry), address_(std::move(address)) {
+  state_.sink = sink;
+}
+
+bool WorkerSession::Handle(v1::TrainRequest request, Payload data) {
+  MutexLock lock(&mutex_);
+  if (ended_) return false;
+  last_message_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
+  return Dispatch(std::move(request), std::move(data));
+}
+
+bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
+  if (run_ == nullptr) {
+    if (!request.has_join()) {
+      EndWith(OutOfOrder("the first request of a stream must be join"));
+      return false;
+    }
+    auto run = registry_->Find(request.join().run());
+    if (!run.ok()) {
+      EndWith(run.status());
+      return false;
+    }
+    const absl::Status joined = (*run)->Join(shared_from_this(), request.join());
+    if (!joined.ok()) {
+      EndWith(joined);
+      return false;
+    }
+    run_ = *std::move(run);
+    return true;
+  }
+  switch (request.request_case()) {
+    case v1::TrainRequest::kPush:
+      return HandlePush(std::move(request), std::move(data));
+    case v1::TrainRequest::kHeartbeat:
+      return true;
+    case v1::TrainRequest::kLeave:
+      run_->Leave(this);
+      ended_ = true;
+      return false;
+    case v1::TrainRequest::kJoin:
+      EndWith(OutOfOrder("a second join; a stream has one, as its first request"));
+      return false;
+    case v1::TrainRequest::REQUEST_NOT_SET:
+      break;
+  }
+  EndWith(Error(absl::StatusCode::kInvalidArgument, "REQUEST_EMPTY",
+                "a request has neither join, push, heartbeat nor leave"));
+  return false;
+}
+
+bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
+  const v1::Push& push = request.push();
+  if (push.has_header()) {
+    if (incoming_ != Incoming::kNone) {
+      EndWith(OutOfOrder(absl::StrCat("push ", push.header().sequence(), " begins before push ",
+                                      header_.sequence(), " is committed")));
+      return false;
+    }
+    const auto admission = run_->BeginPush(this, push.header());
+    if (admission.ok() && *admission == Run::Admission::kHold) {
+      held_ = Held{std::move(request), std::move(data)};
+      return false;
+    }
+    header_ = push.header();
+    if (!admission.ok()) {
+      Reject(admission.status());
+    } else if (*admission == Run::Admission::kStage) {
+      incoming_ = Incoming::kStaged;
+      staged_ = std::make_shared<StagedPush>(header_, run_->element_count());
+    } else {
+      incoming_ = *admission == Run::Admission::kDuplicate ? Incoming::kDuplicate
+                                                           : Incoming::kSuperseded;
+    }
+  } else if (incoming_ == Incoming::kNone) {
+    EndWith(OutOfOrder("a chunk without a push: the first chunk of a push carries its header"));
+    return false;
+  }
+  HandleChunk(push, std::move(data));
+  return true;
+}
+
+void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
+  if (incoming_ == Incoming::kStaged && push.has_chunk()) {
+    if (absl::Status added = staged_->Add(push.chunk(), std::move(data)); !added.ok()) {
+      Reject(added);
+    }
+  }
+  if (!push.has_commit()) return;
+  const bool want_parameters = push.commit().want_parameters();
+  switch (std::exchange(incoming_, Incoming::kNone)) {
+    case Incoming::kStaged:
+      if (absl::Status complete = staged_->CheckComplete(); !complete.ok()) {
+        Reject(complete);
+        incoming_ = Incoming::kNone;
+      } else {
+        run_->CommitPush(shared_from_this(), std::move(staged_), want_parameters);
+      }
+      break;
+    case Incoming::kDuplicate:
+      run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kDuplicate,
+                          want_parameters);
+      break;
+    case Incoming::kSuperseded:
+      run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kSuperseded,
+                          want_parameters);
+      break;
+    case Incoming::kRejected:
+    case Incoming::kNone:
+      break;
+  }
+  staged_.reset();
+}
+
+void WorkerSession::Reject(const absl::Status& why) {
+  incoming_ = Incoming::kRejected;
+  staged_.reset();
+  run_->RejectPush(this, header_.sequence(), why);
+}
+
+void WorkerSession::EndWith(const absl::Status& status) {
+  ended_ = true;
+  staged_.reset();
+  if (run_ != nullptr) {
+    run_->FailSession(this, status);
+  } else {
+    state_.sink->End(status);
+  }
+}
+
+void WorkerSession::RetryHeld() {
+  MutexLock lock(&mutex_);
+  if (!held_ || ended_) return;
+  Held held = *std::exchange(held_, std::nullopt);
+  if (HandlePush(std::move(held.request), std::move(held.data))) run_->ResumeReading(this);
+}
+
+void WorkerSession::ParametersSent() {
+  std::shared_ptr<Run> run;
+  {
+    MutexLock lock(&mutex_);
+    run = run_;
+  }
+  if (run != nullptr) run->ParametersSent(this);
+}
+
+void WorkerSession::Disconnected() {
+  std::shared_ptr<Run> run;
+  {
+    MutexLock lock(&mutex_);
+    ended_ = true;
+    held_.reset();
+    staged_.reset();
+    run = std::move(run_);
+  }
+  if (run != nullptr) run->Disconnect(this);
+}
+
+}  // namespace gradd

@@ -1,0 +1,98 @@
+#ifndef GRADD_CORE_RUN_WORKER_SESSION_H_
+#define GRADD_CORE_RUN_WORKER_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/base/mutex.h"
+#include "core/run/session_sink.h"
+#include "core/store/payload.h"
+#include "core/sync/staged_push.h"
+#include "core/sync/staging_budget.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+class Run;
+class RunRegistry;
+
+// One worker's stream: the order of its requests, and the push that is coming in. What
+// they mean for the run is decided by Run.
+//
+// Thread safety: any thread may call; but no request may be handled between a false return
+// of Handle() and SessionSink::ResumeReading().
+class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
+ public:
+  // `sink` must live until Disconnected() has returned. `address` is the peer's, for people.
+  WorkerSession(RunRegistry* registry, SessionSink* sink, std::string address);
+
+  // Takes one request, with the chunk's data apart. Returns false if it has to wait (for
+  // room to stage it, or for an earlier push): no further one may be handled until
+  // the sink is told to resume.
+  [[nodiscard]] bool Handle(v1::TrainRequest request, Payload data);
+
+  // The parameters that were sent last are on their way.
+  void ParametersSent();
+
+  // The stream is gone. The worker stays a member until its lease ends. The sink is not used
+  // any more when this returns.
+  void Disconnected();
+
+ private:
+  friend class Run;
+
+  // What becomes of the chunks of the push that is coming in.
+  enum class Incoming {
+    kNone,        // No push is coming in.
+    kStaged,      // They are staged.
+    kDuplicate,   // Ignored: the sequence is known already.
+    kSuperseded,  // Ignored: the step happened before the push began.
+    kRejected,    // Ignored: the rejection is sent.
+  };
+
+  bool Dispatch(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HandlePush(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleChunk(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Reject(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Handles the request that had to wait, if it can go on now.
+  void RetryHeld();
+
+  RunRegistry* const registry_;
+  const std::string address_;
+  std::atomic<int64_t> last_message_ns_{0};  // Clock::Elapsed() of the last request.
+
+  // Taken before the run's mutex.
+  Mutex mutex_;
+  std::shared_ptr<Run> run_ ABSL_GUARDED_BY(mutex_);  // Set by the join.
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  Incoming incoming_ ABSL_GUARDED_BY(mutex_) = Incoming::kNone;
+  std::shared_ptr<StagedPush> staged_ ABSL_GUARDED_BY(mutex_);
+  v1::PushHeader header_ ABSL_GUARDED_BY(mutex_);  // Of the push that is coming in.
+  struct Held {
+    v1::TrainRequest request;
+    Payload data;
+  };
+  std::optional<Held> held_ ABSL_GUARDED_BY(mutex_);
+
+  // What Run keeps about this session, guarded by Run's mutex from the join on; before it,
+  // only one thread knows them.
+  struct State {
+    SessionSink* sink = nullptr;  // Null once the stream has ended.
+    std::string worker;
+    uint64_t instance = 0;
+    bool held = false;               // A request waits for Run::BeginPush().
+    bool receiving = false;          // A push has begun and is not committed.
+    bool parameters_on_way = false;  // SendParameters() was called, not all has left.
+    std::shared_ptr<StagingBudget::Claim> claim;  // For the push that is held or coming in.
+  };
+  State state_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_WORKER_SESSION_H_
