@@ -50,7 +50,7 @@ double SquaredNorm(const float* values, int64_t size) {
       lanes[lane] += value * value;
     }
   }
-  for (int lane = 0; i < size; ++i, ++lane) {
+  for (int lane = 0; lane < kLanes && i < size; ++i, ++lane) {
     const double value = values[i];
     lanes[lane] += value * value;
   }
