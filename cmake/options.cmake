@@ -2,6 +2,7 @@
 
 add_library(gradd_options INTERFACE)
 target_include_directories(gradd_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(gradd_options INTERFACE GRADD_VERSION="${PROJECT_VERSION}")
 # Same bits on every machine: no contraction into fused multiply-add. Without
 # -fno-math-errno no loop with a square root is vectorized.
 target_compile_options(gradd_options INTERFACE

@@ -11,11 +11,10 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view field,
   // Bounds of google.protobuf.Duration; a sign must not contradict the other.
   constexpr int64_t kMaxSeconds = 315'576'000'000;
   constexpr int32_t kMaxNanos = 999'999'999;
-  const bool malformed =
-      message.seconds() > kMaxSeconds || message.seconds() < -kMaxSeconds ||
-      message.nanos() > kMaxNanos || message.nanos() < -kMaxNanos ||
-      (message.seconds() > 0 && message.nanos() < 0) ||
-      (message.seconds() < 0 && message.nanos() > 0);
+  const bool malformed = message.seconds() > kMaxSeconds || message.seconds() < -kMaxSeconds ||
+                         message.nanos() > kMaxNanos || message.nanos() < -kMaxNanos ||
+                         (message.seconds() > 0 && message.nanos() < 0) ||
+                         (message.seconds() < 0 && message.nanos() > 0);
   if (malformed) {
     return Error(absl::StatusCode::kInvalidArgument, "DURATION_MALFORMED",
                  absl::StrCat(field, ": {seconds: ", message.seconds(),

@@ -18,8 +18,8 @@ std::string ReasonOf(const absl::Status& status);
 }  // namespace gradd
 
 // Returns from the calling function with the error of `expression`, if it is one.
-#define GRADD_RETURN_IF_ERROR(expression)                        \
-  do {                                                           \
+#define GRADD_RETURN_IF_ERROR(expression)                                                  \
+  do {                                                                                     \
     if (absl::Status gradd_status = (expression); !gradd_status.ok()) return gradd_status; \
   } while (false)
 

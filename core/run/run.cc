@@ -86,7 +86,6 @@ v1::Run Run::Describe(Detail detail) const {
   *run.mutable_create_time() = ToProto(create_time_);
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
-  *run.mutable_layout() = layout_.message();
   const absl::Duration now = environment_.clock->Elapsed();
   const absl::Time wall_time = environment_.clock->WallTime();
   for (const auto& [worker, member] : members_) {
@@ -103,6 +102,8 @@ v1::Run Run::Describe(Detail detail) const {
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);
   }
+  if (detail == Detail::kWorkers) return run;
+  *run.mutable_layout() = layout_.message();
   for (const v1::Change& change : history_) *run.add_history() = change;
   return run;
 }
@@ -148,8 +149,8 @@ Run::Metrics Run::ReadMetrics() const {
   return metrics;
 }
 
-void Run::Record(const std::string& author, const std::string& field,
-                 const std::string& old_value, const std::string& new_value) {
+void Run::Record(const std::string& author, const std::string& field, const std::string& old_value,
+                 const std::string& new_value) {
   v1::Change change;
   *change.mutable_time() = ToProto(environment_.clock->WallTime());
   change.set_step(OpenStep());
@@ -195,8 +196,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
                                        environment_.limits));
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
       return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
-                   absl::StrCat("max_steps: ", updated.max_steps(),
-                                " is below the present step ", OpenStep()));
+                   absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
+                                OpenStep()));
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
     for (const std::string& path : mask.paths()) {
@@ -256,8 +257,8 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
         absl::StrCat("evaluation.accuracy: ", evaluation.accuracy(), " is outside [0, 1]"));
   }
   if (evaluation.examples() < 1) {
-    return invalid(absl::StrCat("evaluation.examples: ", evaluation.examples(),
-                                ", at least 1 expected"));
+    return invalid(
+        absl::StrCat("evaluation.examples: ", evaluation.examples(), ", at least 1 expected"));
   }
   MutexLock lock(&mutex_);
   if (evaluation.step() < 0 || evaluation.step() > step_) {

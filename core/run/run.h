@@ -50,8 +50,7 @@ struct RunEnvironment {
 class Run : public std::enable_shared_from_this<Run> {
  public:
   // Validates `spec` and sets the initial parameters. The run id is valid.
-  static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id,
-                                                     const v1::Run& spec,
+  static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
                                                      const RunEnvironment& environment);
 
   const std::string& run_id() const { return run_id_; }
@@ -60,7 +59,7 @@ class Run : public std::enable_shared_from_this<Run> {
   int64_t state_bytes() const { return state_bytes_; }
 
   // The run as people see it.
-  enum class Detail { kSummary, kFull };
+  enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
   v1::Run Describe(Detail detail) const;
   v1::RunProgress Progress() const;
 
@@ -155,6 +154,7 @@ class Run : public std::enable_shared_from_this<Run> {
   void ParametersSent(WorkerSession* session);
   void ResumeReading(WorkerSession* session);
   void Leave(WorkerSession* session);
+  void HalfClose(WorkerSession* session);
   void Disconnect(WorkerSession* session);
   // Ends the session because of what it sent.
   void FailSession(WorkerSession* session, const absl::Status& status);
@@ -168,6 +168,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Ends the session's stream; the worker stays a member until its lease ends.
   void EndSession(WorkerSession* session, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends a half-closed session that waits for nothing any more.
+  void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A member is no longer live.
   void MembersChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -33,18 +33,17 @@ absl::Status PushError(absl::string_view reason, absl::string_view message) {
 
 absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
   if (header.sequence() < 1) {
-    return PushError("SEQUENCE_INVALID", absl::StrCat("header.sequence: ", header.sequence(),
-                                                      ", at least 1 expected"));
+    return PushError("SEQUENCE_INVALID",
+                     absl::StrCat("header.sequence: ", header.sequence(), ", at least 1 expected"));
   }
   if (header.base_step() < 0 || header.base_step() > step) {
     return PushError("BASE_STEP_IN_FUTURE",
-                     absl::StrCat("header.base_step: ", header.base_step(),
-                                  " is outside [0, ", step, "], the steps so far"));
+                     absl::StrCat("header.base_step: ", header.base_step(), " is outside [0, ",
+                                  step, "], the steps so far"));
   }
   if (header.examples() < 1 || header.examples() > kMaxExamples) {
     return PushError("EXAMPLES_OUT_OF_RANGE",
-                     absl::StrCat("header.examples: ", header.examples(),
-                                  " is outside [1, 2^40]"));
+                     absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
   }
   if (!std::isfinite(header.loss())) {
     return PushError("NON_FINITE",
@@ -95,11 +94,11 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   const int64_t live = LiveMembers() + (was_live ? 0 : 1);
   if (live > limits.max_workers_per_run) {
     return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKERS",
-                 absl::StrCat("run \"", run_id_, "\" has its limit of ",
-                              limits.max_workers_per_run, " workers"));
+                 absl::StrCat("run \"", run_id_, "\" has its limit of ", limits.max_workers_per_run,
+                              " workers"));
   }
-  if (found == members_.end() && static_cast<int64_t>(members_.size()) >=
-                                     kKnownWorkersFactor * limits.max_workers_per_run) {
+  if (found == members_.end() &&
+      static_cast<int64_t>(members_.size()) >= kKnownWorkersFactor * limits.max_workers_per_run) {
     return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKER_IDS",
                  absl::StrCat("run \"", run_id_, "\" has seen ", members_.size(),
                               " different worker ids, its limit; use stable ids"));
@@ -162,8 +161,7 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   // Its stream is ending; what it still sends is held until that is done.
   if (member == nullptr) return hold();
   GRADD_RETURN_IF_ERROR(CheckHeader(header, step_));
-  if (header.sequence() <= member->last_sequence ||
-      header.sequence() == member->pending_sequence) {
+  if (header.sequence() <= member->last_sequence || header.sequence() == member->pending_sequence) {
     state.receiving = true;
     return Admission::kDuplicate;
   }
@@ -172,10 +170,10 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   }
   const int64_t expected = member->last_sequence + 1;
   if (header.sequence() != expected) {
-    return PushError("SEQUENCE_SKIPS",
-                     absl::StrCat("header.sequence: ", header.sequence(), " skips; worker \"",
-                                  state.worker, "\" has committed ", member->last_sequence,
-                                  ", expected ", expected));
+    return PushError(
+        "SEQUENCE_SKIPS",
+        absl::StrCat("header.sequence: ", header.sequence(), " skips; worker \"", state.worker,
+                     "\" has committed ", member->last_sequence, ", expected ", expected));
   }
   if (state_ == v1::RUN_STATE_FINISHED) {
     return RunFinishedError();
@@ -305,11 +303,13 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
     if (want_parameters) SendParametersTo(session);
   }
   if (member->session->state_.held) ScheduleRetry(member->session);
+  EndIfHalfClosed(member->session.get());
 }
 
 void Run::ParametersSent(WorkerSession* session) {
   MutexLock lock(&mutex_);
   session->state_.parameters_on_way = false;
+  EndIfHalfClosed(session);
   if (session->state_.held) ScheduleRetry(session->shared_from_this());
 }
 
@@ -328,6 +328,20 @@ void Run::Leave(WorkerSession* session) {
     }
   }
   Advance();
+}
+
+void Run::HalfClose(WorkerSession* session) {
+  MutexLock lock(&mutex_);
+  session->state_.half_closed = true;
+  EndIfHalfClosed(session);
+}
+
+void Run::EndIfHalfClosed(WorkerSession* session) {
+  const WorkerSession::State& state = session->state_;
+  const Member* const member = MemberOf(session);
+  if (!state.half_closed || member == nullptr) return;
+  if (member->pending_sequence != 0 || state.parameters_on_way || state.held) return;
+  EndSession(session, absl::OkStatus());
 }
 
 void Run::Disconnect(WorkerSession* session) {

@@ -33,8 +33,7 @@ RunRegistry::~RunRegistry() {
 }
 
 absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec,
-                                  const std::string& request_id,
-                                  std::shared_ptr<Run>* existing) {
+                                  const std::string& request_id, std::shared_ptr<Run>* existing) {
   const Limits& limits = environment_.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
@@ -58,9 +57,9 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec
                  absl::StrCat("run \"", run_id, "\" exists; choose another id or delete it"));
   }
   if (static_cast<int64_t>(runs_.size()) >= limits.max_runs) {
-    return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
-                 absl::StrCat("the server has its limit of ", limits.max_runs,
-                              " runs; delete one first"));
+    return Error(
+        absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
+        absl::StrCat("the server has its limit of ", limits.max_runs, " runs; delete one first"));
   }
   if (limits.max_state_bytes > 0 && bytes > limits.max_state_bytes - state_bytes_) {
     return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",

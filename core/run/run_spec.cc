@@ -31,8 +31,8 @@ absl::Status ValidateRunId(absl::string_view run_id) {
            absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '-';
   };
   if (run_id.empty() || run_id.size() > 63 ||
-      !absl::ascii_islower(static_cast<unsigned char>(run_id.front())) ||
-      run_id.back() == '-' || !std::all_of(run_id.begin(), run_id.end(), allowed)) {
+      !absl::ascii_islower(static_cast<unsigned char>(run_id.front())) || run_id.back() == '-' ||
+      !std::all_of(run_id.begin(), run_id.end(), allowed)) {
     return Error(absl::StatusCode::kInvalidArgument, "RUN_ID_INVALID",
                  absl::StrCat("run_id: ", Shown(run_id),
                               " is not 1 to 63 characters of [a-z0-9-] that start with a letter "
@@ -90,9 +90,9 @@ int64_t StateBytes(const Layout& layout, const Optimizer& optimizer) {
 
 absl::Status CheckStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
                           int64_t live_workers, const Limits& limits) {
-  const int64_t pushes =
-      policy.has_synchronous() ? std::max<int64_t>(policy.synchronous().workers(), live_workers)
-                               : 1;
+  const int64_t pushes = policy.has_synchronous()
+                             ? std::max<int64_t>(policy.synchronous().workers(), live_workers)
+                             : 1;
   const int64_t push_bytes = elements * static_cast<int64_t>(sizeof(float));
   if (push_bytes <= limits.max_staged_bytes / pushes) return absl::OkStatus();
   return Error(absl::StatusCode::kResourceExhausted, "STAGING_TOO_SMALL",

@@ -189,8 +189,7 @@ void Run::FinishIfDone() {
     if (member == members_.end()) continue;
     member->second.pending_sequence = 0;
     if (member->second.session != pending.session || !pending.session) continue;
-    SendRejection(pending.session.get(), pending.push->header().sequence(),
-                  RunFinishedError());
+    SendRejection(pending.session.get(), pending.push->header().sequence(), RunFinishedError());
   }
   Broadcast(v1::RUN_EVENT_KIND_FINISHED);
   RetryAllHeld();

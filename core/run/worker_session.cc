@@ -88,8 +88,8 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
       incoming_ = Incoming::kStaged;
       staged_ = std::make_shared<StagedPush>(header_, run_->element_count());
     } else {
-      incoming_ = *admission == Run::Admission::kDuplicate ? Incoming::kDuplicate
-                                                           : Incoming::kSuperseded;
+      incoming_ =
+          *admission == Run::Admission::kDuplicate ? Incoming::kDuplicate : Incoming::kSuperseded;
     }
   } else if (incoming_ == Incoming::kNone) {
     EndWith(OutOfOrder("a chunk without a push: the first chunk of a push carries its header"));
@@ -117,8 +117,7 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
       }
       break;
     case Incoming::kDuplicate:
-      run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kDuplicate,
-                          want_parameters);
+      run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kDuplicate, want_parameters);
       break;
     case Incoming::kSuperseded:
       run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kSuperseded,
@@ -161,6 +160,16 @@ void WorkerSession::ParametersSent() {
     run = run_;
   }
   if (run != nullptr) run->ParametersSent(this);
+}
+
+void WorkerSession::HalfClosed() {
+  MutexLock lock(&mutex_);
+  if (ended_) return;
+  if (run_ != nullptr) {
+    run_->HalfClose(this);
+  } else {
+    EndWith(absl::OkStatus());
+  }
 }
 
 void WorkerSession::Disconnected() {

@@ -38,6 +38,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // The parameters that were sent last are on their way.
   void ParametersSent();
 
+  // The peer sends nothing more. The stream ends when it has what it waits for.
+  void HalfClosed();
+
   // The stream is gone. The worker stays a member until its lease ends. The sink is not used
   // any more when this returns.
   void Disconnected();
@@ -85,9 +88,10 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     SessionSink* sink = nullptr;  // Null once the stream has ended.
     std::string worker;
     uint64_t instance = 0;
-    bool held = false;               // A request waits for Run::BeginPush().
-    bool receiving = false;          // A push has begun and is not committed.
-    bool parameters_on_way = false;  // SendParameters() was called, not all has left.
+    bool held = false;                            // A request waits for Run::BeginPush().
+    bool receiving = false;                       // A push has begun and is not committed.
+    bool half_closed = false;                     // No request will come any more.
+    bool parameters_on_way = false;               // SendParameters() was called, not all has left.
     std::shared_ptr<StagingBudget::Claim> claim;  // For the push that is held or coming in.
   };
   State state_;

@@ -64,9 +64,7 @@ class BlockRef {
 // Thread safe.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
  public:
-  static std::shared_ptr<BlockPool> Create() {
-    return std::shared_ptr<BlockPool>(new BlockPool());
-  }
+  static std::shared_ptr<BlockPool> Create() { return std::shared_ptr<BlockPool>(new BlockPool()); }
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;

@@ -49,27 +49,25 @@ absl::Status CheckInitializer(const std::string& where, const v1::Initializer& i
 }
 
 absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
-  const std::string where =
-      absl::StrCat("layout.tensors[", index, "] ", Quoted(tensor.name()));
+  const std::string where = absl::StrCat("layout.tensors[", index, "] ", Quoted(tensor.name()));
   const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
   if (tensor.name().empty() || tensor.name().size() > kMaxNameBytes ||
       !std::all_of(tensor.name().begin(), tensor.name().end(), printable)) {
-    return LayoutError(absl::StrCat(
-        where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
+    return LayoutError(
+        absl::StrCat(where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
   }
   if (tensor.group().size() > kMaxNameBytes) {
     return LayoutError(
         absl::StrCat(where, ".group: ", tensor.group().size(), " bytes, at most 256 expected"));
   }
   if (tensor.shape_size() > kMaxDimensions) {
-    return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(),
-                                    " dimensions, at most ", kMaxDimensions, " expected"));
+    return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(), " dimensions, at most ",
+                                    kMaxDimensions, " expected"));
   }
   for (const int64_t dimension : tensor.shape()) {
     if (dimension < 1) {
-      return LayoutError(absl::StrCat(where, ".shape: ", ShapeText(tensor),
-                                      " has a dimension of ", dimension,
-                                      ", at least 1 expected"));
+      return LayoutError(absl::StrCat(where, ".shape: ", ShapeText(tensor), " has a dimension of ",
+                                      dimension, ", at least 1 expected"));
     }
   }
   return CheckInitializer(where, tensor.initializer());
@@ -101,8 +99,8 @@ absl::StatusOr<Layout> Layout::Create(const v1::Layout& message, int64_t max_ele
     const v1::Tensor& tensor = message.tensors(i);
     GRADD_RETURN_IF_ERROR(CheckTensor(i, tensor));
     if (!names.insert(tensor.name()).second) {
-      return LayoutError(absl::StrCat("layout.tensors[", i, "]: the name ",
-                                      Quoted(tensor.name()), " is already taken"));
+      return LayoutError(absl::StrCat("layout.tensors[", i, "]: the name ", Quoted(tensor.name()),
+                                      " is already taken"));
     }
     const int64_t count = ElementCount(tensor);
     if (count < 0 || count > max_elements - layout.element_count_) {

@@ -21,8 +21,8 @@ class ParameterStore {
  public:
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
   // and element index alone. `block_elements` is a multiple of kTileElements.
-  ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer,
-                 ThreadPool* pool, int64_t block_elements = kBlockElements);
+  ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer, ThreadPool* pool,
+                 int64_t block_elements = kBlockElements);
 
   int64_t step() const { return step_; }
   int64_t block_count() const { return static_cast<int64_t>(parameters_.size()); }

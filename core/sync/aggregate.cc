@@ -18,8 +18,8 @@ Aggregate::Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes)
 double Aggregate::loss() const {
   double sum = 0;
   for (const auto& push : pushes_) {
-    sum += push->header().loss() * (static_cast<double>(push->header().examples()) /
-                                    static_cast<double>(examples_));
+    sum += push->header().loss() *
+           (static_cast<double>(push->header().examples()) / static_cast<double>(examples_));
   }
   return sum;
 }

@@ -94,11 +94,11 @@ int64_t MaxChunks(int64_t elements) {
 absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
   const int64_t offset = chunk.offset();
   if (chunk.encoding() != v1::ENCODING_UNSPECIFIED && chunk.encoding() != v1::ENCODING_FLOAT32) {
-    return ChunkError("ENCODING_UNSUPPORTED",
-                      absl::StrCat("chunk at offset ", offset, " has encoding ",
-                                   v1::Encoding_Name(chunk.encoding()), " (",
-                                   static_cast<int>(chunk.encoding()),
-                                   "), expected ENCODING_FLOAT32"));
+    return ChunkError(
+        "ENCODING_UNSUPPORTED",
+        absl::StrCat("chunk at offset ", offset, " has encoding ",
+                     v1::Encoding_Name(chunk.encoding()), " (", static_cast<int>(chunk.encoding()),
+                     "), expected ENCODING_FLOAT32"));
   }
   if (data.size_bytes() == 0 || data.size_bytes() % sizeof(float) != 0) {
     return ChunkError("CHUNK_SIZE",
@@ -106,9 +106,9 @@ absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
                                    " bytes, expected a positive multiple of 4"));
   }
   if (data.size_bytes() > static_cast<size_t>(kMaxChunkBytes)) {
-    return ChunkError("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ",
-                                                 data.size_bytes(), " bytes, at most ",
-                                                 kMaxChunkBytes, " expected"));
+    return ChunkError("CHUNK_SIZE",
+                      absl::StrCat("chunk at offset ", offset, " has ", data.size_bytes(),
+                                   " bytes, at most ", kMaxChunkBytes, " expected"));
   }
   const int64_t size = ChunkElements(data);
   if (offset < 0 || offset > elements_ - size) {

@@ -32,9 +32,9 @@ absl::Status ValidateAsynchronous(const v1::Asynchronous& policy) {
                                     " is negative"));
   }
   if (!v1::StalenessCorrection_IsValid(policy.correction())) {
-    return PolicyError(absl::StrCat("policy.asynchronous.correction: ",
-                                    static_cast<int>(policy.correction()),
-                                    " is no StalenessCorrection"));
+    return PolicyError(
+        absl::StrCat("policy.asynchronous.correction: ", static_cast<int>(policy.correction()),
+                     " is no StalenessCorrection"));
   }
   return absl::OkStatus();
 }

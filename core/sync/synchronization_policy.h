@@ -19,11 +19,11 @@ absl::Duration StepDeadline(const v1::Synchronous& policy);
 // What a synchronous run knows when it asks whether its next step is due. "Ready" pushes
 // are complete and computed from the present step.
 struct SynchronousState {
-  bool formed = false;     // `workers` members have been live at the same time.
-  int live_members = 0;    // Members whose lease runs.
-  int ready_members = 0;   // Those of them whose push is ready.
-  int ready_pushes = 0;    // All ready pushes; a worker may have gone after its push.
-  absl::Duration waited;   // Since the first of them was ready.
+  bool formed = false;    // `workers` members have been live at the same time.
+  int live_members = 0;   // Members whose lease runs.
+  int ready_members = 0;  // Those of them whose push is ready.
+  int ready_pushes = 0;   // All ready pushes; a worker may have gone after its push.
+  absl::Duration waited;  // Since the first of them was ready.
   absl::Duration deadline;
 };
 

@@ -1,0 +1,120 @@
+// gradd: the server's command line. The server itself is server/server.h.
+
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "core/base/version.h"
+#include "server/options.h"
+#include "server/probe.h"
+#include "server/server.h"
+
+namespace {
+
+constexpr char kFooter[] =
+    "Every option can also be given as an environment variable (GRADD_MAX_RUNS for\n"
+    "--max-runs) or in a file of lines like max-runs=10 (--config).\n"
+    "\n"
+    "SIGTERM and SIGINT stop the server: workers are told, pushes in flight are\n"
+    "finished, and it exits with 0. Exit codes: 0 stopped, 1 could not start or\n"
+    "--probe found no healthy server, 2 wrong usage.";
+
+// The environment variable of an option: --max-runs is GRADD_MAX_RUNS.
+std::string EnvironmentName(std::string option) {
+  for (char& c : option) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return "GRADD_" + option;
+}
+
+template <typename T>
+void AddOption(CLI::App* app, const std::string& name, T* value, const std::string& help) {
+  app->add_option("--" + name, *value, help)->envname(EnvironmentName(name))->capture_default_str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "gradd, a parameter server: holds the parameters and the optimizer state of many\n"
+      "training runs; workers stream in gradients and get fresh parameters back.",
+      "gradd");
+  gradd::ServerOptions options;
+  int64_t drain_seconds = absl::ToInt64Seconds(options.drain);
+  std::string log_level = "info";
+  std::string probe;
+  AddOption(&app, "listen", &options.listen,
+            "Address for gRPC, HOST:PORT or unix:PATH; port 0 takes a free one. There is no "
+            "authentication: leave it on loopback unless the network is yours");
+  AddOption(&app, "http", &options.http,
+            "Address for /metrics, /healthz and /readyz; empty for none");
+  AddOption(&app, "ready-file", &options.ready_file,
+            "Written once the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
+  AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
+  AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
+            "Most parameters of one run");
+  AddOption(&app, "max-workers-per-run", &options.limits.max_workers_per_run,
+            "Most live workers of one run");
+  AddOption(&app, "max-staged-bytes", &options.limits.max_staged_bytes,
+            "Most bytes of gradients waiting for their step, over all runs; when they are "
+            "reached, the server reads no further pushes until there is room");
+  AddOption(&app, "max-state-bytes", &options.limits.max_state_bytes,
+            "Most bytes of parameters and optimizer slots, over all runs; 0 for no limit");
+  AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
+  AddOption(&app, "drain-seconds", &drain_seconds,
+            "Longest time that pushes in flight get when the server is stopped");
+  AddOption(&app, "log-level", &log_level, "trace, debug, info, warn, error or off");
+  app.add_option("--probe", probe,
+                 "Do not serve: ask the server whose --http address this is for /healthz, and "
+                 "exit with 0 if it is healthy");
+  app.set_config("--config", "", "Read options from a file")->envname("GRADD_CONFIG");
+  app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
+  app.footer(kFooter);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (!probe.empty()) {
+    const absl::Status healthy = gradd::ProbeHealth(probe);
+    if (!healthy.ok()) std::fprintf(stderr, "gradd: %s\n", std::string(healthy.message()).c_str());
+    return healthy.ok() ? 0 : 1;
+  }
+  options.drain = absl::Seconds(drain_seconds);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("gradd"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  const auto level = spdlog::level::from_str(log_level);
+  if (level == spdlog::level::off && log_level != "off") {
+    std::fprintf(stderr,
+                 "gradd: --log-level: \"%s\" is none of trace, debug, info, warn, error, "
+                 "off\n",
+                 log_level.c_str());
+    return 2;
+  }
+  spdlog::set_level(level);
+
+  // Blocked before any thread starts, so that only sigwait() below sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto server = gradd::Server::Start(options);
+  if (!server.ok()) {
+    std::fprintf(stderr, "gradd: %s\n", std::string(server.status().message()).c_str());
+    return server.status().code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
+  }
+  spdlog::info("gradd {} serves gRPC on {} and HTTP on {}", gradd::kVersion,
+               (*server)->grpc_address(),
+               (*server)->http_address().empty() ? "none" : (*server)->http_address());
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  spdlog::info("stopping on {}: finishing pushes in flight", strsignal(signal_number));
+  (*server)->Stop();
+  spdlog::info("stopped");
+  return 0;
+}

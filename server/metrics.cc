@@ -1,0 +1,168 @@
+#include "server/metrics.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "core/base/version.h"
+
+namespace gradd {
+namespace {
+
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+// The families of one scrape, in the order in which they first get a value.
+class Families {
+ public:
+  void Gauge(const char* name, const char* help, Labels labels, double value) {
+    Add(name, help, prometheus::MetricType::Gauge, std::move(labels)).gauge.value = value;
+  }
+  void Counter(const char* name, const char* help, Labels labels, double value) {
+    Add(name, help, prometheus::MetricType::Counter, std::move(labels)).counter.value = value;
+  }
+  void Histogram(const char* name, const char* help, Labels labels,
+                 const SecondsHistogram& histogram) {
+    auto& metric = Add(name, help, prometheus::MetricType::Histogram, std::move(labels)).histogram;
+    uint64_t cumulative = 0;
+    for (size_t i = 0; i < histogram.counts().size(); ++i) {
+      cumulative += histogram.counts()[i];
+      const double bound = i < SecondsHistogram::kBounds.size()
+                               ? SecondsHistogram::kBounds[i]
+                               : std::numeric_limits<double>::infinity();
+      metric.bucket.push_back({cumulative, bound});
+    }
+    metric.sample_count = cumulative;
+    metric.sample_sum = histogram.sum();
+  }
+
+  std::vector<prometheus::MetricFamily> Take() { return std::move(families_); }
+
+ private:
+  prometheus::ClientMetric& Add(const char* name, const char* help, prometheus::MetricType type,
+                                Labels labels) {
+    auto family = std::find_if(families_.begin(), families_.end(),
+                               [name](const auto& known) { return known.name == name; });
+    if (family == families_.end()) {
+      families_.push_back({name, help, type, {}});
+      family = std::prev(families_.end());
+    }
+    family->metric.emplace_back();
+    family->metric.back().label = std::move(labels);
+    return family->metric.back();
+  }
+
+  std::vector<prometheus::MetricFamily> families_;
+};
+
+// "RUN_STATE_RUNNING" to "running".
+std::string Word(absl::string_view name, absl::string_view prefix) {
+  return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
+}
+
+void CollectProgress(const std::string& run, const v1::RunProgress& progress, Families* out) {
+  const Labels labels = {{"run", run}};
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    out->Gauge(name, help, labels, value);
+  };
+  for (int state = v1::RUN_STATE_RUNNING; state < v1::RunState_ARRAYSIZE; ++state) {
+    out->Gauge("gradd_run_state", "1 for the state the run is in, 0 for the others.",
+               {{"run", run}, {"state", Word(v1::RunState_Name(state), "RUN_STATE_")}},
+               progress.state() == state ? 1 : 0);
+  }
+  gauge("gradd_run_step", "Steps applied: the version of the parameters.",
+        static_cast<double>(progress.step()));
+  gauge("gradd_run_max_steps", "Steps after which the run is finished; 0: no end.",
+        static_cast<double>(progress.max_steps()));
+  out->Counter("gradd_run_steps_total", "Optimizer steps applied.", labels,
+               static_cast<double>(progress.step()));
+  out->Counter("gradd_run_examples_total", "Examples in all applied pushes.", labels,
+               static_cast<double>(progress.examples()));
+  gauge("gradd_run_learning_rate", "Learning rate of the next step.", progress.learning_rate());
+  if (progress.has_loss()) {
+    gauge("gradd_run_loss", "Mean loss per example of the last step's pushes.", progress.loss());
+    gauge("gradd_run_smoothed_loss", "Exponentially smoothed loss, decay 0.95.",
+          progress.smoothed_loss());
+    gauge("gradd_run_gradient_norm", "L2 norm of the last step's mean gradient.",
+          progress.gradient_norm());
+    gauge("gradd_run_update_norm", "L2 norm of the last step's update.", progress.update_norm());
+    gauge("gradd_run_parameter_norm", "L2 norm of the parameters.", progress.parameter_norm());
+    gauge("gradd_run_staleness_steps", "Greatest staleness among the last step's pushes.",
+          static_cast<double>(progress.staleness()));
+  }
+  if (progress.has_evaluation()) {
+    const v1::Evaluation& evaluation = progress.evaluation();
+    gauge("gradd_run_evaluation_loss", "Mean loss per held-out example, newest evaluation.",
+          evaluation.loss());
+    if (evaluation.has_accuracy()) {
+      gauge("gradd_run_evaluation_accuracy",
+            "Fraction of held-out examples classified correctly, newest evaluation.",
+            evaluation.accuracy());
+    }
+    gauge("gradd_run_evaluation_step", "Step of the newest evaluation.",
+          static_cast<double>(evaluation.step()));
+  }
+}
+
+void CollectWorkers(const std::string& run, const v1::Run& description, Families* out) {
+  for (const v1::WorkerStatus& worker : description.workers()) {
+    for (int state = v1::WORKER_STATE_COMPUTING; state < v1::WorkerState_ARRAYSIZE; ++state) {
+      out->Gauge("gradd_worker_state", "1 for what the worker is doing, 0 for the others.",
+                 {{"run", run},
+                  {"worker", worker.worker()},
+                  {"state", Word(v1::WorkerState_Name(state), "WORKER_STATE_")}},
+                 worker.state() == state ? 1 : 0);
+    }
+    out->Gauge("gradd_worker_last_sequence", "Sequence of the worker's last committed push.",
+               {{"run", run}, {"worker", worker.worker()}},
+               static_cast<double>(worker.last_sequence()));
+  }
+}
+
+void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Families* out) {
+  for (int outcome = v1::PUSH_OUTCOME_APPLIED; outcome < v1::PushOutcome_ARRAYSIZE; ++outcome) {
+    out->Counter("gradd_run_pushes_total", "Pushes by what became of them.",
+                 {{"run", run}, {"outcome", Word(v1::PushOutcome_Name(outcome), "PUSH_OUTCOME_")}},
+                 static_cast<double>(metrics.outcomes[static_cast<size_t>(outcome)]));
+  }
+  out->Histogram("gradd_run_step_seconds", "Time to apply one step, without the network.",
+                 {{"run", run}}, metrics.apply_seconds);
+  out->Gauge("gradd_run_memory_bytes",
+             "Memory of the run's blocks: parameters, slots, and versions still being sent.",
+             {{"run", run}}, static_cast<double>(metrics.memory_bytes));
+}
+
+}  // namespace
+
+std::vector<prometheus::MetricFamily> Metrics::Collect() const {
+  Families out;
+  out.Gauge("gradd_build_info", "1, with the version of the server.", {{"version", kVersion}}, 1);
+  out.Gauge("gradd_staged_bytes", "Bytes claimed for pushes that are coming in or wait.", {},
+            static_cast<double>(registry_->claimed_bytes()));
+  out.Gauge("gradd_staged_bytes_limit", "Most bytes that may be claimed for pushes.", {},
+            static_cast<double>(registry_->limits().max_staged_bytes));
+  std::vector<int64_t> runs_by_state(v1::RunState_ARRAYSIZE);
+  int64_t sessions = 0;
+  for (const auto& run : registry_->All()) {
+    const v1::Run description = run->Describe(Run::Detail::kWorkers);
+    const Run::Metrics metrics = run->ReadMetrics();
+    ++runs_by_state[static_cast<size_t>(description.state())];
+    sessions += metrics.connected_workers;
+    CollectProgress(run->run_id(), description.progress(), &out);
+    CollectRunMetrics(run->run_id(), metrics, &out);
+    CollectWorkers(run->run_id(), description, &out);
+  }
+  for (int state = v1::RUN_STATE_RUNNING; state < v1::RunState_ARRAYSIZE; ++state) {
+    out.Gauge("gradd_runs", "Runs by state.",
+              {{"state", Word(v1::RunState_Name(state), "RUN_STATE_")}},
+              static_cast<double>(runs_by_state[static_cast<size_t>(state)]));
+  }
+  out.Gauge("gradd_sessions", "Workers connected now, over all runs.", {},
+            static_cast<double>(sessions));
+  return out.Take();
+}
+
+}  // namespace gradd

@@ -1,0 +1,29 @@
+#ifndef GRADD_SERVER_OPTIONS_H_
+#define GRADD_SERVER_OPTIONS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/run/limits.h"
+#include "core/store/block.h"
+
+namespace gradd {
+
+// How a server is started; `gradd --help` explains the flags of the same names.
+struct ServerOptions {
+  std::string listen = "127.0.0.1:50051";  // HOST:PORT or unix:PATH; port 0: a free one.
+  std::string http = "127.0.0.1:9464";     // HOST:PORT; empty: no HTTP.
+  std::string ready_file;                  // Written once the server serves; empty: none.
+  Limits limits;
+  int threads = 0;  // That apply steps; 0: one per core.
+  absl::Duration drain = absl::Seconds(10);
+  int64_t block_elements = kBlockElements;  // For tests.
+};
+
+// OK, or what is wrong with which option.
+absl::Status ValidateOptions(const ServerOptions& options);
+
+}  // namespace gradd
+
+#endif  // GRADD_SERVER_OPTIONS_H_

@@ -1,0 +1,87 @@
+#include "server/pull_reactor.h"
+
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "server/chunks.h"
+#include "server/status.h"
+#include "transport/payload_message.h"
+
+namespace gradd {
+namespace {
+
+bool ParsePullRequest(const grpc::ByteBuffer& bytes, v1::PullRequest* request) {
+  grpc::ByteBuffer copy(bytes);  // Shares the slices; the reader wants it mutable.
+  grpc::ProtoBufferReader reader(&copy);
+  return reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
+}
+
+}  // namespace
+
+PullReactor::PullReactor(RunRegistry* registry, grpc::CallbackServerContext* context,
+                         const grpc::ByteBuffer& request)
+    : context_(context) {
+  if (const absl::Status started = Start(registry, request); !started.ok()) {
+    Finish(ToGrpcStatus(started, context_));
+  }
+}
+
+absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& bytes) {
+  if (!ParsePullRequest(bytes, &request_)) {
+    return Error(absl::StatusCode::kInvalidArgument, "REQUEST_MALFORMED",
+                 "the bytes are no gradd.v1.PullRequest");
+  }
+  if (!v1::ParameterView_IsValid(request_.view())) {
+    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                 absl::StrCat("view: ", static_cast<int>(request_.view()), " is no ParameterView"));
+  }
+  auto run = registry->Find(request_.run());
+  GRADD_RETURN_IF_ERROR(run.status());
+  const SnapshotContents contents = request_.view() == v1::PARAMETER_VIEW_TRAINING
+                                        ? SnapshotContents::kTraining
+                                        : SnapshotContents::kEvaluation;
+  (*run)->RequestSnapshot(contents, [this](std::shared_ptr<const Snapshot> snapshot) {
+    MutexLock lock(&mutex_);
+    if (snapshot == nullptr) {
+      Finish(ToGrpcStatus(Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+                                absl::StrCat("run \"", request_.run(), "\" was deleted")),
+                          context_));
+      return;
+    }
+    if (request_.has_newer_than_step() && snapshot->step <= request_.newer_than_step()) {
+      Finish(grpc::Status::OK);
+      return;
+    }
+    snapshot_ = std::move(snapshot);
+    Pump();
+  });
+  return absl::OkStatus();
+}
+
+void PullReactor::Pump() {
+  if (next_block_ == snapshot_->parameters.size()) {
+    snapshot_.reset();
+    Finish(grpc::Status::OK);
+    return;
+  }
+  writing_bytes_ = SerializeParameterChunk(DescribeBlock(*snapshot_, next_block_),
+                                           BlockPayload(snapshot_, next_block_));
+  ++next_block_;
+  StartWrite(&writing_bytes_);
+}
+
+void PullReactor::OnWriteDone(bool ok) {
+  MutexLock lock(&mutex_);
+  writing_bytes_.Clear();
+  if (ok) {
+    Pump();
+  } else {
+    snapshot_.reset();
+    Finish(grpc::Status::CANCELLED);
+  }
+}
+
+}  // namespace gradd

@@ -1,0 +1,41 @@
+#ifndef GRADD_SERVER_PULL_REACTOR_H_
+#define GRADD_SERVER_PULL_REACTOR_H_
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "core/base/mutex.h"
+#include "core/run/run_registry.h"
+#include "core/store/snapshot.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+// One Pull: a snapshot, block by block. Deletes itself when the RPC is done.
+class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+ public:
+  PullReactor(RunRegistry* registry, grpc::CallbackServerContext* context,
+              const grpc::ByteBuffer& request);
+
+  void OnWriteDone(bool ok) override;
+  void OnDone() override { delete this; }
+
+ private:
+  absl::Status Start(RunRegistry* registry, const grpc::ByteBuffer& bytes);
+  void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  grpc::CallbackServerContext* const context_;
+  v1::PullRequest request_;
+
+  Mutex mutex_;
+  std::shared_ptr<const Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
+  size_t next_block_ ABSL_GUARDED_BY(mutex_) = 0;
+  grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_SERVER_PULL_REACTOR_H_

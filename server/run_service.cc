@@ -1,0 +1,146 @@
+#include "server/run_service.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/run/run_spec.h"
+#include "server/status.h"
+
+namespace gradd {
+namespace {
+
+constexpr int32_t kDefaultPageSize = 100;
+constexpr int32_t kMaxPageSize = 1000;
+constexpr size_t kMaxAuthorBytes = 128;
+
+grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status, context));
+  return reactor;
+}
+
+absl::StatusOr<std::string> Author(const std::string& author,
+                                   grpc::CallbackServerContext* context) {
+  if (author.size() > kMaxAuthorBytes) {
+    return Error(
+        absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+        absl::StrCat("author: ", author.size(), " bytes, at most ", kMaxAuthorBytes, " expected"));
+  }
+  return author.empty() ? context->peer() : author;
+}
+
+// Finds the run, lets `change` change it, and describes it as it is then.
+template <typename Change>
+absl::Status ChangeRun(RunRegistry* registry, const std::string& name, const std::string& author,
+                       grpc::CallbackServerContext* context, v1::Run* response,
+                       const Change& change) {
+  auto run = registry->Find(name);
+  GRADD_RETURN_IF_ERROR(run.status());
+  auto who = Author(author, context);
+  GRADD_RETURN_IF_ERROR(who.status());
+  GRADD_RETURN_IF_ERROR(change(run->get(), *who));
+  *response = (*run)->Describe(Run::Detail::kFull);
+  return absl::OkStatus();
+}
+
+absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& request,
+                  v1::ListRunsResponse* response) {
+  if (request.page_size() < 0 || request.page_size() > kMaxPageSize) {
+    return Error(
+        absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+        absl::StrCat("page_size: ", request.page_size(), " is outside [0, ", kMaxPageSize, "]"));
+  }
+  // A token is the id after which the next page begins.
+  if (!request.page_token().empty() && !ValidateRunId(request.page_token()).ok()) {
+    return Error(absl::StatusCode::kInvalidArgument, "PAGE_TOKEN_INVALID",
+                 "page_token: not one that ListRuns returned");
+  }
+  const int page_size = request.page_size() == 0 ? kDefaultPageSize : request.page_size();
+  std::string last;
+  for (const auto& run : registry.All()) {
+    if (!request.page_token().empty() && run->run_id() <= request.page_token()) continue;
+    if (response->runs_size() == page_size) {
+      response->set_next_page_token(last);
+      break;
+    }
+    *response->add_runs() = run->Describe(Run::Detail::kSummary);
+    last = run->run_id();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* context,
+                                                const v1::CreateRunRequest* request,
+                                                v1::Run* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  // Setting billions of parameters takes seconds, which gRPC's few threads do not have.
+  registry_->pool()->Schedule([this, context, request, response, reactor] {
+    auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
+    if (run.ok()) *response = (*run)->Describe(Run::Detail::kFull);
+    reactor->Finish(ToGrpcStatus(run.status(), context));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* RunService::GetRun(grpc::CallbackServerContext* context,
+                                             const v1::GetRunRequest* request, v1::Run* response) {
+  auto run = registry_->Find(request->name());
+  if (run.ok()) *response = (*run)->Describe(Run::Detail::kFull);
+  return Done(context, run.status());
+}
+
+grpc::ServerUnaryReactor* RunService::ListRuns(grpc::CallbackServerContext* context,
+                                               const v1::ListRunsRequest* request,
+                                               v1::ListRunsResponse* response) {
+  return Done(context, List(*registry_, *request, response));
+}
+
+grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* context,
+                                                const v1::UpdateRunRequest* request,
+                                                v1::Run* response) {
+  return Done(context, ChangeRun(registry_, request->run().name(), request->author(), context,
+                                 response, [request](Run* run, const std::string& author) {
+                                   return run->Update(request->run(), request->update_mask(),
+                                                      author);
+                                 }));
+}
+
+grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,
+                                                const v1::DeleteRunRequest* request,
+                                                google::protobuf::Empty* /*response*/) {
+  return Done(context, registry_->Delete(request->name()));
+}
+
+grpc::ServerUnaryReactor* RunService::PauseRun(grpc::CallbackServerContext* context,
+                                               const v1::PauseRunRequest* request,
+                                               v1::Run* response) {
+  return Done(context,
+              ChangeRun(registry_, request->name(), request->author(), context, response,
+                        [](Run* run, const std::string& author) { return run->Pause(author); }));
+}
+
+grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* context,
+                                                const v1::ResumeRunRequest* request,
+                                                v1::Run* response) {
+  return Done(context,
+              ChangeRun(registry_, request->name(), request->author(), context, response,
+                        [](Run* run, const std::string& author) { return run->Resume(author); }));
+}
+
+grpc::ServerWriteReactor<v1::RunProgress>* RunService::WatchRun(
+    grpc::CallbackServerContext* context, const v1::WatchRunRequest* request) {
+  return watchers_->Add(context, *request);
+}
+
+grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerContext* context,
+                                                       const v1::ReportEvaluationRequest* request,
+                                                       v1::ReportEvaluationResponse* /*response*/) {
+  auto run = registry_->Find(request->name());
+  return Done(context, run.ok() ? (*run)->ReportEvaluation(request->evaluation()) : run.status());
+}
+
+}  // namespace gradd

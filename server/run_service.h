@@ -1,0 +1,52 @@
+#ifndef GRADD_SERVER_RUN_SERVICE_H_
+#define GRADD_SERVER_RUN_SERVICE_H_
+
+#include <grpcpp/support/server_callback.h>
+
+#include "core/run/run_registry.h"
+#include "gradd/v1/run_service.grpc.pb.h"
+#include "server/watchers.h"
+
+namespace gradd {
+
+// The control plane on the wire. See run_service.proto.
+class RunService : public v1::RunService::CallbackService {
+ public:
+  // `registry` and `watchers` must outlive the service and its RPCs.
+  RunService(RunRegistry* registry, Watchers* watchers)
+      : registry_(registry), watchers_(watchers) {}
+
+  grpc::ServerUnaryReactor* CreateRun(grpc::CallbackServerContext* context,
+                                      const v1::CreateRunRequest* request,
+                                      v1::Run* response) override;
+  grpc::ServerUnaryReactor* GetRun(grpc::CallbackServerContext* context,
+                                   const v1::GetRunRequest* request, v1::Run* response) override;
+  grpc::ServerUnaryReactor* ListRuns(grpc::CallbackServerContext* context,
+                                     const v1::ListRunsRequest* request,
+                                     v1::ListRunsResponse* response) override;
+  grpc::ServerUnaryReactor* UpdateRun(grpc::CallbackServerContext* context,
+                                      const v1::UpdateRunRequest* request,
+                                      v1::Run* response) override;
+  grpc::ServerUnaryReactor* DeleteRun(grpc::CallbackServerContext* context,
+                                      const v1::DeleteRunRequest* request,
+                                      google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* PauseRun(grpc::CallbackServerContext* context,
+                                     const v1::PauseRunRequest* request,
+                                     v1::Run* response) override;
+  grpc::ServerUnaryReactor* ResumeRun(grpc::CallbackServerContext* context,
+                                      const v1::ResumeRunRequest* request,
+                                      v1::Run* response) override;
+  grpc::ServerWriteReactor<v1::RunProgress>* WatchRun(grpc::CallbackServerContext* context,
+                                                      const v1::WatchRunRequest* request) override;
+  grpc::ServerUnaryReactor* ReportEvaluation(grpc::CallbackServerContext* context,
+                                             const v1::ReportEvaluationRequest* request,
+                                             v1::ReportEvaluationResponse* response) override;
+
+ private:
+  RunRegistry* const registry_;
+  Watchers* const watchers_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_SERVER_RUN_SERVICE_H_

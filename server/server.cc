@@ -1,0 +1,165 @@
+#include "server/server.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace gradd {
+namespace {
+
+constexpr int kMaxMessageBytes = 2 << 20;
+constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
+// How long RPCs that are ended get to say goodbye.
+constexpr std::chrono::seconds kShutdownGrace{2};
+
+int Threads(int threads) {
+  return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+absl::Status CheckRange(const char* option, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", option, ": ", value, " is outside [", low, ", ", high, "]"));
+}
+
+}  // namespace
+
+absl::Status ValidateOptions(const ServerOptions& options) {
+  const Limits& limits = options.limits;
+  absl::Status status;
+  if (options.listen.empty()) {
+    status.Update(absl::InvalidArgumentError("--listen: empty, HOST:PORT or unix:PATH expected"));
+  }
+  status.Update(CheckRange("max-runs", limits.max_runs, 1, 100'000));
+  status.Update(
+      CheckRange("max-parameters-per-run", limits.max_parameters_per_run, 1, int64_t{1} << 40));
+  status.Update(CheckRange("max-workers-per-run", limits.max_workers_per_run, 1, 100'000));
+  status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 4, int64_t{1} << 50));
+  status.Update(CheckRange("max-state-bytes", limits.max_state_bytes, 0, int64_t{1} << 50));
+  status.Update(CheckRange("threads", options.threads, 0, 1024));
+  status.Update(CheckRange("drain-seconds", absl::ToInt64Seconds(options.drain), 0, 3600));
+  return status;
+}
+
+Server::Server(const ServerOptions& options)
+    : options_(options),
+      registry_(options.limits, Threads(options.threads), Clock::Real(), options.block_elements),
+      watchers_(&registry_),
+      training_service_(&registry_),
+      run_service_(&registry_, &watchers_) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  if (absl::Status valid = ValidateOptions(options); !valid.ok()) return valid;
+  std::unique_ptr<Server> server(new Server(options));
+  if (absl::Status listening = server->Listen(); !listening.ok()) return listening;
+  server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });
+  if (absl::Status written = server->WriteReadyFile(); !written.ok()) return written;
+  return server;
+}
+
+absl::Status Server::Listen() {
+  if (!options_.http.empty()) {
+    auto http = HttpServer::Start(options_.http, &registry_);
+    if (!http.ok()) return http.status();
+    http_ = *std::move(http);
+    http_address_ = http_->address();
+  }
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&training_service_);
+  builder.RegisterService(&run_service_);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  // Without this, a second server on the same port would silently share it.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Half-open connections are found within 15 seconds.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  grpc_ = builder.BuildAndStart();
+  const bool is_unix = absl::StartsWith(options_.listen, "unix:");
+  if (grpc_ == nullptr || (port == 0 && !is_unix)) {
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen,
+                                               "; is the address free and of the form "
+                                               "HOST:PORT or unix:PATH?"));
+  }
+  grpc_address_ =
+      is_unix ? options_.listen
+              : absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':')), ":", port);
+  return absl::OkStatus();
+}
+
+absl::Status Server::WriteReadyFile() const {
+  if (options_.ready_file.empty()) return absl::OkStatus();
+  // Renamed into place, so that nobody reads half of it.
+  const std::string temporary = options_.ready_file + ".tmp";
+  std::ofstream file(temporary);
+  file << "grpc=" << grpc_address_ << "\nhttp=" << http_address_ << "\n";
+  file.close();
+  if (!file || std::rename(temporary.c_str(), options_.ready_file.c_str()) != 0) {
+    return absl::UnavailableError(absl::StrCat("--ready-file: cannot write ", options_.ready_file));
+  }
+  return absl::OkStatus();
+}
+
+void Server::TickUntilStopped() {
+  MutexLock lock(&mutex_);
+  while (!stopped_) {
+    mutex_.Unlock();
+    registry_.Tick();
+    watchers_.Tick();
+    mutex_.Lock();
+    if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
+  }
+}
+
+int64_t Server::Sessions() const {
+  int64_t sessions = 0;
+  for (const auto& run : registry_.All()) sessions += run->ReadMetrics().connected_workers;
+  return sessions;
+}
+
+void Server::Stop() {
+  if (grpc_ != nullptr) {
+    if (auto* const health = grpc_->GetHealthCheckService()) health->SetServingStatus(false);
+    registry_.Drain();
+    const absl::Duration begin = registry_.clock().Elapsed();
+    {
+      MutexLock lock(&mutex_);
+      while (Sessions() > 0 && registry_.clock().Elapsed() - begin < options_.drain) {
+        stopped_changed_.WaitFor(&mutex_, kTickInterval);
+      }
+    }
+    registry_.EndAllSessions();
+    watchers_.EndAll();
+    grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
+    grpc_->Wait();
+  }
+  {
+    MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  stopped_changed_.NotifyAll();
+  if (ticker_.joinable()) ticker_.join();
+  grpc_.reset();
+  http_.reset();
+}
+
+Server::~Server() {
+  if (grpc_ != nullptr || ticker_.joinable()) Stop();
+}
+
+}  // namespace gradd

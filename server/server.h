@@ -1,0 +1,67 @@
+#ifndef GRADD_SERVER_SERVER_H_
+#define GRADD_SERVER_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "core/base/mutex.h"
+#include "core/run/run_registry.h"
+#include "server/http.h"
+#include "server/options.h"
+#include "server/run_service.h"
+#include "server/training_service.h"
+#include "server/watchers.h"
+
+namespace gradd {
+
+// A running gradd. Tests start it in their own process.
+class Server {
+ public:
+  // Serves when it returns; what was started is stopped again if something fails.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
+
+  // Stops, if Stop() has not been called.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Where it listens, with the port that was bound. http is empty if switched off.
+  const std::string& grpc_address() const { return grpc_address_; }
+  const std::string& http_address() const { return http_address_; }
+
+  // Tells the sessions that it stops, lets pushes in flight finish, for options.drain at
+  // most, then ends everything. Call once.
+  void Stop();
+
+  RunRegistry* registry() { return &registry_; }
+
+ private:
+  explicit Server(const ServerOptions& options);
+  absl::Status Listen();
+  absl::Status WriteReadyFile() const;
+  void TickUntilStopped();
+  int64_t Sessions() const;
+
+  const ServerOptions options_;
+  RunRegistry registry_;
+  Watchers watchers_;
+  TrainingService training_service_;
+  RunService run_service_;
+  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::string grpc_address_;
+  std::string http_address_;
+
+  Mutex mutex_;
+  CondVar stopped_changed_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread ticker_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_SERVER_SERVER_H_

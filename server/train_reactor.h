@@ -1,0 +1,63 @@
+#ifndef GRADD_SERVER_TRAIN_REACTOR_H_
+#define GRADD_SERVER_TRAIN_REACTOR_H_
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+
+#include "core/base/mutex.h"
+#include "core/run/run_registry.h"
+#include "core/run/session_sink.h"
+#include "core/run/worker_session.h"
+
+namespace gradd {
+
+// One Train stream. Reads the next request when the session has taken the last one:
+// whatever the session holds, the peer is held back by HTTP/2 flow control. Deletes itself
+// when the RPC is done.
+class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                     public SessionSink {
+ public:
+  TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context);
+
+  // SessionSink.
+  void Send(v1::TrainResponse message) override;
+  void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
+  void ResumeReading() override;
+  void End(absl::Status status) override;
+
+  // ServerBidiReactor.
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  // A message, or a snapshot whose blocks are sent one by one.
+  struct Outgoing {
+    v1::TrainResponse message;
+    std::shared_ptr<const Snapshot> snapshot;
+    size_t next_block = 0;
+  };
+  // Starts the next write or, at the end, finishes the RPC; one of them at a time.
+  void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  grpc::CallbackServerContext* const context_;
+  const std::shared_ptr<WorkerSession> session_;
+  grpc::ByteBuffer incoming_;
+
+  Mutex mutex_;
+  std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
+  grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool last_block_ ABSL_GUARDED_BY(mutex_) = false;  // The write ends a snapshot.
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status end_status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_SERVER_TRAIN_REACTOR_H_
