@@ -1,0 +1,96 @@
+#include "core/store/block.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace gradd {
+namespace {
+
+TEST(BlockTest, IsAlignedAndAsLongAsAskedFor) {
+  const auto pool = BlockPool::Create();
+  for (const int64_t elements : {1, 2, 15, 17, 4096}) {
+    const BlockRef block = pool->Allocate(elements);
+    EXPECT_EQ(block.elements(), elements);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block.data()) % 64, 0u);
+  }
+}
+
+TEST(BlockTest, IsUniqueUntilCopied) {
+  const auto pool = BlockPool::Create();
+  BlockRef block = pool->Allocate(8);
+  EXPECT_TRUE(block.unique());
+  {
+    const BlockRef copy = block;
+    EXPECT_FALSE(block.unique());
+    EXPECT_EQ(copy.data(), block.data());
+  }
+  EXPECT_TRUE(block.unique());
+  const BlockRef moved = std::move(block);
+  EXPECT_TRUE(moved.unique());
+}
+
+TEST(BlockTest, ReturnsToThePoolWithTheLastReference) {
+  const auto pool = BlockPool::Create();
+  float* first = nullptr;
+  {
+    BlockRef block = pool->Allocate(8);
+    first = block.data();
+    BlockRef copy = block;
+    block = BlockRef();
+    EXPECT_NE(pool->Allocate(8).data(), first);
+  }
+  const BlockRef a = pool->Allocate(8);
+  const BlockRef b = pool->Allocate(8);
+  EXPECT_TRUE(a.data() == first || b.data() == first);
+  EXPECT_EQ(pool->allocations(), 2);
+}
+
+TEST(BlockTest, SteadyStateAllocatesNothing) {
+  const auto pool = BlockPool::Create();
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 10; ++i) blocks.push_back(pool->Allocate(i == 9 ? 5 : 64));
+  const int64_t allocations = pool->allocations();
+  const int64_t bytes = pool->allocated_bytes();
+  for (int round = 0; round < 100; ++round) {
+    blocks.clear();
+    for (int i = 0; i < 10; ++i) blocks.push_back(pool->Allocate(i == 9 ? 5 : 64));
+  }
+  EXPECT_EQ(pool->allocations(), allocations);
+  EXPECT_EQ(pool->allocated_bytes(), bytes);
+}
+
+TEST(BlockTest, MayOutliveThePoolsOwner) {
+  auto pool = BlockPool::Create();
+  BlockRef block = pool->Allocate(4);
+  const std::weak_ptr<BlockPool> weak = pool;
+  pool.reset();
+  block.data()[3] = 1;
+  EXPECT_FALSE(weak.expired());
+  block = BlockRef();
+  EXPECT_TRUE(weak.expired());
+}
+
+TEST(BlockTest, ReferencesMayComeAndGoInManyThreads) {
+  const auto pool = BlockPool::Create();
+  const BlockRef block = pool->Allocate(4);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 10'000; ++i) {
+        const BlockRef copy = block;
+        const BlockRef other = pool->Allocate(4);
+        other.data()[0] = 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(block.unique());
+}
+
+}  // namespace
+}  // namespace gradd

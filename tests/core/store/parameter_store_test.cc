@@ -1,0 +1,166 @@
+#include "core/store/parameter_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/thread_pool.h"
+#include "core/optim/optimizer.h"
+#include "core/store/layout.h"
+
+namespace gradd {
+namespace {
+
+// An optimizer with slots but no arithmetic: the store asks only for the slots.
+class SlotsOnly : public Optimizer {
+ public:
+  explicit SlotsOnly(int training_slot = -1)
+      : training_slot_(training_slot), slots_({{"first", 0}, {"second", 0.5f}}) {}
+  const std::vector<SlotSpec>& slots() const override { return slots_; }
+  int training_slot() const override { return training_slot_; }
+  void BeginStep(const StepInput& /*input*/) override {}
+  void UpdateTile(const Tile& /*tile*/, TileNorms* /*norms*/) const override {}
+
+ private:
+  const int training_slot_;
+  const std::vector<SlotSpec> slots_;
+};
+
+Layout MakeLayout(int64_t elements) {
+  v1::Layout layout;
+  v1::Tensor& random = *layout.add_tensors();
+  random.set_name("random");
+  random.add_shape(elements - 3);
+  random.mutable_initializer()->mutable_uniform()->set_low(-2);
+  random.mutable_initializer()->mutable_uniform()->set_high(3);
+  v1::Tensor& constant = *layout.add_tensors();
+  constant.set_name("constant");
+  constant.add_shape(3);
+  constant.mutable_initializer()->set_constant(7);
+  return *Layout::Create(layout, elements);
+}
+
+std::vector<float> Values(const BlockVector& blocks) {
+  std::vector<float> values;
+  for (const BlockRef& block : blocks) {
+    values.insert(values.end(), block.data(), block.data() + block.elements());
+  }
+  return values;
+}
+
+// Adds 1 to every parameter and 2 to every element of the first slot.
+void ApplyStep(ParameterStore* store) {
+  for (int64_t block = 0; block < store->block_count(); ++block) {
+    store->UpdateBlock(block, [](const ParameterStore::BlockUpdate& update) {
+      for (int64_t i = 0; i < update.size; ++i) {
+        update.parameters_out[i] = update.parameters_in[i] + 1;
+        update.slots_out[0][i] = update.slots_in[0][i] + 2;
+        update.slots_out[1][i] = update.slots_in[1][i];
+      }
+    });
+  }
+  store->CommitStep();
+}
+
+class ParameterStoreTest : public testing::Test {
+ protected:
+  static constexpr int64_t kElements = 3 * kTileElements + 100;
+  ThreadPool pool_{2};
+  SlotsOnly optimizer_;
+  const Layout layout_ = MakeLayout(kElements);
+  ParameterStore store_{layout_, /*seed=*/1, optimizer_, &pool_, kTileElements};
+};
+
+TEST_F(ParameterStoreTest, StartsWithTheLayoutsValues) {
+  const auto snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
+  const std::vector<float> values = Values(snapshot->parameters);
+  ASSERT_EQ(values.size(), static_cast<size_t>(kElements));
+  double sum = 0;
+  for (size_t i = 0; i + 3 < values.size(); ++i) {
+    EXPECT_GE(values[i], -2);
+    EXPECT_LT(values[i], 3);
+    sum += values[i];
+  }
+  EXPECT_NEAR(sum / (kElements - 3), 0.5, 0.1);
+  for (size_t i = values.size() - 3; i < values.size(); ++i) EXPECT_EQ(values[i], 7);
+  EXPECT_EQ(Values(snapshot->slots[0]), std::vector<float>(kElements, 0));
+  EXPECT_EQ(Values(snapshot->slots[1]), std::vector<float>(kElements, 0.5f));
+}
+
+TEST_F(ParameterStoreTest, InitialValuesDependOnSeedAndNameAlone) {
+  const auto values = [&](uint64_t seed, int64_t block_elements, int threads) {
+    ThreadPool pool(threads);
+    const ParameterStore store(layout_, seed, optimizer_, &pool, block_elements);
+    return Values(store.TakeSnapshot(SnapshotContents::kEvaluation)->parameters);
+  };
+  EXPECT_EQ(values(1, kTileElements, 1), values(1, 4 * kTileElements, 4));
+  EXPECT_NE(values(1, kTileElements, 1), values(2, kTileElements, 1));
+}
+
+TEST_F(ParameterStoreTest, ASnapshotNeverChanges) {
+  const auto before = store_.TakeSnapshot(SnapshotContents::kAll);
+  const std::vector<float> parameters = Values(before->parameters);
+  const std::vector<float> slot = Values(before->slots[0]);
+  ApplyStep(&store_);
+  EXPECT_EQ(before->step, 0);
+  EXPECT_EQ(Values(before->parameters), parameters);
+  EXPECT_EQ(Values(before->slots[0]), slot);
+
+  const auto after = store_.TakeSnapshot(SnapshotContents::kAll);
+  EXPECT_EQ(after->step, 1);
+  const std::vector<float> updated = Values(after->parameters);
+  for (size_t i = 0; i < updated.size(); ++i) EXPECT_EQ(updated[i], parameters[i] + 1);
+  EXPECT_EQ(Values(after->slots[0]), std::vector<float>(kElements, 2));
+}
+
+TEST_F(ParameterStoreTest, UpdatesInPlaceWhatNobodyHolds) {
+  const auto addresses = [this] {
+    std::vector<const float*> result;
+    for (const BlockRef& block : store_.TakeSnapshot(SnapshotContents::kAll)->parameters) {
+      result.push_back(block.data());
+    }
+    return result;
+  };
+  const std::vector<const float*> before = addresses();
+  const int64_t allocations = store_.block_allocations();
+  ApplyStep(&store_);
+  EXPECT_EQ(addresses(), before);
+  EXPECT_EQ(store_.block_allocations(), allocations);
+}
+
+TEST_F(ParameterStoreTest, SnapshotsOfTheParametersLeaveTheSlotsInPlace) {
+  const int64_t allocations = store_.block_allocations();
+  const auto held = store_.TakeSnapshot(SnapshotContents::kEvaluation);
+  ApplyStep(&store_);
+  EXPECT_EQ(store_.block_allocations() - allocations, store_.block_count());
+}
+
+TEST_F(ParameterStoreTest, SteadyStateWithSnapshotsAllocatesNothing) {
+  auto held = store_.TakeSnapshot(SnapshotContents::kTraining);
+  ApplyStep(&store_);
+  held = store_.TakeSnapshot(SnapshotContents::kTraining);
+  ApplyStep(&store_);
+  const int64_t allocations = store_.block_allocations();
+  for (int step = 0; step < 50; ++step) {
+    held = store_.TakeSnapshot(SnapshotContents::kTraining);
+    ApplyStep(&store_);
+  }
+  EXPECT_EQ(store_.block_allocations(), allocations);
+}
+
+TEST_F(ParameterStoreTest, TheTrainingSlotStartsAsTheParametersAndIsHandedOut) {
+  const SlotsOnly optimizer(/*training_slot=*/0);
+  ParameterStore store(layout_, 1, optimizer, &pool_, kTileElements);
+  const std::vector<float> initial =
+      Values(store.TakeSnapshot(SnapshotContents::kEvaluation)->parameters);
+  EXPECT_EQ(Values(store.TakeSnapshot(SnapshotContents::kTraining)->parameters), initial);
+  ApplyStep(&store);
+  const auto training = Values(store.TakeSnapshot(SnapshotContents::kTraining)->parameters);
+  for (size_t i = 0; i < initial.size(); ++i) EXPECT_EQ(training[i], initial[i] + 2);
+}
+
+}  // namespace
+}  // namespace gradd
