@@ -1,5 +1,6 @@
 // gradd: the server's command line. The server itself is server/server.h.
 
+#include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -94,6 +95,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   spdlog::set_level(level);
+
+  // It would print a line for every malformed string that a peer sends.
+  google::protobuf::SetLogHandler(nullptr);
 
   // Blocked before any thread starts, so that only sigwait() below sees them.
   sigset_t signals;
