@@ -14,9 +14,6 @@ namespace gradd {
 // `optimizer.adam.beta1: 1.5 is outside [0, 1)`; a missing kind is refused too.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::Optimizer& spec);
 
-// Whether the two have the same slots, so that one can go on with the other's.
-bool SameSlots(const Optimizer& a, const Optimizer& b);
-
 }  // namespace gradd
 
 #endif  // GRADD_CORE_OPTIM_OPTIMIZER_FACTORY_H_

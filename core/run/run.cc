@@ -1,5 +1,6 @@
 #include "core/run/run.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -48,6 +49,13 @@ absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
     }
   }
   return absl::OkStatus();
+}
+
+// Whether one can go on with the other's slots.
+bool SameSlots(const Optimizer& a, const Optimizer& b) {
+  return a.training_slot() == b.training_slot() &&
+         std::equal(a.slots().begin(), a.slots().end(), b.slots().begin(), b.slots().end(),
+                    [](const SlotSpec& x, const SlotSpec& y) { return x.name == y.name; });
 }
 
 }  // namespace
@@ -187,7 +195,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
     auto optimizer = ValidateMutableFields(updated, environment_.limits);
     GRADD_RETURN_IF_ERROR(optimizer.status());
-    if (!SameSlots(*optimizer_, **optimizer)) {
+    const bool same_kind = updated.optimizer().kind_case() == spec_.optimizer().kind_case();
+    if (!same_kind || !SameSlots(*optimizer_, **optimizer)) {
       return Error(absl::StatusCode::kInvalidArgument, "OPTIMIZER_KIND",
                    "optimizer: its kind, and what decides about its slots, cannot be changed "
                    "after the run is created");

@@ -119,9 +119,8 @@ TEST_F(ParameterStoreTest, ASnapshotNeverChanges) {
 TEST_F(ParameterStoreTest, UpdatesInPlaceWhatNobodyHolds) {
   const auto addresses = [this] {
     std::vector<const float*> result;
-    for (const BlockRef& block : store_.TakeSnapshot(SnapshotContents::kAll)->parameters) {
-      result.push_back(block.data());
-    }
+    const auto snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
+    for (const BlockRef& block : snapshot->parameters) result.push_back(block.data());
     return result;
   };
   const std::vector<const float*> before = addresses();

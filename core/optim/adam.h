@@ -1,0 +1,52 @@
+#ifndef GRADD_CORE_OPTIM_ADAM_H_
+#define GRADD_CORE_OPTIM_ADAM_H_
+
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "core/optim/elementwise_optimizer.h"
+
+namespace gradd {
+
+// Adam (Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1):
+//   m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g^2
+//   p = p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+struct AdamRule : TrainsAtParameters {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+
+  static constexpr int kSlots = 2;
+  std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}, {"second_moment", 0}}; }
+
+  struct Scalars {
+    float keep1;
+    float take1;
+    float keep2;
+    float take2;
+    float root_correction;  // 1 / sqrt(1 - beta2^t)
+    float epsilon;
+    float step_size;  // lr / (1 - beta1^t)
+  };
+  Scalars Prepare(const StepInput& input) const {
+    const auto t = static_cast<double>(input.step + 1);
+    return {static_cast<float>(beta1),
+            static_cast<float>(1 - beta1),
+            static_cast<float>(beta2),
+            static_cast<float>(1 - beta2),
+            static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))),
+            static_cast<float>(epsilon),
+            static_cast<float>(input.learning_rate / (1 - std::pow(beta1, t)))};
+  }
+  static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
+    auto& [m, v] = slots;
+    m = s.keep1 * m + s.take1 * g;
+    v = s.keep2 * v + s.take2 * (g * g);
+    return p - s.step_size * (m / (std::sqrt(v) * s.root_correction + s.epsilon));
+  }
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_OPTIM_ADAM_H_

@@ -1,0 +1,66 @@
+#ifndef GRADD_CORE_OPTIM_RMS_PROP_H_
+#define GRADD_CORE_OPTIM_RMS_PROP_H_
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "core/optim/elementwise_optimizer.h"
+
+namespace gradd {
+
+// RMSProp (Tieleman and Hinton 2012, "Neural Networks for Machine Learning", lecture 6.5), and
+// its variants as torch.optim.RMSprop has them:
+//   s = decay * s + (1 - decay) * g^2;  d = sqrt(s) + epsilon
+//   centered (Graves 2013, "Generating Sequences With Recurrent Neural Networks", equations 38
+//   to 40, with epsilon outside the root): a = decay * a + (1 - decay) * g;
+//   d = sqrt(s - a^2) + epsilon
+//   without momentum: p = p - lr * g / d;  with it: b = momentum * b + g / d, p = p - lr * b.
+template <bool kCentered, bool kMomentum>
+struct RmsPropRule : TrainsAtParameters {
+  double decay = 0.99;
+  double epsilon = 1e-8;
+  double momentum = 0;
+
+  static constexpr int kSlots = 1 + (kCentered ? 1 : 0) + (kMomentum ? 1 : 0);
+  static constexpr size_t kAverage = 1;
+  static constexpr size_t kBuffer = kSlots - 1;
+  std::vector<SlotSpec> Slots() const {
+    std::vector<SlotSpec> slots = {{"square_average", 0}};
+    if (kCentered) slots.push_back({"gradient_average", 0});
+    if (kMomentum) slots.push_back({"momentum", 0});
+    return slots;
+  }
+
+  struct Scalars {
+    float keep;
+    float take;
+    float epsilon;
+    float momentum;
+    float learning_rate;
+  };
+  Scalars Prepare(const StepInput& input) const {
+    return {static_cast<float>(decay), static_cast<float>(1 - decay), static_cast<float>(epsilon),
+            static_cast<float>(momentum), static_cast<float>(input.learning_rate)};
+  }
+  static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
+    slots[0] = s.keep * slots[0] + s.take * (g * g);
+    float variance = slots[0];
+    if constexpr (kCentered) {
+      slots[kAverage] = s.keep * slots[kAverage] + s.take * g;
+      // Rounding can take a variance of nearly 0 below it.
+      variance = std::max(variance - slots[kAverage] * slots[kAverage], 0.0f);
+    }
+    const float scaled = g / (std::sqrt(variance) + s.epsilon);
+    if constexpr (kMomentum) {
+      slots[kBuffer] = s.momentum * slots[kBuffer] + scaled;
+      return p - s.learning_rate * slots[kBuffer];
+    }
+    return p - s.learning_rate * scaled;
+  }
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_OPTIM_RMS_PROP_H_
