@@ -165,6 +165,7 @@ void Run::ApplyStep(StepWork* work) {
 void Run::CompleteStep() {
   const std::unique_ptr<StepWork> work = std::move(step_work_);
   ++step_;
+  step_claim_ = {};
   progress_.AddStep(work->statistics);
   if (!pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
   if (!deleted_) {

@@ -1,0 +1,165 @@
+#include "core/run/run_registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::HasSubstr;
+
+class RunRegistryTest : public testing::Test {
+ protected:
+  FakeClock clock_;
+};
+
+TEST_F(RunRegistryTest, RefusesRunsBeyondItsLimitsWithTheNumbers) {
+  Limits limits;
+  limits.max_runs = 2;
+  limits.max_parameters_per_run = 1000;
+  limits.max_staged_bytes = 12'000;
+  limits.max_state_bytes = 9000;
+  RunRegistry registry(limits, 1, &clock_);
+  const auto create = [&](const char* run_id, const v1::Run& spec) {
+    return registry.Create(run_id, spec, "").status();
+  };
+  EXPECT_THAT(create("a", SynchronousSpec(1001, 1)).message(), HasSubstr("limit of 1000"));
+  EXPECT_THAT(create("a", SynchronousSpec(1000, 4)).message(),
+              HasSubstr("stages 4 pushes of 4000 bytes at once, which is over the server's "
+                        "max_staged_bytes of 12000"));
+  EXPECT_TRUE(create("a", SynchronousSpec(1000, 3)).ok());
+  EXPECT_EQ(ReasonOf(create("a", SynchronousSpec(1, 1))), "RUN_EXISTS");
+  v1::Run adam = SynchronousSpec(500, 1);
+  adam.mutable_optimizer()->mutable_adam();
+  EXPECT_EQ(ReasonOf(create("b", adam)), "STATE_TOO_LARGE");
+  EXPECT_TRUE(create("b", SynchronousSpec(500, 1)).ok());
+  EXPECT_EQ(ReasonOf(create("c", SynchronousSpec(1, 1))), "TOO_MANY_RUNS");
+  ASSERT_TRUE(registry.Delete("runs/a").ok());
+  EXPECT_TRUE(create("c", SynchronousSpec(1, 1)).ok());
+}
+
+TEST_F(RunRegistryTest, CreationIsSafeToRetry) {
+  RunRegistry registry(Limits(), 1, &clock_);
+  const auto first = registry.Create("a", SynchronousSpec(1, 1), "request-1");
+  const auto again = registry.Create("a", SynchronousSpec(1, 1), "request-1");
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(*first, *again);
+  EXPECT_EQ(registry.Create("a", SynchronousSpec(1, 1), "request-2").status().code(),
+            absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(RunRegistryTest, RefusesBadNames) {
+  RunRegistry registry(Limits(), 1, &clock_);
+  for (const char* run_id : {"", "A", "1a", "-a", "a-", "a_b", "a/b", "a b", "\xff"}) {
+    EXPECT_EQ(registry.Create(run_id, SynchronousSpec(1, 1), "").status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << run_id;
+  }
+  EXPECT_FALSE(registry.Create(std::string(64, 'a'), SynchronousSpec(1, 1), "").ok());
+  EXPECT_TRUE(registry.Create(std::string(63, 'a'), SynchronousSpec(1, 1), "").ok());
+  EXPECT_EQ(registry.Find("a").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(registry.Find("runs/a").status().code(), absl::StatusCode::kNotFound);
+}
+
+// Eight runs share room for little more than one step of one of them.
+TEST_F(RunRegistryTest, RunsShareTheStagingRoomWithoutDeadlock) {
+  constexpr int kRuns = 8;
+  constexpr int kWorkers = 3;
+  constexpr int kSteps = 40;
+  constexpr int64_t kElements = 1000;
+  Limits limits;
+  limits.max_staged_bytes = kElements * 4 * (kWorkers + 1);
+  RunRegistry registry(limits, 2, &clock_);
+  std::vector<std::unique_ptr<FakeWorker>> workers;
+  for (int r = 0; r < kRuns; ++r) {
+    const std::string run_id = "run" + std::to_string(r);
+    const v1::Run spec =
+        r % 2 == 0 ? SynchronousSpec(kElements, kWorkers) : AsynchronousSpec(kElements);
+    ASSERT_TRUE(registry.Create(run_id, spec, "").ok());
+    for (int w = 0; w < kWorkers; ++w) {
+      workers.push_back(std::make_unique<FakeWorker>(&registry, run_id, "w" + std::to_string(w)));
+      workers.back()->Join();
+    }
+  }
+  const std::vector<float> gradient(kElements, 1);
+  for (int step = 0; step < kSteps; ++step) {
+    for (const auto& worker : workers) {
+      worker->Push(step + 1, step, gradient, false, 1, 1, /*chunk_elements=*/100);
+      ASSERT_LE(registry.claimed_bytes(), limits.max_staged_bytes);
+    }
+    for (const auto& worker : workers) {
+      ASSERT_EQ(worker->WaitForResult(static_cast<size_t>(step)).outcome(),
+                v1::PUSH_OUTCOME_APPLIED);
+    }
+  }
+  EXPECT_EQ(registry.claimed_bytes(), 0);
+}
+
+// Whatever workers do, the run goes on and counts every push once.
+TEST_F(RunRegistryTest, RandomDisconnectsNeverHangARunNorLoseOrRepeatAPush) {
+  constexpr int kWorkers = 4;
+  constexpr int64_t kElements = 64;
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    RunRegistry registry(Limits(), 2, &clock_);
+    v1::Run spec = AsynchronousSpec(kElements);
+    const bool synchronous = seed % 2 == 0;
+    if (synchronous) spec = SynchronousSpec(kElements, kWorkers);
+    const auto run = *registry.Create("r", spec, "");
+    std::vector<std::unique_ptr<FakeWorker>> workers(kWorkers);
+    std::vector<int64_t> sequences(kWorkers, 1);
+    for (int event = 0; event < 600; ++event) {
+      const size_t w = random() % kWorkers;
+      auto& worker = workers[w];
+      const auto kind = random() % 10;
+      if (worker == nullptr || worker->end().has_value()) {
+        worker = std::make_unique<FakeWorker>(&registry, "r", "w" + std::to_string(w), w + 1);
+        worker->Join();
+        sequences[w] = worker->welcome()->last_sequence() + 1;
+      } else if (kind < 7) {
+        worker->Push(sequences[w], run->Progress().step(), std::vector<float>(kElements, 1),
+                     kind % 2 == 0, 1, 1, 1 + random() % kElements);
+        ++sequences[w];
+      } else if (kind == 7) {
+        worker->Disconnect();
+        worker = nullptr;
+      } else if (kind == 8) {
+        worker->Leave();
+        worker = nullptr;
+      } else {
+        clock_.Advance(absl::Seconds(random() % 20));
+        registry.Tick();
+      }
+    }
+    // Everyone is gone: what waits is applied when the leases have ended.
+    workers.clear();
+    clock_.Advance(absl::Minutes(10));
+    registry.Tick();
+    const v1::Run description = run->Describe(Run::Detail::kFull);
+    int64_t applied = 0;
+    for (const v1::WorkerStatus& worker : description.workers()) {
+      EXPECT_EQ(worker.last_sequence(), worker.applied_pushes() + worker.rejected_pushes());
+      applied += worker.applied_pushes();
+    }
+    EXPECT_EQ(description.progress().applied_pushes(), applied);
+    EXPECT_GT(description.progress().step(), synchronous ? 20 : 50);
+    if (!synchronous) {
+      EXPECT_EQ(description.progress().step(), applied);
+    }
+    EXPECT_EQ(registry.claimed_bytes(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace gradd

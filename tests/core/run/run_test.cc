@@ -1,0 +1,650 @@
+#include "core/run/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/run/run_registry.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+using Values = std::vector<float>;
+
+class RunTest : public testing::Test {
+ protected:
+  std::shared_ptr<gradd::Run> Create(const v1::Run& spec, const std::string& run_id = "r") {
+    auto run = registry_.Create(run_id, spec, "");
+    EXPECT_TRUE(run.ok()) << run.status();
+    return run.ok() ? *run : nullptr;
+  }
+  std::unique_ptr<FakeWorker> Join(const std::string& worker, uint64_t instance = 0) {
+    auto fake = std::make_unique<FakeWorker>(&registry_, "r", worker, instance);
+    fake->Join();
+    return fake;
+  }
+  Values Parameters(gradd::Run* run, SnapshotContents contents = SnapshotContents::kEvaluation) {
+    Values values;
+    run->RequestSnapshot(contents, [&](const std::shared_ptr<const Snapshot>& snapshot) {
+      values = ValuesOf(*snapshot);
+    });
+    return values;
+  }
+  void Pass(absl::Duration duration) {
+    clock_.Advance(duration);
+    registry_.Tick();
+  }
+
+  FakeClock clock_;
+  RunRegistry registry_{Limits(), /*threads=*/2, &clock_};
+};
+
+// ---- Synchronous ----
+
+TEST_F(RunTest, AStepHappensWhenTheGradientsOfAllWorkersAreIn) {
+  const auto run = Create(SynchronousSpec(2, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1, 2});
+  EXPECT_THAT(a->results(), IsEmpty());
+  EXPECT_EQ(run->Progress().step(), 0);
+  b->Push(1, 0, {3, 6}, /*want_parameters=*/true);
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(a->WaitForResult(0).step(), 1);
+  EXPECT_FALSE(a->WaitForResult(0).parameters_follow());
+  EXPECT_TRUE(b->WaitForResult(0).parameters_follow());
+  EXPECT_EQ(b->WaitForParameters(1), Values({-2, -4}));
+}
+
+TEST_F(RunTest, GradientsAreWeightedByExamples) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1}, false, /*examples=*/30, /*loss=*/2);
+  b->Push(1, 0, {5}, false, /*examples=*/10, /*loss=*/4);
+  EXPECT_EQ(Parameters(run.get()), Values({-2}));
+  EXPECT_DOUBLE_EQ(run->Progress().loss(), 2.5);
+  EXPECT_EQ(run->Progress().examples(), 40);
+}
+
+TEST_F(RunTest, NoStepHappensBeforeAllWorkersHaveCome) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  a->Push(1, 0, {1});
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(run->Progress().step(), 0);
+}
+
+TEST_F(RunTest, ADeadWorkerHoldsTheOthersNoLongerThanItsLease) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  auto b = Join("b");
+  a->Push(1, 0, {1});
+  b->Disconnect();
+  Pass(absl::Seconds(14));
+  EXPECT_EQ(run->Progress().step(), 0) << "it may still come back";
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(run->Progress().step(), 1);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).workers(1).state(), v1::WORKER_STATE_EXPIRED);
+  a->Push(2, 1, {1});
+  EXPECT_EQ(run->Progress().step(), 2) << "the run goes on with those that live";
+}
+
+TEST_F(RunTest, ASilentWorkerLosesItsSessionAndItsPlace) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  Pass(absl::Seconds(16));
+  EXPECT_EQ(b->WaitForEnd().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(a->end(), std::nullopt) << "it waits for the server and is not to blame";
+  EXPECT_EQ(run->Progress().step(), 1);
+}
+
+TEST_F(RunTest, HeartbeatsRenewTheLease) {
+  Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  for (int i = 0; i < 10; ++i) {
+    Pass(absl::Seconds(10));
+    v1::TrainRequest heartbeat;
+    heartbeat.mutable_heartbeat();
+    a->Request(heartbeat);
+  }
+  EXPECT_EQ(a->end(), std::nullopt);
+}
+
+TEST_F(RunTest, AStepNeverWaitsLongerThanItsDeadline) {
+  v1::Run spec = SynchronousSpec(1, 3);
+  spec.mutable_policy()->mutable_synchronous()->mutable_deadline()->set_seconds(5);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  Pass(absl::Seconds(4));
+  EXPECT_EQ(run->Progress().step(), 0);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(run->Progress().step(), 1);
+  b->Push(1, 0, {100});
+  EXPECT_EQ(b->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SUPERSEDED);
+  EXPECT_EQ(Parameters(run.get()), Values({-1}));
+  b->Push(2, 1, {1});
+  EXPECT_THAT(b->results(), testing::SizeIs(1)) << "its next push counts for the next step";
+}
+
+TEST_F(RunTest, ALeavingWorkerIsNotWaitedFor) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  b->Leave();
+  EXPECT_TRUE(b->WaitForEnd().ok());
+  EXPECT_EQ(run->Progress().step(), 1);
+}
+
+TEST_F(RunTest, ACompletePushCountsEvenIfItsWorkerIsGone) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {2});
+  a->Disconnect();
+  b->Push(1, 0, {4});
+  EXPECT_EQ(Parameters(run.get()), Values({-3}));
+}
+
+TEST_F(RunTest, AnIncompletePushLeavesNoTrace) {
+  const auto run = Create(SynchronousSpec(3, 1));
+  auto a = Join("a");
+  v1::TrainRequest request;
+  request.mutable_push()->mutable_header()->set_sequence(1);
+  request.mutable_push()->mutable_header()->set_examples(1);
+  const float value = 1;
+  const Payload data({{reinterpret_cast<const std::byte*>(&value), 4}}, nullptr);
+  a->Request(request, data);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).workers(0).state(), v1::WORKER_STATE_PUSHING);
+  a->Disconnect();
+  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  a = Join("a");
+  EXPECT_EQ(a->welcome()->last_sequence(), 0);
+  a->Push(1, 0, {1, 2, 3});
+  EXPECT_EQ(Parameters(run.get()), Values({-1, -2, -3}));
+}
+
+// Same pushes, same bits: whatever the threads, blocks, chunks and order of arrival.
+Values TrainOnce(int threads, int64_t block_elements, unsigned timing_seed) {
+  constexpr int64_t kElements = 150'000;
+  constexpr int kWorkers = 3;
+  constexpr int kSteps = 12;
+  FakeClock clock;
+  RunRegistry registry(Limits(), threads, &clock, block_elements);
+  v1::Run spec = SynchronousSpec(kElements, kWorkers);
+  spec.mutable_optimizer()->mutable_adam();
+  spec.mutable_optimizer()->set_weight_decay(0.01);
+  spec.mutable_schedule()->set_learning_rate(0.01);
+  spec.mutable_layout()->mutable_tensors(0)->mutable_initializer()->mutable_uniform()->set_high(1);
+  const auto run = *registry.Create("r", spec, "");
+  std::vector<std::unique_ptr<FakeWorker>> workers;
+  for (int w = 0; w < kWorkers; ++w) {
+    workers.push_back(std::make_unique<FakeWorker>(&registry, "r", "w" + std::to_string(w)));
+    workers.back()->Join();
+  }
+  std::mt19937 timing(timing_seed);
+  for (int step = 0; step < kSteps; ++step) {
+    std::vector<int> order = {0, 1, 2};
+    std::shuffle(order.begin(), order.end(), timing);
+    for (const int w : order) {
+      std::mt19937 random(static_cast<unsigned>(step * kWorkers + w));
+      Values gradient(kElements);
+      for (float& g : gradient) g = static_cast<float>(random() % 2001) / 1000 - 1;
+      const int64_t chunk = 20'000 + static_cast<int64_t>(timing() % 100'000);
+      workers[static_cast<size_t>(w)]->Push(step + 1, step, gradient, true, 1 + w, 1, chunk);
+    }
+    for (const auto& worker : workers) worker->WaitForParameters(step + 1);
+  }
+  EXPECT_EQ(run->Progress().step(), kSteps);
+  Values values = workers[0]->WaitForParameters(kSteps);
+  // The norms are part of the promise.
+  const v1::RunProgress progress = run->Progress();
+  for (const double norm :
+       {progress.gradient_norm(), progress.update_norm(), progress.parameter_norm()}) {
+    EXPECT_GT(norm, 0);
+    values.push_back(static_cast<float>(norm));
+    values.push_back(static_cast<float>(norm - static_cast<double>(values.back())));
+  }
+  return values;
+}
+
+TEST(RunDeterminismTest, SameBitsWithOtherThreadsBlocksChunksAndTiming) {
+  const Values reference = TrainOnce(1, kBlockElements, 1);
+  EXPECT_EQ(TrainOnce(4, kBlockElements, 2), reference);
+  EXPECT_EQ(TrainOnce(2, kTileElements, 3), reference);
+  EXPECT_EQ(TrainOnce(3, 8 * kTileElements, 4), reference);
+}
+
+// ---- Exactly once ----
+
+TEST_F(RunTest, DuplicatePushIsAcknowledgedButNotApplied) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  auto a = Join("a");
+  a->Push(1, 0, {1});
+  a->Push(1, 0, {1}, /*want_parameters=*/true);
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_DUPLICATE);
+  EXPECT_EQ(a->WaitForParameters(1), Values({-1}));
+  a->Disconnect();
+  a = Join("a");
+  EXPECT_EQ(a->welcome()->last_sequence(), 1);
+  a->Push(1, 0, {1});
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_DUPLICATE);
+  EXPECT_EQ(run->Progress().step(), 1);
+}
+
+TEST_F(RunTest, APushSentAgainWhileItWaitsCountsOnceAndIsAnsweredOnce) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {2});
+  a->Disconnect();
+  a = Join("a");
+  EXPECT_EQ(a->welcome()->last_sequence(), 0);
+  a->Push(1, 0, {2}, /*want_parameters=*/true);
+  EXPECT_THAT(a->results(), IsEmpty());
+  b->Push(1, 0, {4});
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(a->WaitForParameters(1), Values({-3}));
+  EXPECT_THAT(a->results(), testing::SizeIs(1));
+}
+
+TEST_F(RunTest, SequencesThatSkipOrAreNonsenseAreRejected) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  a->Push(2, 0, {1});
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_REJECTED);
+  EXPECT_EQ(a->WaitForResult(0).reason(), "SEQUENCE_SKIPS");
+  EXPECT_THAT(a->WaitForResult(0).message(),
+              HasSubstr("push 2 from worker \"a\": header.sequence: 2 skips; worker \"a\" has "
+                        "committed 0, expected 1"));
+  a->Push(0, 0, {1});
+  EXPECT_EQ(a->WaitForResult(1).reason(), "SEQUENCE_INVALID");
+  a->Push(-5, 0, {1});
+  EXPECT_EQ(a->WaitForResult(2).reason(), "SEQUENCE_INVALID");
+  EXPECT_EQ(run->Progress().step(), 0);
+  a->Push(1, 0, {1});
+  EXPECT_EQ(a->WaitForResult(3).outcome(), v1::PUSH_OUTCOME_APPLIED);
+}
+
+TEST_F(RunTest, HeadersOutOfRangeAreRejectedAndTheSequenceIsNotUsedUp) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  a->Push(1, 1, {1});
+  EXPECT_EQ(a->WaitForResult(0).reason(), "BASE_STEP_IN_FUTURE");
+  a->Push(1, -1, {1});
+  EXPECT_EQ(a->WaitForResult(1).reason(), "BASE_STEP_IN_FUTURE");
+  a->Push(1, 0, {1}, false, /*examples=*/0);
+  EXPECT_EQ(a->WaitForResult(2).reason(), "EXAMPLES_OUT_OF_RANGE");
+  a->Push(1, 0, {1}, false, 1, nan);
+  EXPECT_EQ(a->WaitForResult(3).reason(), "NON_FINITE");
+  a->Push(1, 0, {static_cast<float>(nan)});
+  EXPECT_EQ(a->WaitForResult(4).reason(), "NON_FINITE");
+  EXPECT_EQ(run->Progress().step(), 0);
+  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  a->Push(1, 0, {1});
+  EXPECT_EQ(a->WaitForResult(5).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(run->Progress().rejected_pushes(), 5);
+}
+
+TEST_F(RunTest, ARejectedPushIsAnsweredOnceAndItsRestIgnored) {
+  const auto run = Create(SynchronousSpec(4, 1));
+  const auto a = Join("a");
+  const float inf = std::numeric_limits<float>::infinity();
+  a->Push(1, 0, {inf, 1, inf, 1}, false, 1, 1, /*chunk_elements=*/1);
+  EXPECT_THAT(a->results(), testing::SizeIs(1));
+  a->Push(1, 0, {1, 2, 3, 4}, false, 1, 1, /*chunk_elements=*/1);
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Parameters(run.get()), Values({-1, -2, -3, -4}));
+}
+
+// ---- Sessions ----
+
+TEST_F(RunTest, ASecondWorkerWithAnIdInUseIsRefused) {
+  Create(SynchronousSpec(1, 1));
+  const auto first = Join("a", /*instance=*/1);
+  const auto second = Join("a", /*instance=*/2);
+  EXPECT_EQ(second->WaitForEnd().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(second->WaitForEnd().message(), HasSubstr("worker \"a\" of run \"r\" has a session"));
+  const auto anonymous = Join("a");
+  EXPECT_EQ(anonymous->WaitForEnd().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(first->end(), std::nullopt);
+}
+
+TEST_F(RunTest, TheSameInstanceTakesOverItsHalfOpenSession) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto first = Join("a", /*instance=*/7);
+  const auto second = Join("a", /*instance=*/7);
+  EXPECT_EQ(first->WaitForEnd().code(), absl::StatusCode::kAborted);
+  second->Push(1, 0, {1});
+  EXPECT_EQ(second->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  first->Push(2, 1, {1});
+  EXPECT_EQ(run->Progress().step(), 1) << "the old session counts no more";
+}
+
+TEST_F(RunTest, RequestsOutOfOrderEndTheSession) {
+  Create(SynchronousSpec(2, 1));
+  FakeWorker no_join(&registry_, "r", "a");
+  no_join.Push(1, 0, {1, 2});
+  EXPECT_EQ(no_join.WaitForEnd().code(), absl::StatusCode::kFailedPrecondition);
+
+  const auto twice = Join("b");
+  twice->Join();
+  EXPECT_EQ(twice->WaitForEnd().code(), absl::StatusCode::kFailedPrecondition);
+
+  const auto headless = Join("c");
+  v1::TrainRequest chunk;
+  chunk.mutable_push()->mutable_chunk();
+  headless->Request(chunk);
+  EXPECT_EQ(headless->WaitForEnd().code(), absl::StatusCode::kFailedPrecondition);
+
+  const auto nested = Join("d");
+  v1::TrainRequest begin;
+  begin.mutable_push()->mutable_header()->set_sequence(1);
+  begin.mutable_push()->mutable_header()->set_examples(1);
+  nested->Request(begin);
+  nested->Request(begin);
+  EXPECT_EQ(nested->WaitForEnd().code(), absl::StatusCode::kFailedPrecondition);
+
+  const auto empty = Join("e");
+  empty->Request(v1::TrainRequest());
+  EXPECT_EQ(empty->WaitForEnd().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(RunTest, JoinNamesWhatIsWrong) {
+  Create(SynchronousSpec(2, 1));
+  const auto end = [&](v1::Join join) {
+    FakeWorker worker(&registry_, "r", "a");
+    v1::TrainRequest request;
+    *request.mutable_join() = std::move(join);
+    worker.Request(request);
+    return worker.WaitForEnd();
+  };
+  v1::Join join;
+  join.set_worker("a");
+  EXPECT_EQ(end(join).code(), absl::StatusCode::kInvalidArgument);
+  join.set_run("runs/other");
+  EXPECT_EQ(end(join).code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(end(join).message(), HasSubstr("no run \"other\""));
+  join.set_run("runs/r");
+  join.set_worker("two words");
+  EXPECT_THAT(end(join).message(), HasSubstr("join.worker: \"two words\""));
+  join.set_worker("a");
+  join.mutable_layout()->add_tensors()->set_name("v");
+  EXPECT_THAT(end(join).message(), HasSubstr("tensor 0 is \"v\", the run has \"w\""));
+}
+
+TEST(RunLimitsTest, TooManyWorkersAreRefused) {
+  Limits limits;
+  limits.max_workers_per_run = 2;
+  FakeClock clock;
+  RunRegistry registry(limits, 1, &clock);
+  ASSERT_TRUE(registry.Create("r", SynchronousSpec(1, 2), "").ok());
+  FakeWorker a(&registry, "r", "a");
+  FakeWorker b(&registry, "r", "b");
+  FakeWorker c(&registry, "r", "c");
+  a.Join();
+  b.Join();
+  c.Join();
+  EXPECT_EQ(c.WaitForEnd().code(), absl::StatusCode::kResourceExhausted);
+  a.Leave();
+  FakeWorker d(&registry, "r", "d");
+  d.Join();
+  EXPECT_EQ(d.end(), std::nullopt);
+}
+
+TEST_F(RunTest, AWorkerThatDoesNotReadItsParametersCannotPush) {
+  const auto run = Create(AsynchronousSpec(1));
+  auto a = std::make_unique<FakeWorker>(&registry_, "r", "a");
+  a->HoldParameters();
+  a->Join();
+  a->Push(1, 0, {1}, /*want_parameters=*/true);
+  a->Push(2, 1, {1});
+  EXPECT_EQ(a->requests_held(), 1u);
+  EXPECT_EQ(run->Progress().step(), 1);
+  a->DeliverParameters();
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
+}
+
+// ---- Asynchronous ----
+
+TEST_F(RunTest, AsynchronousPushesAreStepsWhateverTheirBase) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  b->Push(1, 0, {10});
+  a->Push(2, 0, {100});
+  EXPECT_EQ(b->WaitForResult(0).step(), 2);
+  EXPECT_EQ(a->WaitForResult(1).step(), 3);
+  EXPECT_EQ(Parameters(run.get()), Values({-111}));
+  EXPECT_EQ(run->Progress().staleness(), 2);
+}
+
+TEST_F(RunTest, PushesOlderThanMaxStalenessAreDropped) {
+  v1::Run spec = AsynchronousSpec(1);
+  spec.mutable_policy()->mutable_asynchronous()->set_max_staleness(1);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  a->Push(2, 1, {1});
+  b->Push(1, 0, {100});
+  EXPECT_EQ(b->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_STALE);
+  b->Push(2, 1, {10});
+  EXPECT_EQ(b->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Parameters(run.get()), Values({-12}));
+}
+
+TEST_F(RunTest, StalenessLowersTheLearningRateWhereAskedFor) {
+  v1::Run spec = AsynchronousSpec(1);
+  spec.mutable_policy()->mutable_asynchronous()->set_correction(
+      v1::STALENESS_CORRECTION_LEARNING_RATE);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  a->Push(1, 0, {1});
+  a->Push(2, 1, {1});
+  a->Push(3, 1, {1});  // Staleness 1: half.
+  EXPECT_EQ(Parameters(run.get()), Values({-2.5}));
+}
+
+// ---- State ----
+
+TEST_F(RunTest, APausedRunHoldsPushesAndAppliesThemWhenResumed) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  ASSERT_TRUE(run->Pause("me").ok());
+  a->Push(1, 0, {1});
+  Pass(absl::Hours(10));
+  EXPECT_THAT(a->results(), IsEmpty());
+  EXPECT_EQ(a->end(), std::nullopt) << "a pause costs no leases";
+  ASSERT_TRUE(run->Resume("me").ok());
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_THAT(a->events(), ElementsAre(v1::RUN_EVENT_KIND_PAUSED, v1::RUN_EVENT_KIND_RESUMED));
+  EXPECT_LT(run->Progress().elapsed().seconds(), 10);
+}
+
+TEST_F(RunTest, AFinishedRunTakesNoPushesUntilItGetsMoreSteps) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.set_max_steps(1);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  a->Push(1, 0, {1}, true);
+  EXPECT_EQ(a->WaitForParameters(1), Values({-1}));
+  EXPECT_THAT(a->events(), ElementsAre(v1::RUN_EVENT_KIND_FINISHED));
+  EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_FINISHED);
+  a->Push(2, 1, {1});
+  EXPECT_EQ(a->WaitForResult(1).reason(), "RUN_FINISHED");
+  EXPECT_EQ(run->Pause("me").code(), absl::StatusCode::kFailedPrecondition);
+
+  v1::Run more;
+  more.set_max_steps(2);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("max_steps");
+  ASSERT_TRUE(run->Update(more, mask, "me").ok());
+  EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_RUNNING);
+  a->Push(2, 1, {1});
+  EXPECT_EQ(a->WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
+}
+
+TEST_F(RunTest, ALearningRateChangesFromTheNextStepOnAndIsRecorded) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  a->Push(1, 0, {1});
+  v1::Run change;
+  change.mutable_schedule()->set_learning_rate(0.5);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("schedule.learning_rate");
+  ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+  a->Push(2, 1, {1});
+  EXPECT_EQ(Parameters(run.get()), Values({-1.5}));
+  const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(description.history_size(), 1);
+  EXPECT_EQ(description.history(0).field(), "schedule.learning_rate");
+  EXPECT_EQ(description.history(0).old_value(), "1");
+  EXPECT_EQ(description.history(0).new_value(), "0.5");
+  EXPECT_EQ(description.history(0).author(), "ada");
+  EXPECT_EQ(description.history(0).step(), 1);
+}
+
+TEST_F(RunTest, RefusedUpdatesChangeNothing) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_optimizer()->mutable_momentum();
+  const auto run = Create(spec);
+  const std::string before = run->Describe(gradd::Run::Detail::kFull).SerializeAsString();
+  const auto refused = [&](const v1::Run& values, const char* path) {
+    google::protobuf::FieldMask mask;
+    if (*path != '\0') mask.add_paths(path);
+    const absl::Status status = run->Update(values, mask, "me");
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).SerializeAsString(), before);
+    return std::string(status.message());
+  };
+  v1::Run values;
+  EXPECT_THAT(refused(values, ""), HasSubstr("update_mask: empty"));
+  EXPECT_THAT(refused(values, "seed"), HasSubstr("\"seed\" is no field below"));
+  EXPECT_THAT(refused(values, "schedule.nonsense"), HasSubstr("\"schedule.nonsense\""));
+  values.mutable_schedule()->set_learning_rate(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THAT(refused(values, "schedule.learning_rate"), HasSubstr("schedule.learning_rate: nan"));
+  values.mutable_optimizer()->mutable_sgd();
+  EXPECT_THAT(refused(values, "optimizer"), HasSubstr("its kind"));
+  values.mutable_optimizer()->mutable_adam()->set_beta1(0.5);
+  EXPECT_THAT(refused(values, "optimizer.adam.beta1"), HasSubstr("its kind"));
+  values.mutable_optimizer()->mutable_momentum()->set_momentum(1.5);
+  EXPECT_THAT(refused(values, "optimizer.momentum.momentum"),
+              HasSubstr("optimizer.momentum.momentum: 1.5 is outside [0, 1)"));
+  values.set_max_steps(-1);
+  EXPECT_THAT(refused(values, "max_steps"), HasSubstr("max_steps: -1"));
+  values.mutable_lease_duration()->set_seconds(0);
+  EXPECT_THAT(refused(values, "lease_duration"), HasSubstr("lease_duration"));
+}
+
+TEST_F(RunTest, ThePolicyCanChangeWhilePushesWait) {
+  const auto run = Create(SynchronousSpec(1, 3));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  b->Push(1, 0, {1});
+  v1::Run change;
+  change.mutable_policy()->mutable_asynchronous();
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  ASSERT_TRUE(run->Update(change, mask, "me").ok());
+  EXPECT_EQ(a->WaitForResult(0).step(), 1);
+  EXPECT_EQ(b->WaitForResult(0).step(), 2);
+}
+
+TEST_F(RunTest, DeletingARunEndsItsSessions) {
+  Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  a->Push(1, 0, {1});
+  ASSERT_TRUE(registry_.Delete("runs/r").ok());
+  EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(a->events(), Contains(v1::RUN_EVENT_KIND_DELETED));
+  EXPECT_EQ(registry_.Delete("runs/r").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(registry_.claimed_bytes(), 0);
+}
+
+TEST_F(RunTest, DrainingFinishesThePushesInFlight) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  registry_.Drain();
+  EXPECT_THAT(b->events(), ElementsAre(v1::RUN_EVENT_KIND_STOPPING));
+  EXPECT_EQ(b->end(), std::nullopt) << "the step of the push in flight needs it";
+  b->Push(1, 0, {3});
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(b->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(run->Progress().step(), 1);
+  const auto late = Join("c");
+  EXPECT_EQ(late->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(registry_.Create("new", SynchronousSpec(1, 1), "").status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST_F(RunTest, DrainingEndsIdleSessionsAtOnce) {
+  Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  registry_.Drain();
+  EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(RunTest, EvaluationsAreKeptIfTheyAreNewer) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  for (int i = 1; i <= 3; ++i) a->Push(i, i - 1, {1});
+  v1::Evaluation evaluation;
+  evaluation.set_step(2);
+  evaluation.set_loss(0.5);
+  evaluation.set_accuracy(0.9);
+  evaluation.set_examples(100);
+  EXPECT_TRUE(run->ReportEvaluation(evaluation).ok());
+  evaluation.set_step(1);
+  evaluation.set_accuracy(0.1);
+  EXPECT_TRUE(run->ReportEvaluation(evaluation).ok());
+  EXPECT_EQ(run->Progress().evaluation().accuracy(), 0.9);
+  evaluation.set_step(4);
+  EXPECT_FALSE(run->ReportEvaluation(evaluation).ok());
+  evaluation.set_step(3);
+  evaluation.set_accuracy(1.1);
+  EXPECT_FALSE(run->ReportEvaluation(evaluation).ok());
+  evaluation.set_accuracy(1);
+  evaluation.set_loss(std::numeric_limits<double>::infinity());
+  EXPECT_FALSE(run->ReportEvaluation(evaluation).ok());
+}
+
+TEST_F(RunTest, WorkersTrainAtTheLookAheadPointAndEvaluateAtTheParameters) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_optimizer()->mutable_nesterov()->set_form(v1::Nesterov::FORM_LOOK_AHEAD);
+  spec.mutable_optimizer()->mutable_nesterov()->set_momentum(0.5);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  a->Push(1, 0, {2}, /*want_parameters=*/true);
+  EXPECT_EQ(Parameters(run.get()), Values({-2}));
+  EXPECT_EQ(a->WaitForParameters(1), Values({-3}));  // w + mu * v
+}
+
+}  // namespace
+}  // namespace gradd

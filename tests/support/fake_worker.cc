@@ -1,0 +1,198 @@
+#include "tests/support/fake_worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace gradd {
+namespace {
+
+// Only reached when something hangs.
+constexpr absl::Duration kPatience = absl::Seconds(60);
+
+}  // namespace
+
+std::vector<float> ValuesOf(const Snapshot& snapshot) {
+  std::vector<float> values;
+  for (const BlockRef& block : snapshot.parameters) {
+    values.insert(values.end(), block.data(), block.data() + block.elements());
+  }
+  return values;
+}
+
+FakeWorker::FakeWorker(RunRegistry* registry, std::string run, std::string worker,
+                       uint64_t instance)
+    : registry_(registry),
+      run_(std::move(run)),
+      worker_(std::move(worker)),
+      instance_(instance),
+      session_(std::make_shared<WorkerSession>(registry, this, absl::StrCat("fake:", worker_))) {}
+
+FakeWorker::~FakeWorker() {
+  session_->Disconnected();
+  MutexLock lock(&mutex_);
+  while (scheduled_ > 0) changed_.Wait(&mutex_);
+}
+
+void FakeWorker::Join(bool want_parameters) {
+  v1::TrainRequest request;
+  request.mutable_join()->set_run(absl::StrCat("runs/", run_));
+  request.mutable_join()->set_worker(worker_);
+  request.mutable_join()->set_instance(instance_);
+  request.mutable_join()->set_want_parameters(want_parameters);
+  Request(std::move(request));
+}
+
+void FakeWorker::Request(v1::TrainRequest request, Payload data) {
+  {
+    MutexLock lock(&mutex_);
+    queue_.push_back({std::move(request), std::move(data)});
+  }
+  Drain();
+}
+
+void FakeWorker::Push(int64_t sequence, int64_t base_step, const std::vector<float>& gradient,
+                      bool want_parameters, int64_t examples, double loss, int64_t chunk_elements) {
+  const auto bytes = std::make_shared<std::vector<float>>(gradient);
+  const auto size = static_cast<int64_t>(gradient.size());
+  for (int64_t at = 0; at < size; at += chunk_elements) {
+    const int64_t count = std::min(chunk_elements, size - at);
+    v1::TrainRequest request;
+    v1::Push& push = *request.mutable_push();
+    if (at == 0) {
+      push.mutable_header()->set_sequence(sequence);
+      push.mutable_header()->set_base_step(base_step);
+      push.mutable_header()->set_examples(examples);
+      push.mutable_header()->set_loss(loss);
+    }
+    push.mutable_chunk()->set_offset(at);
+    if (at + count == size) push.mutable_commit()->set_want_parameters(want_parameters);
+    const Payload::Slice slice(reinterpret_cast<const std::byte*>(bytes->data() + at),
+                               static_cast<size_t>(count) * sizeof(float));
+    Request(std::move(request), Payload({slice}, bytes));
+  }
+}
+
+void FakeWorker::Leave() {
+  v1::TrainRequest request;
+  request.mutable_leave();
+  Request(std::move(request));
+}
+
+void FakeWorker::Disconnect() { session_->Disconnected(); }
+
+void FakeWorker::Drain() {
+  while (true) {
+    Queued next;
+    {
+      MutexLock lock(&mutex_);
+      if (draining_ || held_ || queue_.empty()) return;
+      draining_ = true;
+      // Set before the call: the session may resume before it has returned.
+      held_ = true;
+      next = std::move(queue_.front());
+      queue_.erase(queue_.begin());
+    }
+    const bool taken = session_->Handle(std::move(next.request), std::move(next.data));
+    MutexLock lock(&mutex_);
+    draining_ = false;
+    if (taken) held_ = false;
+  }
+}
+
+void FakeWorker::ResumeReading() {
+  {
+    MutexLock lock(&mutex_);
+    held_ = false;
+    ++scheduled_;
+  }
+  // Not from here: the run's lock is held.
+  registry_->pool()->Schedule([this] {
+    Drain();
+    MutexLock lock(&mutex_);
+    --scheduled_;
+    changed_.NotifyAll();
+  });
+}
+
+void FakeWorker::Send(v1::TrainResponse message) {
+  MutexLock lock(&mutex_);
+  if (message.has_welcome()) welcome_ = message.welcome();
+  if (message.has_push_result()) results_.push_back(message.push_result());
+  if (message.has_event()) events_.push_back(message.event().kind());
+  changed_.NotifyAll();
+}
+
+void FakeWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot) {
+  {
+    MutexLock lock(&mutex_);
+    snapshots_.push_back(std::move(snapshot));
+    changed_.NotifyAll();
+  }
+  if (!hold_parameters_) {
+    registry_->pool()->Schedule([session = session_] { session->ParametersSent(); });
+  }
+}
+
+void FakeWorker::DeliverParameters() { session_->ParametersSent(); }
+
+void FakeWorker::End(absl::Status status) {
+  MutexLock lock(&mutex_);
+  end_ = std::move(status);
+  changed_.NotifyAll();
+}
+
+template <typename Condition>
+void FakeWorker::WaitUntil(const Condition& condition) const {
+  while (!condition() && changed_.WaitFor(&mutex_, kPatience)) {
+  }
+}
+
+std::vector<v1::PushResult> FakeWorker::results() const {
+  MutexLock lock(&mutex_);
+  return results_;
+}
+
+v1::PushResult FakeWorker::WaitForResult(size_t index) const {
+  MutexLock lock(&mutex_);
+  WaitUntil([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return results_.size() > index; });
+  return results_.size() > index ? results_[index] : v1::PushResult();
+}
+
+std::vector<float> FakeWorker::WaitForParameters(int64_t step) const {
+  MutexLock lock(&mutex_);
+  const auto arrived = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return !snapshots_.empty() && snapshots_.back()->step >= step;
+  };
+  WaitUntil(arrived);
+  return arrived() ? ValuesOf(*snapshots_.back()) : std::vector<float>();
+}
+
+std::vector<v1::RunEventKind> FakeWorker::events() const {
+  MutexLock lock(&mutex_);
+  return events_;
+}
+
+std::optional<v1::Welcome> FakeWorker::welcome() const {
+  MutexLock lock(&mutex_);
+  return welcome_;
+}
+
+std::optional<absl::Status> FakeWorker::end() const {
+  MutexLock lock(&mutex_);
+  return end_;
+}
+
+absl::Status FakeWorker::WaitForEnd() const {
+  MutexLock lock(&mutex_);
+  WaitUntil([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return end_.has_value(); });
+  return end_.value_or(absl::DeadlineExceededError("the session did not end"));
+}
+
+size_t FakeWorker::requests_held() const {
+  MutexLock lock(&mutex_);
+  return queue_.size() + (held_ ? 1 : 0);
+}
+
+}  // namespace gradd

@@ -1,0 +1,88 @@
+#ifndef GRADD_TESTS_SUPPORT_FAKE_WORKER_H_
+#define GRADD_TESTS_SUPPORT_FAKE_WORKER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/mutex.h"
+#include "core/run/run_registry.h"
+#include "core/run/session_sink.h"
+#include "core/run/worker_session.h"
+
+namespace gradd {
+
+// A worker without a network: drives a WorkerSession and remembers what comes back. Requests
+// that the session holds back queue here, as they would in the peer's HTTP/2 window. Thread
+// safe.
+class FakeWorker : public SessionSink {
+ public:
+  FakeWorker(RunRegistry* registry, std::string run, std::string worker, uint64_t instance = 0);
+  ~FakeWorker() override;
+
+  // What a worker does.
+  void Join(bool want_parameters = false);
+  void Request(v1::TrainRequest request, Payload data = Payload());
+  // A whole push, in chunks of at most `chunk_elements`.
+  void Push(int64_t sequence, int64_t base_step, const std::vector<float>& gradient,
+            bool want_parameters = false, int64_t examples = 1, double loss = 1,
+            int64_t chunk_elements = 1 << 18);
+  void Leave();
+  void Disconnect();
+  // Whether parameters leave as soon as they are sent; otherwise DeliverParameters() does it.
+  void HoldParameters() { hold_parameters_ = true; }
+  void DeliverParameters();
+
+  // What came back. The waiting ones give up after a generous time.
+  std::vector<v1::PushResult> results() const;
+  v1::PushResult WaitForResult(size_t index) const;
+  std::vector<float> WaitForParameters(int64_t step) const;
+  std::vector<v1::RunEventKind> events() const;
+  std::optional<v1::Welcome> welcome() const;
+  std::optional<absl::Status> end() const;
+  absl::Status WaitForEnd() const;
+  size_t requests_held() const;
+
+  // SessionSink.
+  void Send(v1::TrainResponse message) override;
+  void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
+  void ResumeReading() override;
+  void End(absl::Status status) override;
+
+ private:
+  struct Queued {
+    v1::TrainRequest request;
+    Payload data;
+  };
+  // Handles queued requests until the session holds one back.
+  void Drain();
+  template <typename Condition>
+  void WaitUntil(const Condition& condition) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  RunRegistry* const registry_;
+  const std::string run_;
+  const std::string worker_;
+  const uint64_t instance_;
+  const std::shared_ptr<WorkerSession> session_;
+  bool hold_parameters_ = false;
+
+  mutable Mutex mutex_;
+  mutable CondVar changed_;
+  std::vector<Queued> queue_ ABSL_GUARDED_BY(mutex_);
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  int scheduled_ ABSL_GUARDED_BY(mutex_) = 0;  // Tasks of the pool that use this.
+  std::optional<v1::Welcome> welcome_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::PushResult> results_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::RunEventKind> events_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<const Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The floats of a snapshot's parameters.
+std::vector<float> ValuesOf(const Snapshot& snapshot);
+
+}  // namespace gradd
+
+#endif  // GRADD_TESTS_SUPPORT_FAKE_WORKER_H_
