@@ -16,6 +16,8 @@
 
 namespace gradd {
 
+class Connection;
+
 // How a session reaches its run.
 struct SessionOptions {
   // `host:port`, or `unix:/path`. Required.
@@ -105,9 +107,10 @@ class Session {
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters);
 
-  // Reads the parameters at which the next gradient is to be taken, and returns
+  // Reads parameters, by default those at which the next gradient is to be taken, and returns
   // their step. Tries again like everything else.
-  absl::StatusOr<int64_t> Pull(absl::Span<float> parameters);
+  absl::StatusOr<int64_t> Pull(absl::Span<float> parameters,
+                               v1::ParameterView view = v1::PARAMETER_VIEW_TRAINING);
 
   // Tells the server that this worker is done and waits until it knows, at most a
   // few seconds.
@@ -129,7 +132,6 @@ class Session {
   int64_t reconnects() const;
 
  private:
-  class Connection;
   explicit Session(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> connection_;
 };

@@ -1,0 +1,138 @@
+#include "client/pull.h"
+
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "client/channel.h"
+#include "core/base/error.h"
+#include "transport/payload_message.h"
+
+namespace gradd {
+namespace {
+
+constexpr char kMethod[] = "/gradd.v1.TrainingService/Pull";
+constexpr std::chrono::seconds kPatience{60};
+
+// A call whose operations are done one after the other.
+class BlockingCall {
+ public:
+  explicit BlockingCall(const std::shared_ptr<grpc::Channel>& channel)
+      : call_(grpc::GenericStub(channel).PrepareCall(&context_, kMethod, &queue_)) {}
+  ~BlockingCall() {
+    queue_.Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_.Next(&tag, &ok)) {
+    }
+  }
+
+  bool Start(const grpc::ByteBuffer& request) {
+    call_->StartCall(this);
+    if (!Wait()) return false;
+    call_->WriteLast(request, grpc::WriteOptions(), this);
+    return Wait();
+  }
+  bool Read(grpc::ByteBuffer* bytes) {
+    call_->Read(bytes, this);
+    return Wait();
+  }
+  grpc::Status Finish() {
+    grpc::Status status;
+    call_->Finish(&status, this);
+    Wait();
+    return status;
+  }
+  std::string Reason() const {
+    const auto& metadata = context_.GetServerTrailingMetadata();
+    const auto found = metadata.find("gradd-reason");
+    return found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
+  }
+  void Cancel() { context_.TryCancel(); }
+
+ private:
+  // The operation's result; one that takes too long is cancelled, and then comes to an end.
+  bool Wait() {
+    void* tag = nullptr;
+    bool ok = false;
+    const auto deadline = std::chrono::system_clock::now() + kPatience;
+    if (queue_.AsyncNext(&tag, &ok, deadline) == grpc::CompletionQueue::TIMEOUT) {
+      context_.TryCancel();
+      queue_.Next(&tag, &ok);
+    }
+    return ok;
+  }
+
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
+
+}  // namespace
+
+absl::StatusOr<int64_t> CopyChunk(const v1::ParameterChunk& chunk, const Payload& data,
+                                  int64_t received, int64_t step, absl::Span<float> parameters) {
+  const auto left = static_cast<int64_t>(parameters.size()) - received;
+  const auto size = static_cast<int64_t>(data.size_bytes() / sizeof(float));
+  const bool float32 =
+      chunk.encoding() == v1::ENCODING_FLOAT32 || chunk.encoding() == v1::ENCODING_UNSPECIFIED;
+  if (!float32 || size < 1 || size > left || data.size_bytes() % sizeof(float) != 0 ||
+      chunk.offset() != received || (step >= 0 && chunk.step() != step) || chunk.step() < 0) {
+    return absl::InternalError(
+        absl::StrCat("a chunk of ", data.size_bytes(), " bytes at offset ", chunk.offset(),
+                     " of step ", chunk.step(), ", expected at most ", left, " float32 at offset ",
+                     received, step >= 0 ? absl::StrCat(" of step ", step) : std::string()));
+  }
+  auto* out = reinterpret_cast<std::byte*>(parameters.data() + received);
+  for (const Payload::Slice& slice : data.slices()) {
+    std::memcpy(out, slice.data(), slice.size());
+    out += slice.size();
+  }
+  return size;
+}
+
+absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& run,
+                                 v1::ParameterView view, absl::Span<float> parameters) {
+  auto channel = MakeChannel(server);
+  GRADD_RETURN_IF_ERROR(channel.status());
+  v1::PullRequest request;
+  request.set_run(run);
+  request.set_view(view);
+  const std::string bytes = request.SerializeAsString();
+  const grpc::Slice slice(bytes);
+  BlockingCall call(*channel);
+  int64_t received = 0;
+  int64_t step = -1;
+  if (call.Start(grpc::ByteBuffer(&slice, 1))) {
+    grpc::ByteBuffer message;
+    while (call.Read(&message)) {
+      v1::ParameterChunk chunk;
+      Payload data;
+      absl::Status copied = ParseParameterChunk(message, &chunk, &data);
+      if (copied.ok()) {
+        const auto count = CopyChunk(chunk, data, received, step, parameters);
+        copied = count.status();
+        if (count.ok()) received += *count;
+      }
+      if (!copied.ok()) {
+        call.Cancel();
+        call.Finish();
+        return copied;
+      }
+      step = chunk.step();
+    }
+  }
+  const grpc::Status status = call.Finish();
+  GRADD_RETURN_IF_ERROR(FromGrpcStatus(status, call.Reason()));
+  if (received != static_cast<int64_t>(parameters.size())) {
+    return absl::InternalError(
+        absl::StrCat("the server sent ", received, " of ", parameters.size(), " parameters"));
+  }
+  return step;
+}
+
+}  // namespace gradd

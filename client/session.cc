@@ -1,0 +1,37 @@
+#include "client/session.h"
+
+#include <utility>
+
+#include "client/connection.h"
+
+namespace gradd {
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Open(SessionOptions options) {
+  auto connection = std::make_unique<Connection>(std::move(options));
+  if (absl::Status opened = connection->WaitUntilOpen(); !opened.ok()) return opened;
+  return std::unique_ptr<Session>(new Session(std::move(connection)));
+}
+
+Session::Session(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+Session::~Session() = default;
+
+std::future<absl::StatusOr<PushReport>> Session::Push(const PushInfo& info,
+                                                      absl::Span<const float> gradient,
+                                                      absl::Span<float> parameters) {
+  return connection_->Push(info, gradient, parameters);
+}
+
+absl::StatusOr<int64_t> Session::Pull(absl::Span<float> parameters, v1::ParameterView view) {
+  return connection_->Pull(parameters, view);
+}
+
+absl::Status Session::Leave() { return connection_->Leave(); }
+
+const v1::Layout& Session::layout() const { return connection_->layout(); }
+int64_t Session::parameter_count() const { return connection_->parameter_count(); }
+int64_t Session::max_steps() const { return connection_->max_steps(); }
+int64_t Session::next_sequence() const { return connection_->next_sequence(); }
+bool Session::finished() const { return connection_->finished(); }
+int64_t Session::reconnects() const { return connection_->reconnects(); }
+
+}  // namespace gradd

@@ -1,0 +1,237 @@
+#include "client/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/base/error.h"
+#include "server/server.h"
+#include "tests/support/flaky_proxy.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::HasSubstr;
+
+ServerOptions TestOptions() {
+  ServerOptions options;
+  options.listen = "127.0.0.1:0";
+  options.http = "";
+  options.drain = absl::Seconds(5);
+  return options;
+}
+
+SessionOptions For(const std::string& server, const std::string& worker) {
+  SessionOptions options;
+  options.server = server;
+  options.run = "r";
+  options.worker = worker;
+  options.initial_backoff = absl::Milliseconds(2);
+  options.maximum_backoff = absl::Milliseconds(50);
+  options.give_up_after = absl::Seconds(30);
+  return options;
+}
+
+class SessionTest : public testing::Test {
+ protected:
+  std::shared_ptr<gradd::Run> Create(const v1::Run& spec) {
+    return *server_->registry()->Create("r", spec, "");
+  }
+  std::unique_ptr<Session> Open(const std::string& worker) {
+    auto session = Session::Open(For(server_->grpc_address(), worker));
+    EXPECT_TRUE(session.ok()) << session.status();
+    return *std::move(session);
+  }
+  const std::unique_ptr<Server> server_ = *Server::Start(TestOptions());
+};
+
+TEST_F(SessionTest, TrainsAModelOfSeveralBlocks) {
+  constexpr int64_t kElements = 3 * kBlockElements + 12345;
+  const auto run = Create(SynchronousSpec(kElements, 2));
+  const auto train = [&](const std::string& worker, float value) {
+    const auto session = Open(worker);
+    EXPECT_EQ(session->parameter_count(), kElements);
+    std::vector<float> gradient(kElements);
+    std::iota(gradient.begin(), gradient.end(), value);
+    std::vector<float> parameters(kElements);
+    int64_t base = *session->Pull(absl::MakeSpan(parameters));
+    for (int i = 0; i < 5; ++i) {
+      const auto report = session->Push({base, 1, 0.5}, gradient, absl::MakeSpan(parameters)).get();
+      ASSERT_TRUE(report.ok()) << report.status();
+      EXPECT_EQ(report->outcome, v1::PUSH_OUTCOME_APPLIED);
+      EXPECT_EQ(report->parameters_step, base + 1);
+      base = report->parameters_step;
+      for (const int64_t k : {int64_t{0}, int64_t{1}, kBlockElements, kElements - 1}) {
+        ASSERT_EQ(parameters[static_cast<size_t>(k)], static_cast<float>(-base * (k + 2)));
+      }
+    }
+    EXPECT_TRUE(session->Leave().ok());
+  };
+  std::thread other([&] { train("b", 1); });
+  train("a", 3);
+  other.join();
+  EXPECT_EQ(run->Progress().step(), 5);
+}
+
+TEST_F(SessionTest, PushReturnsWhileItIsInFlight) {
+  Create(SynchronousSpec(1, 2));
+  const auto a = Open("a");
+  const auto b = Open("b");
+  const std::vector<float> gradient = {1};
+  auto future = a->Push({0, 1, 0}, gradient, {});
+  EXPECT_EQ(future.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  EXPECT_TRUE(b->Push({0, 1, 0}, gradient, {}).get().ok());
+  EXPECT_TRUE(future.get().ok());
+}
+
+TEST_F(SessionTest, ARejectedPushIsAnErrorAndTheSessionGoesOn) {
+  constexpr int64_t kElements = 5 * kBlockElements;
+  const auto run = Create(SynchronousSpec(kElements, 1));
+  const auto a = Open("a");
+  std::vector<float> gradient(kElements, 1);
+  gradient[5] = std::numeric_limits<float>::quiet_NaN();
+  const auto rejected = a->Push({0, 1, 0}, gradient, {}).get();
+  EXPECT_EQ(rejected.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(rejected.status()), "NON_FINITE");
+  EXPECT_THAT(rejected.status().message(), HasSubstr("push 1 from worker \"a\": element 5 is nan"));
+  EXPECT_EQ(a->next_sequence(), 1);
+  gradient[5] = 1;
+  const auto applied = a->Push({0, 1, 0}, gradient, {}).get();
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  EXPECT_EQ(a->next_sequence(), 2);
+  EXPECT_EQ(run->Progress().step(), 1);
+}
+
+TEST_F(SessionTest, EveryPushCountsOnceThoughItsConnectionKeepsBreaking) {
+  constexpr int64_t kElements = 100'000;
+  constexpr int kPushes = 60;
+  const auto run = Create(AsynchronousSpec(kElements));
+  FlakyProxy proxy(server_->grpc_address());
+  // From inside the join to the middle of the second push.
+  proxy.CutAfter(100);
+  auto opened = std::thread([&] {
+    while (proxy.connections() < 3) std::this_thread::yield();
+    proxy.CutAfter(0);
+  });
+  auto session = Session::Open(For(proxy.address(), "a"));
+  opened.join();
+  ASSERT_TRUE(session.ok()) << session.status();
+  const std::vector<float> gradient(kElements, 1);
+  std::vector<float> parameters(kElements);
+  int64_t base = 0;
+  for (int i = 0; i < kPushes; ++i) {
+    proxy.CutAfter(i % 3 == 2 ? 0 : 30'000 + 17'000 * (i % 37));
+    if (i % 3 == 0) proxy.CutNow();
+    auto future = (*session)->Push({base, 1, 0}, gradient, absl::MakeSpan(parameters));
+    if (i % 5 == 0) proxy.CutNow();
+    while (future.wait_for(std::chrono::milliseconds(30)) == std::future_status::timeout) {
+      proxy.CutAfter(0);  // A limit below one push would never let it through.
+    }
+    const auto report = future.get();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->sequence, i + 1);
+    ASSERT_EQ(report->parameters_step, i + 1);
+    ASSERT_EQ(parameters[0], -(i + 1));
+    ASSERT_EQ(parameters[kElements - 1], -(i + 1));
+    base = report->parameters_step;
+  }
+  EXPECT_EQ(run->Progress().step(), kPushes);
+  EXPECT_GT((*session)->reconnects(), 10);
+}
+
+TEST_F(SessionTest, ARestartedWorkerGoesOnAtItsNextSequence) {
+  Create(AsynchronousSpec(1));
+  const std::vector<float> gradient = {1};
+  {
+    const auto first = Open("a");
+    EXPECT_EQ(first->next_sequence(), 1);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(first->Push({i, 1, 0}, gradient, {}).get().ok());
+  }
+  const auto second = Open("a");
+  EXPECT_EQ(second->next_sequence(), 4);
+  EXPECT_TRUE(second->Push({3, 1, 0}, gradient, {}).get().ok());
+}
+
+TEST_F(SessionTest, ErrorsThatNoRetryCanMendAreTold) {
+  Create(SynchronousSpec(2, 1));
+  SessionOptions options = For(server_->grpc_address(), "a");
+  options.run = "nothing";
+  EXPECT_EQ(Session::Open(options).status().code(), absl::StatusCode::kNotFound);
+  options.run = "r";
+  v1::Tensor& tensor = *options.layout.add_tensors();
+  tensor.set_name("w");
+  tensor.add_shape(3);
+  EXPECT_THAT(Session::Open(options).status().message(),
+              HasSubstr("tensor 0 \"w\" has shape [3], the run has [2]"));
+  options.server = "nonsense";
+  EXPECT_THAT(Session::Open(options).status().message(), HasSubstr("\"nonsense\""));
+}
+
+TEST_F(SessionTest, GivesUpInBoundedTimeWhereNobodyListens) {
+  SessionOptions options = For("127.0.0.1:1", "a");
+  options.give_up_after = absl::Milliseconds(100);
+  const auto session = Session::Open(options);
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(session.status().message(), HasSubstr("no session with 127.0.0.1:1 for 100ms"));
+}
+
+TEST_F(SessionTest, ADeletedRunFailsThePushInFlight) {
+  Create(SynchronousSpec(1, 2));
+  const auto a = Open("a");
+  const std::vector<float> gradient = {1};
+  auto future = a->Push({0, 1, 0}, gradient, {});
+  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  ASSERT_TRUE(server_->registry()->Delete("runs/r").ok());
+  EXPECT_EQ(future.get().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(a->Push({0, 1, 0}, gradient, {}).get().status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(SessionTest, AFinishedRunIsKnownAndRefusesFurtherPushes) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.set_max_steps(1);
+  Create(spec);
+  const auto a = Open("a");
+  const std::vector<float> gradient = {1};
+  EXPECT_FALSE(a->finished());
+  ASSERT_TRUE(a->Push({0, 1, 0}, gradient, {}).get().ok());
+  const auto refused = a->Push({1, 1, 0}, gradient, {}).get();
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(a->finished());
+}
+
+TEST_F(SessionTest, DestroyingASessionWithAPushInFlightDoesNotHang) {
+  Create(SynchronousSpec(1, 2));
+  auto a = Open("a");
+  const std::vector<float> gradient = {1};
+  auto future = a->Push({0, 1, 0}, gradient, {});
+  a.reset();
+  EXPECT_EQ(future.get().status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(SessionTest, AStoppingServerFinishesThePushesInFlight) {
+  Create(SynchronousSpec(1, 2));
+  SessionOptions options = For(server_->grpc_address(), "a");
+  options.give_up_after = absl::Milliseconds(500);
+  const auto a = *Session::Open(options);
+  options.worker = "b";
+  const auto b = *Session::Open(options);
+  const std::vector<float> gradient = {1};
+  auto future = a->Push({0, 1, 0}, gradient, {});
+  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  std::thread stopper([&] { server_->Stop(); });
+  while (!server_->registry()->draining()) std::this_thread::yield();
+  EXPECT_TRUE(b->Push({0, 1, 0}, gradient, {}).get().ok());
+  EXPECT_TRUE(future.get().ok());
+  stopper.join();
+  EXPECT_EQ(a->Push({1, 1, 0}, gradient, {}).get().status().code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace gradd
