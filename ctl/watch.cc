@@ -1,0 +1,98 @@
+#include "ctl/watch.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "ctl/backoff.h"
+#include "ctl/report.h"
+#include "ctl/run_name.h"
+#include "ctl/status.h"
+#include "ctl/text.h"
+
+namespace gradd::ctl {
+namespace {
+
+constexpr char kHideCursor[] = "\x1b[?25l";
+constexpr char kShowCursor[] = "\x1b[?25h";
+constexpr char kStartOver[] = "\r\x1b[K";
+
+// Shows progress as JSON lines, as log lines, or on one line of a terminal that is drawn again and
+// again; there the cursor is hidden meanwhile.
+class ProgressView {
+ public:
+  ProgressView(std::string run, bool json, Console* console)
+      : run_(std::move(run)), json_(json), console_(console) {}
+
+  ~ProgressView() {
+    if (!drawn_) return;
+    console_->out << "\n" << kShowCursor << std::flush;
+  }
+
+  ProgressView(const ProgressView&) = delete;
+  ProgressView& operator=(const ProgressView&) = delete;
+
+  void Show(const v1::RunProgress& progress) {
+    const int width = json_ ? 0 : console_->width();
+    if (json_) {
+      console_->out << JsonLine(progress) << std::endl;
+    } else if (width <= 0) {
+      console_->out << ProgressLogLine(run_, progress) << std::endl;
+    } else {
+      // A character in the last column would make some terminals go to the next line.
+      console_->out << (drawn_ ? "" : kHideCursor) << kStartOver
+                    << ProgressLine(run_, progress, width - 1) << std::flush;
+      drawn_ = true;
+    }
+  }
+
+  // Says something else, above the progress.
+  void Say(const absl::Status& status) {
+    if (drawn_) console_->out << kStartOver << std::flush;
+    console_->err << ErrorText(status, json_) << std::endl;
+  }
+
+ private:
+  const std::string run_;
+  const bool json_;
+  Console* const console_;
+  bool drawn_ = false;
+};
+
+absl::Status Retrying(const absl::Status& status) {
+  return Error(status.code(), ReasonOf(status), absl::StrCat(status.message(), "; trying again"));
+}
+
+}  // namespace
+
+absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
+  v1::WatchRunRequest request;
+  request.set_name(RunName(line.run));
+  *request.mutable_interval() = ToProto(line.interval);
+
+  ProgressView view(RunId(line.run), line.json, console);
+  Backoff backoff;
+  bool seen = false;  // The server was there once.
+  bool lost = false;  // It is not there now.
+  absl::Duration lost_at;
+  while (true) {
+    const absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
+      seen = true;
+      lost = false;
+      backoff.Reset();
+      view.Show(progress);
+    });
+    // A wrong address shall not be tried for a minute: only a server that was there may come back.
+    if (status.code() != absl::StatusCode::kUnavailable || !seen) return status;
+    if (!lost) {
+      lost = true;
+      lost_at = console->clock.Elapsed();
+      view.Say(Retrying(status));
+    }
+    if (console->clock.Elapsed() - lost_at >= line.reconnect) return status;
+    if (console->wait(backoff.Next())) return InterruptedError();
+  }
+}
+
+}  // namespace gradd::ctl
