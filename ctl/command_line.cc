@@ -78,7 +78,7 @@ const char* GroupOf(const ShortName& name) {
   if (path.rfind("optimizer.", 0) == 0) return "Optimizer";
   if (path.rfind("schedule.", 0) == 0) return "Schedule";
   if (path.rfind("policy.", 0) == 0) return "Synchronization";
-  return "Run";
+  return "Options";
 }
 
 // The kinds that `name` belongs to, for the help text: ` (rmsprop, adam)`.

@@ -2,7 +2,9 @@
 #define GRADD_CTL_INTERRUPT_H_
 
 #include <functional>
+#include <utility>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/mutex.h"
 

@@ -24,6 +24,8 @@ constexpr int kShownTensors = 50;
 constexpr int kShownChanges = 10;
 constexpr char kUnknown[] = "-";
 
+std::string OrUnknown(const std::string& text) { return text.empty() ? kUnknown : text; }
+
 absl::Time ToTime(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
@@ -109,7 +111,7 @@ void AppendTensors(const v1::Layout& layout, std::string* page) {
     if (rows.size() == kShownTensors) break;
     rows.push_back({absl::StrCat("  ", tensor.name()), ShapeText(tensor),
                     GroupedText(Elements(tensor)), InitializerText(tensor.initializer()),
-                    tensor.group().empty() ? kUnknown : tensor.group()});
+                    OrUnknown(tensor.group())});
   }
   absl::StrAppend(page, "\n", Table({"  TENSOR", "SHAPE", "ELEMENTS", "STARTS AT", "GROUP"}, rows));
   if (layout.tensors_size() > kShownTensors) {
@@ -126,8 +128,7 @@ void AppendWorkers(const v1::Run& run, absl::Time now, std::string* page) {
                     Text(worker.state(), v1::WorkerState_descriptor()),
                     absl::StrCat(worker.last_sequence()), absl::StrCat(worker.last_base_step()),
                     absl::StrCat(worker.applied_pushes()), absl::StrCat(worker.rejected_pushes()),
-                    AgeText(worker.last_message_time(), now),
-                    worker.address().empty() ? kUnknown : worker.address()});
+                    AgeText(worker.last_message_time(), now), OrUnknown(worker.address())});
   }
   absl::StrAppend(page, "\n",
                   Table({"  WORKER", "STATE", "SEQUENCE", "BASE STEP", "APPLIED", "REJECTED",
@@ -140,10 +141,9 @@ void AppendChanges(const v1::Run& run, absl::Time now, std::string* page) {
   std::vector<std::vector<std::string>> rows;
   for (int i = std::max(0, run.history_size() - kShownChanges); i < run.history_size(); ++i) {
     const v1::Change& change = run.history(i);
-    rows.push_back({absl::StrCat("  ", change.field()),
-                    change.old_value().empty() ? kUnknown : change.old_value(),
-                    change.new_value().empty() ? kUnknown : change.new_value(),
-                    absl::StrCat(change.step()), AgeText(change.time(), now), change.author()});
+    rows.push_back({absl::StrCat("  ", change.field()), OrUnknown(change.old_value()),
+                    OrUnknown(change.new_value()), absl::StrCat(change.step()),
+                    AgeText(change.time(), now), OrUnknown(change.author())});
   }
   absl::StrAppend(page, "\n", Table({"  CHANGE", "FROM", "TO", "STEP", "WHEN", "WHO"}, rows));
 }
@@ -204,7 +204,7 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
   for (const v1::Run& run : runs.runs()) {
     const v1::RunProgress& progress = run.progress();
     rows.push_back(
-        {RunId(run.name()), StateText(run.state()), KindName(run.optimizer()),
+        {RunId(run.name()), StateText(run.state()), OrUnknown(KindName(run.optimizer())),
          run.max_steps() > 0 ? absl::StrCat(progress.step(), "/", run.max_steps())
                              : absl::StrCat(progress.step()),
          progress.has_loss() ? LossText(progress.loss()) : kUnknown,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/base/error.h"
 #include "ctl/backoff.h"
 #include "ctl/status.h"
@@ -17,6 +18,12 @@ constexpr int kAttempts = 3;
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+}
+
+// The end of what gRPC says, which is what happened: `Connection refused`.
+absl::string_view Cause(absl::string_view message) {
+  const size_t colon = message.rfind(": ");
+  return colon == absl::string_view::npos ? message : message.substr(colon + 2);
 }
 
 }  // namespace
@@ -42,8 +49,9 @@ absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientCont
   // What has no reason does not come from gradd, but from the way there.
   switch (code) {
     case absl::StatusCode::kUnavailable:
-      return Error(code, "UNREACHABLE",
-                   absl::StrCat("cannot reach gradd at ", address_, ": ", status.error_message()));
+      return Error(
+          code, "UNREACHABLE",
+          absl::StrCat("cannot reach gradd at ", address_, ": ", Cause(status.error_message())));
     case absl::StatusCode::kDeadlineExceeded:
       return Error(code, "TIMEOUT",
                    absl::StrCat("no answer from gradd at ", address_, " within ",

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -90,6 +91,11 @@ std::string Join(const std::vector<Part>& parts) {
                        [](std::string* out, const Part& part) { out->append(part.text); });
 }
 
+bool IsNumeric(absl::string_view cell) {
+  return !cell.empty() &&
+         (absl::ascii_isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '-');
+}
+
 std::string Bar(double fraction, size_t columns) {
   const auto full = static_cast<size_t>(fraction * static_cast<double>(columns));
   return absl::StrCat("[", std::string(full, '#'), std::string(columns - full, '-'), "]");
@@ -135,18 +141,20 @@ std::string ClockText(absl::Duration duration) {
 std::string Table(const std::vector<std::string>& headings,
                   const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
+  std::vector<bool> numbers(headings.size(), !rows.empty());
   for (const std::string& heading : headings) widths.push_back(heading.size());
   for (const std::vector<std::string>& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+      numbers[i] = numbers[i] && IsNumeric(row[i]);
+    }
   }
   std::string text;
   const auto add = [&](const std::vector<std::string>& row) {
     for (size_t i = 0; i < row.size(); ++i) {
-      if (i == 0) {
-        absl::StrAppendFormat(&text, "%-*s", static_cast<int>(widths[i]), row[i]);
-      } else {
-        absl::StrAppendFormat(&text, "  %*s", static_cast<int>(widths[i]), row[i]);
-      }
+      const std::string padding(widths[i] - row[i].size(), ' ');
+      absl::StrAppend(&text, i == 0 ? absl::string_view() : kGap, numbers[i] ? padding : "", row[i],
+                      numbers[i] ? "" : padding);
     }
     text.erase(text.find_last_not_of(' ') + 1);
     text += '\n';
