@@ -9,11 +9,13 @@
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/error.h"
 #include "ctl/fields.h"
+#include "ctl/run_name.h"
 #include "ctl/status.h"
 
 namespace gradd::ctl {
@@ -133,6 +135,16 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->group("Optimizer");
 }
 
+// CLI11 reads the file before it looks at variables, and so would not see this one.
+void AddConfigFromEnvironment(std::vector<std::string>* args) {
+  const char* path = std::getenv("GRADD_CONFIG");
+  if (path == nullptr || *path == '\0') return;
+  const bool given = std::any_of(args->begin(), args->end(), [](const std::string& arg) {
+    return arg == "--config" || absl::StartsWith(arg, "--config=");
+  });
+  if (!given) args->insert(args->begin(), absl::StrCat("--config=", path));
+}
+
 absl::Status ParseText(const char* flag, const std::string& text, absl::Duration* duration) {
   absl::StatusOr<absl::Duration> parsed = ParseDurationText(text);
   if (!parsed.ok()) return UsageError(absl::StrCat(flag, ": ", parsed.status().message()));
@@ -172,6 +184,9 @@ absl::Status Complete(const Texts& texts, const std::vector<std::string>& assign
   GRADD_RETURN_IF_ERROR(ParseText("--timeout", texts.timeout, &line->timeout));
   GRADD_RETURN_IF_ERROR(ParseText("--interval", texts.interval, &line->interval));
   GRADD_RETURN_IF_ERROR(ParseText("--reconnect", texts.reconnect, &line->reconnect));
+  if (line->command != Command::kList && RunId(line->run).empty()) {
+    return UsageError("RUN is empty; expected a run's id, such as fashion");
+  }
   for (const std::string& text : assignments) {
     absl::StatusOr<Assignment> assignment = ParseAssignment(text);
     if (!assignment.ok()) return assignment.status();
@@ -198,7 +213,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", "gradctl " GRADD_VERSION);
-  app.set_config("--config", "", "Read options from a TOML file")->type_name("FILE");
+  app.set_config("--config", "", "Read options from a TOML file")
+      ->type_name("FILE")
+      ->envname("GRADD_CONFIG");
   app.allow_config_extras(false);
   app.add_option("--server", line.server, "Where gradd listens")
       ->type_name("HOST:PORT")
@@ -246,6 +263,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->type_name("")
       ->capture_default_str();
 
+  AddConfigFromEnvironment(&args);
+  // CLI11 takes them from the back.
   std::reverse(args.begin(), args.end());
   try {
     app.parse(std::move(args));

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "core/base/error.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
@@ -57,6 +58,20 @@ absl::Status SetSchedule(const std::string& kind, v1::Schedule* schedule) {
 
 bool Overlap(const std::string& a, const std::string& b) {
   return a == b || absl::StartsWith(a, b + ".") || absl::StartsWith(b, a + ".");
+}
+
+// The first path whose oneof was taken by a later one; null if there is none.
+const std::string* FirstUnset(const v1::UpdateRunRequest& request) {
+  for (const std::string& path : request.update_mask().paths()) {
+    const google::protobuf::Message* message = &request.run();
+    const std::vector<std::string> parts = absl::StrSplit(path, '.');
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto* field = message->GetDescriptor()->FindFieldByName(parts[i]);
+      if (!message->GetReflection()->HasField(*message, field)) return &path;
+      message = &message->GetReflection()->GetMessage(*message, field);
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -119,6 +134,9 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
       }
     }
     GRADD_RETURN_IF_ERROR(SetField(*path, value, request.mutable_run()));
+    if (const std::string* lost = FirstUnset(request); lost != nullptr) {
+      return UsageError(absl::StrCat("only one of ", *lost, " and ", *path, " can be set"));
+    }
     request.mutable_update_mask()->add_paths(*path);
   }
   return request;

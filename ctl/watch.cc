@@ -47,10 +47,10 @@ class ProgressView {
     }
   }
 
-  // Says something else, above the progress.
-  void Say(const absl::Status& status) {
+  // Says something else, in the place of the progress.
+  void Say(absl::string_view line) {
     if (drawn_) console_->out << kStartOver << std::flush;
-    console_->err << ErrorText(status, json_) << std::endl;
+    console_->err << std::string(line) << std::endl;
   }
 
  private:
@@ -78,6 +78,7 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
   absl::Duration lost_at;
   while (true) {
     const absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
+      if (lost && !line.json) view.Say("gradctl: connected again");
       seen = true;
       lost = false;
       backoff.Reset();
@@ -88,7 +89,7 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
     if (!lost) {
       lost = true;
       lost_at = console->clock.Elapsed();
-      view.Say(Retrying(status));
+      view.Say(ErrorText(Retrying(status), line.json));
     }
     if (console->clock.Elapsed() - lost_at >= line.reconnect) return status;
     if (console->wait(backoff.Next())) return InterruptedError();
