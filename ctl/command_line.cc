@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/error.h"
+#include "core/base/version.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
@@ -212,7 +213,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();
-  app.set_version_flag("--version", "gradctl " GRADD_VERSION);
+  app.set_version_flag("--version", absl::StrCat("gradctl ", kVersion));
   app.set_config("--config", "", "Read options from a TOML file")
       ->type_name("FILE")
       ->envname("GRADD_CONFIG");

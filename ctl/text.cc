@@ -140,9 +140,9 @@ std::string ClockText(absl::Duration duration) {
 
 std::string Table(const std::vector<std::string>& headings,
                   const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
+  std::vector<size_t> widths(headings.size());
   std::vector<bool> numbers(headings.size(), !rows.empty());
-  for (const std::string& heading : headings) widths.push_back(heading.size());
+  for (size_t i = 0; i < headings.size(); ++i) widths[i] = headings[i].size();
   for (const std::vector<std::string>& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) {
       widths[i] = std::max(widths[i], row[i].size());

@@ -77,7 +77,7 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
   bool lost = false;  // It is not there now.
   absl::Duration lost_at;
   while (true) {
-    const absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
+    absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
       if (lost && !line.json) view.Say("gradctl: connected again");
       seen = true;
       lost = false;

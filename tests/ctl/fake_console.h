@@ -25,7 +25,7 @@ class FakeClock : public Clock {
 // Runs gradctl in this process: streams are strings, and no wait takes any time.
 struct FakeConsole {
   // Runs a command and keeps what it wrote.
-  int Run(std::vector<std::string> args, const std::string& input = "") {
+  int Run(const std::vector<std::string>& args, const std::string& input = "") {
     std::istringstream in(input);
     std::ostringstream out_stream;
     std::ostringstream err_stream;

@@ -85,7 +85,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
     creates.push_back(*request);
     const std::string name = absl::StrCat("runs/", request->run_id());
     v1::Run* unused = nullptr;
-    const grpc::Status found = Find(context, name, &unused);
+    grpc::Status found = Find(context, name, &unused);
     if (found.error_code() == grpc::StatusCode::UNAVAILABLE) return found;
     if (found.ok()) {
       return Fail(context, grpc::StatusCode::ALREADY_EXISTS, "RUN_EXISTS",
@@ -108,7 +108,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   grpc::Status GetRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
                       v1::Run* response) override {
     v1::Run* run = nullptr;
-    const grpc::Status found = Find(context, request->name(), &run);
+    grpc::Status found = Find(context, request->name(), &run);
     if (found.ok()) *response = *run;
     return found;
   }
@@ -127,7 +127,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
                          v1::Run* response) override {
     updates.push_back(*request);
     v1::Run* run = nullptr;
-    const grpc::Status found = Find(context, request->run().name(), &run);
+    grpc::Status found = Find(context, request->run().name(), &run);
     if (!found.ok()) return found;
     if (request->run().schedule().learning_rate() < 0) {
       return Fail(context, grpc::StatusCode::INVALID_ARGUMENT, "SCHEDULE_INVALID",
@@ -143,7 +143,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   grpc::Status DeleteRun(grpc::ServerContext* context, const v1::DeleteRunRequest* request,
                          google::protobuf::Empty*) override {
     v1::Run* run = nullptr;
-    const grpc::Status found = Find(context, request->name(), &run);
+    grpc::Status found = Find(context, request->name(), &run);
     if (found.ok()) runs.erase(request->name());
     return found;
   }
@@ -163,7 +163,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   grpc::Status SetState(grpc::ServerContext* context, const std::string& name, v1::RunState state,
                         v1::Run* response) {
     v1::Run* run = nullptr;
-    const grpc::Status found = Find(context, name, &run);
+    grpc::Status found = Find(context, name, &run);
     if (!found.ok()) return found;
     run->set_state(state);
     *response = *run;
@@ -173,7 +173,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   grpc::Status WatchRun(grpc::ServerContext* context, const v1::WatchRunRequest* request,
                         grpc::ServerWriter<v1::RunProgress>* writer) override {
     v1::Run* run = nullptr;
-    const grpc::Status found = Find(context, request->name(), &run);
+    grpc::Status found = Find(context, request->name(), &run);
     return found.ok() ? watch(*request, writer, context) : found;
   }
 
@@ -181,7 +181,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
                     grpc::ServerWriter<v1::ParameterChunk>* writer) override {
     pulls.push_back(*request);
     v1::Run* run = nullptr;
-    const grpc::Status found = Find(context, request->run(), &run);
+    grpc::Status found = Find(context, request->run(), &run);
     return found.ok() ? pull(*request, writer) : found;
   }
 

@@ -29,7 +29,7 @@ class GradctlTest : public ::testing::Test {
  protected:
   int Run(std::vector<std::string> args, const std::string& input = "") {
     args.insert(args.begin(), {"--server", server_.address()});
-    return console_.Run(std::move(args), input);
+    return console_.Run(args, input);
   }
 
   // As a script reads it. Fails the test if it is not JSON.

@@ -71,7 +71,7 @@ class PullTest : public ::testing::Test {
     rmdir(directory_.c_str());
   }
 
-  void Send(std::vector<v1::ParameterChunk> chunks, grpc::Status status = grpc::Status::OK) {
+  void Send(std::vector<v1::ParameterChunk> chunks, const grpc::Status& status = grpc::Status::OK) {
     server_.pull = [chunks = std::move(chunks), status](
                        const v1::PullRequest&, grpc::ServerWriter<v1::ParameterChunk>* writer) {
       for (const v1::ParameterChunk& chunk : chunks) writer->Write(chunk);
