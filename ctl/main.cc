@@ -1,3 +1,4 @@
+#include <pwd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include "ctl/gradctl.h"
 #include "ctl/status.h"
+#include "google/protobuf/stubs/logging.h"
 
 namespace {
 
@@ -39,13 +41,20 @@ int TerminalWidth() {
   return size.ws_col;
 }
 
+std::string UserName() {
+  if (const char* name = std::getenv("USER"); name != nullptr && *name != '\0') return name;
+  const passwd* entry = getpwuid(getuid());
+  return entry == nullptr ? "" : entry->pw_name;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   // The thread that waits for signals outlives main().
   static auto* const interrupt = new gradd::ctl::Interrupt;
   ForwardSignals(interrupt);
-  const char* user = std::getenv("USER");
+  // It would print a line of its own for malformed strings, beside our message.
+  google::protobuf::SetLogHandler(nullptr);
   gradd::ctl::Console console{std::cin,
                               std::cout,
                               std::cerr,
@@ -53,6 +62,6 @@ int main(int argc, char** argv) {
                               *gradd::Clock::Real(),
                               [](absl::Duration time) { return interrupt->WaitFor(time); },
                               TerminalWidth,
-                              user == nullptr ? "" : user};
+                              UserName()};
   return gradd::ctl::Gradctl(std::vector<std::string>(argv + 1, argv + argc), &console);
 }

@@ -33,6 +33,7 @@ absl::Time ToTime(const google::protobuf::Timestamp& time) {
 std::string AgeText(const google::protobuf::Timestamp& time, absl::Time now) {
   if (time.seconds() == 0) return kUnknown;
   const absl::Duration age = std::max(now - ToTime(time), absl::ZeroDuration());
+  if (age < absl::Seconds(1)) return "now";
   return absl::StrCat(absl::FormatDuration(absl::Trunc(age, absl::Seconds(1))), " ago");
 }
 

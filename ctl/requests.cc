@@ -125,6 +125,8 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
   for (const auto& [name, value] : changes) {
     absl::StatusOr<std::string> path = ResolveField(name, current);
     if (!path.ok()) return path.status();
+    // It says which run is meant.
+    if (*path == "name") return UsageError("name: a run cannot be renamed");
     // One would undo the other.
     for (const std::string& other : request.update_mask().paths()) {
       if (Overlap(*path, other)) {

@@ -127,12 +127,17 @@ absl::Status Server::Delete(const std::string& name) {
 }
 
 absl::Status Server::Watch(const v1::WatchRunRequest& request,
-                           const std::function<void(const v1::RunProgress&)>& seen) {
+                           const std::function<bool(const v1::RunProgress&)>& more) {
   grpc::ClientContext context;
   const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
   const auto reader = runs_->WatchRun(&context, request);
   v1::RunProgress progress;
-  while (reader->Read(&progress)) seen(progress);
+  while (reader->Read(&progress)) {
+    if (more(progress)) continue;
+    context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
   return ToStatus(reader->Finish(), context, absl::InfiniteDuration());
 }
 

@@ -32,9 +32,9 @@ class Server {
   // Not tried again: the second attempt could only find that the run is gone.
   absl::Status Delete(const std::string& name);
 
-  // Calls `seen` for every progress until the stream ends.
+  // Calls `more` for every progress until the stream ends or it returns false: then OK.
   absl::Status Watch(const v1::WatchRunRequest& request,
-                     const std::function<void(const v1::RunProgress&)>& seen);
+                     const std::function<bool(const v1::RunProgress&)>& more);
 
   // Calls `chunk` for every chunk until the stream ends or `chunk` fails. `timeout` bounds the
   // whole.

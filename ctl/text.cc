@@ -13,7 +13,7 @@
 namespace gradd::ctl {
 namespace {
 
-constexpr size_t kLeastBar = 10;
+constexpr size_t kLeastBar = 8;
 constexpr size_t kGreatestBar = 60;
 constexpr size_t kBarFrame = 2;
 constexpr absl::string_view kGap = "  ";
@@ -22,6 +22,11 @@ constexpr absl::string_view kGap = "  ";
 struct Part {
   std::string text;
   int rank = 0;
+  // Room for the text in the next updates, so that the line keeps its shape when a number gets a
+  // digit more.
+  size_t reserved = 0;
+
+  size_t columns() const { return std::max(text.size(), reserved); }
 };
 
 double Fraction(const v1::RunProgress& progress) {
@@ -54,30 +59,33 @@ std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) 
   parts.push_back({std::string(run), 2});
   if (total) {
     // Rounded down: 100 % is only said when it is so.
-    parts.push_back({absl::StrFormat("%2d %%", static_cast<int>(100 * Fraction(progress))), 0});
-    parts.push_back({absl::StrCat("step ", progress.step(), "/", progress.max_steps()), 6});
+    parts.push_back({absl::StrFormat("%2d %%", static_cast<int>(100 * Fraction(progress))), 0, 5});
+    const std::string last = absl::StrCat("/", progress.max_steps());
+    parts.push_back({absl::StrCat("step ", progress.step(), last), 6, 4 + 2 * last.size()});
   } else {
     parts.push_back({absl::StrCat("step ", progress.step()), 0});
   }
   if (progress.has_loss() && std::isfinite(progress.loss())) {
-    parts.push_back({absl::StrCat("loss ", LossText(progress.loss())), 1});
+    parts.push_back({absl::StrCat("loss ", LossText(progress.loss())), 1, 11});
   }
   if (progress.evaluation().has_accuracy() && std::isfinite(progress.evaluation().accuracy())) {
     parts.push_back({absl::StrFormat("accuracy %.4f", progress.evaluation().accuracy()), 4});
   }
   if (std::isfinite(progress.learning_rate())) {
-    parts.push_back({absl::StrFormat("lr %.4g", progress.learning_rate()), 8});
+    parts.push_back({absl::StrFormat("lr %.4g", progress.learning_rate()), 8, 12});
   }
-  if (std::isfinite(progress.examples_per_second()) && progress.examples_per_second() > 0) {
-    parts.push_back({absl::StrCat(RateText(progress.examples_per_second()), " examples/s"), 7});
+  if (progress.state() != v1::RUN_STATE_FINISHED && std::isfinite(progress.examples_per_second()) &&
+      progress.examples_per_second() > 0) {
+    parts.push_back({absl::StrCat(RateText(progress.examples_per_second()), " examples/s"), 7, 16});
   }
-  if (const std::string state = StateText(progress); !state.empty()) parts.push_back({state, 5});
+  if (const std::string state = StateText(progress); !state.empty())
+    parts.push_back({state, 5, 10});
   return parts;
 }
 
 size_t Columns(const std::vector<Part>& parts) {
   size_t columns = 0;
-  for (const Part& part : parts) columns += part.text.size() + kGap.size();
+  for (const Part& part : parts) columns += part.columns() + kGap.size();
   return columns == 0 ? 0 : columns - kGap.size();
 }
 
@@ -91,9 +99,21 @@ std::string Join(const std::vector<Part>& parts) {
                        [](std::string* out, const Part& part) { out->append(part.text); });
 }
 
-bool IsNumeric(absl::string_view cell) {
-  return !cell.empty() &&
-         (absl::ascii_isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '-');
+bool IsNumber(absl::string_view cell) {
+  return !cell.empty() && absl::ascii_isdigit(static_cast<unsigned char>(cell[0]));
+}
+
+// Whether a column has numbers, and nothing else but `-` where one is unknown.
+bool IsNumeric(const std::vector<std::vector<std::string>>& rows, size_t column) {
+  bool numeric = false;
+  for (const std::vector<std::string>& row : rows) {
+    if (IsNumber(row[column])) {
+      numeric = true;
+    } else if (row[column] != "-") {
+      return false;
+    }
+  }
+  return numeric;
 }
 
 std::string Bar(double fraction, size_t columns) {
@@ -141,13 +161,11 @@ std::string ClockText(absl::Duration duration) {
 std::string Table(const std::vector<std::string>& headings,
                   const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths(headings.size());
-  std::vector<bool> numbers(headings.size(), !rows.empty());
-  for (size_t i = 0; i < headings.size(); ++i) widths[i] = headings[i].size();
-  for (const std::vector<std::string>& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
-      numbers[i] = numbers[i] && IsNumeric(row[i]);
-    }
+  std::vector<bool> numbers(headings.size());
+  for (size_t i = 0; i < headings.size(); ++i) {
+    widths[i] = headings[i].size();
+    for (const std::vector<std::string>& row : rows) widths[i] = std::max(widths[i], row[i].size());
+    numbers[i] = IsNumeric(rows, i);
   }
   std::string text;
   const auto add = [&](const std::vector<std::string>& row) {
@@ -172,7 +190,7 @@ std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress,
   if (bar > 0 && Columns(parts) + bar <= room) {
     const size_t columns = std::min(kGreatestBar, kLeastBar + room - (Columns(parts) + bar));
     const bool named = parts.front().text == run;
-    parts.insert(parts.begin() + (named ? 1 : 0), {Bar(Fraction(progress), columns), 0});
+    parts.insert(parts.begin() + (named ? 1 : 0), {Bar(Fraction(progress), columns)});
   }
   return Join(parts).substr(0, room);
 }

@@ -10,6 +10,7 @@
 #include "ctl/run_name.h"
 #include "ctl/status.h"
 #include "ctl/text.h"
+#include "google/protobuf/util/message_differencer.h"
 
 namespace gradd::ctl {
 namespace {
@@ -38,7 +39,10 @@ class ProgressView {
     if (json_) {
       console_->out << JsonLine(progress) << std::endl;
     } else if (width <= 0) {
-      console_->out << ProgressLogLine(run_, progress) << std::endl;
+      std::string text = ProgressLogLine(run_, progress);
+      if (text == last_text_) return;
+      console_->out << text << std::endl;
+      last_text_ = std::move(text);
     } else {
       // A character in the last column would make some terminals go to the next line.
       console_->out << (drawn_ ? "" : kHideCursor) << kStartOver
@@ -58,7 +62,20 @@ class ProgressView {
   const bool json_;
   Console* const console_;
   bool drawn_ = false;
+  std::string last_text_;  // Of a log, where repeating it would say nothing.
 };
+
+// Whether `after` says of a finished run nothing that `before` has not said; its rates sink for a
+// while and mean nothing any more.
+bool NothingNew(v1::RunProgress before, v1::RunProgress after) {
+  for (v1::RunProgress* progress : {&before, &after}) {
+    progress->clear_steps_per_second();
+    progress->clear_examples_per_second();
+    progress->clear_elapsed();
+  }
+  return after.state() == v1::RUN_STATE_FINISHED &&
+         google::protobuf::util::MessageDifferencer::Equals(before, after);
+}
 
 absl::Status Retrying(const absl::Status& status) {
   return Error(status.code(), ReasonOf(status), absl::StrCat(status.message(), "; trying again"));
@@ -76,13 +93,18 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
   bool seen = false;  // The server was there once.
   bool lost = false;  // It is not there now.
   absl::Duration lost_at;
+  v1::RunProgress last;
   while (true) {
     absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
       if (lost && !line.json) view.Say("gradctl: connected again");
       seen = true;
       lost = false;
       backoff.Reset();
+      // The last evaluation may come a little after the last step.
+      if (NothingNew(last, progress)) return false;
       view.Show(progress);
+      last = progress;
+      return true;
     });
     // A wrong address shall not be tried for a minute: only a server that was there may come back.
     if (status.code() != absl::StatusCode::kUnavailable || !seen) return status;

@@ -144,9 +144,9 @@ TEST_F(GradctlTest, ListShowsAllPagesInAlignedColumns) {
             "RUN                 STATE    OPTIMIZER       STEP    LOSS  ACCURACY       LR  WORKERS"
             "  EXAMPLES/S  LEFT\n"
             "fashion             running  adam       1920/4000  0.3121    0.8792  0.00081        0"
-            "           0     -\n"
+            "           0  -\n"
             "z-with-a-long-name  paused   -                  0       -         -        0        0"
-            "           0     -\n");
+            "           0  -\n");
 }
 
 TEST_F(GradctlTest, ListWithoutRunsSaysSo) {

@@ -194,9 +194,9 @@ TEST(MakeUpdateRequestTest, ChangesThatContradictEachOtherAreRefused) {
               HasSubstr("only one of"));
 }
 
-TEST(MakeUpdateRequestTest, FieldsThatDoNotExistAreNamed) {
+TEST(MakeUpdateRequestTest, FieldsThatCannotBeSetAreNamed) {
   for (const char* name :
-       {"learningrate", "", ".", "optimizer.adam.beta3", "optimizer.adam.beta1.x", "name.x",
+       {"name", "learningrate", "", ".", "optimizer.adam.beta3", "optimizer.adam.beta1.x", "name.x",
         "layout.tensors", "optimizer..beta1", "workers.worker"}) {
     const absl::Status status = MakeUpdateRequest(RunWithAdam(), {{name, "1"}}).status();
     EXPECT_EQ(ExitCodeOf(status), kExitUsage) << name;

@@ -65,7 +65,7 @@ TEST_F(WatchTest, RedrawsOneLineOfATerminalAndRestoresTheCursor) {
   console_.width = 60;
   EXPECT_EQ(Watch(), kExitOk);
   EXPECT_THAT(console_.out, StartsWith("\x1b[?25l\r\x1b[Kx  ["));
-  EXPECT_THAT(console_.out, HasSubstr("\r\x1b[Kx  [############]  100 %"));
+  EXPECT_THAT(console_.out, HasSubstr("\r\x1b[Kx  [##########]  100 %"));
   EXPECT_THAT(console_.out, EndsWith("finished\n\x1b[?25h"));
   // One line break: all was drawn on the same line.
   EXPECT_EQ(std::count(console_.out.begin(), console_.out.end(), '\n'), 1);
@@ -75,7 +75,7 @@ TEST_F(WatchTest, FollowsTheWidthOfTheTerminal) {
   console_.width = 40;
   EXPECT_EQ(Watch(), kExitOk);
   const size_t last = console_.out.rfind("\r\x1b[K") + 4;
-  EXPECT_EQ(console_.out.find('\n', last) - last, 39);
+  EXPECT_EQ(console_.out.substr(last), "x  [##############]  100 %  loss 0.0909\n\x1b[?25h");
 }
 
 TEST_F(WatchTest, JsonIsOneObjectPerUpdate) {
@@ -87,6 +87,28 @@ TEST_F(WatchTest, JsonIsOneObjectPerUpdate) {
     steps.push_back(nlohmann::json::parse(line)["step"]);
   }
   EXPECT_THAT(steps, ::testing::ElementsAre("5", "10"));
+}
+
+TEST_F(WatchTest, EndsWhenAFinishedRunHasNothingNewToSay) {
+  bool ended = false;
+  server_.watch = [&ended](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                           grpc::ServerContext* context) {
+    v1::RunProgress progress = AtStep(10, v1::RUN_STATE_FINISHED);
+    writer->Write(progress);
+    progress.mutable_evaluation()->set_accuracy(0.75);
+    writer->Write(progress);
+    // Rates over the last seconds sink to zero.
+    progress.set_examples_per_second(5);
+    writer->Write(progress);
+    while (!context->IsCancelled()) std::this_thread::yield();
+    ended = true;
+    return grpc::Status::CANCELLED;
+  };
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_THAT(console_.out, EndsWith("accuracy 0.7500  lr 0  finished\n"));
+  EXPECT_EQ(std::count(console_.out.begin(), console_.out.end(), '\n'), 2);
+  server_.Stop();
+  EXPECT_TRUE(ended);
 }
 
 TEST_F(WatchTest, AsksForUpdatesAtTheInterval) {
