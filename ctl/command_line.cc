@@ -1,0 +1,295 @@
+#include "ctl/command_line.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "CLI/App.hpp"
+#include "CLI/Config.hpp"
+#include "CLI/Formatter.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "core/base/error.h"
+#include "core/base/version.h"
+#include "ctl/fields.h"
+#include "ctl/run_name.h"
+#include "ctl/status.h"
+
+namespace gradd::ctl {
+namespace {
+
+constexpr char kFooter[] = R"(RUN is a run's id, such as fashion, or its name, runs/fashion.
+Every option can also be given as an environment variable: --server as GRADD_SERVER.
+With --json, results are protobuf JSON on standard output, one object per line, fields
+named as in the API (learning_rate), 64-bit numbers as strings; errors are one object on
+standard error with code, reason and message.
+
+Exit status:
+    0  done
+    1  the server refused (no such run, invalid value, ...), or a file cannot be written
+    2  the command line is wrong
+    3  the server cannot be reached or does not answer in time
+  130  interrupted)";
+
+// Durations as they are written; parsed when the command line is complete.
+struct Texts {
+  std::string timeout = "10s";
+  std::string interval = "1s";
+  std::string reconnect = "60s";
+};
+
+std::string VariableOf(const CLI::Option& option) {
+  return absl::StrCat(
+      "GRADD_",
+      absl::StrReplaceAll(absl::AsciiStrToUpper(option.get_lnames().at(0)), {{"-", "_"}}));
+}
+
+// Gives every option of `app` its environment variable.
+void NameVariables(CLI::App* app) {
+  for (CLI::Option* option : app->get_options()) {
+    if (option->get_lnames().empty()) continue;
+    const std::string& name = option->get_lnames().at(0);
+    if (name != "help" && name != "version") option->envname(VariableOf(*option));
+  }
+}
+
+CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const char* help,
+                     CommandLine* line) {
+  CLI::App* added = app->add_subcommand(name, help);
+  // Only the command that is asked for reads its variables: a bad value of another program's
+  // or command's must not stop this one.
+  added->preparse_callback([added, command, line](size_t) {
+    line->command = command;
+    NameVariables(added);
+  });
+  if (command != Command::kList) added->add_option("RUN", line->run, "The run")->required();
+  return added;
+}
+
+CLI::Option* AddAuthor(CLI::App* app, CommandLine* line) {
+  return app->add_option("--author", line->author, "Who makes the change, for the run's history")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+const char* GroupOf(const ShortName& name) {
+  const std::string path = name.path;
+  if (path.rfind("optimizer.", 0) == 0) return "Optimizer";
+  if (path.rfind("schedule.", 0) == 0) return "Schedule";
+  if (path.rfind("policy.", 0) == 0) return "Synchronization";
+  return "Options";
+}
+
+// The kinds that `name` belongs to, for the help text: ` (rmsprop, adam)`.
+std::string KindsOf(const std::string& name) {
+  std::string kinds;
+  for (const ShortName& entry : ShortNames()) {
+    if (entry.name != name) continue;
+    const std::string path = entry.path;
+    const size_t first = path.find('.');
+    const size_t second = path.find('.', first + 1);
+    if (first == std::string::npos || second == std::string::npos) return "";
+    absl::StrAppend(&kinds, kinds.empty() ? "" : ", ",
+                    KindName(path.substr(first + 1, second - first - 1)));
+  }
+  return kinds;
+}
+
+void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::string>* fields) {
+  CLI::App* create = AddCommand(app, Command::kCreate, "create",
+                                "Create a run from a layout or a whole spec", line);
+  NewRun& run = line->new_run;
+  create->add_option("--layout", line->layout, "The tensors, a Layout as protobuf JSON; -: stdin")
+      ->type_name("FILE");
+  create->add_option("--spec", line->spec, "A whole Run as protobuf JSON, alone; -: stdin")
+      ->type_name("FILE");
+  create->add_option("--optimizer", run.optimizer, "How a gradient changes the parameters")
+      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"}))
+      ->type_name("")
+      ->group("Optimizer");
+  create->add_option("--schedule", run.schedule, "How the learning rate changes")
+      ->check(CLI::IsMember({"constant", "step", "exponential"}))
+      ->type_name("")
+      ->group("Schedule");
+  create->add_flag("--async", run.asynchronous, "Every push is a step; else synchronous")
+      ->group("Synchronization");
+  for (const ShortName& entry : ShortNames()) {
+    if (fields->count(entry.name) > 0) continue;
+    std::string& value = (*fields)[entry.name];
+    std::string flags = absl::StrCat("--", entry.name);
+    if (*entry.alias != '\0') absl::StrAppend(&flags, ",--", entry.alias);
+    const std::string kinds = KindsOf(entry.name);
+    const std::string help = kinds.empty() ? entry.help : absl::StrCat(kinds, ": ", entry.help);
+    CLI::Option* option = *entry.value == '\0'
+                              ? create->add_flag(flags, value, help)
+                              : create->add_option(flags, value, help)->type_name(entry.value);
+    option->group(GroupOf(entry));
+  }
+  create
+      ->add_flag_callback(
+          "--decoupled-weight-decay", [fields] { (*fields)["weight-decay-mode"] = "decoupled"; },
+          "Short for --weight-decay-mode decoupled")
+      ->group("Optimizer");
+}
+
+// CLI11 reads the file before it looks at variables, and so would not see this one.
+void AddConfigFromEnvironment(std::vector<std::string>* args) {
+  const char* path = std::getenv("GRADD_CONFIG");
+  if (path == nullptr || *path == '\0') return;
+  const bool given = std::any_of(args->begin(), args->end(), [](const std::string& arg) {
+    return arg == "--config" || absl::StartsWith(arg, "--config=");
+  });
+  if (!given) args->insert(args->begin(), absl::StrCat("--config=", path));
+}
+
+absl::Status ParseText(const char* flag, const std::string& text, absl::Duration* duration) {
+  absl::StatusOr<absl::Duration> parsed = ParseDurationText(text);
+  if (!parsed.ok()) return UsageError(absl::StrCat(flag, ": ", parsed.status().message()));
+  if (*parsed <= absl::ZeroDuration()) {
+    return UsageError(absl::StrCat(flag, ": ", text, " is not greater than 0"));
+  }
+  *duration = *parsed;
+  return absl::OkStatus();
+}
+
+// What CLI11 cannot check by itself.
+absl::Status CompleteCreate(const std::map<std::string, std::string>& fields, CommandLine* line) {
+  NewRun& run = line->new_run;
+  run.run = line->run;
+  // In the order of the table, so that errors do not depend on the map's.
+  for (const ShortName& entry : ShortNames()) {
+    const auto field = fields.find(entry.name);
+    const bool seen = !run.fields.empty() && run.fields.back().first == entry.name;
+    if (!seen && field != fields.end() && !field->second.empty()) run.fields.emplace_back(*field);
+  }
+  if (!line->spec.empty()) {
+    if (!line->layout.empty() || !run.fields.empty() || !run.optimizer.empty() ||
+        !run.schedule.empty() || run.asynchronous) {
+      return UsageError("--spec describes the whole run; no other option can go with it");
+    }
+    return absl::OkStatus();
+  }
+  if (line->layout.empty()) return UsageError("create needs --layout or --spec");
+  if (fields.at("learning-rate").empty()) return UsageError("create needs --learning-rate");
+  if (run.optimizer.empty()) run.optimizer = "sgd";
+  if (run.schedule.empty()) run.schedule = "constant";
+  return absl::OkStatus();
+}
+
+absl::Status Complete(const Texts& texts, const std::vector<std::string>& assignments,
+                      const std::map<std::string, std::string>& fields, CommandLine* line) {
+  GRADD_RETURN_IF_ERROR(ParseText("--timeout", texts.timeout, &line->timeout));
+  GRADD_RETURN_IF_ERROR(ParseText("--interval", texts.interval, &line->interval));
+  GRADD_RETURN_IF_ERROR(ParseText("--reconnect", texts.reconnect, &line->reconnect));
+  if (line->command != Command::kList && RunId(line->run).empty()) {
+    return UsageError("RUN is empty; expected a run's id, such as fashion");
+  }
+  for (const std::string& text : assignments) {
+    absl::StatusOr<Assignment> assignment = ParseAssignment(text);
+    if (!assignment.ok()) return assignment.status();
+    line->changes.push_back(*std::move(assignment));
+  }
+  if (line->command == Command::kCreate) return CompleteCreate(fields, line);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
+                                             const std::string& user) {
+  CommandLine line;
+  line.server = "127.0.0.1:50051";
+  line.author = user;
+  Texts texts;
+  std::vector<std::string> assignments;
+  std::map<std::string, std::string> fields;
+  std::string view = "evaluation";
+
+  CLI::App app("Creates, watches and changes the training runs of a gradd server.", "gradctl");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", absl::StrCat("gradctl ", kVersion));
+  app.set_config("--config", "", "Read options from a TOML file")
+      ->type_name("FILE")
+      ->envname("GRADD_CONFIG");
+  app.allow_config_extras(false);
+  app.add_option("--server", line.server, "Where gradd listens")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app.add_flag("--json", line.json, "For scripts: print JSON");
+  app.add_option("--timeout", texts.timeout, "Longest wait for an answer")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  NameVariables(&app);
+
+  AddCreate(&app, &line, &fields);
+  AddCommand(&app, Command::kList, "list", "List the runs", &line);
+  AddCommand(&app, Command::kShow, "show", "Show a run: tensors, settings, progress, workers",
+             &line);
+
+  CLI::App* watch =
+      AddCommand(&app, Command::kWatch, "watch", "Follow a run until it is finished", &line);
+  watch->add_option("--interval", texts.interval, "Shortest time between two updates")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  watch->add_option("--reconnect", texts.reconnect, "How long to try to reach a lost server again")
+      ->type_name("DURATION")
+      ->capture_default_str();
+
+  CLI::App* set = AddCommand(&app, Command::kSet, "set", "Change a run while it trains", &line);
+  set->add_option("FIELD=VALUE", assignments,
+                  "learning-rate=0.01, or a field path: optimizer.adam.beta1=0.95; "
+                  "VALUE `default` clears the field")
+      ->required()
+      ->type_name("");
+  AddAuthor(set, &line);
+
+  AddAuthor(AddCommand(&app, Command::kPause, "pause", "Hold all steps of a run", &line), &line);
+  AddAuthor(AddCommand(&app, Command::kResume, "resume", "Let a paused run go on", &line), &line);
+  AddCommand(&app, Command::kDelete, "delete", "Delete a run and its state", &line);
+
+  CLI::App* pull =
+      AddCommand(&app, Command::kPull, "pull", "Write a run's parameters to a file", &line);
+  pull->add_option("--output", line.output,
+                   "NAME.safetensors, or NAME.f32 for bare little-endian float32")
+      ->required()
+      ->type_name("FILE");
+  pull->add_option("--view", view, "Which parameters; they differ for nesterov look-ahead")
+      ->check(CLI::IsMember({"evaluation", "training"}))
+      ->type_name("")
+      ->capture_default_str();
+
+  AddConfigFromEnvironment(&args);
+  // CLI11 takes them from the back.
+  std::reverse(args.begin(), args.end());
+  try {
+    app.parse(std::move(args));
+  } catch (const CLI::CallForHelp&) {
+    line.command = Command::kText;
+    line.text = app.help();
+    return line;
+  } catch (const CLI::CallForVersion& version) {
+    line.command = Command::kText;
+    line.text = absl::StrCat(version.what(), "\n");
+    return line;
+  } catch (const CLI::Error& error) {
+    return UsageError(absl::StrCat(error.what(), "; see gradctl --help"));
+  }
+  line.training_view = view == "training";
+  GRADD_RETURN_IF_ERROR(Complete(texts, assignments, fields, &line));
+  return line;
+}
+
+bool WantsJson(const std::vector<std::string>& args) {
+  if (std::find(args.begin(), args.end(), "--json") != args.end()) return true;
+  const char* variable = std::getenv("GRADD_JSON");
+  bool json = false;
+  return variable != nullptr && absl::SimpleAtob(variable, &json) && json;
+}
+
+}  // namespace gradd::ctl

@@ -1,0 +1,64 @@
+#ifndef GRADD_CTL_COMMAND_LINE_H_
+#define GRADD_CTL_COMMAND_LINE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "ctl/requests.h"
+
+namespace gradd::ctl {
+
+enum class Command {
+  kText,  // Nothing to do but to print CommandLine::text: --help, --version.
+  kCreate,
+  kList,
+  kShow,
+  kWatch,
+  kSet,
+  kPause,
+  kResume,
+  kDelete,
+  kPull,
+};
+
+// What gradctl was asked to do. Files are not read yet.
+struct CommandLine {
+  Command command = Command::kText;
+  std::string text;
+
+  std::string server;
+  bool json = false;
+  absl::Duration timeout;
+
+  std::string run;     // All commands but list.
+  std::string author;  // set, pause, resume.
+
+  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
+  std::string spec;
+  std::string layout;
+  NewRun new_run;
+
+  std::vector<Assignment> changes;  // set.
+
+  // watch.
+  absl::Duration interval;
+  absl::Duration reconnect;
+
+  // pull.
+  std::string output;
+  bool training_view = false;
+};
+
+// Understands `args` (without the program's name) and GRADD_* environment variables. `user` is the
+// default author. Errors are usage errors.
+absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
+                                             const std::string& user);
+
+// Whether errors are to be JSON; also answers for command lines that cannot be parsed.
+bool WantsJson(const std::vector<std::string>& args);
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_COMMAND_LINE_H_

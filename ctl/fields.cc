@@ -1,0 +1,302 @@
+#include "ctl/fields.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "ctl/status.h"
+#include "google/protobuf/duration.pb.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace gradd::ctl {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::OneofDescriptor;
+using google::protobuf::Reflection;
+
+constexpr ShortName kShortNames[] = {
+    {"learning-rate", "", "schedule.learning_rate", "NUMBER", "Learning rate at the first step"},
+    {"steps", "max-steps", "max_steps", "N", "Finish after this many steps; 0: never"},
+    {"seed", "", "seed", "N", "Seed of the initial parameters [0]"},
+    {"lease", "", "lease_duration", "DURATION", "How long a worker may be silent [15s]"},
+    {"weight-decay", "", "optimizer.weight_decay", "NUMBER", "Pull towards zero [0]"},
+    {"weight-decay-mode", "", "optimizer.weight_decay_mode", "coupled|decoupled",
+     "How weight decay acts [coupled]"},
+
+    {"momentum", "", "optimizer.momentum.momentum", "NUMBER", "[0.9; rmsprop: 0]"},
+    {"momentum", "", "optimizer.nesterov.momentum", "", ""},
+    {"momentum", "", "optimizer.rms_prop.momentum", "", ""},
+    {"dampening", "", "optimizer.momentum.dampening", "NUMBER", "[0]"},
+    {"nesterov-form", "", "optimizer.nesterov.form", "reformulated|look-ahead", "[reformulated]"},
+    {"initial-accumulator", "", "optimizer.ada_grad.initial_accumulator", "NUMBER", "[0]"},
+    {"learning-rate-decay", "", "optimizer.ada_grad.learning_rate_decay", "NUMBER", "[0]"},
+    {"decay", "rho", "optimizer.rms_prop.decay", "NUMBER", "[0.99]"},
+    {"centered", "", "optimizer.rms_prop.centered", "", "Normalize by the variance"},
+    {"beta1", "", "optimizer.adam.beta1", "NUMBER", "[0.9]"},
+    {"beta2", "", "optimizer.adam.beta2", "NUMBER", "[0.999]"},
+    {"epsilon", "", "optimizer.ada_grad.epsilon", "NUMBER", "[1e-8; adagrad: 1e-10]"},
+    {"epsilon", "", "optimizer.rms_prop.epsilon", "", ""},
+    {"epsilon", "", "optimizer.adam.epsilon", "", ""},
+
+    {"step-size", "", "schedule.step_decay.step_size", "N", "Steps between two decays"},
+    {"gamma", "", "schedule.step_decay.gamma", "NUMBER", "Factor of one decay"},
+    {"decay-steps", "", "schedule.exponential_decay.decay_steps", "N",
+     "Steps over which the rate falls by --decay-rate [1]"},
+    {"decay-rate", "", "schedule.exponential_decay.decay_rate", "NUMBER", "Factor of one decay"},
+    {"staircase", "", "schedule.exponential_decay.staircase", "", "Decay in jumps"},
+
+    {"workers", "", "policy.synchronous.workers", "N", "Workers to start with [1]"},
+    {"deadline", "", "policy.synchronous.deadline", "DURATION",
+     "Longest wait for the last workers of a step [300s]"},
+    {"max-staleness", "", "policy.asynchronous.max_staleness", "N", "Drop older pushes [no limit]"},
+    {"staleness-correction", "", "policy.asynchronous.correction", "none|learning-rate", "[none]"},
+};
+
+bool Is(const ShortName& entry, absl::string_view name) {
+  return entry.name == name || (*entry.alias != '\0' && entry.alias == name);
+}
+
+// `optimizer` in `optimizer.adam.beta1`, and its member `adam`; null if `path` is not inside a
+// oneof's member.
+struct Owner {
+  const FieldDescriptor* holder = nullptr;
+  const FieldDescriptor* member = nullptr;
+};
+
+Owner OwnerOf(absl::string_view path) {
+  const std::vector<std::string> parts = absl::StrSplit(path, '.');
+  Owner owner;
+  if (parts.size() < 3) return owner;
+  owner.holder = v1::Run::descriptor()->FindFieldByName(parts[0]);
+  owner.member = owner.holder->message_type()->FindFieldByName(parts[1]);
+  return owner;
+}
+
+bool Uses(const v1::Run& run, const Owner& owner) {
+  const Message& holder = run.GetReflection()->GetMessage(run, owner.holder);
+  return holder.GetReflection()->HasField(holder, owner.member);
+}
+
+std::string EnumPrefix(const EnumDescriptor& type) {
+  constexpr absl::string_view kUnspecified = "UNSPECIFIED";
+  const std::string& first = type.value(0)->name();
+  return absl::EndsWith(first, kUnspecified) ? first.substr(0, first.size() - kUnspecified.size())
+                                             : "";
+}
+
+absl::Status ValueError(absl::string_view path, absl::string_view text,
+                        absl::string_view expected) {
+  return UsageError(absl::StrCat(path, ": \"", text, "\" is not ", expected));
+}
+
+absl::Status SetEnum(absl::string_view path, absl::string_view text, const FieldDescriptor* field,
+                     Message* message) {
+  const EnumDescriptor& type = *field->enum_type();
+  std::vector<std::string> known;
+  for (int i = 1; i < type.value_count(); ++i) {
+    known.push_back(EnumText(*type.value(i)));
+    if (text == known.back() || text == type.value(i)->name()) {
+      message->GetReflection()->SetEnum(message, field, type.value(i));
+      return absl::OkStatus();
+    }
+  }
+  return ValueError(path, text, absl::StrCat("one of ", absl::StrJoin(known, ", ")));
+}
+
+absl::Status SetMessage(absl::string_view path, absl::string_view text,
+                        const FieldDescriptor* field, Message* parent) {
+  Message* message = parent->GetReflection()->MutableMessage(parent, field);
+  if (field->message_type() == google::protobuf::Duration::descriptor()) {
+    absl::StatusOr<absl::Duration> duration = ParseDurationText(text);
+    if (!duration.ok()) return UsageError(absl::StrCat(path, ": ", duration.status().message()));
+    message->CopyFrom(ToProto(*duration));
+    return absl::OkStatus();
+  }
+  message->Clear();
+  const google::protobuf::util::Status parsed =
+      google::protobuf::util::JsonStringToMessage(std::string(text), message);
+  if (!parsed.ok()) {
+    return ValueError(path, text,
+                      absl::StrCat("a ", field->message_type()->name(),
+                                   " as JSON: ", std::string(parsed.message())));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetLeaf(absl::string_view path, absl::string_view text, const FieldDescriptor* field,
+                     Message* message) {
+  const Reflection& reflection = *message->GetReflection();
+  if (text == "default") {
+    reflection.ClearField(message, field);
+    return absl::OkStatus();
+  }
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_DOUBLE: {
+      double value = 0;
+      if (!absl::SimpleAtod(text, &value)) return ValueError(path, text, "a number");
+      reflection.SetDouble(message, field, value);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_FLOAT: {
+      float value = 0;
+      if (!absl::SimpleAtof(text, &value)) return ValueError(path, text, "a number");
+      reflection.SetFloat(message, field, value);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_INT64: {
+      int64_t value = 0;
+      if (!absl::SimpleAtoi(text, &value)) return ValueError(path, text, "a whole number");
+      reflection.SetInt64(message, field, value);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_UINT64: {
+      uint64_t value = 0;
+      if (!absl::SimpleAtoi(text, &value)) {
+        return ValueError(path, text, "a whole number from 0 to 2^64 - 1");
+      }
+      reflection.SetUInt64(message, field, value);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_INT32: {
+      int32_t value = 0;
+      if (!absl::SimpleAtoi(text, &value)) {
+        return ValueError(path, text, "a whole number below 2^31");
+      }
+      reflection.SetInt32(message, field, value);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_BOOL: {
+      bool value = false;
+      if (!absl::SimpleAtob(text, &value)) return ValueError(path, text, "true or false");
+      reflection.SetBool(message, field, value);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_STRING:
+      reflection.SetString(message, field, std::string(text));
+      return absl::OkStatus();
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return SetEnum(path, text, field, message);
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return SetMessage(path, text, field, message);
+    default:
+      return UsageError(absl::StrCat(path, ": fields of this type cannot be set"));
+  }
+}
+
+absl::Status UnknownField(absl::string_view name) {
+  std::vector<absl::string_view> names;
+  for (const ShortName& entry : kShortNames) {
+    if (names.empty() || names.back() != entry.name) names.push_back(entry.name);
+  }
+  return UsageError(
+      absl::StrCat("unknown field \"", name,
+                   "\"; expected a field path of Run, such as optimizer.adam.beta1, or ",
+                   absl::StrJoin(names, ", ")));
+}
+
+}  // namespace
+
+absl::Span<const ShortName> ShortNames() { return kShortNames; }
+
+std::string KindName(absl::string_view field_name) {
+  if (field_name == "step_decay") return "step";
+  if (field_name == "exponential_decay") return "exponential";
+  return absl::StrReplaceAll(field_name, {{"_", ""}});
+}
+
+std::string KindName(const Message& message) {
+  const Descriptor& type = *message.GetDescriptor();
+  for (int i = 0; i < type.real_oneof_decl_count(); ++i) {
+    const OneofDescriptor* oneof = type.oneof_decl(i);
+    if (const FieldDescriptor* member =
+            message.GetReflection()->GetOneofFieldDescriptor(message, oneof)) {
+      return KindName(member->name());
+    }
+  }
+  return "";
+}
+
+std::string EnumText(const google::protobuf::EnumValueDescriptor& value) {
+  const std::string prefix = EnumPrefix(*value.type());
+  return absl::StrReplaceAll(absl::AsciiStrToLower(value.name().substr(prefix.size())),
+                             {{"_", "-"}});
+}
+
+bool DependsOnKind(absl::string_view name) {
+  return std::any_of(std::begin(kShortNames), std::end(kShortNames), [&](const ShortName& entry) {
+    return Is(entry, name) && OwnerOf(entry.path).member != nullptr;
+  });
+}
+
+absl::StatusOr<std::string> ResolveField(absl::string_view name, const v1::Run& run) {
+  const FieldDescriptor* holder = nullptr;
+  std::vector<std::string> owners;
+  for (const ShortName& entry : kShortNames) {
+    if (!Is(entry, name)) continue;
+    const Owner owner = OwnerOf(entry.path);
+    if (owner.member == nullptr || Uses(run, owner)) return entry.path;
+    holder = owner.holder;
+    owners.push_back(KindName(owner.member->name()));
+  }
+  if (holder != nullptr) {
+    const std::string used = KindName(run.GetReflection()->GetMessage(run, holder));
+    return UsageError(absl::StrCat(name, " belongs to the ", holder->name(), " ",
+                                   absl::StrJoin(owners, " or "), ", and this run's is ",
+                                   used.empty() ? "not set" : used));
+  }
+  const std::string first(name.substr(0, name.find('.')));
+  if (v1::Run::descriptor()->FindFieldByName(first) == nullptr) return UnknownField(name);
+  return std::string(name);
+}
+
+absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* run) {
+  Message* message = run;
+  const std::vector<std::string> parts = absl::StrSplit(path, '.');
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(parts[i]);
+    if (field == nullptr) {
+      return UsageError(absl::StrCat(path, ": ", message->GetDescriptor()->name(),
+                                     " has no field \"", parts[i], "\""));
+    }
+    if (field->is_repeated()) {
+      return UsageError(absl::StrCat(path, ": \"", parts[i], "\" is a list and cannot be set"));
+    }
+    if (i + 1 == parts.size()) return SetLeaf(path, text, field, message);
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      return UsageError(absl::StrCat(path, ": \"", parts[i], "\" has no fields"));
+    }
+    message = message->GetReflection()->MutableMessage(message, field);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Duration> ParseDurationText(absl::string_view text) {
+  double seconds = 0;
+  absl::Duration duration;
+  if (absl::SimpleAtod(text, &seconds)) {
+    duration = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(text, &duration)) {
+    return UsageError(absl::StrCat("\"", text, "\" is not a duration such as 60, 60s or 1m30s"));
+  }
+  // Infinite and NaN have no place in a protobuf Duration.
+  if (duration == absl::InfiniteDuration() || duration == -absl::InfiniteDuration() ||
+      seconds != seconds) {
+    return UsageError(absl::StrCat("\"", text, "\" is not a finite duration"));
+  }
+  return duration;
+}
+
+}  // namespace gradd::ctl

@@ -1,0 +1,57 @@
+#ifndef GRADD_CTL_FIELDS_H_
+#define GRADD_CTL_FIELDS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "google/protobuf/message.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd::ctl {
+
+// A word for a field of Run, as flag of `gradctl create` and in `gradctl set`. One word may
+// stand for several fields: `momentum` is one of three optimizers'.
+struct ShortName {
+  const char* name;
+  const char* alias;  // Another spelling, or "".
+  const char* path;   // Field path of Run.
+  const char* value;  // What kind of value, for --help; "" for a switch.
+  const char* help;
+};
+
+// All short names; those of one word stand together.
+absl::Span<const ShortName> ShortNames();
+
+// The field path that `name` (a short name or a field path) stands for, in a run that uses the
+// optimizer, schedule and policy of `run`. An error if it belongs to another one than the run
+// uses, saying to which.
+absl::StatusOr<std::string> ResolveField(absl::string_view name, const v1::Run& run);
+
+// Whether ResolveField() looks at the run: the word belongs to some optimizer, schedule or policy.
+bool DependsOnKind(absl::string_view name);
+
+// Sets the field at `path` of `run` to what `text` says: a number, `true` or `false`, an enum value
+// in short (`learning-rate`) or in full, a duration (`60`, `60s`, `5m`), JSON for a whole message,
+// or `default`, which clears the field. Ranges are the server's to check.
+absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* run);
+
+// `60` and `60s` are a minute, `5m` five.
+absl::StatusOr<absl::Duration> ParseDurationText(absl::string_view text);
+
+// The optimizer, schedule or policy that is set in `message`'s oneof as people write it
+// (`adagrad`); "" if none.
+std::string KindName(const google::protobuf::Message& message);
+
+// As people write the oneof member `field_name`: `ada_grad` is `adagrad`.
+std::string KindName(absl::string_view field_name);
+
+// The number, without its prefix and in lower case: WEIGHT_DECAY_MODE_COUPLED is `coupled`.
+std::string EnumText(const google::protobuf::EnumValueDescriptor& value);
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_FIELDS_H_

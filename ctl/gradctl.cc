@@ -1,0 +1,187 @@
+#include "ctl/gradctl.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "ctl/command_line.h"
+#include "ctl/fields.h"
+#include "ctl/pull.h"
+#include "ctl/report.h"
+#include "ctl/requests.h"
+#include "ctl/run_name.h"
+#include "ctl/server.h"
+#include "ctl/status.h"
+#include "ctl/watch.h"
+#include "nlohmann/json.hpp"
+
+namespace gradd::ctl {
+namespace {
+
+absl::StatusOr<std::string> ReadInput(const std::string& path, std::istream& standard_input) {
+  std::ifstream file;
+  if (path != "-") {
+    file.open(path, std::ios::binary);
+    if (!file) return UsageError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  }
+  std::istream& in = path == "-" ? standard_input : file;
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad()) return UsageError(absl::StrCat("cannot read ", path));
+  return text;
+}
+
+absl::StatusOr<v1::CreateRunRequest> CreateRequest(const CommandLine& line, Console* console) {
+  const bool whole = !line.spec.empty();
+  const std::string& path = whole ? line.spec : line.layout;
+  absl::StatusOr<std::string> json = ReadInput(path, console->in);
+  if (!json.ok()) return json.status();
+  const std::string source = path == "-" ? "standard input" : path;
+  absl::StatusOr<v1::CreateRunRequest> request;
+  if (whole) {
+    absl::StatusOr<v1::Run> run = ParseRun(source, *json);
+    if (!run.ok()) return run.status();
+    request.emplace();
+    request->set_run_id(RunId(line.run));
+    request->mutable_run()->Swap(&*run);
+  } else {
+    absl::StatusOr<v1::Layout> layout = ParseLayout(source, *json);
+    if (!layout.ok()) return layout.status();
+    request = MakeCreateRequest(line.new_run, *layout);
+    if (!request.ok()) return request.status();
+  }
+  request->set_request_id(NewRequestId());
+  return request;
+}
+
+// Prints what a command that returns a run has done.
+absl::Status Print(const absl::StatusOr<v1::Run>& run, const CommandLine& line,
+                   absl::string_view done, Console* console) {
+  if (!run.ok()) return run.status();
+  if (line.json) {
+    console->out << JsonLine(*run) << "\n";
+  } else {
+    console->out << absl::StrCat(RunId(run->name()), ": ", done, "\n");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Create(const CommandLine& line, Server* server, Console* console) {
+  const absl::StatusOr<v1::CreateRunRequest> request = CreateRequest(line, console);
+  if (!request.ok()) return request.status();
+  const absl::StatusOr<v1::Run> run = server->Create(*request);
+  return Print(run, line,
+               absl::StrCat("created, ", run.ok() ? run->parameter_count() : 0, " parameters in ",
+                            run.ok() ? run->layout().tensors_size() : 0, " tensors"),
+               console);
+}
+
+absl::Status List(const CommandLine& line, Server* server, Console* console) {
+  const absl::StatusOr<v1::ListRunsResponse> runs = server->List();
+  if (!runs.ok()) return runs.status();
+  if (line.json) {
+    console->out << JsonLine(*runs) << "\n";
+  } else if (runs->runs().empty()) {
+    console->out << "no runs\n";
+  } else {
+    console->out << RunTable(*runs);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Show(const CommandLine& line, Server* server, Console* console) {
+  const absl::StatusOr<v1::Run> run = server->Get(RunName(line.run));
+  if (!run.ok()) return run.status();
+  console->out << (line.json ? absl::StrCat(JsonLine(*run), "\n")
+                             : RunPage(*run, console->clock.WallTime()));
+  return absl::OkStatus();
+}
+
+absl::Status Set(const CommandLine& line, Server* server, Console* console) {
+  v1::Run current;
+  current.set_name(RunName(line.run));
+  // `momentum` means another field in every optimizer.
+  const bool depends =
+      std::any_of(line.changes.begin(), line.changes.end(),
+                  [](const Assignment& change) { return DependsOnKind(change.first); });
+  if (depends) {
+    absl::StatusOr<v1::Run> found = server->Get(current.name());
+    if (!found.ok()) return found.status();
+    current.Swap(&*found);
+  }
+  absl::StatusOr<v1::UpdateRunRequest> request = MakeUpdateRequest(current, line.changes);
+  if (!request.ok()) return request.status();
+  request->set_author(line.author);
+  std::string done;
+  for (const Assignment& change : line.changes) {
+    absl::StrAppend(&done, done.empty() ? "" : ", ", change.first, " is now ", change.second);
+  }
+  return Print(server->Update(*request), line, done, console);
+}
+
+absl::Status Pause(const CommandLine& line, Server* server, Console* console) {
+  v1::PauseRunRequest request;
+  request.set_name(RunName(line.run));
+  request.set_author(line.author);
+  return Print(server->Pause(request), line, "paused", console);
+}
+
+absl::Status Resume(const CommandLine& line, Server* server, Console* console) {
+  v1::ResumeRunRequest request;
+  request.set_name(RunName(line.run));
+  request.set_author(line.author);
+  return Print(server->Resume(request), line, "resumed", console);
+}
+
+absl::Status Delete(const CommandLine& line, Server* server, Console* console) {
+  GRADD_RETURN_IF_ERROR(server->Delete(RunName(line.run)));
+  if (line.json) {
+    console->out << nlohmann::json{{"name", RunName(line.run)}}.dump() << "\n";
+  } else {
+    console->out << RunId(line.run) << ": deleted\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Run(const CommandLine& line, Console* console) {
+  Server server(line.server, line.timeout, console);
+  switch (line.command) {
+    case Command::kText:
+      console->out << line.text;
+      return absl::OkStatus();
+    case Command::kCreate:
+      return Create(line, &server, console);
+    case Command::kList:
+      return List(line, &server, console);
+    case Command::kShow:
+      return Show(line, &server, console);
+    case Command::kWatch:
+      return Watch(line, &server, console);
+    case Command::kSet:
+      return Set(line, &server, console);
+    case Command::kPause:
+      return Pause(line, &server, console);
+    case Command::kResume:
+      return Resume(line, &server, console);
+    case Command::kDelete:
+      return Delete(line, &server, console);
+    case Command::kPull:
+      return Pull(line, &server, console);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int Gradctl(const std::vector<std::string>& args, Console* console) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(args, console->user);
+  const absl::Status status = line.ok() ? Run(*line, console) : line.status();
+  console->out.flush();
+  if (!status.ok()) console->err << ErrorText(status, WantsJson(args)) << std::endl;
+  return ExitCodeOf(status);
+}
+
+}  // namespace gradd::ctl

@@ -1,0 +1,16 @@
+#ifndef GRADD_CTL_PULL_H_
+#define GRADD_CTL_PULL_H_
+
+#include "absl/status/status.h"
+#include "ctl/command_line.h"
+#include "ctl/console.h"
+#include "ctl/server.h"
+
+namespace gradd::ctl {
+
+// `gradctl pull`: writes a run's parameters to a file.
+absl::Status Pull(const CommandLine& line, Server* server, Console* console);
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_PULL_H_

@@ -1,0 +1,255 @@
+#include "ctl/report.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/duration.h"
+#include "ctl/fields.h"
+#include "ctl/run_name.h"
+#include "ctl/text.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace gradd::ctl {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+constexpr int kShownTensors = 50;
+constexpr int kShownChanges = 10;
+constexpr char kUnknown[] = "-";
+
+std::string OrUnknown(const std::string& text) { return text.empty() ? kUnknown : text; }
+
+absl::Time ToTime(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+std::string AgeText(const google::protobuf::Timestamp& time, absl::Time now) {
+  if (time.seconds() == 0) return kUnknown;
+  const absl::Duration age = std::max(now - ToTime(time), absl::ZeroDuration());
+  if (age < absl::Seconds(1)) return "now";
+  return absl::StrCat(absl::FormatDuration(absl::Trunc(age, absl::Seconds(1))), " ago");
+}
+
+template <typename Enum>
+std::string Text(Enum value, const google::protobuf::EnumDescriptor* type) {
+  const auto* known = type->FindValueByNumber(value);
+  return known == nullptr ? absl::StrCat(static_cast<int>(value)) : EnumText(*known);
+}
+
+std::string StateText(v1::RunState state) { return Text(state, v1::RunState_descriptor()); }
+
+std::string ValueText(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return absl::StrFormat("%.9g", reflection.GetDouble(message, &field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return absl::StrCat(reflection.GetInt64(message, &field));
+    case FieldDescriptor::CPPTYPE_INT32:
+      return absl::StrCat(reflection.GetInt32(message, &field));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection.GetBool(message, &field) ? "true" : "false";
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return EnumText(*reflection.GetEnum(message, &field));
+    default:
+      break;
+  }
+  if (field.message_type() == google::protobuf::Duration::descriptor()) {
+    return absl::FormatDuration(FromProto(
+        static_cast<const google::protobuf::Duration&>(reflection.GetMessage(message, &field))));
+  }
+  return JsonLine(reflection.GetMessage(message, &field));
+}
+
+// The fields that are set: `beta1 0.95, epsilon 1e-08`. A oneof's member comes first, under
+// its kind: `adam, beta1 0.95, weight_decay 0.01`.
+std::string Describe(const Message& message) {
+  std::vector<const FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  std::vector<std::string> parts;
+  for (const FieldDescriptor* field : fields) {
+    if (field->real_containing_oneof() == nullptr) {
+      parts.push_back(absl::StrCat(field->name(), " ", ValueText(message, *field)));
+      continue;
+    }
+    const std::string inner = Describe(message.GetReflection()->GetMessage(message, field));
+    if (!inner.empty()) parts.insert(parts.begin(), inner);
+    parts.insert(parts.begin(), KindName(field->name()));
+  }
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string ShapeText(const v1::Tensor& tensor) {
+  return tensor.shape().empty() ? "scalar" : absl::StrJoin(tensor.shape(), " x ");
+}
+
+int64_t Elements(const v1::Tensor& tensor) {
+  int64_t elements = 1;
+  for (const int64_t dimension : tensor.shape()) elements *= dimension;
+  return elements;
+}
+
+std::string InitializerText(const v1::Initializer& initializer) {
+  if (initializer.has_constant()) return absl::StrFormat("%g", initializer.constant());
+  if (initializer.has_uniform()) {
+    return absl::StrFormat("uniform [%g, %g)", initializer.uniform().low(),
+                           initializer.uniform().high());
+  }
+  return "0";
+}
+
+void AppendTensors(const v1::Layout& layout, std::string* page) {
+  if (layout.tensors().empty()) return;
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Tensor& tensor : layout.tensors()) {
+    if (rows.size() == kShownTensors) break;
+    rows.push_back({absl::StrCat("  ", tensor.name()), ShapeText(tensor),
+                    GroupedText(Elements(tensor)), InitializerText(tensor.initializer()),
+                    OrUnknown(tensor.group())});
+  }
+  absl::StrAppend(page, "\n", Table({"  TENSOR", "SHAPE", "ELEMENTS", "STARTS AT", "GROUP"}, rows));
+  if (layout.tensors_size() > kShownTensors) {
+    absl::StrAppend(page, "  and ", GroupedText(layout.tensors_size() - kShownTensors),
+                    " more; --json shows all\n");
+  }
+}
+
+void AppendWorkers(const v1::Run& run, absl::Time now, std::string* page) {
+  if (run.workers().empty()) return;
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::WorkerStatus& worker : run.workers()) {
+    rows.push_back({absl::StrCat("  ", worker.worker()),
+                    Text(worker.state(), v1::WorkerState_descriptor()),
+                    absl::StrCat(worker.last_sequence()), absl::StrCat(worker.last_base_step()),
+                    absl::StrCat(worker.applied_pushes()), absl::StrCat(worker.rejected_pushes()),
+                    AgeText(worker.last_message_time(), now), OrUnknown(worker.address())});
+  }
+  absl::StrAppend(page, "\n",
+                  Table({"  WORKER", "STATE", "SEQUENCE", "BASE STEP", "APPLIED", "REJECTED",
+                         "LAST MESSAGE", "ADDRESS"},
+                        rows));
+}
+
+void AppendChanges(const v1::Run& run, absl::Time now, std::string* page) {
+  if (run.history().empty()) return;
+  std::vector<std::vector<std::string>> rows;
+  for (int i = std::max(0, run.history_size() - kShownChanges); i < run.history_size(); ++i) {
+    const v1::Change& change = run.history(i);
+    rows.push_back({absl::StrCat("  ", change.field()), OrUnknown(change.old_value()),
+                    OrUnknown(change.new_value()), absl::StrCat(change.step()),
+                    AgeText(change.time(), now), OrUnknown(change.author())});
+  }
+  absl::StrAppend(page, "\n", Table({"  CHANGE", "FROM", "TO", "STEP", "WHEN", "WHO"}, rows));
+}
+
+// Appends `  label       value`.
+void AppendRow(absl::string_view label, absl::string_view value, std::string* page) {
+  absl::StrAppendFormat(page, "  %-16s%s\n", label, value);
+}
+
+void AppendNumber(absl::string_view label, bool known, double value, std::string* page) {
+  if (known) AppendRow(label, absl::StrFormat("%.6g", value), page);
+}
+
+void AppendProgress(const v1::RunProgress& progress, std::string* page) {
+  *page += '\n';
+  AppendRow("step",
+            progress.max_steps() > 0 ? absl::StrCat(progress.step(), " of ", progress.max_steps())
+                                     : absl::StrCat(progress.step()),
+            page);
+  AppendNumber("loss", progress.has_loss(), progress.loss(), page);
+  AppendNumber("smoothed loss", progress.has_smoothed_loss(), progress.smoothed_loss(), page);
+  if (progress.has_evaluation()) {
+    const v1::Evaluation& evaluation = progress.evaluation();
+    std::string text = absl::StrFormat("loss %.6g", evaluation.loss());
+    if (evaluation.has_accuracy()) {
+      absl::StrAppendFormat(&text, ", accuracy %.4f", evaluation.accuracy());
+    }
+    AppendRow("evaluation",
+              absl::StrCat(text, " at step ", evaluation.step(), ", over ",
+                           GroupedText(evaluation.examples()), " examples"),
+              page);
+  }
+  AppendNumber("learning rate", true, progress.learning_rate(), page);
+  AppendNumber("gradient norm", progress.has_gradient_norm(), progress.gradient_norm(), page);
+  AppendNumber("update norm", progress.has_update_norm(), progress.update_norm(), page);
+  AppendNumber("parameter norm", progress.has_parameter_norm(), progress.parameter_norm(), page);
+  AppendRow("examples", GroupedText(progress.examples()), page);
+  AppendRow("rate",
+            absl::StrCat(RateText(progress.steps_per_second()), " steps/s, ",
+                         RateText(progress.examples_per_second()), " examples/s"),
+            page);
+  AppendRow("pushes",
+            absl::StrCat(GroupedText(progress.applied_pushes()), " applied, ",
+                         GroupedText(progress.rejected_pushes()), " not"),
+            page);
+  AppendRow("staleness", absl::StrCat(progress.staleness()), page);
+  AppendRow("live workers", absl::StrCat(progress.live_workers()), page);
+  AppendRow("elapsed", ClockText(FromProto(progress.elapsed())), page);
+  if (progress.has_time_left()) {
+    AppendRow("time left", ClockText(FromProto(progress.time_left())), page);
+  }
+}
+
+}  // namespace
+
+std::string RunTable(const v1::ListRunsResponse& runs) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Run& run : runs.runs()) {
+    const v1::RunProgress& progress = run.progress();
+    rows.push_back(
+        {RunId(run.name()), StateText(run.state()), OrUnknown(KindName(run.optimizer())),
+         run.max_steps() > 0 ? absl::StrCat(progress.step(), "/", run.max_steps())
+                             : absl::StrCat(progress.step()),
+         progress.has_loss() ? LossText(progress.loss()) : kUnknown,
+         progress.evaluation().has_accuracy()
+             ? absl::StrFormat("%.4f", progress.evaluation().accuracy())
+             : kUnknown,
+         absl::StrFormat("%.4g", progress.learning_rate()), absl::StrCat(progress.live_workers()),
+         RateText(progress.examples_per_second()),
+         progress.has_time_left() ? ClockText(FromProto(progress.time_left())) : kUnknown});
+  }
+  return Table({"RUN", "STATE", "OPTIMIZER", "STEP", "LOSS", "ACCURACY", "LR", "WORKERS",
+                "EXAMPLES/S", "LEFT"},
+               rows);
+}
+
+std::string RunPage(const v1::Run& run, absl::Time now) {
+  std::string page = absl::StrCat(RunId(run.name()), "  ", StateText(run.state()), "\n\n");
+  AppendRow("created", AgeText(run.create_time(), now), &page);
+  AppendRow("parameters",
+            absl::StrCat(GroupedText(run.parameter_count()), " in ",
+                         GroupedText(run.layout().tensors_size()), " tensors"),
+            &page);
+  AppendRow("optimizer", Describe(run.optimizer()), &page);
+  AppendRow("schedule", Describe(run.schedule()), &page);
+  AppendRow("policy", Describe(run.policy()), &page);
+  AppendRow("seed", absl::StrCat(run.seed()), &page);
+  if (run.has_lease_duration()) {
+    AppendRow("lease", absl::FormatDuration(FromProto(run.lease_duration())), &page);
+  }
+  AppendProgress(run.progress(), &page);
+  AppendTensors(run.layout(), &page);
+  AppendWorkers(run, now, &page);
+  AppendChanges(run, now, &page);
+  return page;
+}
+
+std::string JsonLine(const Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  const google::protobuf::util::Status printed =
+      google::protobuf::util::MessageToJsonString(message, &json, options);
+  return printed.ok() ? json : absl::StrCat("{}");
+}
+
+}  // namespace gradd::ctl

@@ -1,0 +1,25 @@
+#ifndef GRADD_CTL_REPORT_H_
+#define GRADD_CTL_REPORT_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "google/protobuf/message.h"
+#include "gradd/v1/run.pb.h"
+#include "gradd/v1/run_service.pb.h"
+
+namespace gradd::ctl {
+
+// What people read: a table of runs.
+std::string RunTable(const v1::ListRunsResponse& runs);
+
+// What people read: everything about one run. Times are written as ages, seen from `now`.
+std::string RunPage(const v1::Run& run, absl::Time now);
+
+// What scripts read: one line of protobuf JSON, fields named as in the proto; fields with a default
+// value are there too, unset optional ones are not.
+std::string JsonLine(const google::protobuf::Message& message);
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_REPORT_H_

@@ -1,0 +1,152 @@
+#include "ctl/requests.h"
+
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "core/base/error.h"
+#include "ctl/fields.h"
+#include "ctl/run_name.h"
+#include "ctl/status.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace gradd::ctl {
+namespace {
+
+absl::Status FromJson(absl::string_view source, const std::string& json,
+                      google::protobuf::Message* message) {
+  const google::protobuf::util::Status parsed =
+      google::protobuf::util::JsonStringToMessage(json, message);
+  if (parsed.ok()) return absl::OkStatus();
+  return UsageError(absl::StrCat(source, " is not a ", message->GetDescriptor()->name(),
+                                 " as protobuf JSON: ", std::string(parsed.message())));
+}
+
+absl::Status SetOptimizer(const std::string& kind, v1::Optimizer* optimizer) {
+  if (kind == "sgd") {
+    optimizer->mutable_sgd();
+  } else if (kind == "momentum") {
+    optimizer->mutable_momentum();
+  } else if (kind == "nesterov") {
+    optimizer->mutable_nesterov();
+  } else if (kind == "adagrad") {
+    optimizer->mutable_ada_grad();
+  } else if (kind == "rmsprop") {
+    optimizer->mutable_rms_prop();
+  } else if (kind == "adam") {
+    optimizer->mutable_adam();
+  } else {
+    return UsageError(absl::StrCat("unknown optimizer \"", kind, "\""));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetSchedule(const std::string& kind, v1::Schedule* schedule) {
+  if (kind == "constant") {
+    schedule->mutable_constant();
+  } else if (kind == "step") {
+    schedule->mutable_step_decay();
+  } else if (kind == "exponential") {
+    schedule->mutable_exponential_decay();
+  } else {
+    return UsageError(absl::StrCat("unknown schedule \"", kind, "\""));
+  }
+  return absl::OkStatus();
+}
+
+bool Overlap(const std::string& a, const std::string& b) {
+  return a == b || absl::StartsWith(a, b + ".") || absl::StartsWith(b, a + ".");
+}
+
+// The first path whose oneof was taken by a later one; null if there is none.
+const std::string* FirstUnset(const v1::UpdateRunRequest& request) {
+  for (const std::string& path : request.update_mask().paths()) {
+    const google::protobuf::Message* message = &request.run();
+    const std::vector<std::string> parts = absl::StrSplit(path, '.');
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto* field = message->GetDescriptor()->FindFieldByName(parts[i]);
+      if (!message->GetReflection()->HasField(*message, field)) return &path;
+      message = &message->GetReflection()->GetMessage(*message, field);
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
+                                                       const v1::Layout& layout) {
+  v1::CreateRunRequest request;
+  request.set_run_id(RunId(run.run));
+  v1::Run& created = *request.mutable_run();
+  *created.mutable_layout() = layout;
+  GRADD_RETURN_IF_ERROR(SetOptimizer(run.optimizer, created.mutable_optimizer()));
+  GRADD_RETURN_IF_ERROR(SetSchedule(run.schedule, created.mutable_schedule()));
+  if (run.asynchronous) {
+    created.mutable_policy()->mutable_asynchronous();
+  } else {
+    created.mutable_policy()->mutable_synchronous()->set_workers(1);
+  }
+  for (const auto& [name, value] : run.fields) {
+    absl::StatusOr<std::string> path = ResolveField(name, created);
+    if (!path.ok()) return UsageError(absl::StrCat("--", path.status().message()));
+    GRADD_RETURN_IF_ERROR(SetField(*path, value, &created));
+  }
+  return request;
+}
+
+absl::StatusOr<v1::Layout> ParseLayout(absl::string_view source, const std::string& json) {
+  v1::Layout layout;
+  GRADD_RETURN_IF_ERROR(FromJson(source, json, &layout));
+  return layout;
+}
+
+absl::StatusOr<v1::Run> ParseRun(absl::string_view source, const std::string& json) {
+  v1::Run run;
+  GRADD_RETURN_IF_ERROR(FromJson(source, json, &run));
+  return run;
+}
+
+absl::StatusOr<Assignment> ParseAssignment(absl::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == absl::string_view::npos || equals == 0) {
+    return UsageError(
+        absl::StrCat("\"", text, "\" is not field=value, such as learning-rate=0.01"));
+  }
+  return Assignment(text.substr(0, equals), text.substr(equals + 1));
+}
+
+absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
+                                                       const std::vector<Assignment>& changes) {
+  v1::UpdateRunRequest request;
+  request.mutable_run()->set_name(current.name());
+  for (const auto& [name, value] : changes) {
+    absl::StatusOr<std::string> path = ResolveField(name, current);
+    if (!path.ok()) return path.status();
+    // It says which run is meant.
+    if (*path == "name") return UsageError("name: a run cannot be renamed");
+    // One would undo the other.
+    for (const std::string& other : request.update_mask().paths()) {
+      if (Overlap(*path, other)) {
+        return UsageError(other == *path
+                              ? absl::StrCat(*path, " is set twice")
+                              : absl::StrCat(*path, " and ", other, " are parts of each other"));
+      }
+    }
+    GRADD_RETURN_IF_ERROR(SetField(*path, value, request.mutable_run()));
+    if (const std::string* lost = FirstUnset(request); lost != nullptr) {
+      return UsageError(absl::StrCat("only one of ", *lost, " and ", *path, " can be set"));
+    }
+    request.mutable_update_mask()->add_paths(*path);
+  }
+  return request;
+}
+
+std::string NewRequestId() {
+  std::random_device random;
+  return absl::StrFormat("gradctl-%08x%08x%08x%08x", random(), random(), random(), random());
+}
+
+}  // namespace gradd::ctl

@@ -1,0 +1,47 @@
+#ifndef GRADD_CTL_REQUESTS_H_
+#define GRADD_CTL_REQUESTS_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gradd/v1/run_service.pb.h"
+
+namespace gradd::ctl {
+
+// A field as it was given on the command line, and its value.
+using Assignment = std::pair<std::string, std::string>;
+
+// What `gradctl create` was asked for, apart from files.
+struct NewRun {
+  std::string run;        // Id or name.
+  std::string optimizer;  // `sgd`, `momentum`, `nesterov`, `adagrad`, `rmsprop` or `adam`.
+  std::string schedule;   // `constant`, `step` or `exponential`.
+  bool asynchronous = false;
+  std::vector<Assignment> fields;  // Short names and values.
+};
+
+// The request for a run with this layout. An error if a field belongs to another optimizer,
+// schedule or policy. `request_id` is left empty.
+absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run, const v1::Layout& layout);
+
+// Reads a message from protobuf JSON; `source` names it in errors.
+absl::StatusOr<v1::Layout> ParseLayout(absl::string_view source, const std::string& json);
+absl::StatusOr<v1::Run> ParseRun(absl::string_view source, const std::string& json);
+
+// `name=value` as an assignment.
+absl::StatusOr<Assignment> ParseAssignment(absl::string_view text);
+
+// The request that makes these changes to `current`, of which the name is used and, for short
+// names that several kinds share, the kinds. `author` is left empty.
+absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
+                                                       const std::vector<Assignment>& changes);
+
+// Random, and different on every call.
+std::string NewRequestId();
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_REQUESTS_H_

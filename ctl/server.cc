@@ -1,0 +1,169 @@
+#include "ctl/server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/error.h"
+#include "ctl/backoff.h"
+#include "ctl/status.h"
+#include "grpcpp/create_channel.h"
+
+namespace gradd::ctl {
+namespace {
+
+constexpr char kReasonKey[] = "gradd-reason";
+constexpr int kOnce = 1;
+constexpr int kAttempts = 3;
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // gRPC does not try a lost server again before its own back-off has passed, which would grow to
+  // minutes.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  // A connection that is half open is found.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// The end of what gRPC says, which is what happened: `Connection refused`.
+absl::string_view Cause(absl::string_view message) {
+  const size_t colon = message.rfind(": ");
+  return colon == absl::string_view::npos ? message : message.substr(colon + 2);
+}
+
+}  // namespace
+
+Server::Server(std::string address, absl::Duration timeout, Console* console)
+    : address_(std::move(address)), timeout_(timeout), console_(console) {
+  const std::shared_ptr<grpc::Channel> channel = Connect(address_);
+  runs_ = v1::RunService::NewStub(channel);
+  training_ = v1::TrainingService::NewStub(channel);
+}
+
+absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
+                              absl::Duration timeout) {
+  if (status.ok()) return absl::OkStatus();
+  if (console_->interrupt.triggered()) return InterruptedError();
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const auto reason = trailers.find(kReasonKey);
+  if (reason != trailers.end()) {
+    return Error(code, std::string(reason->second.data(), reason->second.size()),
+                 status.error_message());
+  }
+  // What has no reason does not come from gradd, but from the way there.
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return Error(
+          code, "UNREACHABLE",
+          absl::StrCat("cannot reach gradd at ", address_, ": ", Cause(status.error_message())));
+    case absl::StatusCode::kDeadlineExceeded:
+      return Error(code, "TIMEOUT",
+                   absl::StrCat("no answer from gradd at ", address_, " within ",
+                                absl::FormatDuration(timeout)));
+    case absl::StatusCode::kUnimplemented:
+      return absl::Status(code, absl::StrCat("the server at ", address_,
+                                             " does not speak gradd.v1: ", status.error_message()));
+    default:
+      return absl::Status(code, status.error_message());
+  }
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> Server::Call(Method<Request, Response> method, const Request& request,
+                                      int attempts) {
+  const absl::Time deadline = absl::Now() + timeout_;
+  Backoff backoff;
+  while (true) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    Response response;
+    absl::Status status;
+    {
+      const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
+      status = ToStatus((runs_.get()->*method)(&context, request, &response), context, timeout_);
+    }
+    if (status.ok()) return response;
+    if (--attempts <= 0 || status.code() != absl::StatusCode::kUnavailable) return status;
+    if (console_->wait(backoff.Next())) return InterruptedError();
+  }
+}
+
+absl::StatusOr<v1::Run> Server::Create(const v1::CreateRunRequest& request) {
+  return Call(&v1::RunService::Stub::CreateRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::Run> Server::Get(const std::string& name) {
+  v1::GetRunRequest request;
+  request.set_name(name);
+  return Call(&v1::RunService::Stub::GetRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::ListRunsResponse> Server::List() {
+  v1::ListRunsResponse all;
+  v1::ListRunsRequest request;
+  do {
+    absl::StatusOr<v1::ListRunsResponse> page =
+        Call(&v1::RunService::Stub::ListRuns, request, kAttempts);
+    if (!page.ok()) return page.status();
+    request.set_page_token(page->next_page_token());
+    all.MergeFrom(*page);
+  } while (!request.page_token().empty());
+  all.clear_next_page_token();
+  return all;
+}
+
+absl::StatusOr<v1::Run> Server::Update(const v1::UpdateRunRequest& request) {
+  return Call(&v1::RunService::Stub::UpdateRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::Run> Server::Pause(const v1::PauseRunRequest& request) {
+  return Call(&v1::RunService::Stub::PauseRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::Run> Server::Resume(const v1::ResumeRunRequest& request) {
+  return Call(&v1::RunService::Stub::ResumeRun, request, kAttempts);
+}
+
+absl::Status Server::Delete(const std::string& name) {
+  v1::DeleteRunRequest request;
+  request.set_name(name);
+  return Call(&v1::RunService::Stub::DeleteRun, request, kOnce).status();
+}
+
+absl::Status Server::Watch(const v1::WatchRunRequest& request,
+                           const std::function<bool(const v1::RunProgress&)>& more) {
+  grpc::ClientContext context;
+  const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
+  const auto reader = runs_->WatchRun(&context, request);
+  v1::RunProgress progress;
+  while (reader->Read(&progress)) {
+    if (more(progress)) continue;
+    context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  return ToStatus(reader->Finish(), context, absl::InfiniteDuration());
+}
+
+absl::Status Server::Pull(const v1::PullRequest& request, absl::Duration timeout,
+                          const std::function<absl::Status(const v1::ParameterChunk&)>& chunk) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
+  const auto reader = training_->Pull(&context, request);
+  v1::ParameterChunk message;
+  absl::Status taken;
+  while (taken.ok() && reader->Read(&message)) taken = chunk(message);
+  if (!taken.ok()) {
+    context.TryCancel();
+    reader->Finish();
+    return taken;
+  }
+  return ToStatus(reader->Finish(), context, timeout);
+}
+
+}  // namespace gradd::ctl

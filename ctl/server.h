@@ -1,0 +1,68 @@
+#ifndef GRADD_CTL_SERVER_H_
+#define GRADD_CTL_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "ctl/console.h"
+#include "gradd/v1/run_service.grpc.pb.h"
+#include "gradd/v1/training_service.grpc.pb.h"
+
+namespace gradd::ctl {
+
+// The server as the commands see it. Errors carry the server's reason; when it cannot be
+// reached, they say where it was looked for. An interrupt ends every call.
+class Server {
+ public:
+  // `address` as gRPC takes it; `timeout` bounds every call but Watch() and Pull().
+  Server(std::string address, absl::Duration timeout, Console* console);
+
+  // Tried again a few times where the server is not available for a moment.
+  absl::StatusOr<v1::Run> Create(const v1::CreateRunRequest& request);
+  absl::StatusOr<v1::Run> Get(const std::string& name);
+  // All pages.
+  absl::StatusOr<v1::ListRunsResponse> List();
+  absl::StatusOr<v1::Run> Update(const v1::UpdateRunRequest& request);
+  absl::StatusOr<v1::Run> Pause(const v1::PauseRunRequest& request);
+  absl::StatusOr<v1::Run> Resume(const v1::ResumeRunRequest& request);
+  // Not tried again: the second attempt could only find that the run is gone.
+  absl::Status Delete(const std::string& name);
+
+  // Calls `more` for every progress until the stream ends or it returns false: then OK.
+  absl::Status Watch(const v1::WatchRunRequest& request,
+                     const std::function<bool(const v1::RunProgress&)>& more);
+
+  // Calls `chunk` for every chunk until the stream ends or `chunk` fails. `timeout` bounds the
+  // whole.
+  absl::Status Pull(const v1::PullRequest& request, absl::Duration timeout,
+                    const std::function<absl::Status(const v1::ParameterChunk&)>& chunk);
+
+  const std::string& address() const { return address_; }
+  absl::Duration timeout() const { return timeout_; }
+
+ private:
+  template <typename Request, typename Response>
+  using Method = grpc::Status (v1::RunService::Stub::*)(grpc::ClientContext*, const Request&,
+                                                        Response*);
+
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
+                                int attempts);
+
+  absl::Status ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
+                        absl::Duration timeout);
+
+  const std::string address_;
+  const absl::Duration timeout_;
+  Console* const console_;
+  std::unique_ptr<v1::RunService::Stub> runs_;
+  std::unique_ptr<v1::TrainingService::Stub> training_;
+};
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_SERVER_H_

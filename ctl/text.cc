@@ -1,0 +1,202 @@
+#include "ctl/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/duration.h"
+
+namespace gradd::ctl {
+namespace {
+
+constexpr size_t kLeastBar = 8;
+constexpr size_t kGreatestBar = 60;
+constexpr size_t kBarFrame = 2;
+constexpr absl::string_view kGap = "  ";
+
+// A part of the line. The one with the greatest rank is left out first.
+struct Part {
+  std::string text;
+  int rank = 0;
+  // Room for the text in the next updates, so that the line keeps its shape when a number gets a
+  // digit more.
+  size_t reserved = 0;
+
+  size_t columns() const { return std::max(text.size(), reserved); }
+};
+
+double Fraction(const v1::RunProgress& progress) {
+  const double fraction =
+      static_cast<double>(progress.step()) / static_cast<double>(progress.max_steps());
+  return std::clamp(fraction, 0.0, 1.0);
+}
+
+// What is going on, where that is not simply that time passes.
+std::string StateText(const v1::RunProgress& progress) {
+  switch (progress.state()) {
+    case v1::RUN_STATE_PAUSED:
+      return "paused";
+    case v1::RUN_STATE_FINISHED:
+      return "finished";
+    default:
+      break;
+  }
+  if (progress.live_workers() == 0) return "no workers";
+  if (progress.has_time_left()) {
+    return absl::StrCat(ClockText(FromProto(progress.time_left())), " left");
+  }
+  return "";
+}
+
+// Ranks follow what one looks for in a narrow window. The bar is not among the parts.
+std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) {
+  std::vector<Part> parts;
+  const bool total = progress.max_steps() > 0;
+  parts.push_back({std::string(run), 2});
+  if (total) {
+    // Rounded down: 100 % is only said when it is so.
+    parts.push_back({absl::StrFormat("%2d %%", static_cast<int>(100 * Fraction(progress))), 0, 5});
+    const std::string last = absl::StrCat("/", progress.max_steps());
+    parts.push_back({absl::StrCat("step ", progress.step(), last), 6, 4 + 2 * last.size()});
+  } else {
+    parts.push_back({absl::StrCat("step ", progress.step()), 0});
+  }
+  if (progress.has_loss() && std::isfinite(progress.loss())) {
+    parts.push_back({absl::StrCat("loss ", LossText(progress.loss())), 1, 11});
+  }
+  if (progress.evaluation().has_accuracy() && std::isfinite(progress.evaluation().accuracy())) {
+    parts.push_back({absl::StrFormat("accuracy %.4f", progress.evaluation().accuracy()), 4});
+  }
+  if (std::isfinite(progress.learning_rate())) {
+    parts.push_back({absl::StrFormat("lr %.4g", progress.learning_rate()), 8, 12});
+  }
+  if (progress.state() != v1::RUN_STATE_FINISHED && std::isfinite(progress.examples_per_second()) &&
+      progress.examples_per_second() > 0) {
+    parts.push_back({absl::StrCat(RateText(progress.examples_per_second()), " examples/s"), 7, 16});
+  }
+  if (const std::string state = StateText(progress); !state.empty())
+    parts.push_back({state, 5, 10});
+  return parts;
+}
+
+size_t Columns(const std::vector<Part>& parts) {
+  size_t columns = 0;
+  for (const Part& part : parts) columns += part.columns() + kGap.size();
+  return columns == 0 ? 0 : columns - kGap.size();
+}
+
+void LeaveOutLeastImportant(std::vector<Part>* parts) {
+  parts->erase(std::max_element(parts->begin(), parts->end(),
+                                [](const Part& a, const Part& b) { return a.rank < b.rank; }));
+}
+
+std::string Join(const std::vector<Part>& parts) {
+  return absl::StrJoin(parts, kGap,
+                       [](std::string* out, const Part& part) { out->append(part.text); });
+}
+
+bool IsNumber(absl::string_view cell) {
+  return !cell.empty() && absl::ascii_isdigit(static_cast<unsigned char>(cell[0]));
+}
+
+// Whether a column has numbers, and nothing else but `-` where one is unknown.
+bool IsNumeric(const std::vector<std::vector<std::string>>& rows, size_t column) {
+  bool numeric = false;
+  for (const std::vector<std::string>& row : rows) {
+    if (IsNumber(row[column])) {
+      numeric = true;
+    } else if (row[column] != "-") {
+      return false;
+    }
+  }
+  return numeric;
+}
+
+std::string Bar(double fraction, size_t columns) {
+  const auto full = static_cast<size_t>(fraction * static_cast<double>(columns));
+  return absl::StrCat("[", std::string(full, '#'), std::string(columns - full, '-'), "]");
+}
+
+}  // namespace
+
+std::string GroupedText(int64_t number) {
+  std::string digits = absl::StrCat(number);
+  const size_t first = number < 0 ? 1 : 0;
+  for (size_t at = digits.size(); at > first + 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
+std::string RateText(double number) {
+  constexpr absl::string_view kUnits[] = {"", "k", "M", "G", "T", "P"};
+  size_t unit = 0;
+  // 999.5 would be rounded to a fourth digit.
+  while (number >= 999.5 && unit + 1 < std::size(kUnits)) {
+    number /= 1000;
+    ++unit;
+  }
+  return absl::StrCat(absl::StrFormat("%.3g", number), kUnits[unit]);
+}
+
+std::string LossText(double loss) {
+  const double size = std::abs(loss);
+  const bool plain = size == 0 || (size >= 0.001 && size < 100'000);
+  return plain ? absl::StrFormat("%.4f", loss) : absl::StrFormat("%.3g", loss);
+}
+
+std::string ClockText(absl::Duration duration) {
+  const int64_t seconds =
+      std::max<int64_t>(0, absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1))));
+  const int64_t minutes = seconds / 60;
+  if (minutes < 60) return absl::StrFormat("%d:%02d", minutes, seconds % 60);
+  return absl::StrFormat("%d:%02d:%02d", minutes / 60, minutes % 60, seconds % 60);
+}
+
+std::string Table(const std::vector<std::string>& headings,
+                  const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(headings.size());
+  std::vector<bool> numbers(headings.size());
+  for (size_t i = 0; i < headings.size(); ++i) {
+    widths[i] = headings[i].size();
+    for (const std::vector<std::string>& row : rows) widths[i] = std::max(widths[i], row[i].size());
+    numbers[i] = IsNumeric(rows, i);
+  }
+  std::string text;
+  const auto add = [&](const std::vector<std::string>& row) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - row[i].size(), ' ');
+      absl::StrAppend(&text, i == 0 ? absl::string_view() : kGap, numbers[i] ? padding : "", row[i],
+                      numbers[i] ? "" : padding);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
+  };
+  add(headings);
+  for (const std::vector<std::string>& row : rows) add(row);
+  return text;
+}
+
+std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress, int width) {
+  const auto room = static_cast<size_t>(std::max(width, 1));
+  std::vector<Part> parts = Parts(run, progress);
+  const size_t bar = progress.max_steps() > 0 ? kLeastBar + kBarFrame + kGap.size() : 0;
+  while (parts.size() > 1 && Columns(parts) + bar > room) LeaveOutLeastImportant(&parts);
+  if (bar > 0 && Columns(parts) + bar <= room) {
+    const size_t columns = std::min(kGreatestBar, kLeastBar + room - (Columns(parts) + bar));
+    const bool named = parts.front().text == run;
+    parts.insert(parts.begin() + (named ? 1 : 0), {Bar(Fraction(progress), columns)});
+  }
+  return Join(parts).substr(0, room);
+}
+
+std::string ProgressLogLine(absl::string_view run, const v1::RunProgress& progress) {
+  return Join(Parts(run, progress));
+}
+
+}  // namespace gradd::ctl

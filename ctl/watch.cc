@@ -1,0 +1,121 @@
+#include "ctl/watch.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "ctl/backoff.h"
+#include "ctl/report.h"
+#include "ctl/run_name.h"
+#include "ctl/status.h"
+#include "ctl/text.h"
+#include "google/protobuf/util/message_differencer.h"
+
+namespace gradd::ctl {
+namespace {
+
+constexpr char kHideCursor[] = "\x1b[?25l";
+constexpr char kShowCursor[] = "\x1b[?25h";
+constexpr char kStartOver[] = "\r\x1b[K";
+
+// Shows progress as JSON lines, as log lines, or on one line of a terminal that is drawn again and
+// again; there the cursor is hidden meanwhile.
+class ProgressView {
+ public:
+  ProgressView(std::string run, bool json, Console* console)
+      : run_(std::move(run)), json_(json), console_(console) {}
+
+  ~ProgressView() {
+    if (!drawn_) return;
+    console_->out << "\n" << kShowCursor << std::flush;
+  }
+
+  ProgressView(const ProgressView&) = delete;
+  ProgressView& operator=(const ProgressView&) = delete;
+
+  void Show(const v1::RunProgress& progress) {
+    const int width = json_ ? 0 : console_->width();
+    if (json_) {
+      console_->out << JsonLine(progress) << std::endl;
+    } else if (width <= 0) {
+      std::string text = ProgressLogLine(run_, progress);
+      if (text == last_text_) return;
+      console_->out << text << std::endl;
+      last_text_ = std::move(text);
+    } else {
+      // A character in the last column would make some terminals go to the next line.
+      console_->out << (drawn_ ? "" : kHideCursor) << kStartOver
+                    << ProgressLine(run_, progress, width - 1) << std::flush;
+      drawn_ = true;
+    }
+  }
+
+  // Says something else, in the place of the progress.
+  void Say(absl::string_view line) {
+    if (drawn_) console_->out << kStartOver << std::flush;
+    console_->err << std::string(line) << std::endl;
+  }
+
+ private:
+  const std::string run_;
+  const bool json_;
+  Console* const console_;
+  bool drawn_ = false;
+  std::string last_text_;  // Of a log, where repeating it would say nothing.
+};
+
+// Whether `after` says of a finished run nothing that `before` has not said; its rates sink for a
+// while and mean nothing any more.
+bool NothingNew(v1::RunProgress before, v1::RunProgress after) {
+  for (v1::RunProgress* progress : {&before, &after}) {
+    progress->clear_steps_per_second();
+    progress->clear_examples_per_second();
+    progress->clear_elapsed();
+  }
+  return after.state() == v1::RUN_STATE_FINISHED &&
+         google::protobuf::util::MessageDifferencer::Equals(before, after);
+}
+
+absl::Status Retrying(const absl::Status& status) {
+  return Error(status.code(), ReasonOf(status), absl::StrCat(status.message(), "; trying again"));
+}
+
+}  // namespace
+
+absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
+  v1::WatchRunRequest request;
+  request.set_name(RunName(line.run));
+  *request.mutable_interval() = ToProto(line.interval);
+
+  ProgressView view(RunId(line.run), line.json, console);
+  Backoff backoff;
+  bool seen = false;  // The server was there once.
+  bool lost = false;  // It is not there now.
+  absl::Duration lost_at;
+  v1::RunProgress last;
+  while (true) {
+    absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
+      if (lost && !line.json) view.Say("gradctl: connected again");
+      seen = true;
+      lost = false;
+      backoff.Reset();
+      // The last evaluation may come a little after the last step.
+      if (NothingNew(last, progress)) return false;
+      view.Show(progress);
+      last = progress;
+      return true;
+    });
+    // A wrong address shall not be tried for a minute: only a server that was there may come back.
+    if (status.code() != absl::StatusCode::kUnavailable || !seen) return status;
+    if (!lost) {
+      lost = true;
+      lost_at = console->clock.Elapsed();
+      view.Say(ErrorText(Retrying(status), line.json));
+    }
+    if (console->clock.Elapsed() - lost_at >= line.reconnect) return status;
+    if (console->wait(backoff.Next())) return InterruptedError();
+  }
+}
+
+}  // namespace gradd::ctl

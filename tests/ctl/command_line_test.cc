@@ -1,0 +1,188 @@
+#include "ctl/command_line.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "ctl/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace gradd::ctl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+absl::StatusOr<CommandLine> Parse(std::vector<std::string> args) {
+  return ParseCommandLine(std::move(args), "ada");
+}
+
+// An environment variable for the time of one test.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* const name_;
+};
+
+TEST(CommandLineTest, DefaultsAreThoseOfTheHelp) {
+  const absl::StatusOr<CommandLine> line = Parse({"watch", "fashion"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->command, Command::kWatch);
+  EXPECT_EQ(line->run, "fashion");
+  EXPECT_EQ(line->server, "127.0.0.1:50051");
+  EXPECT_EQ(line->timeout, absl::Seconds(10));
+  EXPECT_EQ(line->interval, absl::Seconds(1));
+  EXPECT_EQ(line->reconnect, absl::Seconds(60));
+  EXPECT_EQ(line->author, "ada");
+  EXPECT_FALSE(line->json);
+}
+
+TEST(CommandLineTest, CommonOptionsGoBeforeOrAfterTheCommand) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"--json", "--server", "h:1", "list"},
+        std::vector<std::string>{"list", "--json", "--server", "h:1"}}) {
+    const absl::StatusOr<CommandLine> line = Parse(args);
+    ASSERT_TRUE(line.ok()) << line.status();
+    EXPECT_TRUE(line->json);
+    EXPECT_EQ(line->server, "h:1");
+  }
+}
+
+TEST(CommandLineTest, CreateCollectsTheFieldsThatWereGiven) {
+  const absl::StatusOr<CommandLine> line = Parse({"create",
+                                                  "x",
+                                                  "--layout",
+                                                  "l.json",
+                                                  "--optimizer",
+                                                  "rmsprop",
+                                                  "--rho",
+                                                  "0.9",
+                                                  "--centered",
+                                                  "--learning-rate",
+                                                  "0.01",
+                                                  "--schedule",
+                                                  "exponential",
+                                                  "--decay-rate",
+                                                  "0.5",
+                                                  "--staircase",
+                                                  "--workers",
+                                                  "2",
+                                                  "--max-steps",
+                                                  "100",
+                                                  "--weight-decay",
+                                                  "0.1",
+                                                  "--decoupled-weight-decay"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->layout, "l.json");
+  EXPECT_EQ(line->new_run.run, "x");
+  EXPECT_EQ(line->new_run.optimizer, "rmsprop");
+  EXPECT_EQ(line->new_run.schedule, "exponential");
+  EXPECT_FALSE(line->new_run.asynchronous);
+  EXPECT_THAT(
+      line->new_run.fields,
+      UnorderedElementsAre(Pair("decay", "0.9"), Pair("centered", "true"),
+                           Pair("learning-rate", "0.01"), Pair("decay-rate", "0.5"),
+                           Pair("staircase", "true"), Pair("workers", "2"), Pair("steps", "100"),
+                           Pair("weight-decay", "0.1"), Pair("weight-decay-mode", "decoupled")));
+}
+
+TEST(CommandLineTest, CreateNeedsALayoutAndALearningRateOrASpec) {
+  EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--learning-rate", "1"}).status()), kExitUsage);
+  EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--layout", "-"}).status()), kExitUsage);
+  EXPECT_TRUE(Parse({"create", "x", "--layout", "-", "--learning-rate", "1"}).ok());
+  EXPECT_TRUE(Parse({"create", "x", "--spec", "-"}).ok());
+  EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--spec", "-", "--steps", "1"}).status()), kExitUsage);
+  EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--spec", "-", "--async"}).status()), kExitUsage);
+}
+
+TEST(CommandLineTest, SetTakesAnyNumberOfAssignments) {
+  const absl::StatusOr<CommandLine> line =
+      Parse({"set", "x", "learning-rate=0.1", "max-steps=5", "--author", "grace"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->changes, ElementsAre(Pair("learning-rate", "0.1"), Pair("max-steps", "5")));
+  EXPECT_EQ(line->author, "grace");
+  EXPECT_EQ(ExitCodeOf(Parse({"set", "x"}).status()), kExitUsage);
+  EXPECT_EQ(ExitCodeOf(Parse({"set", "x", "learning-rate"}).status()), kExitUsage);
+}
+
+TEST(CommandLineTest, NegativeAndExponentialNumbersAreValues) {
+  const absl::StatusOr<CommandLine> line =
+      Parse({"create", "x", "--layout", "-", "--learning-rate", "-1e-3"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->new_run.fields, ElementsAre(Pair("learning-rate", "-1e-3")));
+}
+
+TEST(CommandLineTest, OptionsCanBeEnvironmentVariables) {
+  const Variable server("GRADD_SERVER", "h:2");
+  const Variable json("GRADD_JSON", "true");
+  const Variable steps("GRADD_STEPS", "7");
+  const Variable rate("GRADD_LEARNING_RATE", "0.5");
+  const Variable async("GRADD_ASYNC", "1");
+  const absl::StatusOr<CommandLine> line = Parse({"create", "x", "--layout", "-"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->server, "h:2");
+  EXPECT_TRUE(line->json);
+  EXPECT_TRUE(line->new_run.asynchronous);
+  EXPECT_THAT(line->new_run.fields,
+              UnorderedElementsAre(Pair("steps", "7"), Pair("learning-rate", "0.5")));
+  EXPECT_EQ(Parse({"list", "--server", "h:3"})->server, "h:3");
+}
+
+TEST(CommandLineTest, VariablesOfOtherCommandsAreNotRead) {
+  const Variable view("GRADD_VIEW", "nonsense");
+  const Variable interval("GRADD_INTERVAL", "nonsense");
+  EXPECT_TRUE(Parse({"list"}).ok()) << Parse({"list"}).status();
+  EXPECT_EQ(ExitCodeOf(Parse({"watch", "x"}).status()), kExitUsage);
+}
+
+TEST(CommandLineTest, OptionsCanComeFromAFile) {
+  const std::string path = ::testing::TempDir() + "/gradctl.toml";
+  std::ofstream(path) << "server = \"h:4\"\n[watch]\ninterval = \"5s\"\n";
+  const absl::StatusOr<CommandLine> line = Parse({"--config", path, "watch", "x"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->server, "h:4");
+  EXPECT_EQ(line->interval, absl::Seconds(5));
+  const Variable config("GRADD_CONFIG", path.c_str());
+  EXPECT_EQ(Parse({"list"})->server, "h:4");
+}
+
+TEST(CommandLineTest, MistakesAreUsageErrors) {
+  const std::vector<std::vector<std::string>> mistakes = {
+      {},
+      {"lst"},
+      {"list", "--frob"},
+      {"show"},
+      {"show", "a", "b"},
+      {"show", ""},
+      {"list", "show", "a"},
+      {"pull", "x"},
+      {"pull", "x", "--output", "a.f32", "--view", "side"},
+      {"create", "x", "--layout", "-", "--learning-rate", "1", "--optimizer", "sdg"},
+      {"list", "--timeout", "soon"},
+      {"list", "--timeout", "0"},
+      {"list", "--timeout"},
+      {"watch", "x", "--interval", "-1"}};
+  for (const std::vector<std::string>& args : mistakes) {
+    EXPECT_EQ(ExitCodeOf(Parse(args).status()), kExitUsage) << ::testing::PrintToString(args);
+  }
+}
+
+TEST(CommandLineTest, HelpOfACommandListsItsOptions) {
+  const absl::StatusOr<CommandLine> line = Parse({"create", "--help"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->command, Command::kText);
+  EXPECT_THAT(line->text, HasSubstr("--nesterov-form"));
+  EXPECT_THAT(line->text, HasSubstr("GRADD_STEPS"));
+}
+
+}  // namespace
+}  // namespace gradd::ctl

@@ -1,0 +1,299 @@
+// Whole commands against a server in this process.
+#include "ctl/gradctl.h"
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "ctl/status.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/ctl/fake_console.h"
+#include "tests/ctl/fake_server.h"
+
+namespace gradd::ctl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+constexpr char kLayout[] =
+    R"({"tensors": [{"name": "w", "shape": [784, 10]}, {"name": "b", "shape": ["10"]}]})";
+
+class GradctlTest : public ::testing::Test {
+ protected:
+  int Run(std::vector<std::string> args, const std::string& input = "") {
+    args.insert(args.begin(), {"--server", server_.address()});
+    return console_.Run(args, input);
+  }
+
+  // As a script reads it. Fails the test if it is not JSON.
+  nlohmann::json Json(const std::string& text) {
+    nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    EXPECT_FALSE(json.is_discarded()) << text;
+    return json;
+  }
+
+  void AddFashion() {
+    v1::Run& run = server_.runs["runs/fashion"];
+    run.set_name("runs/fashion");
+    run.set_state(v1::RUN_STATE_RUNNING);
+    run.set_max_steps(4000);
+    run.set_parameter_count(7850);
+    run.mutable_optimizer()->mutable_adam()->set_beta1(0.9);
+    run.mutable_schedule()->set_learning_rate(0.001);
+    run.mutable_policy()->mutable_synchronous()->set_workers(2);
+    v1::Tensor& tensor = *run.mutable_layout()->add_tensors();
+    tensor.set_name("w");
+    tensor.add_shape(785);
+    tensor.add_shape(10);
+    run.mutable_progress()->set_step(1920);
+    run.mutable_progress()->set_max_steps(4000);
+    run.mutable_progress()->set_loss(0.3121);
+    run.mutable_progress()->set_learning_rate(0.00081);
+    run.mutable_progress()->mutable_evaluation()->set_accuracy(0.8792);
+    v1::WorkerStatus& worker = *run.add_workers();
+    worker.set_worker("w0");
+    worker.set_state(v1::WORKER_STATE_WAITING);
+    worker.set_last_sequence(1921);
+    v1::Change& change = *run.add_history();
+    change.set_field("schedule.learning_rate");
+    change.set_old_value("0.002");
+    change.set_new_value("0.001");
+    change.set_author("grace");
+  }
+
+  FakeServer server_;
+  FakeConsole console_;
+};
+
+TEST_F(GradctlTest, CreateSendsTheRunAndSaysWhatWasCreated) {
+  ASSERT_EQ(Run({"create", "fashion", "--layout", "-", "--optimizer", "adam", "--beta1", "0.8",
+                 "--learning-rate", "0.001", "--workers", "2", "--steps", "4000"},
+                kLayout),
+            kExitOk)
+      << console_.err;
+  EXPECT_EQ(console_.out, "fashion: created, 7850 parameters in 2 tensors\n");
+  ASSERT_THAT(server_.creates, SizeIs(1));
+  const v1::CreateRunRequest& request = server_.creates[0];
+  EXPECT_EQ(request.run_id(), "fashion");
+  EXPECT_EQ(request.run().optimizer().adam().beta1(), 0.8);
+  EXPECT_EQ(request.run().schedule().learning_rate(), 0.001);
+  EXPECT_EQ(request.run().policy().synchronous().workers(), 2);
+  EXPECT_EQ(request.run().max_steps(), 4000);
+  EXPECT_EQ(request.run().layout().tensors(0).shape(1), 10);
+}
+
+TEST_F(GradctlTest, CreateIsTriedAgainUnderTheSameRequestId) {
+  server_.unavailable_calls = 2;
+  ASSERT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk)
+      << console_.err;
+  ASSERT_THAT(server_.creates, SizeIs(3));
+  EXPECT_FALSE(server_.creates[0].request_id().empty());
+  EXPECT_EQ(server_.creates[0].request_id(), server_.creates[1].request_id());
+  EXPECT_EQ(server_.creates[0].request_id(), server_.creates[2].request_id());
+  ASSERT_EQ(Run({"create", "y", "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk);
+  EXPECT_NE(server_.creates[0].request_id(), server_.creates[3].request_id());
+}
+
+TEST_F(GradctlTest, CreateTakesAWholeRunAsJson) {
+  const std::string spec = absl::StrCat(
+      R"({"layout": )", kLayout,
+      R"(, "optimizer": {"ada_grad": {"epsilon": 1e-9}}, "schedule": {"learningRate": 0.5},)",
+      R"( "policy": {"asynchronous": {}}, "lease_duration": "20s"})");
+  ASSERT_EQ(Run({"create", "runs/whole", "--spec", "-"}, spec), kExitOk) << console_.err;
+  const v1::CreateRunRequest& request = server_.creates.at(0);
+  EXPECT_EQ(request.run_id(), "whole");
+  EXPECT_EQ(request.run().optimizer().ada_grad().epsilon(), 1e-9);
+  EXPECT_EQ(request.run().schedule().learning_rate(), 0.5);
+  EXPECT_EQ(request.run().lease_duration().seconds(), 20);
+}
+
+TEST_F(GradctlTest, CreateOfAnExistingRunIsRefused) {
+  AddFashion();
+  EXPECT_EQ(Run({"create", "fashion", "--layout", "-", "--learning-rate", "1"}, kLayout),
+            kExitRefused);
+  EXPECT_EQ(console_.err, "gradctl: run \"fashion\" exists (ALREADY_EXISTS)\n");
+  EXPECT_THAT(console_.out, IsEmpty());
+}
+
+TEST_F(GradctlTest, BadLayoutIsAUsageErrorThatNamesTheField) {
+  EXPECT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"},
+                R"({"tensors": [{"nam": "w"}]})"),
+            kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("standard input is not a Layout"));
+  EXPECT_THAT(console_.err, HasSubstr("nam"));
+  EXPECT_EQ(Run({"create", "x", "--layout", "/nonexistent/layout", "--learning-rate", "1"}),
+            kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("/nonexistent/layout"));
+  EXPECT_THAT(server_.creates, IsEmpty());
+}
+
+TEST_F(GradctlTest, ListShowsAllPagesInAlignedColumns) {
+  AddFashion();
+  v1::Run& second = server_.runs["runs/z-with-a-long-name"];
+  second.set_name("runs/z-with-a-long-name");
+  second.set_state(v1::RUN_STATE_PAUSED);
+  ASSERT_EQ(Run({"list"}), kExitOk) << console_.err;
+  EXPECT_EQ(console_.out,
+            "RUN                 STATE    OPTIMIZER       STEP    LOSS  ACCURACY       LR  WORKERS"
+            "  EXAMPLES/S  LEFT\n"
+            "fashion             running  adam       1920/4000  0.3121    0.8792  0.00081        0"
+            "           0  -\n"
+            "z-with-a-long-name  paused   -                  0       -         -        0        0"
+            "           0  -\n");
+}
+
+TEST_F(GradctlTest, ListWithoutRunsSaysSo) {
+  EXPECT_EQ(Run({"list"}), kExitOk);
+  EXPECT_EQ(console_.out, "no runs\n");
+  EXPECT_EQ(Run({"list", "--json"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["runs"].size(), 0);
+}
+
+TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
+  AddFashion();
+  ASSERT_EQ(Run({"show", "runs/fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, StartsWith("fashion  running\n"));
+  for (const char* expected :
+       {"7,850 in 1 tensors", "adam, beta1 0.9", "learning_rate 0.001", "synchronous, workers 2",
+        "1920 of 4000", "0.3121", "785 x 10", "waiting", "1921", "0.002", "grace"}) {
+    EXPECT_THAT(console_.out, HasSubstr(expected));
+  }
+}
+
+TEST_F(GradctlTest, UnknownRunIsNamedWithItsCode) {
+  EXPECT_EQ(Run({"show", "fasion"}), kExitRefused);
+  EXPECT_EQ(console_.err, "gradctl: no run \"fasion\" (NOT_FOUND)\n");
+}
+
+TEST_F(GradctlTest, EveryCommandRefusesAnUnknownRunWithExitCode1) {
+  const std::string file = ::testing::TempDir() + "/unknown.f32";
+  const std::vector<std::vector<std::string>> commands = {
+      {"show", "no"},   {"watch", "no"},  {"set", "no", "steps=1"},        {"pause", "no"},
+      {"resume", "no"}, {"delete", "no"}, {"pull", "no", "--output", file}};
+  for (const std::vector<std::string>& command : commands) {
+    EXPECT_EQ(Run(command), kExitRefused) << command[0];
+    EXPECT_EQ(console_.err, "gradctl: no run \"no\" (NOT_FOUND)\n") << command[0];
+    EXPECT_THAT(console_.out, IsEmpty());
+  }
+}
+
+TEST_F(GradctlTest, SetSendsAFieldMaskAndTheAuthor) {
+  AddFashion();
+  ASSERT_EQ(Run({"set", "fashion", "learning-rate=0.01", "policy.synchronous.deadline=60s"}),
+            kExitOk)
+      << console_.err;
+  const v1::UpdateRunRequest& request = server_.updates.at(0);
+  EXPECT_THAT(request.update_mask().paths(),
+              ElementsAre("schedule.learning_rate", "policy.synchronous.deadline"));
+  EXPECT_EQ(request.author(), "ada");
+  EXPECT_EQ(server_.runs["runs/fashion"].schedule().learning_rate(), 0.01);
+  EXPECT_EQ(server_.runs["runs/fashion"].policy().synchronous().deadline().seconds(), 60);
+  EXPECT_EQ(server_.runs["runs/fashion"].policy().synchronous().workers(), 2);
+  EXPECT_EQ(console_.out,
+            "fashion: learning-rate is now 0.01, policy.synchronous.deadline is now 60s\n");
+}
+
+TEST_F(GradctlTest, SetFindsTheOptimizerOfAShortName) {
+  AddFashion();
+  ASSERT_EQ(Run({"set", "fashion", "epsilon=1e-6", "--author", "grace"}), kExitOk) << console_.err;
+  EXPECT_THAT(server_.updates.at(0).update_mask().paths(), ElementsAre("optimizer.adam.epsilon"));
+  EXPECT_EQ(server_.updates.at(0).author(), "grace");
+  EXPECT_EQ(Run({"set", "fashion", "momentum=0.5"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("this run's is adam"));
+  EXPECT_THAT(server_.updates, SizeIs(1));
+}
+
+TEST_F(GradctlTest, WhatTheServerRefusesIsExitCode1WithItsMessage) {
+  AddFashion();
+  EXPECT_EQ(Run({"set", "fashion", "learning-rate=-1"}), kExitRefused);
+  EXPECT_EQ(console_.err,
+            "gradctl: schedule.learning_rate: -1, expected [0, 1e6] (INVALID_ARGUMENT)\n");
+}
+
+TEST_F(GradctlTest, PauseResumeAndDeleteDoWhatTheySay) {
+  AddFashion();
+  EXPECT_EQ(Run({"pause", "fashion"}), kExitOk);
+  EXPECT_EQ(console_.out, "fashion: paused\n");
+  EXPECT_EQ(server_.runs["runs/fashion"].state(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(server_.pauses.at(0).author(), "ada");
+  EXPECT_EQ(Run({"resume", "fashion"}), kExitOk);
+  EXPECT_EQ(console_.out, "fashion: resumed\n");
+  EXPECT_EQ(server_.runs["runs/fashion"].state(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(server_.resumes.at(0).author(), "ada");
+  EXPECT_EQ(Run({"delete", "fashion"}), kExitOk);
+  EXPECT_EQ(console_.out, "fashion: deleted\n");
+  EXPECT_THAT(server_.runs, IsEmpty());
+}
+
+TEST_F(GradctlTest, JsonIsOneObjectPerLineWithProtoFieldNames) {
+  ASSERT_EQ(
+      Run({"create", "fashion", "--json", "--layout", "-", "--learning-rate", "0.1"}, kLayout),
+      kExitOk);
+  EXPECT_EQ(Json(console_.out)["parameter_count"], "7850");
+  ASSERT_EQ(Run({"--json", "list"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["runs"][0]["name"], "runs/fashion");
+  ASSERT_EQ(Run({"show", "fashion", "--json"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["schedule"]["learning_rate"], 0.1);
+  EXPECT_FALSE(Json(console_.out)["progress"].contains("loss")) << console_.out;
+  ASSERT_EQ(Run({"set", "fashion", "learning-rate=0.2", "--json"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["schedule"]["learning_rate"], 0.2);
+  ASSERT_EQ(Run({"pause", "fashion", "--json"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["state"], "RUN_STATE_PAUSED");
+  ASSERT_EQ(Run({"resume", "fashion", "--json"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["state"], "RUN_STATE_RUNNING");
+  ASSERT_EQ(Run({"delete", "fashion", "--json"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["name"], "runs/fashion");
+}
+
+TEST_F(GradctlTest, WhatShowPrintsAsJsonCanBeASpec) {
+  AddFashion();
+  ASSERT_EQ(Run({"show", "fashion", "--json"}), kExitOk);
+  ASSERT_EQ(Run({"create", "again", "--spec", "-"}, console_.out), kExitOk) << console_.err;
+  EXPECT_EQ(server_.creates.at(0).run().optimizer().adam().beta1(), 0.9);
+}
+
+TEST_F(GradctlTest, ErrorsInJsonModeAreJsonOnStandardError) {
+  EXPECT_EQ(Run({"show", "fasion", "--json"}), kExitRefused);
+  EXPECT_THAT(console_.out, IsEmpty());
+  const nlohmann::json refused = Json(console_.err);
+  EXPECT_EQ(refused["code"], "NOT_FOUND");
+  EXPECT_EQ(refused["reason"], "RUN_NOT_FOUND");
+  EXPECT_EQ(refused["message"], "no run \"fasion\"");
+  EXPECT_EQ(Run({"shw", "--json"}), kExitUsage);
+  EXPECT_EQ(Json(console_.err)["reason"], "USAGE");
+}
+
+TEST_F(GradctlTest, UnreachableServerIsExitCode3) {
+  server_.Stop();
+  EXPECT_EQ(Run({"list"}), kExitUnreachable);
+  EXPECT_THAT(console_.err, StartsWith("gradctl: cannot reach gradd at " + server_.address()));
+  EXPECT_THAT(console_.err, HasSubstr("(UNAVAILABLE)"));
+  EXPECT_THAT(console_.waits, SizeIs(2));
+  EXPECT_EQ(Run({"list", "--json"}), kExitUnreachable);
+  EXPECT_EQ(Json(console_.err)["code"], "UNAVAILABLE");
+}
+
+TEST_F(GradctlTest, InterruptEndsARetryWith130) {
+  server_.Stop();
+  console_.on_wait = [this] { console_.interrupt.Trigger(); };
+  EXPECT_EQ(Run({"list"}), kExitInterrupted);
+  EXPECT_EQ(console_.err, "gradctl: interrupted\n");
+}
+
+TEST_F(GradctlTest, HelpAndVersionAskNoServer) {
+  server_.Stop();
+  EXPECT_EQ(Run({"--help"}), kExitOk);
+  EXPECT_THAT(console_.out, HasSubstr("Exit status"));
+  EXPECT_EQ(Run({"--version"}), kExitOk);
+  EXPECT_THAT(console_.out, StartsWith("gradctl "));
+}
+
+}  // namespace
+}  // namespace gradd::ctl

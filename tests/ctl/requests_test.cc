@@ -1,0 +1,223 @@
+#include "ctl/requests.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "ctl/fields.h"
+#include "ctl/status.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/field_mask_util.h"
+#include "gtest/gtest.h"
+
+namespace gradd::ctl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+NewRun Sgd(std::vector<Assignment> fields) {
+  NewRun run;
+  run.run = "x";
+  run.optimizer = "sgd";
+  run.schedule = "constant";
+  run.fields = std::move(fields);
+  return run;
+}
+
+v1::Run RunWithAdam() {
+  v1::Run run;
+  run.set_name("runs/x");
+  run.mutable_optimizer()->mutable_adam();
+  run.mutable_schedule()->mutable_step_decay();
+  run.mutable_policy()->mutable_synchronous();
+  return run;
+}
+
+TEST(MakeCreateRequestTest, OneSynchronousWorkerIsTheDefault) {
+  const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(Sgd({}), v1::Layout());
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->run_id(), "x");
+  EXPECT_TRUE(request->run().optimizer().has_sgd());
+  EXPECT_TRUE(request->run().schedule().has_constant());
+  EXPECT_EQ(request->run().policy().synchronous().workers(), 1);
+}
+
+TEST(MakeCreateRequestTest, MomentumGoesToWhicheverOptimizerWasChosen) {
+  for (const char* optimizer : {"momentum", "nesterov", "rmsprop"}) {
+    NewRun run = Sgd({{"momentum", "0.5"}});
+    run.optimizer = optimizer;
+    const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+    ASSERT_TRUE(request.ok()) << request.status();
+    const v1::Optimizer& chosen = request->run().optimizer();
+    EXPECT_EQ(
+        chosen.momentum().momentum() + chosen.nesterov().momentum() + chosen.rms_prop().momentum(),
+        0.5)
+        << optimizer;
+    EXPECT_EQ(KindName(chosen), optimizer);
+  }
+}
+
+TEST(MakeCreateRequestTest, EveryFieldOfEveryKindCanBeGiven) {
+  // Every kind, with all the fields that ShortNames() has for it: none can be forgotten there.
+  for (const char* optimizer : {"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"}) {
+    NewRun run = Sgd({});
+    run.optimizer = optimizer;
+    const v1::Run kinds = MakeCreateRequest(run, v1::Layout())->run();
+    const auto* type = kinds.optimizer().GetDescriptor();
+    const auto* member = kinds.optimizer().GetReflection()->GetOneofFieldDescriptor(
+        kinds.optimizer(), type->oneof_decl(0));
+    std::set<std::string> paths;
+    for (const ShortName& name : ShortNames()) paths.insert(name.path);
+    for (int i = 0; i < member->message_type()->field_count(); ++i) {
+      const std::string path =
+          absl::StrCat("optimizer.", member->name(), ".", member->message_type()->field(i)->name());
+      EXPECT_EQ(paths.count(path), 1) << path;
+    }
+  }
+}
+
+TEST(ShortNamesTest, AllStandForFieldsThatExist) {
+  for (const ShortName& name : ShortNames()) {
+    v1::Run run;
+    // The path is good if it gets as far as the value.
+    const absl::Status status = SetField(name.path, "default", &run);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+TEST(MakeCreateRequestTest, AFieldOfAnotherOptimizerIsRefusedSayingWhose) {
+  const absl::Status status = MakeCreateRequest(Sgd({{"beta1", "0.9"}}), v1::Layout()).status();
+  EXPECT_EQ(ExitCodeOf(status), kExitUsage);
+  EXPECT_EQ(status.message(), "--beta1 belongs to the optimizer adam, and this run's is sgd");
+}
+
+TEST(MakeCreateRequestTest, AFieldOfAnotherScheduleOrPolicyIsRefusedSayingWhose) {
+  EXPECT_EQ(MakeCreateRequest(Sgd({{"gamma", "0.9"}}), v1::Layout()).status().message(),
+            "--gamma belongs to the schedule step, and this run's is constant");
+  NewRun asynchronous = Sgd({{"workers", "2"}});
+  asynchronous.asynchronous = true;
+  EXPECT_EQ(MakeCreateRequest(asynchronous, v1::Layout()).status().message(),
+            "--workers belongs to the policy synchronous, and this run's is asynchronous");
+}
+
+TEST(MakeCreateRequestTest, ValuesThatAreNoneAreRefused) {
+  const std::vector<Assignment> bad = {{"steps", "many"}, {"steps", "1.5"},
+                                       {"steps", ""},     {"learning-rate", "fast"},
+                                       {"seed", "-1"},    {"workers", "99999999999"},
+                                       {"lease", "soon"}, {"lease", "inf"},
+                                       {"lease", "nan"},  {"weight-decay-mode", "both"},
+                                       {"deadline", "1y"}};
+  for (const Assignment& field : bad) {
+    const absl::Status status = MakeCreateRequest(Sgd({field}), v1::Layout()).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << field.first << "=" << field.second;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("\"" + field.second + "\""));
+  }
+}
+
+TEST(MakeCreateRequestTest, EnumsAndDurationsHaveShortSpellings) {
+  NewRun run = Sgd({{"weight-decay-mode", "decoupled"}, {"lease", "1m30s"}, {"deadline", "0.5"}});
+  const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->run().optimizer().weight_decay_mode(), v1::WEIGHT_DECAY_MODE_DECOUPLED);
+  EXPECT_EQ(request->run().lease_duration().seconds(), 90);
+  EXPECT_EQ(request->run().policy().synchronous().deadline().nanos(), 500'000'000);
+  run = Sgd({{"max-staleness", "0"}, {"staleness-correction", "learning-rate"}});
+  run.asynchronous = true;
+  const v1::Asynchronous policy =
+      MakeCreateRequest(run, v1::Layout())->run().policy().asynchronous();
+  EXPECT_TRUE(policy.has_max_staleness());
+  EXPECT_EQ(policy.correction(), v1::STALENESS_CORRECTION_LEARNING_RATE);
+}
+
+TEST(ParseAssignmentTest, SplitsAtTheFirstEqualsSign) {
+  EXPECT_EQ(*ParseAssignment("policy={\"a\"=1}"), Assignment("policy", "{\"a\"=1}"));
+  EXPECT_EQ(ExitCodeOf(ParseAssignment("learning-rate").status()), kExitUsage);
+  EXPECT_EQ(ExitCodeOf(ParseAssignment("=1").status()), kExitUsage);
+}
+
+TEST(MakeUpdateRequestTest, ShortNamesAndPathsBecomeTheMask) {
+  const absl::StatusOr<v1::UpdateRunRequest> request =
+      MakeUpdateRequest(RunWithAdam(), {{"learning-rate", "0.01"},
+                                        {"max-steps", "9"},
+                                        {"optimizer.adam.beta1", "0.95"},
+                                        {"gamma", "0.5"},
+                                        {"policy.synchronous.deadline", "60s"}});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->update_mask().paths(),
+              ElementsAre("schedule.learning_rate", "max_steps", "optimizer.adam.beta1",
+                          "schedule.step_decay.gamma", "policy.synchronous.deadline"));
+  EXPECT_EQ(request->run().name(), "runs/x");
+  EXPECT_EQ(request->run().schedule().learning_rate(), 0.01);
+  EXPECT_EQ(request->run().schedule().step_decay().gamma(), 0.5);
+  EXPECT_EQ(request->run().optimizer().adam().beta1(), 0.95);
+  EXPECT_EQ(request->run().policy().synchronous().deadline().seconds(), 60);
+}
+
+TEST(MakeUpdateRequestTest, DefaultClearsAField) {
+  const absl::StatusOr<v1::UpdateRunRequest> request =
+      MakeUpdateRequest(RunWithAdam(), {{"beta1", "default"}});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->update_mask().paths(), ElementsAre("optimizer.adam.beta1"));
+  EXPECT_FALSE(request->run().optimizer().adam().has_beta1());
+}
+
+TEST(MakeUpdateRequestTest, AWholeMessageIsGivenAsJson) {
+  const absl::StatusOr<v1::UpdateRunRequest> request =
+      MakeUpdateRequest(RunWithAdam(), {{"policy", R"({"asynchronous": {"max_staleness": 4}})"}});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->update_mask().paths(), ElementsAre("policy"));
+  EXPECT_EQ(request->run().policy().asynchronous().max_staleness(), 4);
+  EXPECT_EQ(ExitCodeOf(MakeUpdateRequest(RunWithAdam(), {{"policy", "fast"}}).status()),
+            kExitUsage);
+}
+
+TEST(MakeUpdateRequestTest, ChangesThatContradictEachOtherAreRefused) {
+  EXPECT_THAT(std::string(MakeUpdateRequest(RunWithAdam(), {{"learning-rate", "1"},
+                                                            {"schedule.learning_rate", "2"}})
+                              .status()
+                              .message()),
+              HasSubstr("schedule.learning_rate is set twice"));
+  EXPECT_THAT(std::string(MakeUpdateRequest(RunWithAdam(),
+                                            {{"policy", "{}"}, {"policy.synchronous.workers", "2"}})
+                              .status()
+                              .message()),
+              HasSubstr("parts of each other"));
+  EXPECT_THAT(std::string(MakeUpdateRequest(RunWithAdam(),
+                                            {{"schedule.step_decay.gamma", "0.5"},
+                                             {"schedule.exponential_decay.decay_rate", "0.5"}})
+                              .status()
+                              .message()),
+              HasSubstr("only one of"));
+}
+
+TEST(MakeUpdateRequestTest, FieldsThatCannotBeSetAreNamed) {
+  for (const char* name :
+       {"name", "learningrate", "", ".", "optimizer.adam.beta3", "optimizer.adam.beta1.x", "name.x",
+        "layout.tensors", "optimizer..beta1", "workers.worker"}) {
+    const absl::Status status = MakeUpdateRequest(RunWithAdam(), {{name, "1"}}).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(name));
+  }
+}
+
+TEST(DependsOnKindTest, OnlyWordsOfOneKindDo) {
+  EXPECT_TRUE(DependsOnKind("momentum"));
+  EXPECT_TRUE(DependsOnKind("rho"));
+  EXPECT_TRUE(DependsOnKind("deadline"));
+  EXPECT_FALSE(DependsOnKind("learning-rate"));
+  EXPECT_FALSE(DependsOnKind("max-steps"));
+  EXPECT_FALSE(DependsOnKind("optimizer.adam.beta1"));
+}
+
+TEST(NewRequestIdTest, IsDifferentEveryTime) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 100; ++i) ids.insert(NewRequestId());
+  EXPECT_THAT(ids, SizeIs(100));
+}
+
+}  // namespace
+}  // namespace gradd::ctl

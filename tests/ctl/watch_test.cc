@@ -1,0 +1,234 @@
+#include "ctl/watch.h"
+
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "ctl/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/ctl/fake_console.h"
+#include "tests/ctl/fake_server.h"
+
+namespace gradd::ctl {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+v1::RunProgress AtStep(int64_t step, v1::RunState state = v1::RUN_STATE_RUNNING) {
+  v1::RunProgress progress;
+  progress.set_step(step);
+  progress.set_max_steps(10);
+  progress.set_loss(1.0 / static_cast<double>(1 + step));
+  progress.set_state(state);
+  progress.set_live_workers(1);
+  return progress;
+}
+
+class WatchTest : public ::testing::Test {
+ protected:
+  WatchTest() {
+    server_.runs["runs/x"].set_name("runs/x");
+    server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                       grpc::ServerContext*) {
+      writer->Write(AtStep(5));
+      writer->Write(AtStep(10, v1::RUN_STATE_FINISHED));
+      return grpc::Status::OK;
+    };
+  }
+
+  int Watch(std::vector<std::string> more = {}) {
+    std::vector<std::string> args = {"--server", server_.address(), "watch", "x"};
+    args.insert(args.end(), more.begin(), more.end());
+    return console_.Run(args);
+  }
+
+  FakeServer server_;
+  FakeConsole console_;
+};
+
+TEST_F(WatchTest, WritesOneLinePerUpdateWhereThereIsNoTerminal) {
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_EQ(console_.out,
+            "x  50 %  step 5/10  loss 0.1667  lr 0\n"
+            "x  100 %  step 10/10  loss 0.0909  lr 0  finished\n");
+  EXPECT_THAT(console_.err, IsEmpty());
+}
+
+TEST_F(WatchTest, RedrawsOneLineOfATerminalAndRestoresTheCursor) {
+  console_.width = 60;
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_THAT(console_.out, StartsWith("\x1b[?25l\r\x1b[Kx  ["));
+  EXPECT_THAT(console_.out, HasSubstr("\r\x1b[Kx  [##########]  100 %"));
+  EXPECT_THAT(console_.out, EndsWith("finished\n\x1b[?25h"));
+  // One line break: all was drawn on the same line.
+  EXPECT_EQ(std::count(console_.out.begin(), console_.out.end(), '\n'), 1);
+}
+
+TEST_F(WatchTest, FollowsTheWidthOfTheTerminal) {
+  console_.width = 40;
+  EXPECT_EQ(Watch(), kExitOk);
+  const size_t last = console_.out.rfind("\r\x1b[K") + 4;
+  EXPECT_EQ(console_.out.substr(last), "x  [##############]  100 %  loss 0.0909\n\x1b[?25h");
+}
+
+TEST_F(WatchTest, JsonIsOneObjectPerUpdate) {
+  console_.width = 80;
+  EXPECT_EQ(Watch({"--json"}), kExitOk);
+  std::istringstream lines(console_.out);
+  std::vector<std::string> steps;
+  for (std::string line; std::getline(lines, line);) {
+    steps.push_back(nlohmann::json::parse(line)["step"]);
+  }
+  EXPECT_THAT(steps, ::testing::ElementsAre("5", "10"));
+}
+
+TEST_F(WatchTest, EndsWhenAFinishedRunHasNothingNewToSay) {
+  bool ended = false;
+  server_.watch = [&ended](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                           grpc::ServerContext* context) {
+    v1::RunProgress progress = AtStep(10, v1::RUN_STATE_FINISHED);
+    writer->Write(progress);
+    progress.mutable_evaluation()->set_accuracy(0.75);
+    writer->Write(progress);
+    // Rates over the last seconds sink to zero.
+    progress.set_examples_per_second(5);
+    writer->Write(progress);
+    while (!context->IsCancelled()) std::this_thread::yield();
+    ended = true;
+    return grpc::Status::CANCELLED;
+  };
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_THAT(console_.out, EndsWith("accuracy 0.7500  lr 0  finished\n"));
+  EXPECT_EQ(std::count(console_.out.begin(), console_.out.end(), '\n'), 2);
+  server_.Stop();
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(WatchTest, AsksForUpdatesAtTheInterval) {
+  v1::WatchRunRequest asked;
+  server_.watch = [&asked](const v1::WatchRunRequest& request, grpc::ServerWriter<v1::RunProgress>*,
+                           grpc::ServerContext*) {
+    asked = request;
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Watch({"--interval", "250ms"}), kExitOk);
+  EXPECT_EQ(asked.name(), "runs/x");
+  EXPECT_EQ(asked.interval().nanos(), 250'000'000);
+  EXPECT_FALSE(asked.keep_watching());
+}
+
+TEST_F(WatchTest, ReconnectsToAServerThatWentAwaySayingSo) {
+  int watches = 0;
+  server_.watch = [&watches](const v1::WatchRunRequest&,
+                             grpc::ServerWriter<v1::RunProgress>* writer,
+                             grpc::ServerContext* context) {
+    if (++watches == 1) writer->Write(AtStep(5));
+    if (watches < 4) {
+      context->AddTrailingMetadata("gradd-reason", "STOPPING");
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is stopping");
+    }
+    writer->Write(AtStep(10, v1::RUN_STATE_FINISHED));
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_EQ(watches, 4);
+  EXPECT_THAT(console_.out, EndsWith("finished\n"));
+  EXPECT_EQ(console_.err,
+            "gradctl: the server is stopping; trying again (UNAVAILABLE)\n"
+            "gradctl: connected again\n");
+  ASSERT_EQ(console_.waits.size(), 3);
+  absl::Duration backoff = absl::Milliseconds(100);
+  for (const absl::Duration wait : console_.waits) {
+    EXPECT_GE(wait, backoff / 2);
+    EXPECT_LE(wait, backoff);
+    backoff *= 2;
+  }
+}
+
+TEST_F(WatchTest, ReconnectsAfterTheServerDied) {
+  console_.on_wait = [this] {
+    // Gone for good.
+    server_.Stop();
+  };
+  server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                     grpc::ServerContext*) {
+    writer->Write(AtStep(5));
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "");
+  };
+  EXPECT_EQ(Watch({"--reconnect", "30s"}), kExitUnreachable);
+  EXPECT_THAT(console_.err, HasSubstr("cannot reach gradd at " + server_.address()));
+  EXPECT_GE(console_.clock.Elapsed(), absl::Seconds(30));
+  EXPECT_LE(console_.clock.Elapsed(), absl::Seconds(35));
+}
+
+TEST_F(WatchTest, AServerThatWasNeverThereIsNotWaitedFor) {
+  server_.Stop();
+  EXPECT_EQ(Watch(), kExitUnreachable);
+  EXPECT_THAT(console_.waits, IsEmpty());
+}
+
+TEST_F(WatchTest, ADeletedRunEndsItWithAnError) {
+  server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                     grpc::ServerContext* context) {
+    writer->Write(AtStep(5));
+    context->AddTrailingMetadata("gradd-reason", "RUN_NOT_FOUND");
+    return grpc::Status(grpc::StatusCode::NOT_FOUND, "run \"x\" was deleted");
+  };
+  console_.width = 80;
+  EXPECT_EQ(Watch(), kExitRefused);
+  EXPECT_THAT(console_.out, EndsWith("\n\x1b[?25h"));
+  EXPECT_EQ(console_.err, "gradctl: run \"x\" was deleted (NOT_FOUND)\n");
+}
+
+TEST_F(WatchTest, CtrlCEndsItWith130AndRestoresTheCursor) {
+  server_.watch = [this](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                         grpc::ServerContext* context) {
+    writer->Write(AtStep(5));
+    // The stream stays open until the client ends it.
+    console_.interrupt.Trigger();
+    while (!context->IsCancelled()) std::this_thread::yield();
+    return grpc::Status::CANCELLED;
+  };
+  console_.width = 80;
+  EXPECT_EQ(Watch(), kExitInterrupted);
+  // Whether the first update was drawn before or not, the cursor is there.
+  EXPECT_EQ(console_.out.find("\x1b[?25l") == std::string::npos,
+            console_.out.find("\x1b[?25h") == std::string::npos);
+}
+
+TEST_F(WatchTest, CtrlCEndsItWhileItWaitsForTheServer) {
+  server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                     grpc::ServerContext*) {
+    writer->Write(AtStep(5));
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "");
+  };
+  console_.on_wait = [this] { console_.interrupt.Trigger(); };
+  console_.width = 80;
+  EXPECT_EQ(Watch(), kExitInterrupted);
+  EXPECT_THAT(console_.out, EndsWith("\n\x1b[?25h"));
+  EXPECT_EQ(console_.waits.size(), 1);
+}
+
+TEST_F(WatchTest, AProgressLineIsNotMixedWithAMessage) {
+  int watches = 0;
+  server_.watch = [&watches](const v1::WatchRunRequest&,
+                             grpc::ServerWriter<v1::RunProgress>* writer, grpc::ServerContext*) {
+    writer->Write(AtStep(5));
+    return ++watches == 1 ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "") : grpc::Status::OK;
+  };
+  console_.width = 80;
+  EXPECT_EQ(Watch(), kExitOk);
+  // The line was cleared before the message, which went to the other stream.
+  EXPECT_THAT(console_.out, HasSubstr("\r\x1b[K\r\x1b[K"));
+  EXPECT_THAT(console_.out, Not(HasSubstr("trying again")));
+}
+
+}  // namespace
+}  // namespace gradd::ctl
