@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what is missing of the named sets of Debian 12 packages:
+#   deploy/packages.sh build test
+# Asks nothing, needs root or sudo only when something is missing.
+set -euo pipefail
+
+build="cmake ninja-build g++ ccache pkg-config protobuf-compiler protobuf-compiler-grpc
+  libprotobuf-dev libgrpc++-dev libabsl-dev libeigen3-dev libopenblas-dev
+  prometheus-cpp-dev libcivetweb-dev libcli11-dev libspdlog-dev
+  nlohmann-json3-dev zlib1g-dev"
+data="dataset-fashion-mnist"
+test="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf"
+sanitize="libclang-rt-14-dev"
+lint="clang-14 clang-format-14 clang-tidy-14 nodejs npm shellcheck"
+dashboard="prometheus curl"
+image="debootstrap buildah runc"
+torch="python3-torch"
+
+packages=()
+for set in "$@"; do
+  case $set in
+    build | data | test | sanitize | lint | dashboard | image | torch)
+      read -r -d '' -a names <<<"${!set}" || true
+      packages+=("${names[@]}")
+      ;;
+    *)
+      echo "packages.sh: no set \"$set\"; there are build, data, test, sanitize, lint, dashboard, image, torch" >&2
+      exit 2
+      ;;
+  esac
+done
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "packages.sh: missing ${missing[*]}; run as root, or install sudo" >&2
+    exit 1
+  }
+  sudo=(sudo)
+fi
+echo "installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "packages.sh: apt-get could not install ${missing[*]}" >&2
+  exit 1
+fi
