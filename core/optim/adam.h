@@ -21,9 +21,7 @@ struct AdamRule : TrainsAtParameters {
   std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}, {"second_moment", 0}}; }
 
   struct Scalars {
-    float keep1;
     float take1;
-    float keep2;
     float take2;
     float root_correction;  // 1 / sqrt(1 - beta2^t)
     float epsilon;
@@ -31,18 +29,16 @@ struct AdamRule : TrainsAtParameters {
   };
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
-    return {static_cast<float>(beta1),
-            static_cast<float>(1 - beta1),
-            static_cast<float>(beta2),
-            static_cast<float>(1 - beta2),
-            static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))),
-            static_cast<float>(epsilon),
+    return {static_cast<float>(1 - beta1), static_cast<float>(1 - beta2),
+            static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))), static_cast<float>(epsilon),
             static_cast<float>(input.learning_rate / (1 - std::pow(beta1, t)))};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
-    m = s.keep1 * m + s.take1 * g;
-    v = s.keep2 * v + s.take2 * (g * g);
+    // Not beta * m + (1 - beta) * g: rounded to float32, the two factors do not add up to 1,
+    // which for beta2 = 0.999 is an error of 1e-5 in v.
+    m = m + s.take1 * (g - m);
+    v = v + s.take2 * (g * g - v);
     return p - s.step_size * (m / (std::sqrt(v) * s.root_correction + s.epsilon));
   }
 };

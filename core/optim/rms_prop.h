@@ -34,21 +34,21 @@ struct RmsPropRule : TrainsAtParameters {
   }
 
   struct Scalars {
-    float keep;
     float take;
     float epsilon;
     float momentum;
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(decay), static_cast<float>(1 - decay), static_cast<float>(epsilon),
+    return {static_cast<float>(1 - decay), static_cast<float>(epsilon),
             static_cast<float>(momentum), static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
-    slots[0] = s.keep * slots[0] + s.take * (g * g);
+    // Like this the factors of the average add up to 1 in float32 too.
+    slots[0] = slots[0] + s.take * (g * g - slots[0]);
     float variance = slots[0];
     if constexpr (kCentered) {
-      slots[kAverage] = s.keep * slots[kAverage] + s.take * g;
+      slots[kAverage] = slots[kAverage] + s.take * (g - slots[kAverage]);
       // Rounding can take a variance of nearly 0 below it.
       variance = std::max(variance - slots[kAverage] * slots[kAverage], 0.0f);
     }

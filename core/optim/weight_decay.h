@@ -38,14 +38,16 @@ struct DecoupledWeightDecay : Rule {
 
   struct Scalars {
     typename Rule::Scalars rule;
-    float keep = 1;
+    float decay = 0;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {Rule::Prepare(input), static_cast<float>(1 - input.learning_rate * weight_decay)};
+    return {Rule::Prepare(input), static_cast<float>(input.learning_rate * weight_decay)};
   }
   template <typename Slots>
   static float Apply(const Scalars& s, float p, float g, Slots& slots) {
-    return Rule::Apply(s.rule, p * s.keep, g, slots);
+    // Not p * (1 - decay): that factor, rounded to float32, is off by more than the decay of
+    // a small learning rate can bear.
+    return Rule::Apply(s.rule, p - s.decay * p, g, slots);
   }
 
   double weight_decay;

@@ -1,0 +1,68 @@
+#include "core/optim/optimizer_factory.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace gradd {
+namespace {
+
+using testing::HasSubstr;
+
+absl::Status StatusFor(const std::string& text) {
+  v1::Optimizer spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
+  return MakeOptimizer(spec).status();
+}
+
+TEST(MakeOptimizerTest, EveryHyperParameterHasItsRange) {
+  const struct {
+    const char* spec;
+    const char* message;
+  } cases[] = {
+      {"", "optimizer: no kind is set"},
+      {"sgd {} weight_decay: -1", "optimizer.weight_decay: -1 is outside [0, 1e+06]"},
+      {"sgd {} weight_decay: nan", "optimizer.weight_decay: nan"},
+      {"sgd {} weight_decay: inf", "optimizer.weight_decay: inf"},
+      {"momentum { momentum: 1 }", "optimizer.momentum.momentum: 1 is outside [0, 1)"},
+      {"momentum { dampening: 1.5 }", "optimizer.momentum.dampening: 1.5 is outside [0, 1]"},
+      {"nesterov { momentum: 0 }", "optimizer.nesterov.momentum: 0 is outside (0, 1)"},
+      {"nesterov { momentum: nan }", "optimizer.nesterov.momentum: nan is outside (0, 1)"},
+      {"ada_grad { epsilon: -1e-9 }", "optimizer.ada_grad.epsilon: -1e-09 is outside [0, 1]"},
+      {"ada_grad { initial_accumulator: inf }", "optimizer.ada_grad.initial_accumulator: inf"},
+      {"ada_grad { learning_rate_decay: -1 }", "optimizer.ada_grad.learning_rate_decay: -1"},
+      {"rms_prop { decay: 1 }", "optimizer.rms_prop.decay: 1 is outside [0, 1)"},
+      {"rms_prop { epsilon: 0 }", "optimizer.rms_prop.epsilon: 0 is outside (0, 1]"},
+      {"rms_prop { momentum: 1 centered: true }", "optimizer.rms_prop.momentum: 1"},
+      {"adam { beta1: 1.5 }", "optimizer.adam.beta1: 1.5 is outside [0, 1)"},
+      {"adam { beta2: -0.1 }", "optimizer.adam.beta2: -0.1 is outside [0, 1)"},
+      {"adam { epsilon: nan }", "optimizer.adam.epsilon: nan is outside (0, 1]"},
+  };
+  for (const auto& [spec, message] : cases) {
+    const absl::Status status = StatusFor(spec);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << spec;
+    EXPECT_THAT(status.message(), HasSubstr(message));
+  }
+}
+
+TEST(MakeOptimizerTest, EndsOfRangesAreAccepted) {
+  for (const char* spec :
+       {"momentum { momentum: 0 dampening: 1 }", "ada_grad { epsilon: 0 }", "rms_prop { decay: 0 }",
+        "rms_prop { epsilon: 1 }", "adam { beta1: 0 beta2: 0 }", "sgd {} weight_decay: 1e6"}) {
+    EXPECT_TRUE(StatusFor(spec).ok()) << StatusFor(spec);
+  }
+}
+
+TEST(MakeOptimizerTest, UnknownEnumValuesAreRefused) {
+  v1::Optimizer spec;
+  spec.mutable_nesterov()->set_form(static_cast<v1::Nesterov::Form>(9));
+  EXPECT_THAT(MakeOptimizer(spec).status().message(), HasSubstr("9 is no Nesterov.Form"));
+  spec.mutable_sgd();
+  spec.set_weight_decay_mode(static_cast<v1::WeightDecayMode>(9));
+  EXPECT_THAT(MakeOptimizer(spec).status().message(), HasSubstr("9 is no WeightDecayMode"));
+}
+
+}  // namespace
+}  // namespace gradd

@@ -1,0 +1,33 @@
+#ifndef GRADD_TESTS_CORE_OPTIM_OPTIMIZER_TABLE_H_
+#define GRADD_TESTS_CORE_OPTIM_OPTIMIZER_TABLE_H_
+
+#include <cstdint>
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace gradd {
+
+// One element of an optimizer in double, written from the papers' formulas and independently
+// of core/optim: p and the state it keeps, updated with g at step t (1 for the first).
+using ReferenceRule =
+    std::function<void(int64_t t, double lr, double g, double* p, std::vector<double>* state)>;
+
+// One row drives every test of optimizers, and the benchmark.
+struct OptimizerCase {
+  std::string name;      // Also the key in tests/golden/optimizers.json.
+  std::string spec;      // v1::Optimizer in text format.
+  double learning_rate;  // For the golden trajectories.
+  ReferenceRule reference;
+  double parabola_rate;    // With which it converges on a parabola,
+  double rosenbrock_rate;  // and on Rosenbrock's function.
+};
+
+std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);
+
+const std::vector<OptimizerCase>& OptimizerTable();
+
+}  // namespace gradd
+
+#endif  // GRADD_TESTS_CORE_OPTIM_OPTIMIZER_TABLE_H_

@@ -1,0 +1,384 @@
+#include "core/optim/optimizer.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/optim/optimizer_factory.h"
+#include "tests/core/optim/optimizer_table.h"
+
+namespace gradd {
+namespace {
+
+using Values = std::vector<float>;
+
+std::unique_ptr<Optimizer> Make(const std::string& text) {
+  v1::Optimizer spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
+  auto optimizer = MakeOptimizer(spec);
+  EXPECT_TRUE(optimizer.ok()) << optimizer.status();
+  return *std::move(optimizer);
+}
+
+// Parameters and slots of one vector, updated as the store does it, tile by tile.
+class Vectors {
+ public:
+  Vectors(Optimizer* optimizer, Values parameters)
+      : optimizer_(optimizer), parameters_(std::move(parameters)) {
+    for (const SlotSpec& slot : optimizer->slots()) {
+      slots_.emplace_back(parameters_.size(), slot.initial_value);
+    }
+    if (optimizer->training_slot() >= 0) training() = parameters_;
+  }
+
+  // Updates [begin, begin + size) in place.
+  TileNorms UpdateRange(const Values& gradient, int64_t begin, int64_t size) {
+    std::vector<const float*> in;
+    std::vector<float*> out;
+    for (Values& slot : slots_) {
+      in.push_back(slot.data() + begin);
+      out.push_back(slot.data() + begin);
+    }
+    Tile tile;
+    tile.size = size;
+    tile.gradient = gradient.data() + begin;
+    tile.parameters_in = parameters_.data() + begin;
+    tile.parameters_out = parameters_.data() + begin;
+    tile.slots_in = in.data();
+    tile.slots_out = out.data();
+    TileNorms norms;
+    optimizer_->UpdateTile(tile, &norms);
+    return norms;
+  }
+  void Step(int64_t step, double learning_rate, const Values& gradient) {
+    optimizer_->BeginStep({step, learning_rate});
+    const auto count = static_cast<int64_t>(parameters_.size());
+    for (int64_t at = 0; at < count; at += kTileElements) {
+      UpdateRange(gradient, at, std::min(kTileElements, count - at));
+    }
+  }
+
+  Values& parameters() { return parameters_; }
+  Values& training() {
+    return optimizer_->training_slot() < 0
+               ? parameters_
+               : slots_[static_cast<size_t>(optimizer_->training_slot())];
+  }
+  std::vector<Values>& slots() { return slots_; }
+
+ private:
+  Optimizer* const optimizer_;
+  Values parameters_;
+  std::vector<Values> slots_;
+};
+
+// The problem of tests/golden/generate.py.
+double GoldenGradient(double p, int i, int step) {
+  const double center = (i % 2 == 0 ? 1 : -1) * (0.5 + 0.2 * i);
+  return 0.2 * (i + 1) * (p - center) + 0.1 * std::sin(0.7 * step + i);
+}
+
+// The parameters go from 0 to between 0.5 and 2; on their way through 0 a relative error means
+// nothing.
+double RelativeError(double value, double expected) {
+  return std::abs(value - expected) / std::max(std::abs(expected), 0.1);
+}
+
+class OptimizerTest : public testing::TestWithParam<OptimizerCase> {
+ protected:
+  const std::unique_ptr<Optimizer> optimizer_ = Make(GetParam().spec);
+};
+
+TEST_P(OptimizerTest, FollowsTorchOverAThousandSteps) {
+  std::ifstream file(GRADD_GOLDEN "/optimizers.json");
+  const nlohmann::json golden = nlohmann::json::parse(file);
+  ASSERT_TRUE(golden.contains(GetParam().name)) << "run tests/golden/generate.py";
+  const auto& states = golden[GetParam().name];
+  Vectors vectors(optimizer_.get(), Values(8, 0));
+  for (int step = 0; step < 1000; ++step) {
+    Values gradient(8);
+    for (int i = 0; i < 8; ++i) {
+      gradient[static_cast<size_t>(i)] =
+          static_cast<float>(GoldenGradient(vectors.parameters()[static_cast<size_t>(i)], i, step));
+    }
+    vectors.Step(step, GetParam().learning_rate, gradient);
+    if ((step + 1) % 100 != 0) continue;
+    for (size_t i = 0; i < 8; ++i) {
+      const double expected = states[static_cast<size_t>(step / 100)][i].get<double>();
+      EXPECT_LE(RelativeError(vectors.parameters()[i], expected), 1e-5)
+          << "step " << step + 1 << " element " << i << ": " << vectors.parameters()[i]
+          << " against " << expected;
+    }
+  }
+}
+
+TEST_P(OptimizerTest, FollowsTheFormulaInDoubleOverAThousandSteps) {
+  Vectors vectors(optimizer_.get(), Values(8, 0));
+  std::vector<double> expected(8, 0);
+  std::vector<std::vector<double>> states(8);
+  double worst = 0;
+  for (int step = 0; step < 1000; ++step) {
+    Values gradient(8);
+    for (int i = 0; i < 8; ++i) {
+      const auto k = static_cast<size_t>(i);
+      // Both get the gradient at the float32 point, so that only the update is compared.
+      gradient[k] = static_cast<float>(GoldenGradient(vectors.parameters()[k], i, step));
+      GetParam().reference(step + 1, GetParam().learning_rate, static_cast<double>(gradient[k]),
+                           &expected[k], &states[k]);
+    }
+    vectors.Step(step, GetParam().learning_rate, gradient);
+    for (size_t k = 0; k < 8; ++k) {
+      worst = std::max(worst, RelativeError(vectors.parameters()[k], expected[k]));
+    }
+  }
+  RecordProperty("worst", std::to_string(worst));
+  // Rounding to float32 a thousand times takes about 6e-8 * sqrt(1000).
+  EXPECT_LE(worst, 5e-6);
+}
+
+TEST_P(OptimizerTest, OneStepIsExactToAFewUnitsInTheLastPlace) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  Values parameters(1000);
+  Values gradient(1000);
+  for (float& p : parameters) p = normal(random);
+  for (float& g : gradient) g = normal(random);
+  Vectors vectors(optimizer_.get(), parameters);
+  vectors.Step(0, GetParam().learning_rate, gradient);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    double expected = parameters[i];
+    std::vector<double> state;
+    GetParam().reference(1, GetParam().learning_rate, gradient[i], &expected, &state);
+    const double change = std::abs(expected - static_cast<double>(parameters[i]));
+    EXPECT_NEAR(vectors.parameters()[i], expected, 1e-6 * change + 1.2e-7 * std::abs(expected));
+  }
+}
+
+TEST_P(OptimizerTest, ConvergesOnAParabola) {
+  Vectors vectors(optimizer_.get(), {3, -2, 5});
+  const double decay = 1 / 1.2;  // With weight decay 0.1 on curvature 1, at worst.
+  for (int step = 0; step < 20'000; ++step) {
+    Values gradient;
+    for (const float p : vectors.parameters()) gradient.push_back(p - 1);
+    vectors.Step(step, GetParam().parabola_rate, gradient);
+  }
+  for (const float p : vectors.parameters()) {
+    EXPECT_GE(p, decay - 0.01);
+    EXPECT_LE(p, 1.01);
+  }
+}
+
+TEST_P(OptimizerTest, DescendsRosenbrock) {
+  Vectors vectors(optimizer_.get(), {-1.2f, 1});
+  const auto loss = [&] {
+    const double x = vectors.parameters()[0];
+    const double y = vectors.parameters()[1];
+    return (1 - x) * (1 - x) + 100 * (y - x * x) * (y - x * x);
+  };
+  const double initial = loss();
+  for (int step = 0; step < 50'000; ++step) {
+    const double x = vectors.parameters()[0];
+    const double y = vectors.parameters()[1];
+    vectors.Step(step, GetParam().rosenbrock_rate,
+                 {static_cast<float>(-2 * (1 - x) - 400 * x * (y - x * x)),
+                  static_cast<float>(200 * (y - x * x))});
+  }
+  // Weight decay keeps some of them off the minimum at (1, 1).
+  EXPECT_LT(loss(), initial / 50);
+}
+
+Values Random(size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  Values values(size);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+TEST_P(OptimizerTest, AnyLengthAndAlignmentTouchesItsElementsAlone) {
+  constexpr float kSentinel = 12345;
+  std::vector<int64_t> lengths(130);
+  for (size_t i = 0; i < lengths.size(); ++i) lengths[i] = static_cast<int64_t>(i) + 1;
+  for (const int64_t length : {kTileElements - 17, kTileElements - 1, kTileElements}) {
+    lengths.push_back(length);
+  }
+  for (const int64_t length : lengths) {
+    const auto size = static_cast<size_t>(length);
+    for (const size_t shift : {0, 1, 3}) {
+      const Values gradient = Random(size + 8, 1);
+      Vectors vectors(optimizer_.get(), Random(size + 8, 2));
+      Vectors alone(optimizer_.get(),
+                    Values(vectors.parameters().begin() + static_cast<int64_t>(shift),
+                           vectors.parameters().begin() + static_cast<int64_t>(shift) + length));
+      vectors.parameters()[shift + size] = kSentinel;
+      for (Values& slot : vectors.slots()) slot[shift + size] = kSentinel;
+      const float before = vectors.parameters()[shift > 0 ? shift - 1 : 0];
+      optimizer_->BeginStep({3, 0.1});
+      const TileNorms norms = vectors.UpdateRange(gradient, static_cast<int64_t>(shift), length);
+      const TileNorms expected =
+          alone.UpdateRange(Values(gradient.begin() + static_cast<int64_t>(shift),
+                                   gradient.begin() + static_cast<int64_t>(shift) + length),
+                            0, length);
+      ASSERT_EQ(vectors.parameters()[shift + size], kSentinel) << length;
+      for (const Values& slot : vectors.slots()) ASSERT_EQ(slot[shift + size], kSentinel);
+      if (shift > 0) {
+        ASSERT_EQ(vectors.parameters()[shift - 1], before);
+      }
+      for (size_t i = 0; i < size; ++i) {
+        ASSERT_EQ(vectors.parameters()[shift + i], alone.parameters()[i]) << length << " " << i;
+      }
+      ASSERT_EQ(norms.gradient, expected.gradient);
+      ASSERT_EQ(norms.update, expected.update);
+      ASSERT_EQ(norms.parameters, expected.parameters);
+    }
+  }
+}
+
+TEST_P(OptimizerTest, PiecesOfAnyLengthGiveTheBitsOfTheWhole) {
+  constexpr size_t kSize = 2000;
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    Vectors whole(optimizer_.get(), Random(kSize, seed));
+    Vectors pieces(optimizer_.get(), Random(kSize, seed));
+    for (int step = 0; step < 5; ++step) {
+      const Values gradient = Random(kSize, 100 + static_cast<unsigned>(step));
+      whole.Step(step, 0.1, gradient);
+      optimizer_->BeginStep({step, 0.1});
+      for (int64_t at = 0; at < static_cast<int64_t>(kSize);) {
+        const int64_t size =
+            std::min<int64_t>(1 + random() % 300, static_cast<int64_t>(kSize) - at);
+        pieces.UpdateRange(gradient, at, size);
+        at += size;
+      }
+    }
+    EXPECT_EQ(pieces.parameters(), whole.parameters());
+    EXPECT_EQ(pieces.slots(), whole.slots());
+  }
+}
+
+TEST_P(OptimizerTest, InPlaceAndElsewhereGiveTheSameBits) {
+  constexpr size_t kSize = 777;
+  Vectors in_place(optimizer_.get(), Random(kSize, 1));
+  Vectors source(optimizer_.get(), Random(kSize, 1));
+  Vectors target(optimizer_.get(), Values(kSize, 0));
+  const Values gradient = Random(kSize, 2);
+  optimizer_->BeginStep({0, 0.1});
+  const TileNorms expected = in_place.UpdateRange(gradient, 0, kSize);
+  std::vector<const float*> in;
+  std::vector<float*> out;
+  for (Values& slot : source.slots()) in.push_back(slot.data());
+  for (Values& slot : target.slots()) out.push_back(slot.data());
+  Tile tile;
+  tile.size = kSize;
+  tile.gradient = gradient.data();
+  tile.parameters_in = source.parameters().data();
+  tile.parameters_out = target.parameters().data();
+  tile.slots_in = in.data();
+  tile.slots_out = out.data();
+  TileNorms norms;
+  optimizer_->UpdateTile(tile, &norms);
+  EXPECT_EQ(target.parameters(), in_place.parameters());
+  EXPECT_EQ(target.slots(), in_place.slots());
+  EXPECT_EQ(source.parameters(), Random(kSize, 1));
+  EXPECT_EQ(norms.update, expected.update);
+}
+
+TEST_P(OptimizerTest, NormsAreThoseOfGradientUpdateAndParameters) {
+  constexpr size_t kSize = kTileElements;
+  for (const float scale : {1.0f, 1e-25f, 1e15f}) {
+    Vectors vectors(optimizer_.get(), Random(kSize, 1));
+    Values gradient = Random(kSize, 2);
+    for (float& g : gradient) g *= scale;
+    const Values before = vectors.parameters();
+    optimizer_->BeginStep({0, 1e-3});
+    const TileNorms norms = vectors.UpdateRange(gradient, 0, kSize);
+    TileNorms expected;
+    for (size_t i = 0; i < kSize; ++i) {
+      const auto square = [](double x) { return x * x; };
+      expected.gradient += square(gradient[i]);
+      expected.update += square(vectors.parameters()[i] - before[i]);
+      expected.parameters += square(vectors.parameters()[i]);
+    }
+    EXPECT_NEAR(norms.gradient, expected.gradient, 1e-5 * expected.gradient);
+    EXPECT_NEAR(norms.update, expected.update, 1e-5 * expected.update);
+    EXPECT_NEAR(norms.parameters, expected.parameters, 1e-5 * expected.parameters);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, OptimizerTest, testing::ValuesIn(OptimizerTable()),
+                         [](const auto& param) { return param.param.name; });
+
+// Gradients of a quadratic, taken where each form says they are to be taken.
+TEST(NesterovTest, BothFormsAreTheSameMethod) {
+  constexpr double kRate = 0.03;
+  constexpr double kMomentum = 0.9;
+  const auto look_ahead = Make("nesterov { form: FORM_LOOK_AHEAD }");
+  const auto reformulated = Make("nesterov { form: FORM_REFORMULATED }");
+  const Values start = {3, -2, 0.5f, 10};
+  const Values curvature = {1, 5, 0.1f, 20};
+  Vectors a(look_ahead.get(), start);
+  Vectors b(reformulated.get(), start);
+  double difference_from_parameters = 0;
+  for (int step = 0; step < 300; ++step) {
+    Values gradient_a;
+    Values gradient_b;
+    for (size_t i = 0; i < start.size(); ++i) {
+      gradient_a.push_back(curvature[i] * a.training()[i]);
+      gradient_b.push_back(curvature[i] * b.training()[i]);
+    }
+    a.Step(step, kRate, gradient_a);
+    b.Step(step, kRate, gradient_b);
+    for (size_t i = 0; i < start.size(); ++i) {
+      ASSERT_NEAR(a.training()[i], b.training()[i], 2e-6 * std::abs(start[i])) << step;
+      // The slot is what it says: w + momentum * v.
+      ASSERT_NEAR(a.training()[i], a.parameters()[i] + kMomentum * a.slots()[0][i], 1e-6);
+      difference_from_parameters =
+          std::max(difference_from_parameters,
+                   std::abs(static_cast<double>(a.training()[i] - a.parameters()[i])));
+    }
+  }
+  EXPECT_GT(difference_from_parameters, 0.1) << "the two points were never apart";
+  EXPECT_NEAR(a.training()[3], 0, 1e-3);
+}
+
+TEST(NesterovTest, WeightDecayPullsAtThePointWhereTheGradientWasTaken) {
+  const auto look_ahead = Make("nesterov { form: FORM_LOOK_AHEAD } weight_decay: 0.1");
+  const auto reformulated = Make("nesterov {} weight_decay: 0.1");
+  Vectors a(look_ahead.get(), {3, -2});
+  Vectors b(reformulated.get(), {3, -2});
+  for (int step = 0; step < 200; ++step) {
+    a.Step(step, 0.03, {a.training()[0] - 1, a.training()[1]});
+    b.Step(step, 0.03, {b.training()[0] - 1, b.training()[1]});
+    ASSERT_NEAR(a.training()[0], b.training()[0], 1e-5);
+    ASSERT_NEAR(a.training()[1], b.training()[1], 1e-5);
+  }
+}
+
+TEST(AdaGradTest, NoGradientAndNoEpsilonIsNoNan) {
+  const auto optimizer = Make("ada_grad { epsilon: 0 }");
+  Vectors vectors(optimizer.get(), {1, 2});
+  vectors.Step(0, 0.1, {0, 1});
+  EXPECT_EQ(vectors.parameters()[0], 1);
+  EXPECT_FLOAT_EQ(vectors.parameters()[1], 1.9f);
+}
+
+TEST(RmsPropTest, CenteredVarianceNeverTurnsNegative) {
+  const auto optimizer = Make("rms_prop { centered: true }");
+  Vectors vectors(optimizer.get(), Values(100, 1));
+  for (int step = 0; step < 5000; ++step) vectors.Step(step, 1e-6, Values(100, 0.1f));
+  for (const float p : vectors.parameters()) EXPECT_TRUE(std::isfinite(p));
+}
+
+}  // namespace
+}  // namespace gradd
