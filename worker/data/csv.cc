@@ -1,0 +1,244 @@
+#include "worker/data/csv.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "core/base/error.h"
+#include "worker/data/input_file.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kMaxClasses = 1'000'000;
+constexpr size_t kMaxLineBytes = size_t{64} << 20;
+constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr size_t kMaxQuotedBytes = 40;
+
+// What was found, cut to a length that fits into a message.
+std::string Quoted(absl::string_view text) {
+  const bool cut = text.size() > kMaxQuotedBytes;
+  return absl::StrCat("\"", text.substr(0, kMaxQuotedBytes), cut ? "..." : "", "\"");
+}
+
+// The lines of a file, without their ends.
+class LineReader {
+ public:
+  explicit LineReader(InputFile* file) : file_(file) {}
+
+  // Number of the line last returned, counted from 1.
+  int64_t line() const { return line_; }
+
+  // The next line, valid until the next call; none at the end.
+  absl::StatusOr<std::optional<absl::string_view>> Next() {
+    while (true) {
+      const char* begin = buffer_.data() + begin_;
+      const size_t available = buffer_.size() - begin_;
+      const char* end = available == 0 ? nullptr
+                                       : static_cast<const char*>(std::memchr(
+                                             begin + searched_, '\n', available - searched_));
+      if (end != nullptr || (at_end_ && available > 0)) {
+        const size_t size = end != nullptr ? static_cast<size_t>(end - begin) : available;
+        begin_ += std::min(size + 1, available);
+        searched_ = 0;
+        ++line_;
+        return std::make_optional(absl::StripSuffix(absl::string_view(begin, size), "\r"));
+      }
+      if (at_end_) return std::optional<absl::string_view>();
+      if (available > kMaxLineBytes) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            file_->path(), ":", line_ + 1, ": a line of more than ", kMaxLineBytes, " bytes"));
+      }
+      GRADD_RETURN_IF_ERROR(Fill());
+    }
+  }
+
+ private:
+  absl::Status Fill() {
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
+    begin_ = 0;
+    searched_ = buffer_.size();
+    buffer_.resize(searched_ + kReadBytes);
+    const absl::StatusOr<size_t> read =
+        file_->Read(kReadBytes, reinterpret_cast<uint8_t*>(buffer_.data() + searched_));
+    if (!read.ok()) return read.status();
+    at_end_ = *read < kReadBytes;
+    buffer_.resize(searched_ + *read);
+    return absl::OkStatus();
+  }
+
+  InputFile* file_;
+  std::vector<char> buffer_;
+  size_t begin_ = 0;     // Of what is not returned yet.
+  size_t searched_ = 0;  // Bytes from begin_ on that hold no line end.
+  bool at_end_ = false;
+  int64_t line_ = 0;
+};
+
+std::vector<absl::string_view> Fields(absl::string_view line) {
+  std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
+  for (absl::string_view& field : fields) field = absl::StripAsciiWhitespace(field);
+  return fields;
+}
+
+bool IsHeader(const std::vector<absl::string_view>& fields) {
+  return std::none_of(fields.begin(), fields.end(), [](absl::string_view field) {
+    float number = 0;
+    return absl::SimpleAtof(field, &number);
+  });
+}
+
+class CsvReader {
+ public:
+  CsvReader(const std::string& path, const CsvOptions& options) : path_(path), options_(options) {}
+
+  absl::StatusOr<Dataset> Read() {
+    absl::StatusOr<InputFile> file = InputFile::Open(path_);
+    if (!file.ok()) return file.status();
+    LineReader lines(&*file);
+    while (true) {
+      const absl::StatusOr<std::optional<absl::string_view>> line = lines.Next();
+      if (!line.ok()) return line.status();
+      if (!line->has_value()) break;
+      if (absl::StripAsciiWhitespace(**line).empty()) continue;
+      GRADD_RETURN_IF_ERROR(AddLine(lines.line(), Fields(**line)));
+    }
+    if (numbers_.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path_, ": no line of numbers found, at least one expected"));
+    }
+    numbers_.shrink_to_fit();
+    const int64_t features = static_cast<int64_t>(columns_) - 1;
+    if (options_.regression) {
+      return Dataset::OfFloats(features, std::move(numbers_), std::move(targets_));
+    }
+    const int64_t classes = options_.classes > 0
+                                ? options_.classes
+                                : int64_t{*std::max_element(labels_.begin(), labels_.end())} + 1;
+    return Dataset::OfFloats(features, std::move(numbers_), std::move(labels_), classes);
+  }
+
+ private:
+  absl::Status Wrong(int64_t line, absl::string_view what) const {
+    return absl::InvalidArgumentError(absl::StrCat(path_, ":", line, ": ", what));
+  }
+
+  absl::Status AddLine(int64_t line, const std::vector<absl::string_view>& fields) {
+    if (columns_ == 0) {
+      const bool header = options_.header == CsvOptions::Header::kYes ||
+                          (options_.header == CsvOptions::Header::kAuto && IsHeader(fields));
+      GRADD_RETURN_IF_ERROR(Begin(line, fields, header));
+      if (header) return absl::OkStatus();
+    }
+    if (fields.size() != columns_) {
+      return Wrong(line, absl::StrCat(fields.size(), " fields found, ", columns_,
+                                      " expected as in line ", first_line_));
+    }
+    for (size_t i = 0; i < fields.size(); ++i) {
+      float number = 0;
+      if (!absl::SimpleAtof(fields[i], &number) || !std::isfinite(number)) {
+        return Wrong(line, absl::StrCat("column ", ColumnName(i), ": ", Quoted(fields[i]),
+                                        " found, a finite number expected"));
+      }
+      if (i != label_column_) {
+        numbers_.push_back(number);
+      } else if (options_.regression) {
+        targets_.push_back(number);
+      } else {
+        GRADD_RETURN_IF_ERROR(AddLabel(line, fields[i]));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Labels are read as doubles: "3.0" is a class, "3.5" is not, and no large integer is
+  // rounded to another.
+  absl::Status AddLabel(int64_t line, absl::string_view field) {
+    const int64_t classes = options_.classes > 0 ? options_.classes : kMaxClasses;
+    double label = 0;
+    if (!absl::SimpleAtod(field, &label) || label != std::floor(label) || label < 0 ||
+        label >= static_cast<double>(classes)) {
+      return Wrong(line,
+                   absl::StrCat("column ", ColumnName(label_column_), ": label ", Quoted(field),
+                                " found, a class from 0 to ", classes - 1, " expected"));
+    }
+    labels_.push_back(static_cast<int32_t>(label));
+    return absl::OkStatus();
+  }
+
+  // Learns the columns from the first line.
+  absl::Status Begin(int64_t line, const std::vector<absl::string_view>& fields, bool header) {
+    if (fields.size() < 2) {
+      return Wrong(line, absl::StrCat(fields.size(), " field found, at least 2 expected"));
+    }
+    columns_ = fields.size();
+    first_line_ = line;
+    if (header) {
+      for (absl::string_view field : fields) {
+        if (field.size() >= 2 && field.front() == '"' && field.back() == '"') {
+          field = field.substr(1, field.size() - 2);
+        }
+        names_.emplace_back(field);
+      }
+    }
+    const std::string& wanted = options_.label_column;
+    const auto same = std::count(names_.begin(), names_.end(), wanted);
+    int64_t index = -1;
+    if (wanted.empty()) {
+      label_column_ = columns_ - 1;
+    } else if (same > 1) {
+      return Wrong(line, absl::StrCat("label column \"", wanted, "\": ", same,
+                                      " columns of that name found, one expected"));
+    } else if (same == 1) {
+      label_column_ =
+          static_cast<size_t>(std::find(names_.begin(), names_.end(), wanted) - names_.begin());
+    } else if (absl::SimpleAtoi(wanted, &index) && index >= 0 &&
+               index < static_cast<int64_t>(columns_)) {
+      label_column_ = static_cast<size_t>(index);
+    } else {
+      return Wrong(line, absl::StrCat("label column \"", wanted,
+                                      "\": ", names_.empty() ? "no header and " : "", columns_,
+                                      " columns", names_.empty() ? "" : " (" + SomeNames() + ")",
+                                      " found, a name of the header or a number from 0 to ",
+                                      columns_ - 1, " expected"));
+    }
+    return absl::OkStatus();
+  }
+
+  std::string SomeNames() const {
+    constexpr size_t kMost = 12;
+    if (names_.size() <= kMost) return absl::StrJoin(names_, ", ");
+    return absl::StrJoin(names_.begin(), names_.begin() + kMost, ", ") + ", ...";
+  }
+
+  std::string ColumnName(size_t column) const {
+    return names_.empty() ? absl::StrCat(column) : absl::StrCat(column, " (", names_[column], ")");
+  }
+
+  const std::string& path_;
+  const CsvOptions& options_;
+  size_t columns_ = 0;
+  size_t label_column_ = 0;
+  int64_t first_line_ = 0;
+  std::vector<std::string> names_;
+  std::vector<float> numbers_;
+  std::vector<int32_t> labels_;
+  std::vector<float> targets_;
+};
+
+}  // namespace
+
+absl::StatusOr<Dataset> ReadCsv(const std::string& path, const CsvOptions& options) {
+  return CsvReader(path, options).Read();
+}
+
+}  // namespace gradd

@@ -1,0 +1,115 @@
+#include "worker/evaluation_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/clock.h"
+
+namespace gradd {
+namespace {
+
+constexpr absl::Duration kMaximumBackoff = absl::Seconds(2);
+
+// gRPC's codes are Abseil's.
+absl::Status FromGrpc(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+std::string RunName(const std::string& run) {
+  return absl::StartsWith(run, "runs/") ? run : "runs/" + run;
+}
+
+}  // namespace
+
+EvaluationClient::EvaluationClient(EvaluationClientOptions options) : options_(std::move(options)) {
+  const auto channel = grpc::CreateChannel(options_.server, grpc::InsecureChannelCredentials());
+  training_ = v1::TrainingService::NewStub(channel);
+  runs_ = v1::RunService::NewStub(channel);
+}
+
+absl::Status EvaluationClient::Retry(
+    const std::function<absl::Status(grpc::ClientContext*)>& call) const {
+  const absl::Duration start = Clock::Real()->Elapsed();
+  absl::Duration backoff = options_.initial_backoff;
+  while (true) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + options_.call_deadline));
+    absl::Status status = call(&context);
+    const absl::Duration elapsed = Clock::Real()->Elapsed() - start;
+    if (status.code() != absl::StatusCode::kUnavailable ||
+        elapsed + backoff > options_.give_up_after ||
+        (options_.stop != nullptr && options_.stop->load())) {
+      return status;
+    }
+    absl::SleepFor(backoff);
+    backoff = std::min(2 * backoff, kMaximumBackoff);
+  }
+}
+
+absl::StatusOr<int64_t> EvaluationClient::PullOnce(grpc::ClientContext* context,
+                                                   absl::Span<float> parameters) {
+  v1::PullRequest request;
+  request.set_run(RunName(options_.run));
+  request.set_view(v1::PARAMETER_VIEW_EVALUATION);
+  const auto reader = training_->Pull(context, request);
+  v1::ParameterChunk chunk;
+  int64_t step = -1;
+  size_t elements = 0;
+  absl::Status wrong;
+  while (wrong.ok() && reader->Read(&chunk)) {
+    const size_t size = chunk.data().size() / sizeof(float);
+    if (chunk.offset() != static_cast<int64_t>(elements) ||
+        chunk.data().size() % sizeof(float) != 0 || size > parameters.size() - elements ||
+        (chunk.encoding() != v1::ENCODING_FLOAT32 &&
+         chunk.encoding() != v1::ENCODING_UNSPECIFIED) ||
+        (step >= 0 && chunk.step() != step)) {
+      wrong = absl::DataLossError(
+          absl::StrCat("parameters of ", request.run(), ": a chunk of ", chunk.data().size(),
+                       " bytes at offset ", chunk.offset(), " of step ", chunk.step(),
+                       " found, offset ", elements, ", at most ", parameters.size() - elements,
+                       " float32 elements and one step for all expected"));
+      context->TryCancel();
+      break;
+    }
+    step = chunk.step();
+    std::memcpy(parameters.data() + elements, chunk.data().data(), chunk.data().size());
+    elements += size;
+  }
+  const grpc::Status status = reader->Finish();
+  if (!wrong.ok()) return wrong;
+  if (!status.ok()) return FromGrpc(status);
+  if (elements != parameters.size()) {
+    return absl::DataLossError(absl::StrCat("parameters of ", request.run(), ": ", elements,
+                                            " elements found, ", parameters.size(), " expected"));
+  }
+  return step;
+}
+
+absl::StatusOr<int64_t> EvaluationClient::Pull(absl::Span<float> parameters) {
+  int64_t step = 0;
+  const absl::Status status = Retry([&](grpc::ClientContext* context) {
+    const absl::StatusOr<int64_t> pulled = PullOnce(context, parameters);
+    if (pulled.ok()) step = *pulled;
+    return pulled.status();
+  });
+  if (!status.ok()) return status;
+  return step;
+}
+
+absl::Status EvaluationClient::Report(const v1::Evaluation& evaluation) {
+  v1::ReportEvaluationRequest request;
+  request.set_name(RunName(options_.run));
+  *request.mutable_evaluation() = evaluation;
+  return Retry([&](grpc::ClientContext* context) {
+    v1::ReportEvaluationResponse response;
+    return FromGrpc(runs_->ReportEvaluation(context, request, &response));
+  });
+}
+
+}  // namespace gradd

@@ -1,0 +1,211 @@
+#include "worker/options.h"
+
+#include <CLI/CLI.hpp>
+#include <cctype>
+#include <cstdio>
+#include <map>
+
+#include "absl/strings/numbers.h"
+#include "core/base/version.h"
+
+namespace gradd {
+namespace {
+
+constexpr char kFooter[] =
+    "Every option can also be given as an environment variable (GRADD_EVAL_EVERY for\n"
+    "--eval-every) or in a file of lines like eval-every=100 (--config).\n"
+    "\n"
+    "All workers of a run are started with the same model, data, --batch, --seed and\n"
+    "--workers, and ranks from 0 to workers - 1. A worker that is started again under its\n"
+    "id goes on with its next mini-batch.\n"
+    "\n"
+    "  gradworker --model mlp --hidden 256 --data fashion-mnist --print-layout |\n"
+    "    gradctl create demo --layout - --optimizer adam --learning-rate 0.001 --workers 1\n"
+    "  gradworker --model mlp --hidden 256 --data fashion-mnist --run demo\n"
+    "\n"
+    "SIGINT and SIGTERM: leave the run and exit with 0; a second one ends the program at\n"
+    "once with 130. Exit codes: 0 the run is finished, --steps are done or stopped; 1 bad\n"
+    "data, a refused push, or no server for --give-up-seconds; 2 wrong usage.";
+
+constexpr char kModelGroup[] = "Model";
+constexpr char kDataGroup[] = "Data";
+constexpr char kTrainingGroup[] = "Training";
+
+// The environment variable of an option: --eval-every is GRADD_EVAL_EVERY.
+std::string EnvironmentName(const std::string& option) {
+  std::string name = "GRADD_";
+  for (const char c : option) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+template <typename T>
+CLI::Option* AddOption(CLI::App* app, const char* group, const std::string& name, T* value,
+                       const std::string& help) {
+  return app->add_option("--" + name, *value, help)
+      ->envname(EnvironmentName(name))
+      ->group(group)
+      ->capture_default_str();
+}
+
+// An option whose value is one of some words.
+template <typename T>
+void AddChoice(CLI::App* app, const char* group, const std::string& name, T* value,
+               const std::map<std::string, T>& choices, const std::string& fallback,
+               const std::string& help) {
+  std::string words;
+  for (const auto& choice : choices) words += (words.empty() ? "" : ", ") + choice.first;
+  app->add_option_function<std::string>(
+         "--" + name,
+         [=](const std::string& word) {
+           const auto choice = choices.find(word);
+           if (choice == choices.end()) {
+             throw CLI::ValidationError("--" + name, "\"" + word + "\" is none of " + words);
+           }
+           *value = choice->second;
+         },
+         help)
+      ->envname(EnvironmentName(name))
+      ->group(group)
+      ->type_name("{" + words + "}")
+      ->default_str(fallback);
+}
+
+// What the parser cannot see in a single option; empty if all is well.
+std::string Check(const WorkerOptions& options) {
+  if (!options.print_layout && options.run.empty()) return "--run is required";
+  if (options.workers < 1) return "--workers: at least 1 expected";
+  if (options.rank < 0 || options.rank >= options.workers) {
+    return "--rank: " + std::to_string(options.rank) +
+           ", between 0 and workers - 1 = " + std::to_string(options.workers - 1) + " expected";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerOptions* options) {
+  CLI::App app(
+      "gradworker, gradd's reference worker: computes mini-batch gradients of a model and\n"
+      "pushes them to a run on a gradd server.",
+      "gradworker");
+  int64_t delay_ms = 0;
+  int64_t give_up_seconds = absl::ToInt64Seconds(options->give_up_after);
+  std::string batch = std::to_string(options->batch);
+  SyntheticOptions* synthetic = &options->data.synthetic;
+  const char* group = "Run";
+  AddOption(&app, group, "server", &options->server,
+            "Address of the server, HOST:PORT or unix:PATH");
+  AddOption(&app, group, "run", &options->run, "Run to take part in");
+  AddOption(&app, group, "worker", &options->worker,
+            "This worker's stable id, unique in the run; default: w and the rank");
+  AddOption(&app, group, "rank", &options->rank, "Which share of the data this worker has, from 0");
+  AddOption(&app, group, "workers", &options->workers, "Workers that share the data");
+  AddOption(&app, group, "give-up-seconds", &give_up_seconds,
+            "Longest time to look for a lost server before giving up")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
+
+  AddChoice<ModelKind>(
+      &app, kModelGroup, "model", &options->model.kind,
+      {{"softmax", ModelKind::kSoftmax}, {"mlp", ModelKind::kMlp}, {"linear", ModelKind::kLinear}},
+      "softmax", "Softmax regression, multi-layer perceptron or linear regression");
+  AddOption(&app, kModelGroup, "hidden", &options->model.hidden,
+            "Widths of the hidden layers of mlp, such as 256,128")
+      ->delimiter(',');
+  app.add_flag(
+         "--print-layout", options->print_layout,
+         "Do not train: print the model's layout as JSON, as gradctl create --layout reads it")
+      ->group(kModelGroup);
+
+  AddChoice<DataKind>(&app, kDataGroup, "data", &options->data.kind,
+                      {{"idx", DataKind::kIdx},
+                       {"fashion-mnist", DataKind::kFashionMnist},
+                       {"csv", DataKind::kCsv},
+                       {"synthetic", DataKind::kSynthetic}},
+                      "fashion-mnist", "Where examples come from; files may be gzip");
+  AddOption(&app, kDataGroup, "data-dir", &options->data.data_dir,
+            "fashion-mnist: directory of its four files");
+  AddOption(&app, kDataGroup, "train-images", &options->data.train_images, "idx: training images");
+  AddOption(&app, kDataGroup, "train-labels", &options->data.train_labels, "idx: their labels");
+  AddOption(&app, kDataGroup, "test-images", &options->data.test_images, "idx: held-out images");
+  AddOption(&app, kDataGroup, "test-labels", &options->data.test_labels, "idx: their labels");
+  AddOption(&app, kDataGroup, "train-csv", &options->data.train_csv, "csv: training examples");
+  AddOption(&app, kDataGroup, "test-csv", &options->data.test_csv, "csv: held-out examples");
+  AddOption(&app, kDataGroup, "label-column", &options->data.label_column,
+            "csv: the column to predict, by name or number from 0; default: the last");
+  AddChoice<CsvOptions::Header>(&app, kDataGroup, "csv-header", &options->data.csv_header,
+                                {{"auto", CsvOptions::Header::kAuto},
+                                 {"yes", CsvOptions::Header::kYes},
+                                 {"no", CsvOptions::Header::kNo}},
+                                "auto",
+                                "csv: whether the first line has names; auto: if it has no number");
+  AddOption(&app, kDataGroup, "examples", &synthetic->examples, "synthetic: training examples");
+  AddOption(&app, kDataGroup, "test-examples", &synthetic->test_examples,
+            "synthetic: held-out examples");
+  AddOption(&app, kDataGroup, "features", &synthetic->features, "synthetic: numbers per example");
+  AddOption(&app, kDataGroup, "noise", &synthetic->noise,
+            "synthetic: deviation around a class's centre or the linear function");
+  AddOption(&app, kDataGroup, "classes", &options->data.classes,
+            "Number of classes; 0: as the training labels show (synthetic: 10)");
+  AddChoice<std::optional<Standardization>>(
+      &app, kDataGroup, "standardize", &options->data.standardization,
+      {{"auto", std::nullopt},
+       {"none", Standardization::kNone},
+       {"global", Standardization::kGlobal},
+       {"feature", Standardization::kFeature}},
+      "auto",
+      "Take the training set's mean and deviation out of the "
+      "features, over all numbers or feature by feature; auto: "
+      "global for images, feature for csv");
+
+  AddOption(&app, kTrainingGroup, "batch", &batch,
+            "Examples per worker and step: a number, or full for all of the worker's share");
+  AddOption(&app, kTrainingGroup, "steps", &options->steps,
+            "Stop after this many pushes of this worker, restarts included; 0: when the run "
+            "is finished")
+      ->check(CLI::NonNegativeNumber);
+  AddOption(&app, kTrainingGroup, "seed", &options->seed,
+            "Seed of the shuffles and of synthetic data");
+  AddOption(&app, kTrainingGroup, "threads", &options->threads,
+            "Threads of a matrix product; 0: one per core")
+      ->check(CLI::Range(0, 1024));
+  AddOption(&app, kTrainingGroup, "eval-every", &options->eval_every,
+            "Steps between two evaluations of the held-out set; 0: only at the end")
+      ->check(CLI::NonNegativeNumber);
+  AddChoice<WorkerOptions::Evaluate>(&app, kTrainingGroup, "evaluate", &options->evaluate,
+                                     {{"rank-zero", WorkerOptions::Evaluate::kRankZero},
+                                      {"yes", WorkerOptions::Evaluate::kYes},
+                                      {"no", WorkerOptions::Evaluate::kNo}},
+                                     "rank-zero", "Whether this worker evaluates the held-out set");
+  AddOption(&app, kTrainingGroup, "delay", &delay_ms,
+            "Milliseconds to wait before each push, to play a slow machine")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
+
+  app.set_config("--config", "", "Read options from a file")->envname("GRADD_CONFIG");
+  app.set_version_flag("--version", std::string("gradworker ") + kVersion);
+  app.footer(kFooter);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  std::string wrong = Check(*options);
+  if (batch == "full") {
+    options->batch = 0;
+  } else if (!absl::SimpleAtoi(batch, &options->batch) || options->batch < 1) {
+    wrong = "--batch: \"" + batch + "\" found, full or a number of at least 1 expected";
+  }
+  if (!wrong.empty()) {
+    std::fprintf(stderr, "gradworker: %s\nRun with --help for more information.\n", wrong.c_str());
+    return 2;
+  }
+  if (options->worker.empty()) options->worker = "w" + std::to_string(options->rank);
+  options->data.regression = options->model.kind == ModelKind::kLinear;
+  options->data.seed = options->seed;
+  options->delay = absl::Milliseconds(delay_ms);
+  options->give_up_after = absl::Seconds(give_up_seconds);
+  return std::nullopt;
+}
+
+}  // namespace gradd

@@ -1,0 +1,180 @@
+#include "worker/training_loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "core/base/error.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kPartExamples = 1024;
+// How often a wait looks whether to stop.
+constexpr absl::Duration kStopInterval = absl::Milliseconds(50);
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(TrainingLoopOptions options, Model<float>* model, const Dataset* train,
+                           const Dataset* test, BatchSampler sampler,
+                           std::unique_ptr<TrainingSession> session, EvaluationChannel* evaluation)
+    : options_(std::move(options)),
+      model_(model),
+      train_(train),
+      test_(test),
+      evaluation_(test->examples() > 0 ? evaluation : nullptr),
+      sampler_(std::move(sampler)),
+      parameters_(static_cast<size_t>(model->parameter_count())),
+      gradient_(parameters_.size()),
+      session_(std::move(session)) {
+  if (evaluation_ != nullptr) test_parameters_.resize(parameters_.size());
+}
+
+void TrainingLoop::Log(const std::string& line) const {
+  if (options_.log) options_.log(line);
+}
+
+void TrainingLoop::Prefetch(int64_t sequence) {
+  if (gathered_ == sequence) return;
+  indices_ = sampler_.Batch(sequence);
+  train_->Gather(indices_.subspan(0, kPartExamples), &batch_);
+  gathered_ = sequence;
+}
+
+double TrainingLoop::Gradient(int64_t sequence) {
+  Prefetch(sequence);
+  const double examples = static_cast<double>(indices_.size());
+  const float scale = static_cast<float>(1 / examples);
+  std::fill(gradient_.begin(), gradient_.end(), 0.0F);
+  double loss = model_->AddGradient(parameters_, batch_.View(), scale, absl::MakeSpan(gradient_));
+  for (size_t begin = kPartExamples; begin < indices_.size(); begin += kPartExamples) {
+    gathered_ = 0;
+    train_->Gather(indices_.subspan(begin, kPartExamples), &batch_);
+    loss += model_->AddGradient(parameters_, batch_.View(), scale, absl::MakeSpan(gradient_));
+  }
+  return loss / examples;
+}
+
+void TrainingLoop::Delay() const {
+  for (absl::Duration left = options_.delay; left > absl::ZeroDuration() && !stopping();
+       left -= kStopInterval) {
+    absl::SleepFor(std::min(left, kStopInterval));
+  }
+}
+
+std::optional<absl::StatusOr<PushReport>> TrainingLoop::Wait(
+    std::future<absl::StatusOr<PushReport>> report) const {
+  absl::Duration grace = options_.leave_grace;
+  while (report.wait_for(absl::ToChronoMilliseconds(kStopInterval)) != std::future_status::ready) {
+    if (!stopping()) continue;
+    if (grace <= absl::ZeroDuration()) return std::nullopt;
+    grace -= kStopInterval;
+  }
+  return report.get();
+}
+
+absl::Status TrainingLoop::Train() {
+  absl::StatusOr<int64_t> base_step = session_->Pull(absl::MakeSpan(parameters_));
+  if (!base_step.ok()) return base_step.status();
+  summary_.step = *base_step;
+  // Only what is passed from here on: a worker that joins at step 950 does not owe the
+  // evaluation of step 900.
+  evaluated_step_ = *base_step;
+  while (!stopping() && !session_->finished()) {
+    const int64_t sequence = session_->next_sequence();
+    if (options_.steps > 0 && sequence > options_.steps) break;
+    const double loss = Gradient(sequence);
+    if (!std::isfinite(loss)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("sequence ", sequence, ": the loss at step ", *base_step, " is ", loss,
+                       ", a finite number expected: training diverges; a smaller learning rate "
+                       "may help"));
+    }
+    Delay();
+    if (stopping()) break;
+    std::future<absl::StatusOr<PushReport>> push =
+        session_->Push({*base_step, static_cast<int64_t>(indices_.size()), loss}, gradient_,
+                       absl::MakeSpan(parameters_));
+    Prefetch(sequence + 1);
+    const std::optional<absl::StatusOr<PushReport>> report = Wait(std::move(push));
+    if (!report.has_value()) break;
+    if (!report->ok()) {
+      // Another worker's push may have been the run's last while this one was on its way.
+      if (session_->finished()) break;
+      return report->status();
+    }
+    ++summary_.pushes;
+    if ((*report)->outcome == v1::PUSH_OUTCOME_APPLIED) ++summary_.applied;
+    summary_.step = std::max((*report)->step, (*report)->parameters_step);
+    if ((*report)->parameters_step >= 0) {
+      base_step = (*report)->parameters_step;
+    } else if (!session_->finished()) {
+      base_step = session_->Pull(absl::MakeSpan(parameters_));
+      if (!base_step.ok()) return base_step.status();
+    }
+    if (EvaluationIsDue()) {
+      const absl::Status evaluated = Evaluate();
+      if (!evaluated.ok()) {
+        Log(absl::StrCat("evaluation failed, training goes on: ", evaluated.message()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool TrainingLoop::EvaluationIsDue() const {
+  return evaluation_ != nullptr && options_.eval_every > 0 && !stopping() &&
+         summary_.step / options_.eval_every > evaluated_step_ / options_.eval_every;
+}
+
+absl::Status TrainingLoop::Evaluate() {
+  // Whatever comes of it, the next one is due an interval later.
+  evaluated_step_ = summary_.step;
+  const absl::StatusOr<int64_t> step = evaluation_->Pull(absl::MakeSpan(test_parameters_));
+  if (!step.ok()) return step.status();
+  EvaluationSums sums;
+  for (int64_t begin = 0; begin < test_->examples(); begin += kPartExamples) {
+    test_->GatherRange(begin, std::min(kPartExamples, test_->examples() - begin), &test_batch_);
+    const EvaluationSums part = model_->Evaluate(test_parameters_, test_batch_.View());
+    sums.examples += part.examples;
+    sums.loss += part.loss;
+    sums.correct += part.correct;
+  }
+  v1::Evaluation evaluation;
+  evaluation.set_step(*step);
+  evaluation.set_examples(sums.examples);
+  evaluation.set_loss(sums.loss / static_cast<double>(sums.examples));
+  std::string line = absl::StrFormat("step %d loss %.4f", *step, evaluation.loss());
+  if (test_->classes() > 0) {
+    evaluation.set_accuracy(static_cast<double>(sums.correct) / static_cast<double>(sums.examples));
+    absl::StrAppendFormat(&line, " test accuracy %.4f", evaluation.accuracy());
+  }
+  Log(line);
+  if (!std::isfinite(evaluation.loss())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the test loss at step ", *step, " is ", evaluation.loss()));
+  }
+  evaluated_step_ = *step;
+  return evaluation_->Report(evaluation);
+}
+
+absl::StatusOr<TrainingSummary> TrainingLoop::Run() {
+  absl::Status status = Train();
+  if (status.ok() && !stopping() && evaluation_ != nullptr &&
+      (summary_.pushes == 0 || evaluated_step_ != summary_.step)) {
+    status = Evaluate();
+  }
+  summary_.stopped = stopping();
+  // Also after an error: the run need not wait for the end of the lease.
+  const absl::Status left = session_->Leave();
+  if (!status.ok()) return status;
+  if (!left.ok())
+    Log(absl::StrCat("could not tell the server that this worker leaves: ", left.message()));
+  return summary_;
+}
+
+}  // namespace gradd

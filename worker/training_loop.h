@@ -1,0 +1,108 @@
+#ifndef GRADD_WORKER_TRAINING_LOOP_H_
+#define GRADD_WORKER_TRAINING_LOOP_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "worker/data/batch_sampler.h"
+#include "worker/data/dataset.h"
+#include "worker/models/model.h"
+#include "worker/training_session.h"
+
+namespace gradd {
+
+// How a worker trains.
+struct TrainingLoopOptions {
+  // Stop after this sequence, so counted over restarts. 0: when the run is finished.
+  int64_t steps = 0;
+  // Evaluate whenever the run's step has passed a multiple of this, and at the end.
+  // 0: only at the end.
+  int64_t eval_every = 0;
+  // Wait this long before each push, as a slow machine would.
+  absl::Duration delay;
+  // How long a push in flight may take after `stop` is set.
+  absl::Duration leave_grace = absl::Seconds(2);
+  // Set from elsewhere, such as a signal handler: finish soon. May be null.
+  const std::atomic<bool>* stop = nullptr;
+  // Gets one line per evaluation, and a few at the beginning and the end. May be null.
+  std::function<void(const std::string& line)> log;
+};
+
+// What a worker did.
+struct TrainingSummary {
+  int64_t pushes = 0;    // Answered.
+  int64_t applied = 0;   // Of these, part of a step.
+  int64_t step = 0;      // Of the last parameters seen.
+  bool stopped = false;  // By `stop`.
+};
+
+// Trains one worker's share: pulls the parameters, then for each sequence computes the
+// gradient of that sequence's mini-batch and pushes it, gathering the next mini-batch while
+// the push is in flight.
+//
+// In steady state nothing is allocated but by the session; examples are gathered at
+// most 1,024 at a time, so that a full batch needs no second copy of the data.
+class TrainingLoop {
+ public:
+  // `model`, `train` and `test` must outlive the loop; `test` without examples and a null
+  // `evaluation` both mean no evaluations.
+  TrainingLoop(TrainingLoopOptions options, Model<float>* model, const Dataset* train,
+               const Dataset* test, BatchSampler sampler, std::unique_ptr<TrainingSession> session,
+               EvaluationChannel* evaluation);
+
+  // Trains until the run is finished, `steps` are done or `stop` is set, then leaves the
+  // run. Fails when a push is rejected, the session is lost for good or the loss is no
+  // longer finite. An evaluation that fails while training goes on is logged; the one at
+  // the end must succeed. Call it once.
+  absl::StatusOr<TrainingSummary> Run();
+
+ private:
+  bool stopping() const { return options_.stop != nullptr && options_.stop->load(); }
+  void Log(const std::string& line) const;
+
+  absl::Status Train();
+  // Gathers the first part of the mini-batch of `sequence`, unless it is there already.
+  void Prefetch(int64_t sequence);
+  // Gradient of the mini-batch of `sequence` at parameters_; returns the mean loss.
+  double Gradient(int64_t sequence);
+  // The report, or none if `stop` was set and it did not come in time.
+  std::optional<absl::StatusOr<PushReport>> Wait(
+      std::future<absl::StatusOr<PushReport>> report) const;
+  void Delay() const;
+  bool EvaluationIsDue() const;
+  absl::Status Evaluate();
+
+  const TrainingLoopOptions options_;
+  Model<float>* const model_;
+  const Dataset* const train_;
+  const Dataset* const test_;
+  EvaluationChannel* const evaluation_;
+  BatchSampler sampler_;
+
+  TrainingSummary summary_;
+  int64_t gathered_ = 0;                // Sequence whose first part is in batch_; 0: none.
+  absl::Span<const uint32_t> indices_;  // Of that sequence.
+  int64_t evaluated_step_ = -1;         // Of the last evaluation; -1: none.
+  Batch batch_;
+  Batch test_batch_;
+  std::vector<float> parameters_;
+  std::vector<float> gradient_;
+  std::vector<float> test_parameters_;
+
+  // Last, so first destroyed: a push in flight uses the vectors.
+  std::unique_ptr<TrainingSession> session_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_WORKER_TRAINING_LOOP_H_

@@ -1,0 +1,42 @@
+#ifndef GRADD_WORKER_TRAINING_SESSION_H_
+#define GRADD_WORKER_TRAINING_SESSION_H_
+
+#include <cstdint>
+#include <future>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "client/session.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// What the training loop needs of a Session (client/session.h); each method is as there.
+class TrainingSession {
+ public:
+  virtual ~TrainingSession() = default;
+
+  virtual std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info,
+                                                       absl::Span<const float> gradient,
+                                                       absl::Span<float> parameters) = 0;
+  virtual absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) = 0;
+  virtual absl::Status Leave() = 0;
+  virtual int64_t next_sequence() const = 0;
+  virtual bool finished() const = 0;
+};
+
+// Where evaluations get their parameters from and go to.
+class EvaluationChannel {
+ public:
+  virtual ~EvaluationChannel() = default;
+
+  // Reads the parameters at which the model is best and returns their step.
+  virtual absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) = 0;
+  // Records a measurement.
+  virtual absl::Status Report(const v1::Evaluation& evaluation) = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_WORKER_TRAINING_SESSION_H_
