@@ -1,0 +1,102 @@
+// Every optimizer of the table over 25 million float32 parameters, tile by tile as the server
+// applies it, norms included, and beside it what memory can do: p -= lr * g in place.
+
+#include <benchmark/benchmark.h>
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/thread_pool.h"
+#include "core/optim/optimizer_factory.h"
+#include "tests/core/optim/optimizer_table.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kElements = 25'000'000;
+constexpr int64_t kBlock = 256 * 1024;
+
+using Values = std::vector<float>;
+
+// Calls `task` for every block, on `threads` threads.
+void ForEachBlock(ThreadPool* pool, const std::function<void(int64_t, int64_t)>& task) {
+  pool->ParallelFor((kElements + kBlock - 1) / kBlock, [&](int64_t block) {
+    const int64_t begin = block * kBlock;
+    task(begin, std::min(kBlock, kElements - begin));
+  });
+}
+
+void Report(benchmark::State& state, int64_t vectors) {
+  state.SetItemsProcessed(state.iterations() * kElements);
+  state.SetBytesProcessed(state.iterations() * kElements * vectors *
+                          static_cast<int64_t>(sizeof(float)));
+}
+
+void Sweep(benchmark::State& state) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  Values parameters(kElements, 1);
+  const Values gradient(kElements, 1e-3f);
+  for (auto _ : state) {
+    ForEachBlock(&pool, [&](int64_t begin, int64_t size) {
+      float* const p = parameters.data() + begin;
+      const float* const g = gradient.data() + begin;
+      for (int64_t i = 0; i < size; ++i) p[i] -= 0.01f * g[i];
+    });
+  }
+  Report(state, 3);
+}
+
+void Update(benchmark::State& state, const OptimizerCase& row) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  v1::Optimizer spec;
+  google::protobuf::TextFormat::ParseFromString(row.spec, &spec);
+  const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(spec);
+  Values parameters(kElements, 1);
+  const Values gradient(kElements, 1e-3f);
+  std::vector<Values> slots;
+  for (const SlotSpec& slot : optimizer->slots()) slots.emplace_back(kElements, slot.initial_value);
+  int64_t step = 0;
+  for (auto _ : state) {
+    optimizer->BeginStep({step++, row.learning_rate});
+    ForEachBlock(&pool, [&](int64_t begin, int64_t size) {
+      std::vector<const float*> in(slots.size());
+      std::vector<float*> out(slots.size());
+      for (int64_t at = begin; at < begin + size; at += kTileElements) {
+        for (size_t k = 0; k < slots.size(); ++k) in[k] = out[k] = slots[k].data() + at;
+        Tile tile;
+        tile.size = std::min(kTileElements, begin + size - at);
+        tile.gradient = gradient.data() + at;
+        tile.parameters_in = parameters.data() + at;
+        tile.parameters_out = parameters.data() + at;
+        tile.slots_in = in.data();
+        tile.slots_out = out.data();
+        TileNorms norms;
+        optimizer->UpdateTile(tile, &norms);
+        benchmark::DoNotOptimize(norms);
+      }
+    });
+  }
+  Report(state, 3 + 2 * static_cast<int64_t>(slots.size()));
+}
+
+}  // namespace
+}  // namespace gradd
+
+int main(int argc, char** argv) {
+  const auto settle = [](benchmark::internal::Benchmark* benchmark) {
+    benchmark->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+  };
+  settle(benchmark::RegisterBenchmark("sweep", gradd::Sweep));
+  for (const gradd::OptimizerCase& row : gradd::OptimizerTable()) {
+    settle(benchmark::RegisterBenchmark(
+        row.name.c_str(), [&row](benchmark::State& state) { gradd::Update(state, row); }));
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
