@@ -283,6 +283,12 @@ TEST_F(GradctlTest, UnreachableServerIsExitCode3) {
   EXPECT_EQ(Json(console_.err)["code"], "UNAVAILABLE");
 }
 
+TEST_F(GradctlTest, AnAddressThatCannotBeOneIsAUsageError) {
+  EXPECT_EQ(console_.Run({"list", "--server", "localhost"}), kExitUsage);
+  EXPECT_THAT(console_.err, StartsWith("gradctl: --server: "));
+  EXPECT_THAT(console_.err, HasSubstr("\"localhost\""));
+}
+
 TEST_F(GradctlTest, InterruptEndsARetryWith130) {
   server_.Stop();
   console_.on_wait = [this] { console_.interrupt.Trigger(); };
