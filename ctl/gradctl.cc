@@ -73,10 +73,7 @@ absl::Status Create(const CommandLine& line, Server* server, Console* console) {
   const absl::StatusOr<v1::CreateRunRequest> request = CreateRequest(line, console);
   if (!request.ok()) return request.status();
   const absl::StatusOr<v1::Run> run = server->Create(*request);
-  return Print(run, line,
-               absl::StrCat("created, ", run.ok() ? run->parameter_count() : 0, " parameters in ",
-                            run.ok() ? run->layout().tensors_size() : 0, " tensors"),
-               console);
+  return Print(run, line, absl::StrCat("created, ", run.ok() ? SizeText(*run) : ""), console);
 }
 
 absl::Status List(const CommandLine& line, Server* server, Console* console) {

@@ -36,7 +36,7 @@ absl::StatusOr<std::string> SafetensorsHeader(const v1::Run& run, int64_t step) 
   int64_t offset = 0;
   for (const v1::Tensor& tensor : run.layout().tensors()) {
     if (tensor.name() == kMetadata) {
-      return absl::FailedPreconditionError(
+      return FileError(
           absl::StrCat("a tensor named ", kMetadata, " cannot be put into a safetensors file"));
     }
     int64_t bytes = sizeof(float);
@@ -64,14 +64,12 @@ NewFile::NewFile(std::string path, std::string temporary, int descriptor)
 absl::StatusOr<std::unique_ptr<NewFile>> NewFile::Create(const std::string& path) {
   struct stat found = {};
   if (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot write ", path, ": it exists and is not a regular file"));
+    return FileError(absl::StrCat("cannot write ", path, ": it exists and is not a regular file"));
   }
   std::string temporary = absl::StrCat(path, ".XXXXXX");
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
   if (descriptor < 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
+    return FileError(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
   }
   // mkostemp() makes a file for its owner alone; this one shall be as any other.
   const mode_t mask = umask(0);
@@ -86,7 +84,7 @@ NewFile::~NewFile() {
 }
 
 absl::Status NewFile::IoError(absl::string_view what) const {
-  return absl::DataLossError(absl::StrCat("cannot ", what, " ", path_, ": ", std::strerror(errno)));
+  return FileError(absl::StrCat("cannot ", what, " ", path_, ": ", std::strerror(errno)));
 }
 
 absl::Status NewFile::Write(absl::string_view data) {

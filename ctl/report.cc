@@ -224,10 +224,7 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
 std::string RunPage(const v1::Run& run, absl::Time now) {
   std::string page = absl::StrCat(RunId(run.name()), "  ", StateText(run.state()), "\n\n");
   AppendRow("created", AgeText(run.create_time(), now), &page);
-  AppendRow("parameters",
-            absl::StrCat(GroupedText(run.parameter_count()), " in ",
-                         GroupedText(run.layout().tensors_size()), " tensors"),
-            &page);
+  AppendRow("size", SizeText(run), &page);
   AppendRow("optimizer", Describe(run.optimizer()), &page);
   AppendRow("schedule", Describe(run.schedule()), &page);
   AppendRow("policy", Describe(run.policy()), &page);
@@ -240,6 +237,14 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
   AppendWorkers(run, now, &page);
   AppendChanges(run, now, &page);
   return page;
+}
+
+std::string SizeText(const v1::Run& run) {
+  const auto count = [](int64_t number, absl::string_view what) {
+    return absl::StrCat(GroupedText(number), " ", what, number == 1 ? "" : "s");
+  };
+  return absl::StrCat(count(run.parameter_count(), "parameter"), " in ",
+                      count(run.layout().tensors_size(), "tensor"));
 }
 
 std::string JsonLine(const Message& message) {

@@ -16,6 +16,9 @@ std::string RunTable(const v1::ListRunsResponse& runs);
 // What people read: everything about one run. Times are written as ages, seen from `now`.
 std::string RunPage(const v1::Run& run, absl::Time now);
 
+// `101,770 parameters in 4 tensors`.
+std::string SizeText(const v1::Run& run);
+
 // What scripts read: one line of protobuf JSON, fields named as in the proto; fields with a default
 // value are there too, unset optional ones are not.
 std::string JsonLine(const google::protobuf::Message& message);

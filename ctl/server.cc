@@ -1,13 +1,14 @@
 #include "ctl/server.h"
 
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/backoff.h"
+#include "client/channel.h"
 #include "core/base/error.h"
-#include "ctl/backoff.h"
 #include "ctl/status.h"
-#include "grpcpp/create_channel.h"
 
 namespace gradd::ctl {
 namespace {
@@ -15,18 +16,8 @@ namespace {
 constexpr char kReasonKey[] = "gradd-reason";
 constexpr int kOnce = 1;
 constexpr int kAttempts = 3;
-
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  // gRPC does not try a lost server again before its own back-off has passed, which would grow to
-  // minutes.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
-  // A connection that is half open is found.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
+constexpr absl::Duration kInitialBackoff = absl::Milliseconds(100);
+constexpr absl::Duration kMaximumBackoff = absl::Seconds(5);
 
 // The end of what gRPC says, which is what happened: `Connection refused`.
 absl::string_view Cause(absl::string_view message) {
@@ -37,10 +28,17 @@ absl::string_view Cause(absl::string_view message) {
 }  // namespace
 
 Server::Server(std::string address, absl::Duration timeout, Console* console)
-    : address_(std::move(address)), timeout_(timeout), console_(console) {
-  const std::shared_ptr<grpc::Channel> channel = Connect(address_);
-  runs_ = v1::RunService::NewStub(channel);
-  training_ = v1::TrainingService::NewStub(channel);
+    : address_(std::move(address)), timeout_(timeout), console_(console) {}
+
+absl::Status Server::Connect() {
+  if (runs_ != nullptr && !lost_) return absl::OkStatus();
+  // A new channel: gRPC does not try a broken one again before a back-off of its own has passed.
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = MakeChannel(address_);
+  if (!channel.ok()) return UsageError(absl::StrCat("--server: ", channel.status().message()));
+  runs_ = v1::RunService::NewStub(*channel);
+  training_ = v1::TrainingService::NewStub(*channel);
+  lost_ = false;
+  return absl::OkStatus();
 }
 
 absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
@@ -50,9 +48,9 @@ absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientCont
   const auto& trailers = context.GetServerTrailingMetadata();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   const auto reason = trailers.find(kReasonKey);
+  lost_ = code == absl::StatusCode::kUnavailable;
   if (reason != trailers.end()) {
-    return Error(code, std::string(reason->second.data(), reason->second.size()),
-                 status.error_message());
+    return FromGrpcStatus(status, std::string(reason->second.data(), reason->second.size()));
   }
   // What has no reason does not come from gradd, but from the way there.
   switch (code) {
@@ -68,7 +66,7 @@ absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientCont
       return absl::Status(code, absl::StrCat("the server at ", address_,
                                              " does not speak gradd.v1: ", status.error_message()));
     default:
-      return absl::Status(code, status.error_message());
+      return FromGrpcStatus(status, "");
   }
 }
 
@@ -76,8 +74,9 @@ template <typename Request, typename Response>
 absl::StatusOr<Response> Server::Call(Method<Request, Response> method, const Request& request,
                                       int attempts) {
   const absl::Time deadline = absl::Now() + timeout_;
-  Backoff backoff;
+  Backoff backoff(kInitialBackoff, kMaximumBackoff, std::random_device{}());
   while (true) {
+    GRADD_RETURN_IF_ERROR(Connect());
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     Response response;
@@ -136,6 +135,7 @@ absl::Status Server::Delete(const std::string& name) {
 
 absl::Status Server::Watch(const v1::WatchRunRequest& request,
                            const std::function<bool(const v1::RunProgress&)>& more) {
+  GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
   const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
   const auto reader = runs_->WatchRun(&context, request);
@@ -151,6 +151,7 @@ absl::Status Server::Watch(const v1::WatchRunRequest& request,
 
 absl::Status Server::Pull(const v1::PullRequest& request, absl::Duration timeout,
                           const std::function<absl::Status(const v1::ParameterChunk&)>& chunk) {
+  GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });

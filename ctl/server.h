@@ -53,12 +53,17 @@ class Server {
   absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
                                 int attempts);
 
+  // Connects if there is no connection yet, or if the last one was lost. A usage error if the
+  // address cannot be one.
+  absl::Status Connect();
+
   absl::Status ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
                         absl::Duration timeout);
 
   const std::string address_;
   const absl::Duration timeout_;
   Console* const console_;
+  bool lost_ = false;
   std::unique_ptr<v1::RunService::Stub> runs_;
   std::unique_ptr<v1::TrainingService::Stub> training_;
 };

@@ -8,12 +8,17 @@ namespace gradd::ctl {
 namespace {
 
 constexpr char kUsage[] = "USAGE";
+constexpr char kFile[] = "FILE";
 constexpr char kInterrupted[] = "INTERRUPTED";
 
 }  // namespace
 
 absl::Status UsageError(absl::string_view message) {
   return Error(absl::StatusCode::kInvalidArgument, kUsage, message);
+}
+
+absl::Status FileError(absl::string_view message) {
+  return Error(absl::StatusCode::kFailedPrecondition, kFile, message);
 }
 
 absl::Status InterruptedError() {
@@ -42,8 +47,10 @@ std::string ErrorText(const absl::Status& status, bool json) {
     return nlohmann::ordered_json{{"code", code}, {"reason", reason}, {"message", message}}.dump(
         -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   }
-  // Nobody needs to be told the code of their own slip.
-  if (reason == kUsage || reason == kInterrupted) return absl::StrCat("gradctl: ", message);
+  // The codes are the server's; what happened on this side needs none.
+  if (reason == kUsage || reason == kFile || reason == kInterrupted) {
+    return absl::StrCat("gradctl: ", message);
+  }
   return absl::StrCat("gradctl: ", message, " (", code, ")");
 }
 

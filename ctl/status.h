@@ -20,6 +20,9 @@ enum ExitCode : int {
 // The command line, or a file it names, is wrong.
 absl::Status UsageError(absl::string_view message);
 
+// A file could not be written.
+absl::Status FileError(absl::string_view message);
+
 // The user pressed Ctrl-C.
 absl::Status InterruptedError();
 

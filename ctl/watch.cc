@@ -1,11 +1,12 @@
 #include "ctl/watch.h"
 
+#include <random>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "client/backoff.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
-#include "ctl/backoff.h"
 #include "ctl/report.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
@@ -89,7 +90,7 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
   *request.mutable_interval() = ToProto(line.interval);
 
   ProgressView view(RunId(line.run), line.json, console);
-  Backoff backoff;
+  Backoff backoff(absl::Milliseconds(100), absl::Seconds(5), std::random_device{}());
   bool seen = false;  // The server was there once.
   bool lost = false;  // It is not there now.
   absl::Duration lost_at;

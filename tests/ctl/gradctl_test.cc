@@ -29,7 +29,10 @@ class GradctlTest : public ::testing::Test {
  protected:
   int Run(std::vector<std::string> args, const std::string& input = "") {
     args.insert(args.begin(), {"--server", server_.address()});
-    return console_.Run(args, input);
+    server_.Synchronize();
+    const int code = console_.Run(args, input);
+    server_.Synchronize();
+    return code;
   }
 
   // As a script reads it. Fails the test if it is not JSON.
@@ -78,7 +81,7 @@ TEST_F(GradctlTest, CreateSendsTheRunAndSaysWhatWasCreated) {
                 kLayout),
             kExitOk)
       << console_.err;
-  EXPECT_EQ(console_.out, "fashion: created, 7850 parameters in 2 tensors\n");
+  EXPECT_EQ(console_.out, "fashion: created, 7,850 parameters in 2 tensors\n");
   ASSERT_THAT(server_.creates, SizeIs(1));
   const v1::CreateRunRequest& request = server_.creates[0];
   EXPECT_EQ(request.run_id(), "fashion");
@@ -160,9 +163,9 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
   AddFashion();
   ASSERT_EQ(Run({"show", "runs/fashion"}), kExitOk) << console_.err;
   EXPECT_THAT(console_.out, StartsWith("fashion  running\n"));
-  for (const char* expected :
-       {"7,850 in 1 tensors", "adam, beta1 0.9", "learning_rate 0.001", "synchronous, workers 2",
-        "1920 of 4000", "0.3121", "785 x 10", "waiting", "1921", "0.002", "grace"}) {
+  for (const char* expected : {"7,850 parameters in 1 tensor\n", "adam, beta1 0.9",
+                               "learning_rate 0.001", "synchronous, workers 2", "1920 of 4000",
+                               "0.3121", "785 x 10", "waiting", "1921", "0.002", "grace"}) {
     EXPECT_THAT(console_.out, HasSubstr(expected));
   }
 }
@@ -278,6 +281,12 @@ TEST_F(GradctlTest, UnreachableServerIsExitCode3) {
   EXPECT_THAT(console_.waits, SizeIs(2));
   EXPECT_EQ(Run({"list", "--json"}), kExitUnreachable);
   EXPECT_EQ(Json(console_.err)["code"], "UNAVAILABLE");
+}
+
+TEST_F(GradctlTest, AnAddressThatCannotBeOneIsAUsageError) {
+  EXPECT_EQ(console_.Run({"list", "--server", "localhost"}), kExitUsage);
+  EXPECT_THAT(console_.err, StartsWith("gradctl: --server: "));
+  EXPECT_THAT(console_.err, HasSubstr("\"localhost\""));
 }
 
 TEST_F(GradctlTest, InterruptEndsARetryWith130) {

@@ -83,7 +83,10 @@ class PullTest : public ::testing::Test {
     std::vector<std::string> args = {"--server", server_.address(), "pull",
                                      "x",        "--output",        output};
     args.insert(args.end(), more.begin(), more.end());
-    return console_.Run(args);
+    server_.Synchronize();
+    const int code = console_.Run(args);
+    server_.Synchronize();
+    return code;
   }
 
   std::vector<std::string> Files() const {

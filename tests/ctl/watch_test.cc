@@ -46,7 +46,10 @@ class WatchTest : public ::testing::Test {
   int Watch(std::vector<std::string> more = {}) {
     std::vector<std::string> args = {"--server", server_.address(), "watch", "x"};
     args.insert(args.end(), more.begin(), more.end());
-    return console_.Run(args);
+    server_.Synchronize();
+    const int code = console_.Run(args);
+    server_.Synchronize();
+    return code;
   }
 
   FakeServer server_;
