@@ -14,10 +14,15 @@ namespace {
 constexpr size_t kMaxWatchers = 1000;
 constexpr absl::Duration kDefaultInterval = absl::Seconds(1);
 
-// Whether people would see a difference; elapsed time alone is none.
+// Whether something happened: what only passes with time, such as rates that fade away, is
+// nothing.
 bool Changed(v1::RunProgress before, v1::RunProgress after) {
-  before.clear_elapsed();
-  after.clear_elapsed();
+  for (v1::RunProgress* progress : {&before, &after}) {
+    progress->clear_elapsed();
+    progress->clear_steps_per_second();
+    progress->clear_examples_per_second();
+    progress->clear_time_left();
+  }
   return !google::protobuf::util::MessageDifferencer::Equals(before, after);
 }
 
