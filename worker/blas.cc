@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <thread>
-
 extern "C" {
 // The vendor's own; the headers of its packages differ in where they declare them.
 void openblas_set_num_threads(int threads);  // NOLINT(readability-identifier-naming)
@@ -39,10 +36,7 @@ bool HasAvx512() {
 
 std::string BlasKernels() { return openblas_get_corename(); }
 
-void SetBlasThreads(int threads) {
-  if (threads == 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  openblas_set_num_threads(threads);
-}
+void KeepBlasSingleThreaded() { openblas_set_num_threads(1); }
 
 std::string BetterBlasKernels(const std::string& picked, bool avx2, bool avx512) {
   // What OpenBLAS falls back to on x86-64; a CPU that really is one has neither.

@@ -8,8 +8,9 @@ namespace gradd {
 // The kernels OpenBLAS has picked for this CPU, such as `Haswell`.
 std::string BlasKernels();
 
-// Threads of a matrix product; 0: one per core.
-void SetBlasThreads(int threads);
+// Makes OpenBLAS compute each product on the thread that asks for it: the way it would split
+// one among its own threads shows in the last bits.
+void KeepBlasSingleThreaded();
 
 // What OpenBLAS should rather use than `picked` on a CPU with these instructions; empty:
 // nothing better.

@@ -5,14 +5,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/session.h"
+#include "core/base/thread_pool.h"
 #include "worker/blas.h"
 #include "worker/data/batch_sampler.h"
 #include "worker/data/load.h"
@@ -78,15 +81,17 @@ absl::Status RunWorker(const WorkerOptions& options) {
   const absl::StatusOr<TrainAndTest> data = LoadData(options.data);
   if (!data.ok()) return data.status();
   const Dataset& train = data->train;
+  ThreadPool pool(options.threads > 0
+                      ? options.threads
+                      : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   const absl::StatusOr<std::unique_ptr<Model<float>>> model =
-      CreateModel(options.model, train.features(), train.classes());
+      CreateModel(options.model, train.features(), train.classes(), &pool);
   if (!model.ok()) return model.status();
   absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(
       {train.examples(), options.workers, options.rank, options.batch, options.seed});
   if (!sampler.ok()) return sampler.status();
   if (options.print_layout) return PrintLayout((*model)->layout());
 
-  SetBlasThreads(options.threads);
   SessionOptions session_options;
   session_options.server = options.server;
   session_options.run = options.run;

@@ -168,7 +168,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   AddOption(&app, kTrainingGroup, "seed", &options->seed,
             "Seed of the shuffles and of synthetic data");
   AddOption(&app, kTrainingGroup, "threads", &options->threads,
-            "Threads of a matrix product; 0: one per core")
+            "Threads that compute gradients; 0: one per core. The results are the same")
       ->check(CLI::Range(0, 1024));
   AddOption(&app, kTrainingGroup, "eval-every", &options->eval_every,
             "Steps between two evaluations of the held-out set; 0: only at the end")

@@ -1,11 +1,13 @@
 #include "worker/models/dense_network.h"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/blas.h"
 
 namespace gradd {
 namespace {
@@ -31,6 +33,9 @@ template <typename Scalar>
 Eigen::Map<const RowVector<Scalar>> MapRow(const Scalar* data, int64_t columns) {
   return {data, columns};
 }
+
+// Large enough that packing the other factor anew for each tile does not show.
+constexpr int64_t kTile = 128;
 
 template <typename Scalar>
 void GrowTo(int64_t elements, std::vector<Scalar>* buffer) {
@@ -85,17 +90,32 @@ v1::Layout DenseNetwork<Scalar>::MakeLayout(const std::vector<Layer>& layers) {
 }
 
 template <typename Scalar>
-DenseNetwork<Scalar>::DenseNetwork(std::vector<Layer> layers, Loss loss)
+DenseNetwork<Scalar>::DenseNetwork(std::vector<Layer> layers, Loss loss, ThreadPool* pool)
     : Model<Scalar>(MakeLayout(layers), layers.back().bias + layers.back().outputs),
       layers_(std::move(layers)),
       loss_(loss),
+      pool_(pool),
       outputs_(layers_.size()),
-      deltas_(layers_.size() - 1) {}
+      deltas_(layers_.size() - 1) {
+  KeepBlasSingleThreaded();
+}
 
 template <typename Scalar>
 DenseNetwork<Scalar>::DenseNetwork(int64_t features, const std::vector<int64_t>& hidden,
-                                   int64_t outputs, Loss loss)
-    : DenseNetwork(MakeLayers(features, hidden, outputs), loss) {}
+                                   int64_t outputs, Loss loss, ThreadPool* pool)
+    : DenseNetwork(MakeLayers(features, hidden, outputs), loss, pool) {}
+
+template <typename Scalar>
+template <typename Task>
+void DenseNetwork<Scalar>::ForTiles(int64_t count, const Task& task) const {
+  const int64_t tiles = (count + kTile - 1) / kTile;
+  const auto tile = [&](int64_t i) { task(i * kTile, std::min(kTile, count - i * kTile)); };
+  if (pool_ != nullptr && tiles > 1) {
+    pool_->ParallelFor(tiles, tile);
+  } else {
+    for (int64_t i = 0; i < tiles; ++i) tile(i);
+  }
+}
 
 template <typename Scalar>
 const Scalar* DenseNetwork<Scalar>::Input(size_t layer, const BatchView<Scalar>& batch) const {
@@ -114,9 +134,13 @@ void DenseNetwork<Scalar>::Forward(absl::Span<const Scalar> parameters,
         MapMatrix(&parameters[static_cast<size_t>(layer.weights)], layer.inputs, layer.outputs);
     const auto bias = MapRow(&parameters[static_cast<size_t>(layer.bias)], layer.outputs);
     auto output = MapMatrix(outputs_[i].data(), rows, layer.outputs);
-    output.rowwise() = bias;
-    output.noalias() += input * weights;
-    if (i + 1 < layers_.size()) output = output.cwiseMax(Scalar{0});
+    const bool last = i + 1 == layers_.size();
+    ForTiles(rows, [&](int64_t begin, int64_t size) {
+      auto tile = output.middleRows(begin, size);
+      tile.rowwise() = bias;
+      tile.noalias() += input.middleRows(begin, size) * weights;
+      if (!last) tile = tile.cwiseMax(Scalar{0});
+    });
   }
 }
 
@@ -160,8 +184,12 @@ double DenseNetwork<Scalar>::AddGradient(absl::Span<const Scalar> parameters,
     const auto delta =
         MapMatrix<Scalar>((last ? outputs_[i] : deltas_[i]).data(), rows, layer.outputs);
     const auto input = MapMatrix(Input(i, batch), rows, layer.inputs);
-    MapMatrix(&gradient[static_cast<size_t>(layer.weights)], layer.inputs, layer.outputs)
-        .noalias() += input.transpose() * delta;
+    auto weights_gradient =
+        MapMatrix(&gradient[static_cast<size_t>(layer.weights)], layer.inputs, layer.outputs);
+    ForTiles(layer.inputs, [&](int64_t begin, int64_t size) {
+      weights_gradient.middleRows(begin, size).noalias() +=
+          input.middleCols(begin, size).transpose() * delta;
+    });
     auto bias = MapRow(&gradient[static_cast<size_t>(layer.bias)], layer.outputs);
     for (int64_t row = 0; row < rows; ++row) bias += delta.row(row);
     if (i == 0) break;
@@ -169,8 +197,11 @@ double DenseNetwork<Scalar>::AddGradient(absl::Span<const Scalar> parameters,
     const auto weights =
         MapMatrix(&parameters[static_cast<size_t>(layer.weights)], layer.inputs, layer.outputs);
     auto below = MapMatrix(deltas_[i - 1].data(), rows, layer.inputs);
-    below.noalias() = delta * weights.transpose();
-    below = (input.array() > Scalar{0}).select(below, Scalar{0});
+    ForTiles(rows, [&](int64_t begin, int64_t size) {
+      auto tile = below.middleRows(begin, size);
+      tile.noalias() = delta.middleRows(begin, size) * weights.transpose();
+      tile = (input.middleRows(begin, size).array() > Scalar{0}).select(tile, Scalar{0});
+    });
   }
   return loss;
 }

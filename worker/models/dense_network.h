@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "worker/models/model.h"
 
 namespace gradd {
@@ -27,13 +28,19 @@ enum class Loss {
 // sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010); those of a model without
 // hidden layers, which is convex, at zero.
 //
+// Products are cut into tiles whose size depends on nothing but the shapes, and each tile
+// is one product on one thread: the results have the same bits with any number of
+// threads. They differ between CPUs, as OpenBLAS's kernels do.
+//
 // Instances exist for float and double.
 template <typename Scalar>
 class DenseNetwork : public Model<Scalar> {
  public:
   // `features`, `outputs` and each of `hidden` at least 1; one output for
-  // kSquaredError.
-  DenseNetwork(int64_t features, const std::vector<int64_t>& hidden, int64_t outputs, Loss loss);
+  // kSquaredError. `pool` computes the tiles and must outlive the model; null: the
+  // calling thread does.
+  DenseNetwork(int64_t features, const std::vector<int64_t>& hidden, int64_t outputs, Loss loss,
+               ThreadPool* pool = nullptr);
 
   double AddGradient(absl::Span<const Scalar> parameters, const BatchView<Scalar>& batch,
                      Scalar scale, absl::Span<Scalar> gradient) override;
@@ -51,8 +58,11 @@ class DenseNetwork : public Model<Scalar> {
   static std::vector<Layer> MakeLayers(int64_t features, const std::vector<int64_t>& hidden,
                                        int64_t outputs);
   static v1::Layout MakeLayout(const std::vector<Layer>& layers);
-  DenseNetwork(std::vector<Layer> layers, Loss loss);
+  DenseNetwork(std::vector<Layer> layers, Loss loss, ThreadPool* pool);
 
+  // Calls task(begin, size) for every tile of [0, count).
+  template <typename Task>
+  void ForTiles(int64_t count, const Task& task) const;
   // Fills outputs_ for the batch.
   void Forward(absl::Span<const Scalar> parameters, const BatchView<Scalar>& batch);
   // The input of `layer`, an examples x inputs matrix.
@@ -63,6 +73,7 @@ class DenseNetwork : public Model<Scalar> {
 
   const std::vector<Layer> layers_;
   const Loss loss_;
+  ThreadPool* const pool_;
   // Per layer, after ReLU but for the last: examples x outputs.
   std::vector<std::vector<Scalar>> outputs_;
   // Per layer but the last: the gradient with respect to its output before ReLU.

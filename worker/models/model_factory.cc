@@ -14,7 +14,8 @@ constexpr int64_t kMaxFeatures = 1'000'000'000;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Model<float>>> CreateModel(const ModelOptions& options,
-                                                          int64_t features, int64_t classes) {
+                                                          int64_t features, int64_t classes,
+                                                          ThreadPool* pool) {
   if (features < 1 || features > kMaxFeatures) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the data has ", features, " features, between 1 and ", kMaxFeatures, " expected"));
@@ -40,7 +41,8 @@ absl::StatusOr<std::unique_ptr<Model<float>>> CreateModel(const ModelOptions& op
       return absl::InvalidArgumentError(absl::StrCat("model linear: the data has ", classes,
                                                      " classes, numeric targets expected"));
     }
-    return std::make_unique<DenseNetwork<float>>(features, options.hidden, 1, Loss::kSquaredError);
+    return std::make_unique<DenseNetwork<float>>(features, options.hidden, 1, Loss::kSquaredError,
+                                                 pool);
   }
   if (classes < 2 || classes > kMaxWidth) {
     return absl::InvalidArgumentError(absl::StrCat("the model classifies, and the data has ",
@@ -48,7 +50,7 @@ absl::StatusOr<std::unique_ptr<Model<float>>> CreateModel(const ModelOptions& op
                                                    " expected"));
   }
   return std::make_unique<DenseNetwork<float>>(features, options.hidden, classes,
-                                               Loss::kSoftmaxCrossEntropy);
+                                               Loss::kSoftmaxCrossEntropy, pool);
 }
 
 }  // namespace gradd

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/thread_pool.h"
 #include "worker/models/model.h"
 
 namespace gradd {
@@ -24,9 +25,11 @@ struct ModelOptions {
 };
 
 // Builds the model for examples of `features` numbers in `classes` classes (0 for
-// regression). INVALID_ARGUMENT where options and data do not fit.
+// regression). INVALID_ARGUMENT where options and data do not fit. `pool` is as for
+// DenseNetwork.
 absl::StatusOr<std::unique_ptr<Model<float>>> CreateModel(const ModelOptions& options,
-                                                          int64_t features, int64_t classes);
+                                                          int64_t features, int64_t classes,
+                                                          ThreadPool* pool = nullptr);
 
 }  // namespace gradd
 

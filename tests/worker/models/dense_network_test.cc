@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -144,6 +145,35 @@ TEST_P(DenseNetworkTest, PartsOfABatchAddUpToTheWhole) {
   for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(parts[i], whole[i], 1e-12);
 }
 
+// Same bits, from the first to the last: no tolerance.
+TEST(DenseNetworkThreadsTest, TheNumberOfThreadsDoesNotShow) {
+  const Case c{"Tiled", 300, {150, 130}, 10, Loss::kSoftmaxCrossEntropy, 500};
+  std::mt19937 random(kSeed);
+  const Examples<float> examples = RandomExamples<float>(c, &random);
+  std::vector<float> parameters;
+  std::vector<float> expected;
+  double expected_loss = 0;
+  for (const int threads : {0, 1, 2, 3, 7}) {
+    std::unique_ptr<ThreadPool> pool;
+    if (threads > 0) pool = std::make_unique<ThreadPool>(threads);
+    DenseNetwork<float> model(c.features, c.hidden, c.outputs, c.loss, pool.get());
+    if (parameters.empty()) {
+      parameters = RandomParameters<float>(model.parameter_count(), &random);
+    }
+    std::vector<float> gradient(parameters.size());
+    const double loss =
+        model.LossAndGradient(parameters, examples.View(0, c.examples), absl::MakeSpan(gradient));
+    const double evaluated = model.Evaluate(parameters, examples.View(0, c.examples)).loss;
+    EXPECT_NEAR(evaluated / static_cast<double>(c.examples), loss, 1e-6 * loss);
+    if (threads == 0) {
+      expected = gradient;
+      expected_loss = loss;
+    }
+    EXPECT_EQ(loss, expected_loss) << threads;
+    EXPECT_TRUE(gradient == expected) << threads;
+  }
+}
+
 TEST_P(DenseNetworkTest, LayoutCoversTheParameters) {
   const Case& c = GetParam();
   const DenseNetwork<float> model(c.features, c.hidden, c.outputs, c.loss);
@@ -163,6 +193,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"ThreeHiddenLayers", 6, {9, 8, 5}, 3, Loss::kSoftmaxCrossEntropy, 10},
                     // Large enough that products are handed to BLAS.
                     Case{"BlasSized", 30, {24, 17}, 10, Loss::kSoftmaxCrossEntropy, 32},
+                    Case{"SeveralTiles", 131, {3, 140}, 2, Loss::kSoftmaxCrossEntropy, 257},
                     Case{"OneExample", 12, {10}, 3, Loss::kSoftmaxCrossEntropy, 1},
                     Case{"LinearRegression", 8, {}, 1, Loss::kSquaredError, 12},
                     Case{"LinearRegressionOfOneFeature", 1, {}, 1, Loss::kSquaredError, 5},
