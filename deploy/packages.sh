@@ -11,7 +11,9 @@ build="cmake ninja-build g++ ccache pkg-config protobuf-compiler protobuf-compil
 data="dataset-fashion-mnist"
 test="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf"
 sanitize="libclang-rt-14-dev"
-lint="clang-14 clang-format-14 clang-tidy-14 nodejs npm shellcheck"
+lint="clang-14 clang-format-14 clang-tidy-14 shellcheck"
+# Not where another npm is there already: Debian's may not go with it.
+buf="nodejs npm"
 dashboard="prometheus curl"
 image="debootstrap buildah runc"
 torch="python3-torch"
@@ -19,12 +21,12 @@ torch="python3-torch"
 packages=()
 for set in "$@"; do
   case $set in
-    build | data | test | sanitize | lint | dashboard | image | torch)
+    build | data | test | sanitize | lint | buf | dashboard | image | torch)
       read -r -d '' -a names <<<"${!set}" || true
       packages+=("${names[@]}")
       ;;
     *)
-      echo "packages.sh: no set \"$set\"; there are build, data, test, sanitize, lint, dashboard, image, torch" >&2
+      echo "packages.sh: no set \"$set\"; there are build, data, test, sanitize, lint, buf, dashboard, image, torch" >&2
       exit 2
       ;;
   esac

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "core/base/version.h"
@@ -70,7 +71,10 @@ int main(int argc, char** argv) {
   app.add_option("--probe", probe,
                  "Do not serve: ask the server whose --http address this is for /healthz, and "
                  "exit with 0 if it is healthy");
-  app.set_config("--config", "", "Read options from a file")->envname("GRADD_CONFIG");
+  // CLI11 reads the file before it looks at the environment.
+  const char* const config = std::getenv("GRADD_CONFIG");
+  app.set_config("--config", config != nullptr ? config : "",
+                 "Read options from a file; also GRADD_CONFIG", config != nullptr);
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);
   try {

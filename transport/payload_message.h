@@ -33,8 +33,7 @@ absl::Status ParseParameterChunk(const grpc::ByteBuffer& bytes, v1::ParameterChu
 // memory is borrowed: its owner is held until gRPC is done with it.
 grpc::ByteBuffer SerializeTrainRequest(const v1::TrainRequest& message, const Payload& payload);
 grpc::ByteBuffer SerializeTrainResponse(const v1::TrainResponse& message, const Payload& payload);
-grpc::ByteBuffer SerializeParameterChunk(const v1::ParameterChunk& message,
-                                         const Payload& payload);
+grpc::ByteBuffer SerializeParameterChunk(const v1::ParameterChunk& message, const Payload& payload);
 
 }  // namespace gradd
 

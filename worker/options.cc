@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 #include "absl/strings/numbers.h"
@@ -182,7 +183,10 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
             "Milliseconds to wait before each push, to play a slow machine")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
 
-  app.set_config("--config", "", "Read options from a file")->envname("GRADD_CONFIG");
+  // CLI11 reads the file before it looks at the environment.
+  const char* const config = std::getenv("GRADD_CONFIG");
+  app.set_config("--config", config != nullptr ? config : "",
+                 "Read options from a file; also GRADD_CONFIG", config != nullptr);
   app.set_version_flag("--version", std::string("gradworker ") + kVersion);
   app.footer(kFooter);
   try {
