@@ -4,32 +4,35 @@
 # Asks nothing, needs root or sudo only when something is missing.
 set -euo pipefail
 
-build="cmake ninja-build g++ ccache pkg-config protobuf-compiler protobuf-compiler-grpc
-  libprotobuf-dev libgrpc++-dev libabsl-dev libeigen3-dev libopenblas-dev
-  prometheus-cpp-dev libcivetweb-dev libcli11-dev libspdlog-dev
-  nlohmann-json3-dev zlib1g-dev"
-data="dataset-fashion-mnist"
-test="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf"
-sanitize="libclang-rt-14-dev"
-lint="clang-14 clang-format-14 clang-tidy-14 shellcheck"
-# Not where another npm is there already: Debian's may not go with it.
-buf="nodejs npm"
-dashboard="prometheus curl"
-image="debootstrap buildah runc"
-torch="python3-torch"
+# Prints the packages of a set; fails if there is no such set.
+packages_of() {
+  case $1 in
+    build)
+      echo cmake ninja-build g++ ccache pkg-config protobuf-compiler protobuf-compiler-grpc \
+        libprotobuf-dev libgrpc++-dev libabsl-dev libeigen3-dev libopenblas-dev \
+        prometheus-cpp-dev libcivetweb-dev libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev
+      ;;
+    data) echo dataset-fashion-mnist ;;
+    test) echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf ;;
+    sanitize) echo libclang-rt-14-dev ;;
+    lint) echo clang-14 clang-format-14 clang-tidy-14 shellcheck ;;
+    # Only where no other npm is there: Debian's may not go with it.
+    buf) command -v npm >/dev/null || echo nodejs npm ;;
+    dashboard) echo prometheus ;;
+    image) echo debootstrap buildah runc ;;
+    torch) echo python3-torch ;;
+    *)
+      echo "packages.sh: no set \"$1\"; there are build, data, test, sanitize, lint, buf, dashboard, image, torch" >&2
+      return 2
+      ;;
+  esac
+}
 
 packages=()
 for set in "$@"; do
-  case $set in
-    build | data | test | sanitize | lint | buf | dashboard | image | torch)
-      read -r -d '' -a names <<<"${!set}" || true
-      packages+=("${names[@]}")
-      ;;
-    *)
-      echo "packages.sh: no set \"$set\"; there are build, data, test, sanitize, lint, buf, dashboard, image, torch" >&2
-      exit 2
-      ;;
-  esac
+  names=$(packages_of "$set") || exit 2
+  read -r -a words <<<"$names"
+  packages+=("${words[@]}")
 done
 
 missing=()

@@ -21,7 +21,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
               const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
-  void OnDone() override { delete this; }
+  void OnDone() override;
 
  private:
   absl::Status Start(RunRegistry* registry, const grpc::ByteBuffer& bytes);

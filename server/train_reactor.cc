@@ -9,29 +9,38 @@
 namespace gradd {
 
 TrainReactor::TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context)
-    : context_(context),
-      session_(std::make_shared<WorkerSession>(registry, this, context->peer())) {
+    : context_(context) {
+  MutexLock lock(&mutex_);
+  session_ = std::make_shared<WorkerSession>(registry, this, context->peer());
   StartRead(&incoming_);
 }
 
 void TrainReactor::OnReadDone(bool ok) {
+  const std::shared_ptr<WorkerSession> session = this->session();
   if (!ok) {
-    session_->HalfClosed();
+    session->HalfClosed();
     return;
+  }
+  grpc::ByteBuffer bytes;
+  {
+    MutexLock lock(&mutex_);
+    bytes.Swap(&incoming_);
   }
   v1::TrainRequest request;
   Payload data;
-  const absl::Status parsed = ParseTrainRequest(incoming_, &request, &data);
-  incoming_.Clear();
+  const absl::Status parsed = ParseTrainRequest(bytes, &request, &data);
   if (!parsed.ok()) {
-    session_->Disconnected();
+    session->Disconnected();
     End(parsed);
     return;
   }
-  if (session_->Handle(std::move(request), std::move(data))) StartRead(&incoming_);
+  if (session->Handle(std::move(request), std::move(data))) ResumeReading();
 }
 
-void TrainReactor::ResumeReading() { StartRead(&incoming_); }
+void TrainReactor::ResumeReading() {
+  MutexLock lock(&mutex_);
+  StartRead(&incoming_);
+}
 
 void TrainReactor::Send(v1::TrainResponse message) {
   MutexLock lock(&mutex_);
@@ -90,11 +99,11 @@ void TrainReactor::OnWriteDone(bool ok) {
     }
     Pump();
   }
-  if (parameters_sent) session_->ParametersSent();
+  if (parameters_sent) session()->ParametersSent();
 }
 
 void TrainReactor::OnCancel() {
-  session_->Disconnected();
+  session()->Disconnected();
   MutexLock lock(&mutex_);
   outgoing_.clear();
   ending_ = true;
@@ -102,7 +111,7 @@ void TrainReactor::OnCancel() {
 }
 
 void TrainReactor::OnDone() {
-  session_->Disconnected();
+  session()->Disconnected();
   delete this;
 }
 

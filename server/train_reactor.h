@@ -41,14 +41,20 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
     std::shared_ptr<const Snapshot> snapshot;
     size_t next_block = 0;
   };
+  std::shared_ptr<WorkerSession> session() {
+    MutexLock lock(&mutex_);
+    return session_;
+  }
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   grpc::CallbackServerContext* const context_;
-  const std::shared_ptr<WorkerSession> session_;
-  grpc::ByteBuffer incoming_;
 
+  // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every
+  // reaction takes the lock first, which it can.
   Mutex mutex_;
+  std::shared_ptr<WorkerSession> session_ ABSL_GUARDED_BY(mutex_);
+  grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mutex_);  // gRPC's, while a read is on its way.
   std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -33,11 +33,10 @@ std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
   state.live_members = static_cast<int>(LiveMembers());
   state.formed = formed_;
   state.ready_pushes = static_cast<int>(pending_.size());
-  state.ready_members = static_cast<int>(
-      std::count_if(pending_.begin(), pending_.end(), [this](const PendingPush& pending) {
-        const auto member = members_.find(pending.worker);
-        return member != members_.end() && Live(member->second);
-      }));
+  for (const PendingPush& pending : pending_) {
+    const auto member = members_.find(pending.worker);
+    if (member != members_.end() && Live(member->second)) ++state.ready_members;
+  }
   state.waited = environment_.clock->Elapsed() - first_pending_at_;
   state.deadline = StepDeadline(spec_.policy().synchronous());
   if (!SynchronousStepDue(state)) return {};

@@ -23,6 +23,7 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   if [ ! -e "$cache/bookworm.tar" ]; then
     rootfs=$(mktemp -d)
     # The mirror of the system, wherever that is.
+    # shellcheck disable=SC2016  # apt-get expands it.
     mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
     debootstrap --variant=minbase bookworm "$rootfs" ${mirror:+"$mirror"} >"$cache/debootstrap.log" 2>&1 ||
       { tail "$cache/debootstrap.log" >&2; fail "debootstrap failed"; }
@@ -52,6 +53,7 @@ for program in gradd gradctl gradworker; do
 done
 
 # Everything in one container, as one process tree: what is left is ended when the shell ends.
+# shellcheck disable=SC2016  # The shell inside expands it.
 inside sh -euc '
   export GRADD_LISTEN=127.0.0.1:0 GRADD_HTTP=127.0.0.1:0
   cd /tmp

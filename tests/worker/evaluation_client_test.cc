@@ -6,7 +6,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "core/base/mutex.h"
 
 namespace gradd {
 namespace {
@@ -22,28 +25,60 @@ v1::ParameterChunk Chunk(int64_t offset, int64_t step, const std::vector<float>&
   return chunk;
 }
 
-// A server that answers Pull with `chunks`, after `unavailable` failures.
+// A server that answers Pull with chunks, after some failures. Thread safe: a call that the
+// client has given up may still run.
 class FakeServer final : public v1::TrainingService::Service, public v1::RunService::Service {
  public:
   grpc::Status Pull(grpc::ServerContext* /*context*/, const v1::PullRequest* request,
                     grpc::ServerWriter<v1::ParameterChunk>* writer) override {
-    pulls.push_back(*request);
-    if (static_cast<int>(pulls.size()) <= unavailable) return {grpc::UNAVAILABLE, "starting"};
+    std::vector<v1::ParameterChunk> chunks;
+    grpc::Status status;
+    {
+      MutexLock lock(&mutex_);
+      pulls_.push_back(*request);
+      if (static_cast<int>(pulls_.size()) <= unavailable_) return {grpc::UNAVAILABLE, "starting"};
+      chunks = chunks_;
+      status = status_;
+    }
     for (const v1::ParameterChunk& chunk : chunks) writer->Write(chunk);
     return status;
   }
   grpc::Status ReportEvaluation(grpc::ServerContext* /*context*/,
                                 const v1::ReportEvaluationRequest* request,
                                 v1::ReportEvaluationResponse* /*response*/) override {
-    reports.push_back(*request);
-    return status;
+    MutexLock lock(&mutex_);
+    reports_.push_back(*request);
+    return status_;
   }
 
-  int unavailable = 0;
-  grpc::Status status;
-  std::vector<v1::ParameterChunk> chunks;
-  std::vector<v1::PullRequest> pulls;
-  std::vector<v1::ReportEvaluationRequest> reports;
+  void set_chunks(std::vector<v1::ParameterChunk> chunks) {
+    MutexLock lock(&mutex_);
+    chunks_ = std::move(chunks);
+  }
+  void set_unavailable(int calls) {
+    MutexLock lock(&mutex_);
+    unavailable_ = calls;
+  }
+  void set_status(const grpc::Status& status) {
+    MutexLock lock(&mutex_);
+    status_ = status;
+  }
+  std::vector<v1::PullRequest> pulls() {
+    MutexLock lock(&mutex_);
+    return pulls_;
+  }
+  std::vector<v1::ReportEvaluationRequest> reports() {
+    MutexLock lock(&mutex_);
+    return reports_;
+  }
+
+ private:
+  Mutex mutex_;
+  int unavailable_ ABSL_GUARDED_BY(mutex_) = 0;
+  grpc::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::ParameterChunk> chunks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::PullRequest> pulls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::ReportEvaluationRequest> reports_ ABSL_GUARDED_BY(mutex_);
 };
 
 class EvaluationClientTest : public testing::Test {
@@ -71,14 +106,14 @@ class EvaluationClientTest : public testing::Test {
 };
 
 TEST_F(EvaluationClientTest, PullsTheEvaluationViewInChunks) {
-  fake_.chunks = {Chunk(0, 7, {1, 2}), Chunk(2, 7, {3})};
+  fake_.set_chunks({Chunk(0, 7, {1, 2}), Chunk(2, 7, {3})});
   const absl::StatusOr<int64_t> step = Pull();
   ASSERT_TRUE(step.ok()) << step.status();
   EXPECT_EQ(*step, 7);
   EXPECT_THAT(parameters_, ElementsAre(1, 2, 3));
-  ASSERT_EQ(fake_.pulls.size(), 1);
-  EXPECT_EQ(fake_.pulls[0].run(), "runs/demo");
-  EXPECT_EQ(fake_.pulls[0].view(), v1::PARAMETER_VIEW_EVALUATION);
+  ASSERT_EQ(fake_.pulls().size(), 1);
+  EXPECT_EQ(fake_.pulls()[0].run(), "runs/demo");
+  EXPECT_EQ(fake_.pulls()[0].view(), v1::PARAMETER_VIEW_EVALUATION);
 }
 
 TEST_F(EvaluationClientTest, ChunksThatDoNotFitAreRefused) {
@@ -89,11 +124,12 @@ TEST_F(EvaluationClientTest, ChunksThatDoNotFitAreRefused) {
                                                     {Chunk(1, 7, {1, 2, 3})},
                                                     {Chunk(0, 7, {1, 2}), Chunk(1, 7, {3})},
                                                     {Chunk(0, 7, {1, 2}), Chunk(2, 8, {3})}}) {
-    fake_.chunks = chunks;
+    fake_.set_chunks(chunks);
     EXPECT_EQ(Pull().status().code(), absl::StatusCode::kDataLoss);
   }
-  fake_.chunks = {Chunk(0, 7, {1, 2, 3})};
-  fake_.chunks[0].mutable_data()->pop_back();
+  v1::ParameterChunk broken = Chunk(0, 7, {1, 2, 3});
+  broken.mutable_data()->pop_back();
+  fake_.set_chunks({broken});
   EXPECT_THAT(std::string(Pull().status().message()),
               HasSubstr("a chunk of 11 bytes at offset 0 of step 7 found"));
 }
@@ -104,42 +140,42 @@ TEST_F(EvaluationClientTest, ReportsUnderTheRunsName) {
   evaluation.set_loss(0.25);
   options_.run = "runs/demo";
   ASSERT_TRUE(EvaluationClient(options_).Report(evaluation).ok());
-  ASSERT_EQ(fake_.reports.size(), 1);
-  EXPECT_EQ(fake_.reports[0].name(), "runs/demo");
-  EXPECT_EQ(fake_.reports[0].evaluation().step(), 5);
-  EXPECT_EQ(fake_.reports[0].evaluation().loss(), 0.25);
+  ASSERT_EQ(fake_.reports().size(), 1);
+  EXPECT_EQ(fake_.reports()[0].name(), "runs/demo");
+  EXPECT_EQ(fake_.reports()[0].evaluation().step(), 5);
+  EXPECT_EQ(fake_.reports()[0].evaluation().loss(), 0.25);
 }
 
 TEST_F(EvaluationClientTest, TriesAgainWhileTheServerIsUnavailable) {
-  fake_.unavailable = 3;
-  fake_.chunks = {Chunk(0, 7, {1, 2, 3})};
+  fake_.set_unavailable(3);
+  fake_.set_chunks({Chunk(0, 7, {1, 2, 3})});
   const absl::StatusOr<int64_t> step = Pull();
   ASSERT_TRUE(step.ok()) << step.status();
-  EXPECT_EQ(fake_.pulls.size(), 4);
+  EXPECT_EQ(fake_.pulls().size(), 4);
 }
 
 TEST_F(EvaluationClientTest, GivesUpInTime) {
-  fake_.unavailable = 1 << 30;
+  fake_.set_unavailable(1 << 30);
   options_.initial_backoff = absl::Seconds(2);
   options_.give_up_after = absl::Seconds(1);
   EXPECT_EQ(Pull().status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(fake_.pulls.size(), 1);
+  EXPECT_EQ(fake_.pulls().size(), 1);
 }
 
 TEST_F(EvaluationClientTest, DoesNotTryAgainOnceStopped) {
   const std::atomic<bool> stop{true};
-  fake_.unavailable = 1 << 30;
+  fake_.set_unavailable(1 << 30);
   options_.stop = &stop;
   EXPECT_EQ(Pull().status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(fake_.pulls.size(), 1);
+  EXPECT_EQ(fake_.pulls().size(), 1);
 }
 
 TEST_F(EvaluationClientTest, OtherErrorsAreFinal) {
-  fake_.status = {grpc::NOT_FOUND, "no run \"demo\""};
+  fake_.set_status({grpc::NOT_FOUND, "no run \"demo\""});
   const absl::Status status = EvaluationClient(options_).Report({});
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(status.message(), "no run \"demo\"");
-  EXPECT_EQ(fake_.reports.size(), 1);
+  EXPECT_EQ(fake_.reports().size(), 1);
 }
 
 }  // namespace
