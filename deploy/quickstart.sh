@@ -20,7 +20,7 @@ esac
 model=(--data fashion-mnist --model mlp --hidden 256)
 workers=2
 batch=128
-steps=3500
+steps=5000
 run=fashion
 
 dir=build/quickstart
@@ -74,7 +74,7 @@ echo "gradd serves gRPC on $grpc and metrics on http://$http/metrics"
 
 "$bin/gradworker" "${model[@]}" --print-layout >"$dir/layout.json"
 "$bin/gradctl" --server "$grpc" create "$run" --layout "$dir/layout.json" --optimizer adam \
-  --learning-rate 0.002 --schedule exponential --decay-rate 0.5 --decay-steps 700 \
+  --learning-rate 0.002 --schedule exponential --decay-rate 0.5 --decay-steps 1000 \
   --workers "$workers" --steps "$steps" >/dev/null
 
 begin=$(date +%s.%N)

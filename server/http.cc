@@ -62,15 +62,15 @@ class HttpServer::Pages {
   };
 
   Pages(const std::vector<std::string>& options, RunRegistry* registry)
-      : metrics(registry), ready(registry), server(options) {
+      : metrics(registry), readiness(registry), server(options) {
     server.addHandler("/metrics$", metrics);
     server.addHandler("/healthz$", health);
-    server.addHandler("/readyz$", ready);
+    server.addHandler("/readyz$", readiness);
   }
   // Before the server, which calls them until it is destroyed.
   MetricsPage metrics;
   HealthPage health;
-  ReadyPage ready;
+  ReadyPage readiness;
   CivetServer server;
 };
 

@@ -7,6 +7,12 @@
 #include "transport/payload_message.h"
 
 namespace gradd {
+namespace {
+
+// A worker awaits each response, so no honest one leaves so many unread.
+constexpr size_t kMaxOutgoing = 256;
+
+}  // namespace
 
 TrainReactor::TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context)
     : context_(context) {
@@ -39,7 +45,12 @@ void TrainReactor::OnReadDone(bool ok) {
 
 void TrainReactor::ResumeReading() {
   MutexLock lock(&mutex_);
-  StartRead(&incoming_);
+  ReadNext();
+}
+
+void TrainReactor::ReadNext() {
+  read_waits_ = outgoing_.size() >= kMaxOutgoing;
+  if (!read_waits_) StartRead(&incoming_);
 }
 
 void TrainReactor::Send(v1::TrainResponse message) {
@@ -62,6 +73,16 @@ void TrainReactor::End(absl::Status status) {
   Pump();
 }
 
+void TrainReactor::Abandon(absl::Status status) {
+  MutexLock lock(&mutex_);
+  if (ending_) return;
+  ending_ = true;
+  end_status_ = std::move(status);
+  outgoing_.clear();
+  if (writing_) context_->TryCancel();  // The write may wait for the peer for ever.
+  Pump();
+}
+
 void TrainReactor::Pump() {
   if (writing_ || finished_) return;
   if (outgoing_.empty()) {
@@ -71,7 +92,7 @@ void TrainReactor::Pump() {
     return;
   }
   Outgoing& next = outgoing_.front();
-  last_block_ = false;
+  what_ = Writing::kMessage;
   if (next.snapshot == nullptr) {
     writing_bytes_ = SerializeTrainResponse(next.message, Payload());
     outgoing_.pop_front();
@@ -79,27 +100,30 @@ void TrainReactor::Pump() {
     *next.message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block);
     writing_bytes_ =
         SerializeTrainResponse(next.message, BlockPayload(next.snapshot, next.next_block));
-    last_block_ = ++next.next_block == next.snapshot->parameters.size();
-    if (last_block_) outgoing_.pop_front();
+    const bool last = ++next.next_block == next.snapshot->parameters.size();
+    what_ = last ? Writing::kLastBlock : Writing::kBlock;
+    if (last) outgoing_.pop_front();
   }
   writing_ = true;
   StartWrite(&writing_bytes_);
 }
 
 void TrainReactor::OnWriteDone(bool ok) {
-  bool parameters_sent = false;
+  Writing written = Writing::kMessage;
   {
     MutexLock lock(&mutex_);
     writing_ = false;
     writing_bytes_.Clear();
-    parameters_sent = std::exchange(last_block_, false);
+    written = what_;
     if (!ok) {
       outgoing_.clear();
       ending_ = true;
     }
+    if (read_waits_ && !ending_) ReadNext();
     Pump();
   }
-  if (parameters_sent) session()->ParametersSent();
+  if (written == Writing::kBlock) session()->ParametersMove();
+  if (written == Writing::kLastBlock) session()->ParametersSent();
 }
 
 void TrainReactor::OnCancel() {

@@ -27,6 +27,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
   void ResumeReading() override;
   void End(absl::Status status) override;
+  void Abandon(absl::Status status) override;
 
   // ServerBidiReactor.
   void OnReadDone(bool ok) override;
@@ -45,6 +46,8 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
     MutexLock lock(&mutex_);
     return session_;
   }
+  // Reads the next request, unless the peer leaves too many responses unread.
+  void ReadNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -55,10 +58,12 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   Mutex mutex_;
   std::shared_ptr<WorkerSession> session_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mutex_);  // gRPC's, while a read is on its way.
+  bool read_waits_ ABSL_GUARDED_BY(mutex_) = false;    // For room in outgoing_.
   std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool last_block_ ABSL_GUARDED_BY(mutex_) = false;  // The write ends a snapshot.
+  enum class Writing { kMessage, kBlock, kLastBlock };
+  Writing what_ ABSL_GUARDED_BY(mutex_) = Writing::kMessage;  // Is written now.
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);

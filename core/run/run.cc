@@ -102,10 +102,9 @@ v1::Run Run::Describe(Detail detail) const {
     status.set_state(member.state);
     status.set_last_sequence(member.last_sequence);
     status.set_last_base_step(member.last_base_step);
-    const absl::Duration last_message =
-        member.session ? absl::Nanoseconds(member.session->last_message_ns_.load())
-                       : member.last_message;
-    *status.mutable_last_message_time() = ToProto(wall_time - (now - last_message));
+    const absl::Duration last_sign =
+        member.session ? absl::Nanoseconds(member.session->last_sign_ns_.load()) : member.last_sign;
+    *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
     status.set_applied_pushes(member.applied_pushes);
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);

@@ -118,7 +118,7 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t last_sequence = 0;
     int64_t pending_sequence = 0;  // Of its complete push that waits; 0: none.
     int64_t last_base_step = 0;
-    absl::Duration last_message;  // Clock::Elapsed() when not connected.
+    absl::Duration last_sign;  // Of life, by Clock::Elapsed(); when not connected.
     int64_t applied_pushes = 0;
     int64_t rejected_pushes = 0;
     std::string address;
@@ -167,6 +167,9 @@ class Run : public std::enable_shared_from_this<Run> {
   int64_t LiveMembers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends the session's stream; the worker stays a member until its lease ends.
   void EndSession(WorkerSession* session, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for a worker that may not read any more.
+  void AbandonSession(WorkerSession* session, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends a half-closed session that waits for nothing any more.
   void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

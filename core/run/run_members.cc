@@ -87,8 +87,8 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
                                 "lease of ",
                                 absl::FormatDuration(LeaseDuration(spec_)), " has ended"));
     }
-    EndSession(other, Error(absl::StatusCode::kAborted, "SESSION_TAKEN_OVER",
-                            "a newer session of the same worker instance took over"));
+    AbandonSession(other, Error(absl::StatusCode::kAborted, "SESSION_TAKEN_OVER",
+                                "a newer session of the same worker instance took over"));
   }
   const bool was_live = found != members_.end() && Live(found->second);
   const int64_t live = LiveMembers() + (was_live ? 0 : 1);
@@ -139,7 +139,9 @@ void Run::SendParametersTo(const SessionPtr& session) {
   session->state_.parameters_on_way = true;
   const auto send = [session](std::shared_ptr<const Snapshot> snapshot) {
     SessionSink* const sink = session->state_.sink;
-    if (sink != nullptr && snapshot != nullptr) sink->SendParameters(std::move(snapshot));
+    if (sink == nullptr || snapshot == nullptr) return;
+    session->RenewLease();
+    sink->SendParameters(std::move(snapshot));
   };
   if (step_work_) {
     snapshot_requests_.emplace_back(SnapshotContents::kTraining, send);
@@ -208,7 +210,9 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.want_parameters = want_parameters;
     pending.push = std::move(push);
     const v1::PushHeader& header = pending.push->header();
-    if (spec_.policy().has_synchronous() && header.base_step() < OpenStep()) {
+    if (state_ == v1::RUN_STATE_FINISHED) {
+      SendRejection(session.get(), header.sequence(), RunFinishedError());
+    } else if (spec_.policy().has_synchronous() && header.base_step() < OpenStep()) {
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
       member->pending_sequence = header.sequence();
@@ -361,12 +365,18 @@ void Run::EndSession(WorkerSession* session, const absl::Status& status) {
   Detach(session);
 }
 
+void Run::AbandonSession(WorkerSession* session, const absl::Status& status) {
+  SessionSink* const sink = std::exchange(session->state_.sink, nullptr);
+  if (sink != nullptr) sink->Abandon(status);
+  Detach(session);
+}
+
 void Run::Detach(WorkerSession* session) {
   ReturnRoom(session);
   session->state_.receiving = false;
   Member* const member = MemberOf(session);
   if (member == nullptr) return;
-  member->last_message = absl::Nanoseconds(session->last_message_ns_.load());
+  member->last_sign = absl::Nanoseconds(session->last_sign_ns_.load());
   member->state = v1::WORKER_STATE_DISCONNECTED;
   member->session.reset();
 }
@@ -381,22 +391,23 @@ void Run::ExpireLeases() {
   bool changed = false;
   for (auto& [worker, member] : members_) {
     if (!Live(member)) continue;
-    absl::Duration last_message = member.last_message;
+    absl::Duration last_sign = member.last_sign;
     if (member.session) {
+      const WorkerSession::State& state = member.session->state_;
       // Whoever waits for the server cannot be blamed for its silence; keep-alive finds out
-      // whether its connection is dead.
-      const bool waits_for_us = member.pending_sequence != 0 || member.session->state_.held ||
-                                member.session->state_.parameters_on_way ||
-                                state_ != v1::RUN_STATE_RUNNING;
-      if (waits_for_us) member.session->last_message_ns_.store(absl::ToInt64Nanoseconds(now));
-      last_message = absl::Nanoseconds(member.session->last_message_ns_.load());
+      // whether its connection is dead. Whoever does not take its parameters can.
+      const bool waits_for_us = member.pending_sequence != 0 || state.held ||
+                                (state.parameters_on_way && step_work_) ||
+                                (state_ != v1::RUN_STATE_RUNNING && !state.parameters_on_way);
+      if (waits_for_us) member.session->RenewLease();
+      last_sign = absl::Nanoseconds(member.session->last_sign_ns_.load());
     }
-    if (now - last_message < lease) continue;
+    if (now - last_sign < lease) continue;
     if (member.session) {
-      EndSession(member.session.get(),
-                 Error(absl::StatusCode::kDeadlineExceeded, "LEASE_ENDED",
-                       absl::StrCat("no message from worker \"", worker, "\" for its lease of ",
-                                    absl::FormatDuration(lease))));
+      AbandonSession(member.session.get(),
+                     Error(absl::StatusCode::kDeadlineExceeded, "LEASE_ENDED",
+                           absl::StrCat("no sign of worker \"", worker, "\" for its lease of ",
+                                        absl::FormatDuration(lease))));
     }
     member.state = v1::WORKER_STATE_EXPIRED;
     changed = true;

@@ -15,7 +15,7 @@ namespace gradd {
 namespace {
 
 // A step of at most this many elements takes less time than waking another thread.
-constexpr int64_t kInlineElements = 64 * 1024;
+constexpr int64_t kInlineElements = int64_t{64} * 1024;
 
 }  // namespace
 

@@ -18,8 +18,8 @@ class SessionSink {
   // Messages arrive in the order of these calls.
   virtual void Send(v1::TrainResponse message) = 0;
 
-  // Sends the snapshot's parameters in chunks. When the last one is on its way,
-  // WorkerSession::ParametersSent() is due.
+  // Sends the snapshot's parameters in chunks. WorkerSession::ParametersMove() is due when one is
+  // on its way, ParametersSent() when all are.
   virtual void SendParameters(std::shared_ptr<const Snapshot> snapshot) = 0;
 
   // The session is not held any longer: the next request may be read.
@@ -27,6 +27,10 @@ class SessionSink {
 
   // Ends the stream after what was sent so far. Nothing is called after it.
   virtual void End(absl::Status status) = 0;
+
+  // Ends the stream of a peer that may not read any more, without what still waits to be sent.
+  // Nothing is called after it.
+  virtual void Abandon(absl::Status status) = 0;
 };
 
 }  // namespace gradd

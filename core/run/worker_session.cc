@@ -25,7 +25,7 @@ WorkerSession::WorkerSession(RunRegistry* registry, SessionSink* sink, std::stri
 bool WorkerSession::Handle(v1::TrainRequest request, Payload data) {
   MutexLock lock(&mutex_);
   if (ended_) return false;
-  last_message_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
+  RenewLease();
   return Dispatch(std::move(request), std::move(data));
 }
 
@@ -152,6 +152,12 @@ void WorkerSession::RetryHeld() {
   Held held = *std::exchange(held_, std::nullopt);
   if (HandlePush(std::move(held.request), std::move(held.data))) run_->ResumeReading(this);
 }
+
+void WorkerSession::RenewLease() {
+  last_sign_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
+}
+
+void WorkerSession::ParametersMove() { RenewLease(); }
 
 void WorkerSession::ParametersSent() {
   std::shared_ptr<Run> run;

@@ -35,7 +35,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // the sink is told to resume.
   [[nodiscard]] bool Handle(v1::TrainRequest request, Payload data);
 
-  // The parameters that were sent last are on their way.
+  // The peer takes the parameters that were sent last: a sign of life.
+  void ParametersMove();
+  // They are on their way, all of them.
   void ParametersSent();
 
   // The peer sends nothing more. The stream ends when it has what it waits for.
@@ -62,12 +64,14 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void HandleChunk(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reject(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The worker is alive now.
+  void RenewLease();
   // Handles the request that had to wait, if it can go on now.
   void RetryHeld();
 
   RunRegistry* const registry_;
   const std::string address_;
-  std::atomic<int64_t> last_message_ns_{0};  // Clock::Elapsed() of the last request.
+  std::atomic<int64_t> last_sign_ns_{0};  // Clock::Elapsed() of the last sign of life.
 
   // Taken before the run's mutex.
   Mutex mutex_;

@@ -19,7 +19,10 @@ absl::Status OutOfRange(absl::string_view field, double value, absl::string_view
 bool AboveZeroToOne(double value) { return value > 0 && value <= 1; }
 
 // Whole intervals of `length` steps before `step`.
-double Intervals(int64_t step, int64_t length) { return static_cast<double>(step / length); }
+double Intervals(int64_t step, int64_t length) {
+  const int64_t intervals = step / length;
+  return static_cast<double>(intervals);
+}
 
 double ExponentialDecay(const v1::ExponentialDecaySchedule& decay, int64_t step) {
   const int64_t decay_steps = decay.has_decay_steps() ? decay.decay_steps() : 1;

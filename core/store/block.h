@@ -15,7 +15,7 @@ class BlockPool;
 
 // Elements of a full block: 1 MiB of float32. The unit of transport, of parallel work and
 // of copy-on-write.
-inline constexpr int64_t kBlockElements = 256 * 1024;
+inline constexpr int64_t kBlockElements = int64_t{256} * 1024;
 
 // A counted reference to a block: a 64-byte-aligned buffer of float32 from a BlockPool.
 // Copies refer to the same block; with the last one the buffer goes back to its pool.

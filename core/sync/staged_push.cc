@@ -87,7 +87,7 @@ void ForEachPiece(const Payload& data, const Visit& visit) {
 
 int64_t MaxChunks(int64_t elements) {
   constexpr int64_t kAlwaysFine = 64;
-  constexpr int64_t kMinMeanElements = 16 * 1024;
+  constexpr int64_t kMinMeanElements = int64_t{16} * 1024;
   return kAlwaysFine + elements / kMinMeanElements;
 }
 

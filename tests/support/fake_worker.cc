@@ -137,11 +137,15 @@ void FakeWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot) {
 
 void FakeWorker::DeliverParameters() { session_->ParametersSent(); }
 
+void FakeWorker::MoveParameters() { session_->ParametersMove(); }
+
 void FakeWorker::End(absl::Status status) {
   MutexLock lock(&mutex_);
   end_ = std::move(status);
   changed_.NotifyAll();
 }
+
+void FakeWorker::Abandon(absl::Status status) { End(std::move(status)); }
 
 template <typename Condition>
 void FakeWorker::WaitUntil(const Condition& condition) const {

@@ -33,6 +33,8 @@ class FakeWorker : public SessionSink {
   // Whether parameters leave as soon as they are sent; otherwise DeliverParameters() does it.
   void HoldParameters() { hold_parameters_ = true; }
   void DeliverParameters();
+  // A part of the parameters is on its way.
+  void MoveParameters();
 
   // What came back. The waiting ones give up after a generous time.
   std::vector<v1::PushResult> results() const;
@@ -49,6 +51,7 @@ class FakeWorker : public SessionSink {
   void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
   void ResumeReading() override;
   void End(absl::Status status) override;
+  void Abandon(absl::Status status) override;
 
  private:
   struct Queued {

@@ -20,7 +20,9 @@ template <typename Number>
 FeatureScaling Moments(const std::vector<Number>& numbers, size_t features, bool per_feature) {
   std::vector<double> sums(features);
   std::vector<double> squares(features);
+  int64_t rows = 0;
   for (size_t i = 0; i < numbers.size(); i += features) {
+    ++rows;
     for (size_t j = 0; j < features; ++j) {
       const double number = static_cast<double>(numbers[i + j]);
       sums[j] += number;
@@ -28,9 +30,10 @@ FeatureScaling Moments(const std::vector<Number>& numbers, size_t features, bool
     }
   }
   FeatureScaling scaling{{}, {}};
-  const double rows = static_cast<double>(numbers.size() / features);
   if (per_feature) {
-    for (size_t j = 0; j < features; ++j) AddMoments(rows, sums[j], squares[j], &scaling);
+    for (size_t j = 0; j < features; ++j) {
+      AddMoments(static_cast<double>(rows), sums[j], squares[j], &scaling);
+    }
     return scaling;
   }
   double sum = 0;

@@ -34,7 +34,8 @@ absl::StatusOr<IdxArray> ReadIdx(const std::string& path, int dimensions, int64_
       file->ReadExactly(4 * int64_t{dimensions}, "the IDX dimensions");
   if (!header.ok()) return header.status();
   IdxArray array;
-  for (int i = 0; i < dimensions; ++i) array.shape.push_back(BigEndian(header->data() + 4 * i));
+  for (int i = 0; i < dimensions; ++i)
+    array.shape.push_back(BigEndian(header->data() + ptrdiff_t{4} * i));
   int64_t size = 1;
   for (const int64_t dimension : array.shape) {
     // The product stays below 2^63: what exceeds max_bytes is not multiplied further.

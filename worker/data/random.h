@@ -36,7 +36,7 @@ class Random {
       }
     }
     // Twelve numbers of mean 65535 / 2; the sum's deviation is 65536 but for 1e-10.
-    return static_cast<float>(2 * sum - 12 * 65535) / (2 * 65536.0F);
+    return static_cast<float>(2 * sum - int64_t{12} * 65535) / (2 * 65536.0F);
   }
 
  private:

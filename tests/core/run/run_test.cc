@@ -116,6 +116,32 @@ TEST_F(RunTest, ASilentWorkerLosesItsSessionAndItsPlace) {
   EXPECT_EQ(run->Progress().step(), 1);
 }
 
+TEST_F(RunTest, AWorkerThatDoesNotTakeItsParametersLosesItsSessionAndItsPlace) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  FakeWorker b(&registry_, "r", "b");
+  b.HoldParameters();
+  b.Join(/*want_parameters=*/true);
+  a->Push(1, 0, {1});
+  Pass(absl::Seconds(14));
+  EXPECT_EQ(b.end(), std::nullopt);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(b.WaitForEnd().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(run->Progress().step(), 1);
+}
+
+TEST_F(RunTest, ParametersThatMoveRenewTheLease) {
+  Create(SynchronousSpec(1, 2));
+  FakeWorker a(&registry_, "r", "a");
+  a.HoldParameters();
+  a.Join(/*want_parameters=*/true);
+  for (int i = 0; i < 5; ++i) {
+    Pass(absl::Seconds(10));
+    a.MoveParameters();
+  }
+  EXPECT_EQ(a.end(), std::nullopt);
+}
+
 TEST_F(RunTest, HeartbeatsRenewTheLease) {
   Create(SynchronousSpec(1, 2));
   const auto a = Join("a");
@@ -505,6 +531,28 @@ TEST_F(RunTest, AFinishedRunTakesNoPushesUntilItGetsMoreSteps) {
   EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_RUNNING);
   a->Push(2, 1, {1});
   EXPECT_EQ(a->WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
+}
+
+TEST_F(RunTest, APushThatCompletesAfterItsRunIsRefusedAndDoesNotWaitForEver) {
+  v1::Run spec = AsynchronousSpec(1);
+  spec.set_max_steps(1);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  v1::TrainRequest begin;
+  begin.mutable_push()->mutable_header()->set_sequence(1);
+  begin.mutable_push()->mutable_header()->set_examples(1);
+  a->Request(begin);
+  b->Push(1, 0, {1});
+  EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_FINISHED);
+  v1::TrainRequest end;
+  end.mutable_push()->mutable_chunk()->set_offset(0);
+  end.mutable_push()->mutable_chunk()->set_encoding(v1::ENCODING_FLOAT32);
+  end.mutable_push()->mutable_commit();
+  static constexpr float kGradient = 1;
+  a->Request(
+      end, Payload({{reinterpret_cast<const std::byte*>(&kGradient), sizeof(kGradient)}}, nullptr));
+  EXPECT_EQ(a->WaitForResult(0).reason(), "RUN_FINISHED");
 }
 
 TEST_F(RunTest, ALearningRateChangesFromTheNextStepOnAndIsRecorded) {
