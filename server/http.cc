@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string&
   try {
     http->pages_ =
         std::make_unique<Pages>(std::vector<std::string>{"listening_ports", address, "num_threads",
-                                                         "4", "request_timeout_ms", "5000"},
+                                                         "32", "request_timeout_ms", "2000"},
                                 registry);
   } catch (const CivetException& error) {
     return absl::UnavailableError(

@@ -19,8 +19,9 @@ namespace {
 
 constexpr int kMaxMessageBytes = 2 << 20;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
-// How long RPCs that are ended get to say goodbye.
-constexpr std::chrono::seconds kShutdownGrace{2};
+// How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection
+// for all of it.
+constexpr std::chrono::milliseconds kShutdownGrace{500};
 
 int Threads(int threads) {
   return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -145,8 +146,11 @@ void Server::Stop() {
     }
     registry_.EndAllSessions();
     watchers_.EndAll();
+    // CivetWeb needs up to two seconds to stop.
+    std::thread http_stopper([this] { http_.reset(); });
     grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
     grpc_->Wait();
+    http_stopper.join();
   }
   {
     MutexLock lock(&mutex_);
@@ -155,7 +159,6 @@ void Server::Stop() {
   stopped_changed_.NotifyAll();
   if (ticker_.joinable()) ticker_.join();
   grpc_.reset();
-  http_.reset();
 }
 
 Server::~Server() {

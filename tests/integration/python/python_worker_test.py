@@ -1,4 +1,4 @@
-"""train.py against a real gradd: python3 train_test.py GRADD STUBS"""
+"""train.py, a worker made of nothing but the generated stubs."""
 import ast
 import os
 import re
@@ -6,22 +6,12 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
-import unittest
-import urllib.request
 
-GRADD, STUBS = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "train.py")
-sys.path.insert(0, STUBS)
-
-import grpc
 from gradd.v1 import run_pb2
-from gradd.v1 import run_service_pb2 as api
-from gradd.v1 import run_service_pb2_grpc as services
 from gradd.v1 import training_service_pb2 as training
-from gradd.v1 import training_service_pb2_grpc as training_services
+from gradd_process import ServerTest, TIMEOUT_SECONDS
 
-TIMEOUT_SECONDS = 60
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "train.py")
 
 
 def lines_of_code(path):
@@ -33,57 +23,24 @@ def lines_of_code(path):
     return sum(1 for line in lines if line.strip() and not line.strip().startswith("#"))
 
 
-def start_server(directory):
-    """Starts gradd on free ports and returns the process and its two addresses."""
-    ready = os.path.join(directory, "ready")
-    server = subprocess.Popen(
-        [GRADD, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-file", ready])
-    while not os.path.exists(ready):
-        try:
-            raise AssertionError(f"gradd ended with {server.wait(timeout=0.02)} before it was ready")
-        except subprocess.TimeoutExpired:
-            pass
-    with open(ready, encoding="utf-8") as file:
-        addresses = dict(line.strip().split("=", 1) for line in file)
-    return server, addresses
-
-
-class TrainTest(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.server, self.addresses = start_server(directory.name)
-        self.addCleanup(self.stop_server)
-        channel = grpc.insecure_channel(self.addresses["grpc"])
-        self.addCleanup(channel.close)
-        self.runs = services.RunServiceStub(channel)
-        self.training = training_services.TrainingServiceStub(channel)
-
-    def stop_server(self):
-        if self.server.poll() is None:
-            self.server.kill()
-            self.server.wait()
-
-    def create_run(self):
+class PythonWorkerTest(ServerTest):
+    def create_linear(self):
         run = run_pb2.Run()
         run.layout.tensors.add(name="weights", shape=[2])
         run.layout.tensors.add(name="bias")
         run.optimizer.momentum.momentum = 0.9
         run.schedule.learning_rate = 0.3
         run.policy.synchronous.workers = 1
-        request = api.CreateRunRequest(run_id="linear", run=run, request_id="train_test")
-        return self.runs.CreateRun(request, timeout=TIMEOUT_SECONDS)
+        return self.create("linear", run)
 
     def train(self, run):
         return subprocess.run(
-            [sys.executable, SCRIPT, self.addresses["grpc"], run],
-            env={**os.environ, "PYTHONPATH": STUBS},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS,
-            check=False)
+            [sys.executable, SCRIPT, self.grpc, run], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS, check=False)
 
     def test_forty_lines_with_the_generated_stubs_train_a_model(self):
         self.assertLessEqual(lines_of_code(SCRIPT), 40)
-        self.assertEqual(self.create_run().parameter_count, 3)
+        self.assertEqual(self.create_linear().parameter_count, 3)
 
         script = self.train("runs/linear")
         self.assertEqual(script.returncode, 0, script.stderr)
@@ -91,7 +48,7 @@ class TrainTest(unittest.TestCase):
         self.assertIsNotNone(result, script.stdout)
         self.assertLess(float(result[1]), 1e-6)
 
-        run = self.runs.GetRun(api.GetRunRequest(name="runs/linear"), timeout=TIMEOUT_SECONDS)
+        run = self.describe("linear")
         self.assertEqual(run.progress.step, int(result[2]))
         self.assertGreater(run.progress.step, 1)
         self.assertEqual(run.progress.applied_pushes, run.progress.step)
@@ -113,14 +70,8 @@ class TrainTest(unittest.TestCase):
         script = self.train("runs/none")
         self.assertNotEqual(script.returncode, 0)
         self.assertIn("NOT_FOUND", script.stderr)
-        with urllib.request.urlopen(
-                f"http://{self.addresses['http']}/healthz", timeout=TIMEOUT_SECONDS) as answer:
-            self.assertEqual(answer.status, 200)
-        self.create_run()
+        self.assertEqual(self.get("/healthz"), "ok\n")
+        self.create_linear()
         self.assertEqual(self.train("runs/linear").returncode, 0)
         self.server.send_signal(signal.SIGTERM)
         self.assertEqual(self.server.wait(timeout=TIMEOUT_SECONDS), 0)
-
-
-if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
