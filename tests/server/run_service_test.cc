@@ -1,0 +1,122 @@
+#include "server/run_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/server/test_server.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class RunServiceTest : public TestWithServer {
+ protected:
+  // Calls `method` of the stub; checks that an error carries a reason, and returns both.
+  template <typename Method, typename Request, typename Response>
+  std::string Outcome(const Method& method, const Request& request, Response* response) {
+    grpc::ClientContext context;
+    const grpc::Status status = (runs_.get()->*method)(&context, request, response);
+    if (status.ok()) return "OK";
+    const auto& trailing = context.GetServerTrailingMetadata();
+    const auto reason = trailing.find("gradd-reason");
+    if (reason == trailing.end()) return "without a reason: " + status.error_message();
+    return std::string(reason->second.data(), reason->second.size()) + ": " +
+           status.error_message();
+  }
+  v1::Run run_;
+};
+
+TEST_F(RunServiceTest, EveryMethodRefusesAnUnknownRunWithItsReason) {
+  const auto expect_not_found = [](const std::string& outcome) {
+    EXPECT_THAT(outcome, testing::StartsWith("RUN_NOT_FOUND: "));
+    EXPECT_THAT(outcome, HasSubstr("nothing"));
+  };
+  const auto named = [](auto request) {
+    request.set_name("runs/nothing");
+    return request;
+  };
+  using Stub = v1::RunService::Stub;
+  google::protobuf::Empty empty;
+  v1::ReportEvaluationResponse reported;
+  expect_not_found(Outcome(&Stub::GetRun, named(v1::GetRunRequest()), &run_));
+  expect_not_found(Outcome(&Stub::PauseRun, named(v1::PauseRunRequest()), &run_));
+  expect_not_found(Outcome(&Stub::ResumeRun, named(v1::ResumeRunRequest()), &run_));
+  expect_not_found(Outcome(&Stub::DeleteRun, named(v1::DeleteRunRequest()), &empty));
+  expect_not_found(
+      Outcome(&Stub::ReportEvaluation, named(v1::ReportEvaluationRequest()), &reported));
+  v1::UpdateRunRequest update;
+  update.mutable_run()->set_name("runs/nothing");
+  expect_not_found(Outcome(&Stub::UpdateRun, update, &run_));
+  grpc::ClientContext context;
+  const auto watching = runs_->WatchRun(&context, named(v1::WatchRunRequest()));
+  EXPECT_EQ(watching->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(RunServiceTest, ListsAllRunsPageByPage) {
+  for (const char* run_id : {"c", "a", "e", "b", "d"}) Create(run_id, SynchronousSpec(1, 1));
+  std::vector<std::string> names;
+  v1::ListRunsRequest request;
+  request.set_page_size(2);
+  int pages = 0;
+  do {
+    v1::ListRunsResponse response;
+    ASSERT_EQ(Outcome(&v1::RunService::Stub::ListRuns, request, &response), "OK");
+    for (const v1::Run& run : response.runs()) names.push_back(run.name());
+    request.set_page_token(response.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_THAT(names, ElementsAre("runs/a", "runs/b", "runs/c", "runs/d", "runs/e"));
+  EXPECT_EQ(pages, 3);
+}
+
+TEST_F(RunServiceTest, RefusesPagesThatMakeNoSense) {
+  v1::ListRunsResponse response;
+  v1::ListRunsRequest request;
+  request.set_page_size(1001);
+  EXPECT_EQ(Outcome(&v1::RunService::Stub::ListRuns, request, &response),
+            "OUT_OF_RANGE: page_size: 1001 is outside [0, 1000]");
+  request.set_page_size(-1);
+  EXPECT_THAT(Outcome(&v1::RunService::Stub::ListRuns, request, &response),
+              HasSubstr("page_size: -1"));
+  request.set_page_size(1);
+  request.set_page_token("no token!");
+  EXPECT_THAT(Outcome(&v1::RunService::Stub::ListRuns, request, &response),
+              HasSubstr("PAGE_TOKEN_INVALID"));
+}
+
+TEST_F(RunServiceTest, ChangesAreRecordedWithTheirAuthor) {
+  Create("r", SynchronousSpec(1, 1));
+  v1::UpdateRunRequest request;
+  request.mutable_run()->set_name("runs/r");
+  request.mutable_run()->mutable_schedule()->set_learning_rate(0.5);
+  request.mutable_update_mask()->add_paths("schedule.learning_rate");
+  request.set_author("ada");
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_), "OK");
+  EXPECT_EQ(run_.schedule().learning_rate(), 0.5);
+  ASSERT_EQ(run_.history_size(), 1);
+  EXPECT_EQ(run_.history(0).author(), "ada");
+  EXPECT_EQ(run_.history(0).field(), "schedule.learning_rate");
+  EXPECT_EQ(run_.history(0).old_value(), "1");
+  EXPECT_EQ(run_.history(0).new_value(), "0.5");
+  request.set_author(std::string(129, 'x'));
+  EXPECT_THAT(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
+              HasSubstr("author: 129 bytes, at most 128 expected"));
+}
+
+TEST_F(RunServiceTest, AnAuthorWhoGivesNoNameIsKnownByItsAddress) {
+  Create("r", SynchronousSpec(1, 1));
+  v1::PauseRunRequest request;
+  request.set_name("runs/r");
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::PauseRun, request, &run_), "OK");
+  ASSERT_EQ(run_.history_size(), 1);
+  EXPECT_THAT(run_.history(0).author(), HasSubstr("127.0.0.1"));
+}
+
+}  // namespace
+}  // namespace gradd

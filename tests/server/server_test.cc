@@ -1,0 +1,172 @@
+#include "server/server.h"
+
+#include <civetweb.h>
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "absl/strings/numbers.h"
+#include "gradd/v1/training_service.grpc.pb.h"
+#include "server/probe.h"
+#include "tests/server/test_server.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(ValidateOptionsTest, NamesOptionValueAndRange) {
+  const auto error = [](auto change) {
+    ServerOptions options = TestServerOptions();
+    change(&options);
+    return std::string(ValidateOptions(options).message());
+  };
+  EXPECT_EQ(error([](ServerOptions*) {}), "");
+  EXPECT_EQ(error([](ServerOptions* o) { o->listen = ""; }),
+            "--listen: empty, HOST:PORT or unix:PATH expected");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_runs = 0; }),
+            "--max-runs: 0 is outside [1, 100000]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_workers_per_run = 100'001; }),
+            "--max-workers-per-run: 100001 is outside [1, 100000]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_parameters_per_run = -5; }),
+            "--max-parameters-per-run: -5 is outside [1, 1099511627776]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_staged_bytes = 3; }),
+            "--max-staged-bytes: 3 is outside [4, 1125899906842624]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_state_bytes = -1; }),
+            "--max-state-bytes: -1 is outside [0, 1125899906842624]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->threads = 1025; }),
+            "--threads: 1025 is outside [0, 1024]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->drain = absl::Seconds(-1); }),
+            "--drain-seconds: -1 is outside [0, 3600]");
+}
+
+TEST(ServerStartTest, SaysWhichAddressCannotBeHad) {
+  const auto first = Server::Start(TestServerOptions());
+  ASSERT_TRUE(first.ok()) << first.status();
+
+  ServerOptions same_grpc = TestServerOptions("");
+  same_grpc.listen = (*first)->grpc_address();
+  EXPECT_THAT(Server::Start(same_grpc).status().message(),
+              HasSubstr("--listen: cannot listen on " + same_grpc.listen));
+
+  ServerOptions same_http = TestServerOptions();
+  same_http.http = (*first)->http_address();
+  EXPECT_THAT(Server::Start(same_http).status().message(),
+              HasSubstr("--http: cannot listen on " + same_http.http));
+
+  for (const char* wrong : {"nonsense", ":80", "host:"}) {
+    ServerOptions options = TestServerOptions();
+    options.http = wrong;
+    EXPECT_EQ(Server::Start(options).status().code(), absl::StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
+TEST(ServerStartTest, AFailedStartLeavesItsAddressesFree) {
+  ServerOptions options = TestServerOptions();
+  options.ready_file = "/nowhere/at/all/ready";
+  const auto failed = Server::Start(options);
+  EXPECT_THAT(failed.status().message(), HasSubstr("--ready-file: cannot write /nowhere"));
+  EXPECT_TRUE(Server::Start(TestServerOptions()).ok());
+}
+
+TEST(ServerStartTest, TheReadyFileSaysWhereItListens) {
+  ServerOptions options = TestServerOptions();
+  options.ready_file = testing::TempDir() + "/gradd-ready";
+  const auto server = Server::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::ostringstream text;
+  text << std::ifstream(options.ready_file).rdbuf();
+  EXPECT_EQ(text.str(),
+            "grpc=" + (*server)->grpc_address() + "\nhttp=" + (*server)->http_address() + "\n");
+  std::remove(options.ready_file.c_str());
+}
+
+TEST(ServerStartTest, AUnixSocketServesLikeAPort) {
+  ServerOptions options = TestServerOptions("");
+  options.listen = "unix:" + testing::TempDir() + "/gradd.sock";
+  const auto server = Server::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ((*server)->grpc_address(), options.listen);
+  const auto stub = v1::RunService::NewStub(
+      grpc::CreateChannel(options.listen, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::ListRunsResponse response;
+  EXPECT_TRUE(stub->ListRuns(&context, {}, &response).ok());
+}
+
+class ServerTest : public TestWithServer {
+ protected:
+  ServerTest() : TestWithServer("127.0.0.1:0") {}
+
+  // The whole answer, status line included.
+  std::string Get(const std::string& page) const {
+    const std::string& address = server_->http_address();
+    const size_t colon = address.rfind(':');
+    int port = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(address.substr(colon + 1), &port));
+    char error[256] = "";
+    mg_connection* const connection =
+        mg_connect_client(address.substr(0, colon).c_str(), port, 0, error, sizeof(error));
+    EXPECT_NE(connection, nullptr) << error;
+    mg_printf(connection, "GET %s HTTP/1.0\r\nHost: test\r\n\r\n", page.c_str());
+    EXPECT_GE(mg_get_response(connection, error, sizeof(error), 10'000), 0) << error;
+    const mg_response_info* const response = mg_get_response_info(connection);
+    std::string answer =
+        std::to_string(response->status_code) + " " + response->status_text + "\n\n";
+    char part[4096];
+    for (int size = 0; (size = mg_read(connection, part, sizeof(part))) > 0;) {
+      answer.append(part, static_cast<size_t>(size));
+    }
+    mg_close_connection(connection);
+    return answer;
+  }
+};
+
+TEST_F(ServerTest, PagesAreHealthReadinessAndMetrics) {
+  EXPECT_THAT(Get("/healthz"), HasSubstr("200 OK"));
+  EXPECT_THAT(Get("/readyz"), HasSubstr("ready\n"));
+  EXPECT_THAT(Get("/metrics"), HasSubstr("gradd_build_info"));
+  EXPECT_THAT(Get("/secrets"), HasSubstr("404 Not Found"));
+  EXPECT_TRUE(ProbeHealth(server_->http_address()).ok());
+}
+
+TEST_F(ServerTest, AStoppingServerIsAliveButNotReady) {
+  server_->registry()->Drain();
+  EXPECT_THAT(Get("/healthz"), HasSubstr("200 OK"));
+  EXPECT_THAT(Get("/readyz"), HasSubstr("503 Service Unavailable"));
+}
+
+TEST_F(ServerTest, StopsWhilePullsAndWatchesAreOpen) {
+  Create("r", SynchronousSpec(3 * kBlockElements, 1));
+  grpc::ClientContext watch_context;
+  v1::WatchRunRequest watch;
+  watch.set_name("runs/r");
+  const auto watching = runs_->WatchRun(&watch_context, watch);
+  v1::RunProgress progress;
+  ASSERT_TRUE(watching->Read(&progress));
+  // A pull whose chunks nobody reads.
+  const auto training = v1::TrainingService::NewStub(channel_);
+  grpc::ClientContext pull_context;
+  v1::PullRequest pull;
+  pull.set_run("runs/r");
+  const auto pulling = training->Pull(&pull_context, pull);
+  std::thread stopper([this] { server_->Stop(); });
+  const grpc::Status watched = watching->Finish();
+  EXPECT_EQ(watched.error_code(), grpc::StatusCode::UNAVAILABLE) << watched.error_message();
+  stopper.join();
+}
+
+TEST(ProbeHealthTest, SaysWhatIsWrong) {
+  EXPECT_EQ(ProbeHealth("nonsense").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ProbeHealth("127.0.0.1:0").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(ProbeHealth("127.0.0.1:1").message(), HasSubstr("cannot connect to 127.0.0.1:1"));
+}
+
+}  // namespace
+}  // namespace gradd
