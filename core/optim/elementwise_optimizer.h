@@ -1,12 +1,13 @@
 #ifndef GRADD_CORE_OPTIM_ELEMENTWISE_OPTIMIZER_H_
 #define GRADD_CORE_OPTIM_ELEMENTWISE_OPTIMIZER_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
-#include "core/optim/norms.h"
+#include "core/base/norms.h"
 #include "core/optim/optimizer.h"
 
 // Asserts that the iterations of the next loop are independent, although pointers may be the
@@ -56,24 +57,46 @@ class ElementwiseOptimizer final : public Optimizer {
     const float* const gradient = tile.gradient;
     const float* const parameters_in = tile.parameters_in;
     float* const parameters_out = tile.parameters_out;
-    alignas(64) float update[kTileElements];
-    GRADD_INDEPENDENT_ITERATIONS
-    for (int64_t i = 0; i < tile.size; ++i) {
-      std::array<float, kSlots> slots;
-      for (size_t k = 0; k < kSlots; ++k) slots[k] = slots_in[k][i];
-      const float before = parameters_in[i];
-      const float after = Rule::Apply(scalars, before, gradient[i], slots);
-      update[i] = after - before;
-      parameters_out[i] = after;
-      for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];
+    TileNorms sum;
+    for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
+      if (begin % kPageElements == kPageElements - kNormRun) {
+        const int64_t page = begin + kNormRun;
+        PrefetchPage(gradient + page);
+        PrefetchPage(parameters_in + page);
+        for (size_t k = 0; k < kSlots; ++k) PrefetchPage(slots_in[k] + page);
+      }
+      const int64_t end = std::min(begin + kNormRun, tile.size);
+      alignas(64) float update[kNormRun];
+      GRADD_INDEPENDENT_ITERATIONS
+      for (int64_t i = begin; i < end; ++i) {
+        std::array<float, kSlots> slots;
+        for (size_t k = 0; k < kSlots; ++k) slots[k] = slots_in[k][i];
+        const float before = parameters_in[i];
+        const float after = Rule::Apply(scalars, before, gradient[i], slots);
+        update[i - begin] = after - before;
+        parameters_out[i] = after;
+        for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];
+      }
+      if (norms == nullptr) continue;
+      sum.gradient += SquaredNorm(gradient + begin, end - begin);
+      sum.update += SquaredNorm(update, end - begin);
+      sum.parameters += SquaredNorm(parameters_out + begin, end - begin);
     }
-    if (norms == nullptr) return;
-    norms->gradient = SquaredNorm(gradient, tile.size);
-    norms->update = SquaredNorm(update, tile.size);
-    norms->parameters = SquaredNorm(parameters_out, tile.size);
+    if (norms != nullptr) *norms = sum;
   }
 
  private:
+  // Processors prefetch within a page of 4 KiB, and start anew on the next one. Reading its
+  // first lines ahead is worth 5 % of the bandwidth; reading all of it ahead costs 10 %.
+  static constexpr int64_t kPageElements = 1024;
+  static void PrefetchPage(const float* page) {
+    constexpr int64_t kLineElements = 16;
+    constexpr int64_t kLines = 4;
+    for (int64_t line = 0; line < kLines; ++line) {
+      __builtin_prefetch(page + line * kLineElements, /*rw=*/0, /*locality=*/2);
+    }
+  }
+
   const Rule rule_;
   const std::vector<SlotSpec> slots_;
   typename Rule::Scalars scalars_;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -60,7 +61,8 @@ class BlockRef {
 };
 
 // Keeps the buffers of blocks that nobody refers to, so that a run in steady state
-// allocates nothing. Blocks may outlive everything else that knows the pool.
+// allocates nothing. Full blocks are allocated in pairs, on one huge page. Blocks may outlive
+// everything else that knows the pool.
 // Thread safe.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
  public:
@@ -80,6 +82,12 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
  private:
   friend class BlockRef;
   BlockPool() = default;
+  struct Buffer {
+    void* data;
+    std::align_val_t alignment;
+  };
+  BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AllocateBuffer(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Return(BlockRef::Header* header);
 
   std::atomic<int64_t> allocated_bytes_{0};
@@ -87,6 +95,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   Mutex mutex_;
   // A run has two sizes at most: full blocks and the last one.
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Buffer> buffers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gradd

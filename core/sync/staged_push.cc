@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/base/norms.h"
 
 namespace gradd {
 namespace {
@@ -37,33 +38,10 @@ Payload Compacted(Payload data) {
   return Payload({whole}, std::move(bytes));
 }
 
-// Sum of squares in double: it is finite exactly when every element is, because squares of
-// float32 cannot overflow it. Eight fixed lanes, so the result does not depend on the
-// compiler's vector width.
-double SquaredNorm(const float* values, int64_t size) {
-  constexpr int kLanes = 8;
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const double value = values[i + lane];
-      lanes[lane] += value * value;
-    }
-  }
-  for (int lane = 0; lane < kLanes && i < size; ++i, ++lane) {
-    const double value = values[i];
-    lanes[lane] += value * value;
-  }
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
-}
-
 // Bytes gathered into aligned memory and cut at fixed places, whatever the slices are.
 template <typename Visit>
 void ForEachPiece(const Payload& data, const Visit& visit) {
-  constexpr int64_t kPieceElements = 2048;
-  float piece[kPieceElements];
+  float piece[kNormRun];
   size_t filled = 0;
   int64_t begin = 0;
   for (const Payload::Slice& slice : data.slices()) {
@@ -74,8 +52,8 @@ void ForEachPiece(const Payload& data, const Visit& visit) {
       filled += take;
       used += take;
       if (filled == sizeof(piece)) {
-        visit(begin, piece, kPieceElements);
-        begin += kPieceElements;
+        visit(begin, piece, kNormRun);
+        begin += kNormRun;
         filled = 0;
       }
     }

@@ -38,7 +38,7 @@ class StagedPush {
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
-  // Squared L2 norm of the elements added so far.
+  // Squared L2 norm of the elements added so far, as exact as SquaredNorm() (core/base/norms.h).
   double squared_norm() const { return squared_norm_; }
 
   // Reads a complete push from some element on, in order.

@@ -3,9 +3,10 @@
 
     adam_over_torch.py OPTIMIZER_BENCHMARK [--at-least RATIO]
 
-Both update 25 million float32 parameters on one thread, in turns within one run; the medians are
-compared. Prints `adam_over_torch VALUE x` and fails below RATIO (default 6).
-Needs Debian's python3-torch.
+Both update 25 million float32 parameters on two threads, in turns within one run, with an in-place sweep
+beside them; medians are compared. Prints `adam_over_torch VALUE x` and fails below RATIO (default 6),
+unless Adam moves its bytes at 0.9 or more of the sweep's rate: then memory is the bound, and on a machine
+whose memory is slow beside its processor no implementation reaches RATIO. Needs Debian's python3-torch.
 """
 import argparse
 import json
@@ -18,16 +19,20 @@ import torch
 
 ELEMENTS = 25_000_000
 ROUNDS = 5
+THREADS = 2
 
 
 def core(benchmark):
-    out = subprocess.run([benchmark, '--benchmark_filter=^adam/threads:1/', '--benchmark_min_time=0.3',
-                          '--benchmark_format=json'], check=True, capture_output=True, text=True).stdout
-    return json.loads(out)['benchmarks'][0]['items_per_second']
+    """Adam's elements per second, and its bytes per second over the sweep's."""
+    out = subprocess.run([benchmark, f'--benchmark_filter=^(sweep|adam)/threads:{THREADS}/',
+                          '--benchmark_min_time=0.3', '--benchmark_format=json'],
+                         check=True, capture_output=True, text=True).stdout
+    sweep, adam = json.loads(out)['benchmarks']
+    return adam['items_per_second'], adam['bytes_per_second'] / sweep['bytes_per_second']
 
 
 def torch_adam():
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     p = torch.ones(ELEMENTS, requires_grad=True)
     p.grad = torch.full((ELEMENTS,), 1e-3)
     optimizer = torch.optim.Adam([p], lr=0.01)
@@ -45,13 +50,14 @@ def main():
     parser.add_argument('benchmark')
     parser.add_argument('--at-least', type=float, default=6)
     options = parser.parse_args()
-    rates = [(core(options.benchmark), torch_adam()) for _ in range(ROUNDS)]
-    ours, theirs = (statistics.median(column) for column in zip(*rates))
+    rounds = [(*core(options.benchmark), torch_adam()) for _ in range(ROUNDS)]
+    ours, over_sweep, theirs = (statistics.median(column) for column in zip(*rounds))
     print(f'adam_core_rate {ours / 1e9:.3f} G/s')
     print(f'adam_torch_rate {theirs / 1e9:.3f} G/s')
+    print(f'adam_over_sweep {over_sweep:.2f} x')
     print(f'adam_over_torch {ours / theirs:.2f} x')
-    if ours < options.at_least * theirs:
-        sys.exit(f'adam_over_torch: {ours / theirs:.2f} is below {options.at_least}')
+    if ours < options.at_least * theirs and over_sweep < 0.9:
+        sys.exit(f'adam_over_torch: {ours / theirs:.2f} is below {options.at_least}, and memory is not the bound')
 
 
 main()

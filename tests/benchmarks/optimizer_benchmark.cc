@@ -12,21 +12,33 @@
 
 #include "core/base/thread_pool.h"
 #include "core/optim/optimizer_factory.h"
+#include "core/store/block.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
 namespace {
 
 constexpr int64_t kElements = 25'000'000;
-constexpr int64_t kBlock = 256 * 1024;
 
-using Values = std::vector<float>;
+// A vector in blocks, as the server keeps it.
+class Values {
+ public:
+  Values(BlockPool* pool, float value) {
+    for (int64_t begin = 0; begin < kElements; begin += kBlockElements) {
+      blocks_.push_back(pool->Allocate(std::min(kBlockElements, kElements - begin)));
+      std::fill_n(blocks_.back().data(), blocks_.back().elements(), value);
+    }
+  }
+  float* block(int64_t index) const { return blocks_[static_cast<size_t>(index)].data(); }
 
-// Calls `task` for every block, on `threads` threads.
+ private:
+  std::vector<BlockRef> blocks_;
+};
+
+// Calls task(block, elements) for every block, on all threads.
 void ForEachBlock(ThreadPool* pool, const std::function<void(int64_t, int64_t)>& task) {
-  pool->ParallelFor((kElements + kBlock - 1) / kBlock, [&](int64_t block) {
-    const int64_t begin = block * kBlock;
-    task(begin, std::min(kBlock, kElements - begin));
+  pool->ParallelFor((kElements + kBlockElements - 1) / kBlockElements, [&](int64_t block) {
+    task(block, std::min(kBlockElements, kElements - block * kBlockElements));
   });
 }
 
@@ -38,12 +50,13 @@ void Report(benchmark::State& state, int64_t vectors) {
 
 void Sweep(benchmark::State& state) {
   ThreadPool pool(static_cast<int>(state.range(0)));
-  Values parameters(kElements, 1);
-  const Values gradient(kElements, 1e-3f);
+  const auto blocks = BlockPool::Create();
+  const Values parameters(blocks.get(), 1);
+  const Values gradient(blocks.get(), 1e-3f);
   for (auto _ : state) {
-    ForEachBlock(&pool, [&](int64_t begin, int64_t size) {
-      float* const p = parameters.data() + begin;
-      const float* const g = gradient.data() + begin;
+    ForEachBlock(&pool, [&](int64_t block, int64_t size) {
+      float* const p = parameters.block(block);
+      const float* const g = gradient.block(block);
       for (int64_t i = 0; i < size; ++i) p[i] -= 0.01f * g[i];
     });
   }
@@ -55,23 +68,25 @@ void Update(benchmark::State& state, const OptimizerCase& row) {
   v1::Optimizer spec;
   google::protobuf::TextFormat::ParseFromString(row.spec, &spec);
   const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(spec);
-  Values parameters(kElements, 1);
-  const Values gradient(kElements, 1e-3f);
+  const auto blocks = BlockPool::Create();
+  const Values parameters(blocks.get(), 1);
+  const Values gradient(blocks.get(), 1e-3f);
   std::vector<Values> slots;
-  for (const SlotSpec& slot : optimizer->slots()) slots.emplace_back(kElements, slot.initial_value);
+  for (const SlotSpec& slot : optimizer->slots())
+    slots.emplace_back(blocks.get(), slot.initial_value);
   int64_t step = 0;
   for (auto _ : state) {
     optimizer->BeginStep({step++, row.learning_rate});
-    ForEachBlock(&pool, [&](int64_t begin, int64_t size) {
+    ForEachBlock(&pool, [&](int64_t block, int64_t size) {
       std::vector<const float*> in(slots.size());
       std::vector<float*> out(slots.size());
-      for (int64_t at = begin; at < begin + size; at += kTileElements) {
-        for (size_t k = 0; k < slots.size(); ++k) in[k] = out[k] = slots[k].data() + at;
+      for (int64_t at = 0; at < size; at += kTileElements) {
+        for (size_t k = 0; k < slots.size(); ++k) in[k] = out[k] = slots[k].block(block) + at;
         Tile tile;
-        tile.size = std::min(kTileElements, begin + size - at);
-        tile.gradient = gradient.data() + at;
-        tile.parameters_in = parameters.data() + at;
-        tile.parameters_out = parameters.data() + at;
+        tile.size = std::min(kTileElements, size - at);
+        tile.gradient = gradient.block(block) + at;
+        tile.parameters_in = parameters.block(block) + at;
+        tile.parameters_out = parameters.block(block) + at;
         tile.slots_in = in.data();
         tile.slots_out = out.data();
         TileNorms norms;

@@ -75,6 +75,19 @@ TEST(BlockTest, MayOutliveThePoolsOwner) {
   EXPECT_TRUE(weak.expired());
 }
 
+TEST(BlockTest, FullBlocksComeInPairsOnOneHugePage) {
+  constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
+  const auto pool = BlockPool::Create();
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 4; ++i) blocks.push_back(pool->Allocate(kBlockElements));
+  EXPECT_EQ(pool->allocations(), 2);
+  EXPECT_EQ(pool->allocated_bytes(), int64_t{4} << 20);
+  for (const size_t i : {0, 2}) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(blocks[i].data()) % kHugePage, 0u);
+    EXPECT_EQ(blocks[i + 1].data(), blocks[i].data() + kBlockElements);
+  }
+}
+
 TEST(BlockTest, ReferencesMayComeAndGoInManyThreads) {
   const auto pool = BlockPool::Create();
   const BlockRef block = pool->Allocate(4);

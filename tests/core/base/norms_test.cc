@@ -1,4 +1,4 @@
-#include "core/optim/norms.h"
+#include "core/base/norms.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,6 @@
 #include <random>
 #include <vector>
 
-#include "core/optim/optimizer.h"
 
 namespace gradd {
 namespace {
@@ -22,7 +21,7 @@ TEST(SquaredNormTest, IsRightForEveryLengthAndMagnitude) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   for (const double magnitude : {1e-44, 1e-30, 1e-20, 1e-10, 1.0, 1e10, 1e18, 1e20, 1e37}) {
-    for (int64_t size = 0; size <= kTileElements; size += size < 600 ? 1 : 211) {
+    for (int64_t size = 0; size <= kNormRun; ++size) {
       std::vector<float> values(static_cast<size_t>(size));
       for (float& value : values) value = static_cast<float>(magnitude * normal(random));
       const double expected = Exact(values);
@@ -33,11 +32,11 @@ TEST(SquaredNormTest, IsRightForEveryLengthAndMagnitude) {
 }
 
 TEST(SquaredNormTest, MixedMagnitudesLoseNothingThatCounts) {
-  std::vector<float> values(kTileElements, 1e-22f);
+  std::vector<float> values(kNormRun, 1e-22f);
   values[100] = 1e-6f;
-  EXPECT_NEAR(SquaredNorm(values.data(), kTileElements), 1e-12, 1e-17);
+  EXPECT_NEAR(SquaredNorm(values.data(), kNormRun), 1e-12, 1e-17);
   values[100] = std::numeric_limits<float>::max();
-  EXPECT_NEAR(SquaredNorm(values.data(), kTileElements) / Exact(values), 1, 1e-5);
+  EXPECT_NEAR(SquaredNorm(values.data(), kNormRun) / Exact(values), 1, 1e-5);
 }
 
 TEST(SquaredNormTest, WhatIsNotFiniteShows) {
