@@ -61,6 +61,7 @@ Connection::Connection(SessionOptions options)
       backoff_(options_.initial_backoff, options_.maximum_backoff, instance_),
       reconnect_at_(clock_->Elapsed()),
       lost_at_(reconnect_at_),
+      use_shared_memory_(options_.shared_memory),
       thread_([this] { Run(); }) {}
 
 Connection::~Connection() {
@@ -106,13 +107,34 @@ std::future<absl::StatusOr<PushReport>> Connection::Push(const Session::PushInfo
   push.info = info;
   push.gradient = gradient;
   push.parameters = parameters;
+  return Wish(std::move(push));
+}
+
+std::future<absl::StatusOr<PushReport>> Connection::Push(const Session::PushInfo& info) {
+  ActivePush push;
+  push.info = info;
+  push.gradient = gradient();
+  push.own_vectors = true;
+  return Wish(std::move(push));
+}
+
+absl::Span<float> Connection::gradient() const {
+  return vectors_ == nullptr ? absl::Span<float>() : vectors_->gradient();
+}
+
+absl::Span<const float> Connection::parameters() const {
+  return vectors_ == nullptr ? absl::Span<const float>() : vectors_->parameters();
+}
+
+std::future<Connection::Result> Connection::Wish(ActivePush push) {
   push.loan = std::make_shared<Loan>();
   std::future<Result> future = push.loan->promise.get_future();
   const auto count = static_cast<size_t>(parameter_count_);
-  if (gradient.size() != count || (!parameters.empty() && parameters.size() != count)) {
+  if (push.gradient.size() != count ||
+      (!push.parameters.empty() && push.parameters.size() != count)) {
     push.loan->result = absl::InvalidArgumentError(
-        absl::StrCat("a push of ", gradient.size(), " elements into ", parameters.size(),
-                     ", the run has ", parameter_count_));
+        absl::StrCat("a push of ", push.gradient.size(), " elements into ",
+                     push.parameters.size(), ", the run has ", parameter_count_));
     return future;
   }
   MutexLock lock(&mutex_);
@@ -141,6 +163,15 @@ absl::StatusOr<int64_t> Connection::Pull(absl::Span<float> parameters, v1::Param
     if (!failure_.ok()) return failure_;
     changed_.WaitFor(&mutex_, wait);
   }
+}
+
+absl::StatusOr<int64_t> Connection::Pull() {
+  if (vectors_ == nullptr) {
+    return absl::FailedPreconditionError("the session was not opened with shared_memory");
+  }
+  auto own = vectors_->OwnParameters();
+  if (!own.ok()) return own.status();
+  return Pull(*own, v1::PARAMETER_VIEW_TRAINING);
 }
 
 absl::Status Connection::Leave() {
@@ -309,6 +340,7 @@ void Connection::OnStarted(bool ok) {
   join.set_run(run_);
   join.set_worker(options_.worker);
   join.set_instance(instance_);
+  join.set_want_shared_memory(use_shared_memory_);
   if (options_.layout.tensors_size() > 0) *join.mutable_layout() = options_.layout;
   stream_->control.push_back(std::move(request));
   WriteNext();
@@ -369,13 +401,19 @@ grpc::ByteBuffer Connection::NextChunk() {
     message.mutable_header()->set_examples(push.info.examples);
     message.mutable_header()->set_loss(push.info.loss);
   }
-  const int64_t count =
-      push.known ? 0 : std::min(max_chunk_elements_, parameter_count_ - push.sent_elements);
+  const bool shared = shares_memory_ && push.gradient.data() == vectors_->gradient().data();
+  const int64_t left = parameter_count_ - push.sent_elements;
+  const int64_t count = push.known ? 0 : shared ? left : std::min(max_chunk_elements_, left);
   if (push.known || push.sent_elements + count == parameter_count_) {
-    message.mutable_commit()->set_want_parameters(!push.parameters.empty());
+    message.mutable_commit()->set_want_parameters(push.wants_parameters());
     push.committed = true;
   }
   if (push.known) return SerializeTrainRequest(request, Payload());
+  if (shared) {
+    message.set_gradient_is_shared(true);
+    push.sent_elements = parameter_count_;
+    return SerializeTrainRequest(request, Payload());
+  }
   message.mutable_chunk()->set_offset(push.sent_elements);
   message.mutable_chunk()->set_encoding(v1::ENCODING_FLOAT32);
   const Payload::Slice slice(
@@ -448,6 +486,9 @@ void Connection::HandleResponse(const v1::TrainResponse& response, const Payload
     case v1::TrainResponse::kParameters:
       HandleParameters(response.parameters(), data);
       break;
+    case v1::TrainResponse::kSharedParameters:
+      HandleSharedParameters(response.shared_parameters());
+      break;
     case v1::TrainResponse::kEvent:
       HandleEvent(response.event());
       break;
@@ -466,6 +507,7 @@ void Connection::HandleWelcome(const v1::Welcome& welcome) {
   }
   bool regained = false;
   absl::Status same_run;
+  absl::Status vectors_error;
   {
     MutexLock lock(&mutex_);
     if (open_) {
@@ -476,15 +518,30 @@ void Connection::HandleWelcome(const v1::Welcome& welcome) {
       layout_ = welcome.layout();
       parameter_count_ = welcome.parameter_count();
       max_steps_ = welcome.max_steps();
-      open_ = true;
+      if (options_.shared_memory) {
+        auto vectors = MappedVectors::Create(parameter_count_);
+        vectors_error = vectors.status();
+        if (vectors.ok()) vectors_ = *std::move(vectors);
+      }
+      open_ = vectors_error.ok();
     }
     if (!push_) next_sequence_ = welcome.last_sequence() + 1;
     finished_ = welcome.state() == v1::RUN_STATE_FINISHED;
     changed_.NotifyAll();
   }
+  same_run.Update(vectors_error);
   if (!same_run.ok()) {
     Fail(same_run);
     return;
+  }
+  if (vectors_ != nullptr) vectors_->Close();
+  if (use_shared_memory_ && welcome.has_shared_memory()) {
+    if (absl::Status opened = vectors_->Open(welcome.shared_memory()); !opened.ok()) {
+      Log(absl::StrCat(opened.message(), "; joining without it"));
+      use_shared_memory_ = false;
+      stream_->context.TryCancel();
+      return;
+    }
   }
   stream_->welcome = true;
   max_chunk_elements_ = welcome.limits().max_chunk_bytes() / kFloatBytes;
@@ -513,6 +570,14 @@ absl::Status Connection::CheckSameRun(const v1::Welcome& welcome) const {
 }
 
 void Connection::BeginPush() {
+  if (vectors_ != nullptr) {
+    // Here the caller leaves both vectors alone.
+    if (absl::Status attached = vectors_->Attach(); !attached.ok()) {
+      Fail(attached);
+      return;
+    }
+    shares_memory_ = vectors_->attached();
+  }
   push_->begun = true;
   push_->report = PushReport();
   push_->report.sequence = push_->sequence;
@@ -546,12 +611,20 @@ void Connection::HandleResult(const v1::PushResult& result) {
   }
   push.report.outcome = result.outcome();
   push.report.step = result.step();
-  if (!result.parameters_follow() || push.parameters.empty()) CompletePush(push.report);
+  if (!result.parameters_follow() || !push.wants_parameters()) CompletePush(push.report);
 }
 
 void Connection::HandleParameters(const v1::ParameterChunk& chunk, const Payload& data) {
   if (!push_ || !push_->answered) return;
   ActivePush& push = *push_;
+  if (push.own_vectors && push.received_elements == 0) {
+    auto own = vectors_->OwnParameters();
+    if (!own.ok()) {
+      Fail(own.status());
+      return;
+    }
+    push.parameters = *own;
+  }
   const absl::StatusOr<int64_t> received =
       CopyChunk(chunk, data, push.received_elements, push.report.parameters_step, push.parameters);
   if (!received.ok()) {
@@ -561,6 +634,25 @@ void Connection::HandleParameters(const v1::ParameterChunk& chunk, const Payload
   push.report.parameters_step = chunk.step();
   push.received_elements += *received;
   if (push.received_elements == parameter_count_) CompletePush(push.report);
+}
+
+void Connection::HandleSharedParameters(const v1::SharedParameters& parameters) {
+  if (!push_ || !push_->answered) return;
+  ActivePush& push = *push_;
+  if (vectors_ == nullptr || !vectors_->attached()) {
+    BreakProtocol("shared parameters without shared memory");
+    return;
+  }
+  if (absl::Status mapped = vectors_->Map(parameters); !mapped.ok()) {
+    Fail(mapped);
+    return;
+  }
+  if (!push.own_vectors) {
+    const absl::Span<const float> values = vectors_->parameters();
+    std::copy(values.begin(), values.end(), push.parameters.begin());
+  }
+  push.report.parameters_step = parameters.step();
+  CompletePush(push.report);
 }
 
 void Connection::HandleEvent(const v1::RunEvent& event) {

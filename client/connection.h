@@ -6,6 +6,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <future>
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/backoff.h"
+#include "client/mapped_vectors.h"
 #include "client/session.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
@@ -44,9 +46,14 @@ class Connection {
   std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info,
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters);
+  std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info);
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters, v1::ParameterView view);
+  absl::StatusOr<int64_t> Pull();
   absl::Status Leave();
 
+  absl::Span<float> gradient() const;
+  absl::Span<const float> parameters() const;
+  bool shares_memory() const { return shares_memory_.load(); }
   const v1::Layout& layout() const { return layout_; }
   int64_t parameter_count() const { return parameter_count_; }
   int64_t max_steps() const { return max_steps_; }
@@ -70,7 +77,10 @@ class Connection {
     Session::PushInfo info;
     absl::Span<const float> gradient;
     absl::Span<float> parameters;
+    bool own_vectors = false;  // Of the session, instead of the two above.
     std::shared_ptr<Loan> loan;
+
+    bool wants_parameters() const { return own_vectors || !parameters.empty(); }
 
     // Starts anew on every stream.
     int64_t sequence = 0;
@@ -98,6 +108,8 @@ class Connection {
     absl::Duration last_write;
   };
 
+  std::future<Result> Wish(ActivePush push);
+
   void Run();
   // When something is due although nothing happens.
   absl::Duration NextDue() const;
@@ -123,6 +135,7 @@ class Connection {
   absl::Status CheckSameRun(const v1::Welcome& welcome) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleResult(const v1::PushResult& result);
   void HandleParameters(const v1::ParameterChunk& chunk, const Payload& data);
+  void HandleSharedParameters(const v1::SharedParameters& parameters);
   void HandleEvent(const v1::RunEvent& event);
   void BeginPush();
   void CompletePush(Result result);
@@ -146,11 +159,14 @@ class Connection {
   absl::Duration heartbeat_interval_ = absl::Seconds(5);
   int64_t max_chunk_elements_ = 1;
   bool leaving_ = false;
+  bool use_shared_memory_;
 
   // Written by the thread before the first welcome is told, constant afterwards.
   v1::Layout layout_;
   int64_t parameter_count_ = 0;
   int64_t max_steps_ = 0;
+  std::unique_ptr<MappedVectors> vectors_;  // What lies behind them changes while a push is in flight.
+  std::atomic<bool> shares_memory_{false};
 
   mutable Mutex mutex_;
   CondVar changed_;

@@ -21,6 +21,16 @@ std::future<absl::StatusOr<PushReport>> Session::Push(const PushInfo& info,
   return connection_->Push(info, gradient, parameters);
 }
 
+std::future<absl::StatusOr<PushReport>> Session::Push(const PushInfo& info) {
+  return connection_->Push(info);
+}
+
+absl::Span<float> Session::gradient() const { return connection_->gradient(); }
+absl::Span<const float> Session::parameters() const { return connection_->parameters(); }
+bool Session::shares_memory() const { return connection_->shares_memory(); }
+
+absl::StatusOr<int64_t> Session::Pull() { return connection_->Pull(); }
+
 absl::StatusOr<int64_t> Session::Pull(absl::Span<float> parameters, v1::ParameterView view) {
   return connection_->Pull(parameters, view);
 }

@@ -30,6 +30,10 @@ struct SessionOptions {
   // the same.
   v1::Layout layout;
 
+  // Share memory with a server on the same host: then use gradient(), parameters() and the Push()
+  // that takes neither.
+  bool shared_memory = false;
+
   // A lost connection is tried again after a random time between half of the
   // back-off and all of it; the back-off doubles from `initial` to `maximum`.
   absl::Duration initial_backoff = absl::Milliseconds(100);
@@ -106,6 +110,22 @@ class Session {
   std::future<absl::StatusOr<PushReport>> Push(const PushInfo& info,
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters);
+
+  // The session's own vectors, if `shared_memory` was asked for; else empty. Their addresses stay
+  // the same. Where the server shares its memory they lie in it, and a push moves no data;
+  // elsewhere they are like any others. Between two pushes, the gradient is the worker's to
+  // write and the parameters to read.
+  absl::Span<float> gradient() const;
+  absl::Span<const float> parameters() const;
+  // Whether the last push went through shared memory.
+  bool shares_memory() const;
+
+  // Pushes gradient() and brings parameters() up to date. Both may be touched again when the
+  // future is ready.
+  std::future<absl::StatusOr<PushReport>> Push(const PushInfo& info);
+
+  // Brings parameters() up to date; otherwise as the next one.
+  absl::StatusOr<int64_t> Pull();
 
   // Reads parameters, by default those at which the next gradient is to be taken, and returns
   // their step. Tries again like everything else.

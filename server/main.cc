@@ -64,6 +64,9 @@ int main(int argc, char** argv) {
             "reached, the server reads no further pushes until there is room");
   AddOption(&app, "max-state-bytes", &options.limits.max_state_bytes,
             "Most bytes of parameters and optimizer slots, over all runs; 0 for no limit");
+  AddOption(&app, "max-shared-bytes", &options.limits.max_shared_bytes,
+            "Most bytes of shared memory into which workers on this host write their gradients; "
+            "without room, or with 0, they use the stream");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
   AddOption(&app, "drain-seconds", &drain_seconds,
             "Longest time that pushes in flight get when the server is stopped");

@@ -144,6 +144,8 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
             static_cast<double>(registry_->claimed_bytes()));
   out.Gauge("gradd_staged_bytes_limit", "Most bytes that may be claimed for pushes.", {},
             static_cast<double>(registry_->limits().max_staged_bytes));
+  out.Gauge("gradd_shared_bytes", "Shared memory in which workers on this host write gradients.", {},
+            static_cast<double>(registry_->shared_bytes()));
   std::vector<int64_t> runs_by_state(v1::RunState_ARRAYSIZE);
   int64_t sessions = 0;
   for (const auto& run : registry_->All()) {

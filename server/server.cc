@@ -47,6 +47,7 @@ absl::Status ValidateOptions(const ServerOptions& options) {
   status.Update(CheckRange("max-workers-per-run", limits.max_workers_per_run, 1, 100'000));
   status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 4, int64_t{1} << 50));
   status.Update(CheckRange("max-state-bytes", limits.max_state_bytes, 0, int64_t{1} << 50));
+  status.Update(CheckRange("max-shared-bytes", limits.max_shared_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("threads", options.threads, 0, 1024));
   status.Update(CheckRange("drain-seconds", absl::ToInt64Seconds(options.drain), 0, 3600));
   return status;

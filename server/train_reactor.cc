@@ -1,7 +1,9 @@
 #include "server/train_reactor.h"
 
+#include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "server/chunks.h"
 #include "server/status.h"
 #include "transport/payload_message.h"
@@ -51,6 +53,12 @@ void TrainReactor::ResumeReading() {
 void TrainReactor::ReadNext() {
   read_waits_ = outgoing_.size() >= kMaxOutgoing;
   if (!read_waits_) StartRead(&incoming_);
+}
+
+bool TrainReactor::same_host() const {
+  const std::string peer = context_->peer();
+  return absl::StartsWith(peer, "unix:") || absl::StartsWith(peer, "ipv4:127.") ||
+         absl::StartsWith(peer, "ipv6:%5B::1%5D") || absl::StartsWith(peer, "ipv6:[::1]");
 }
 
 void TrainReactor::Send(v1::TrainResponse message) {

@@ -23,6 +23,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context);
 
   // SessionSink.
+  bool same_host() const override;
   void Send(v1::TrainResponse message) override;
   void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
   void ResumeReading() override;

@@ -13,6 +13,8 @@ struct Limits {
   int64_t max_staged_bytes = int64_t{4} << 30;
   // Parameters and slots of all runs. 0: no limit.
   int64_t max_state_bytes = 0;
+  // Gradient regions of workers on this host. 0: none get shared memory.
+  int64_t max_shared_bytes = int64_t{4} << 30;
 };
 
 }  // namespace gradd

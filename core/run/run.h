@@ -15,6 +15,8 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
+#include "core/base/quota.h"
+#include "core/base/shared_region.h"
 #include "core/base/thread_pool.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/optimizer.h"
@@ -36,6 +38,8 @@ struct RunEnvironment {
   const Clock* clock = Clock::Real();
   ThreadPool* pool = nullptr;
   std::shared_ptr<StagingBudget> budget;
+  std::shared_ptr<Quota> shared_memory;         // For gradient regions.
+  std::shared_ptr<BlockPool> staging_blocks;    // For gradients copied out of them.
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -122,6 +126,8 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t applied_pushes = 0;
     int64_t rejected_pushes = 0;
     std::string address;
+    // The parameters that the worker may be reading in shared memory.
+    std::shared_ptr<const Snapshot> mapped;
   };
 
   // One step on its way: what it needs besides the store.
@@ -144,6 +150,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Begins a push. kHold: not now; the session is retried when that may have changed.
   enum class Admission { kStage, kHold, kDuplicate, kSuperseded };
   absl::StatusOr<Admission> BeginPush(WorkerSession* session, const v1::PushHeader& header);
+  // Stages the gradient that the session shares.
+  absl::Status StageSharedGradient(WorkerSession* session, StagedPush* push);
   // The push is complete and valid: it waits for its step.
   void CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
                   bool want_parameters);
@@ -189,6 +197,14 @@ class Run : public std::enable_shared_from_this<Run> {
   void EndIdleSessions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push is coming in or waits, or a step is on its way.
   bool AnyInFlight() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Gives the session shared memory and describes it, where that can be had.
+  void OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells a session that maps the parameters where `snapshot` lies. False if it does not, or if
+  // they lie elsewhere.
+  bool SendSharedParameters(WorkerSession* session, const std::shared_ptr<const Snapshot>& snapshot)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Room to stage ----
 
@@ -263,6 +279,10 @@ class Run : public std::enable_shared_from_this<Run> {
       ABSL_GUARDED_BY(mutex_);
 
   std::weak_ptr<const Snapshot> training_snapshot_ ABSL_GUARDED_BY(mutex_);
+
+  // Where the parameters lie for those who map them; null until somebody does.
+  std::shared_ptr<SharedRegion> parameter_region_ ABSL_GUARDED_BY(mutex_);
+  bool parameters_shared_ ABSL_GUARDED_BY(mutex_) = false;  // The store knows the region.
 
   // Room for all pushes of synchronous step `step`; `left` of them have not begun.
   struct StepClaim {

@@ -129,6 +129,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   welcome.mutable_limits()->set_max_chunks_per_push(MaxChunks(layout_.element_count()));
   welcome.mutable_limits()->add_encodings(v1::ENCODING_FLOAT32);
   welcome.set_parameter_count(layout_.element_count());
+  if (join.want_shared_memory()) OfferSharedMemory(session.get(), &welcome);
   session->state_.sink->Send(std::move(response));
   if (join.want_parameters()) SendParametersTo(session);
   if (state_ == v1::RUN_STATE_FINISHED) SendEvent(session.get(), v1::RUN_EVENT_KIND_FINISHED);
@@ -137,11 +138,13 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
 
 void Run::SendParametersTo(const SessionPtr& session) {
   session->state_.parameters_on_way = true;
-  const auto send = [session](std::shared_ptr<const Snapshot> snapshot) {
+  // Called with the lock held, where the analysis cannot see it.
+  const auto send = [this, session](std::shared_ptr<const Snapshot> snapshot)
+                        ABSL_NO_THREAD_SAFETY_ANALYSIS {
     SessionSink* const sink = session->state_.sink;
     if (sink == nullptr || snapshot == nullptr) return;
     session->RenewLease();
-    sink->SendParameters(std::move(snapshot));
+    if (!SendSharedParameters(session.get(), snapshot)) sink->SendParameters(std::move(snapshot));
   };
   if (step_work_) {
     snapshot_requests_.emplace_back(SnapshotContents::kTraining, send);
@@ -163,6 +166,7 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   // Its stream is ending; what it still sends is held until that is done.
   if (member == nullptr) return hold();
   GRADD_RETURN_IF_ERROR(CheckHeader(header, step_));
+  member->mapped.reset();  // It has read what it needed.
   if (header.sequence() <= member->last_sequence || header.sequence() == member->pending_sequence) {
     state.receiving = true;
     return Admission::kDuplicate;
@@ -328,6 +332,7 @@ void Run::Leave(WorkerSession* session) {
     if (Member* const member = MemberOf(session)) {
       EndSession(session, absl::OkStatus());
       member->state = v1::WORKER_STATE_LEFT;
+      member->mapped.reset();
       MembersChanged();
     }
   }
@@ -410,6 +415,7 @@ void Run::ExpireLeases() {
                                         absl::FormatDuration(lease))));
     }
     member.state = v1::WORKER_STATE_EXPIRED;
+    member.mapped.reset();
     changed = true;
   }
   if (changed) MembersChanged();

@@ -55,6 +55,7 @@ class RunRegistry {
   const Limits& limits() const { return environment_.limits; }
   ThreadPool* pool() { return &pool_; }
   int64_t claimed_bytes() const { return environment_.budget->claimed_bytes(); }
+  int64_t shared_bytes() const { return environment_.shared_memory->taken_bytes(); }
 
  private:
   struct Entry {

@@ -70,6 +70,10 @@ void Run::BeginStepIfDue() {
       spec_.policy().has_synchronous() ? TakeSynchronousPushes() : TakeAsynchronousPush();
   if (draining_) EndIdleSessions();
   if (pushes.empty()) return;
+  if (parameter_region_ != nullptr && !parameters_shared_) {
+    store_.ShareTrainingVector(parameter_region_);
+    parameters_shared_ = true;
+  }
   step_work_ = std::make_unique<StepWork>();
   for (const PendingPush& pending : pushes) {
     step_work_->staleness =

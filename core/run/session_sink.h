@@ -15,6 +15,9 @@ class SessionSink {
  public:
   virtual ~SessionSink() = default;
 
+  // Whether the peer is a process on this host.
+  virtual bool same_host() const = 0;
+
   // Messages arrive in the order of these calls.
   virtual void Send(v1::TrainResponse message) = 0;
 

@@ -100,6 +100,11 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
 }
 
 void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
+  if (incoming_ == Incoming::kStaged && push.gradient_is_shared()) {
+    if (absl::Status staged = run_->StageSharedGradient(this, staged_.get()); !staged.ok()) {
+      Reject(staged);
+    }
+  }
   if (incoming_ == Incoming::kStaged && push.has_chunk()) {
     if (absl::Status added = staged_->Add(push.chunk(), std::move(data)); !added.ok()) {
       Reject(added);

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "core/base/mutex.h"
+#include "core/base/shared_region.h"
 #include "core/run/session_sink.h"
 #include "core/store/payload.h"
 #include "core/sync/staged_push.h"
@@ -97,6 +98,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool half_closed = false;                     // No request will come any more.
     bool parameters_on_way = false;               // SendParameters() was called, not all has left.
     std::shared_ptr<StagingBudget::Claim> claim;  // For the push that is held or coming in.
+    std::shared_ptr<SharedRegion> gradient;       // Written by the worker; null: not shared.
+    std::shared_ptr<const void> gradient_quota;
   };
   State state_;
 };

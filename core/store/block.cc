@@ -60,7 +60,24 @@ BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
   return nullptr;
 }
 
+BlockRef::Header* BlockPool::AllocateInRegion(int64_t elements) {
+  const int64_t bytes = RoundUpToPages(static_cast<int64_t>(BufferBytes(elements)));
+  if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_) return nullptr;
+  auto* const header = new BlockRef::Header();
+  header->elements = elements;
+  header->region_offset = region_used_bytes_;
+  header->data = reinterpret_cast<float*>(region_->data() + region_used_bytes_);
+  region_used_bytes_ += bytes;
+  allocated_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  allocations_.fetch_add(1, std::memory_order_relaxed);
+  return header;
+}
+
 void BlockPool::AllocateBuffer(int64_t elements) {
+  if (BlockRef::Header* const header = AllocateInRegion(elements); header != nullptr) {
+    free_.push_back(header);
+    return;
+  }
   const size_t bytes = BufferBytes(elements);
   const size_t blocks = BlocksPerPage(bytes);
   const bool huge = blocks * bytes == kHugePageBytes;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/mutex.h"
+#include "core/base/shared_region.h"
 
 namespace gradd {
 
@@ -38,6 +39,9 @@ class BlockRef {
   float* data() const { return header_->data; }
   int64_t elements() const { return header_->elements; }
 
+  // First byte of the block in its pool's shared region; -1 if it is not there.
+  int64_t region_offset() const { return header_->region_offset; }
+
   // Whether this is the only reference. True stays true for as long as the caller makes no
   // copy; everything that former holders did with the block happened before.
   bool unique() const { return header_->references.load(std::memory_order_acquire) == 1; }
@@ -48,6 +52,7 @@ class BlockRef {
     std::atomic<int64_t> references{1};
     int64_t elements = 0;
     float* data = nullptr;
+    int64_t region_offset = -1;
     std::shared_ptr<BlockPool> pool;  // Set while references > 0.
   };
 
@@ -66,13 +71,23 @@ class BlockRef {
 // Thread safe.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
  public:
-  static std::shared_ptr<BlockPool> Create() { return std::shared_ptr<BlockPool>(new BlockPool()); }
+  // Takes its blocks from `region`, each at the start of a page, for as long as there is room in it;
+  // from the heap after that, or if there is no region.
+  static std::shared_ptr<BlockPool> Create(std::shared_ptr<SharedRegion> region = nullptr) {
+    return std::shared_ptr<BlockPool>(new BlockPool(std::move(region)));
+  }
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
   // A block of `elements` >= 1 floats with unspecified contents.
   BlockRef Allocate(int64_t elements);
+
+  // Whether `block` is of this pool and where its blocks should be.
+  bool Owns(const BlockRef& block) const {
+    return block.header_->pool.get() == this &&
+           (region_ == nullptr || block.region_offset() >= 0);
+  }
 
   // Bytes of all buffers, in use and kept.
   int64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
@@ -81,21 +96,25 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
  private:
   friend class BlockRef;
-  BlockPool() = default;
+  explicit BlockPool(std::shared_ptr<SharedRegion> region) : region_(std::move(region)) {}
   struct Buffer {
     void* data;
     std::align_val_t alignment;
   };
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AllocateBuffer(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null if the region has no room.
+  BlockRef::Header* AllocateInRegion(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Return(BlockRef::Header* header);
 
+  const std::shared_ptr<SharedRegion> region_;
   std::atomic<int64_t> allocated_bytes_{0};
   std::atomic<int64_t> allocations_{0};
   Mutex mutex_;
   // A run has two sizes at most: full blocks and the last one.
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
   std::vector<Buffer> buffers_ ABSL_GUARDED_BY(mutex_);
+  int64_t region_used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gradd

@@ -13,9 +13,12 @@ ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, const Optimi
     : element_count_(layout.element_count()),
       block_elements_(block_elements),
       training_slot_(optimizer.training_slot()),
-      pool_(BlockPool::Create()) {
-  parameters_ = NewVector();
-  for (size_t i = 0; i < optimizer.slots().size(); ++i) slots_.push_back(NewVector());
+      pool_(BlockPool::Create()),
+      training_pool_(BlockPool::Create()) {
+  parameters_ = NewVector(PoolOf(-1));
+  for (size_t i = 0; i < optimizer.slots().size(); ++i) {
+    slots_.push_back(NewVector(PoolOf(static_cast<int>(i))));
+  }
   const LayoutInitializer initializer(layout.message(), seed);
   pool->ParallelFor(block_count(), [&](int64_t block) {
     const auto index = static_cast<size_t>(block);
@@ -33,11 +36,11 @@ ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, const Optimi
   });
 }
 
-BlockVector ParameterStore::NewVector() const {
+BlockVector ParameterStore::NewVector(BlockPool* pool) const {
   BlockVector blocks;
   blocks.reserve(static_cast<size_t>((element_count_ + block_elements_ - 1) / block_elements_));
   for (int64_t begin = 0; begin < element_count_; begin += block_elements_) {
-    blocks.push_back(pool_->Allocate(std::min(block_elements_, element_count_ - begin)));
+    blocks.push_back(pool->Allocate(std::min(block_elements_, element_count_ - begin)));
   }
   return blocks;
 }
@@ -54,22 +57,28 @@ std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents co
   return snapshot;
 }
 
+void ParameterStore::ShareTrainingVector(std::shared_ptr<SharedRegion> region) {
+  // The pool that was there goes with the last of its blocks.
+  training_pool_ = BlockPool::Create(std::move(region));
+}
+
 ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* replacement) {
   const auto index = static_cast<size_t>(block);
-  const auto open = [this](const BlockRef& current, BlockRef* fresh) {
-    if (current.unique()) return current.data();
-    *fresh = pool_->Allocate(current.elements());
+  const auto open = [](const BlockRef& current, BlockPool* pool, BlockRef* fresh) {
+    if (current.unique() && pool->Owns(current)) return current.data();
+    *fresh = pool->Allocate(current.elements());
     return fresh->data();
   };
   BlockUpdate update;
   update.begin = block_begin(block);
   update.size = parameters_[index].elements();
   update.parameters_in = parameters_[index].data();
-  update.parameters_out = open(parameters_[index], &replacement->parameters);
+  update.parameters_out = open(parameters_[index], PoolOf(-1), &replacement->parameters);
   replacement->slots.resize(slots_.size());
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
     update.slots_in.push_back(slots_[slot][index].data());
-    update.slots_out.push_back(open(slots_[slot][index], &replacement->slots[slot]));
+    update.slots_out.push_back(
+        open(slots_[slot][index], PoolOf(static_cast<int>(slot)), &replacement->slots[slot]));
   }
   return update;
 }

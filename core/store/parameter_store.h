@@ -32,6 +32,10 @@ class ParameterStore {
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
 
+  // From the next step on, the vector that workers train at lies in `region`, block by block; where
+  // it has no room, on the heap as before.
+  void ShareTrainingVector(std::shared_ptr<SharedRegion> region);
+
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block.
   struct BlockUpdate {
@@ -55,8 +59,10 @@ class ParameterStore {
   void CommitStep() { ++step_; }
 
   // Bytes of all buffers, those that snapshots hold and free ones included.
-  int64_t memory_bytes() const { return pool_->allocated_bytes(); }
-  int64_t block_allocations() const { return pool_->allocations(); }
+  int64_t memory_bytes() const {
+    return pool_->allocated_bytes() + training_pool_->allocated_bytes();
+  }
+  int64_t block_allocations() const { return pool_->allocations() + training_pool_->allocations(); }
 
  private:
   // Fresh blocks for those that a snapshot holds; empty refs for the others.
@@ -66,12 +72,17 @@ class ParameterStore {
   };
   BlockUpdate Open(int64_t block, Replacement* replacement);
   void Close(int64_t block, Replacement replacement);
-  BlockVector NewVector() const;
+  BlockVector NewVector(BlockPool* pool) const;
+  // Where blocks of a slot come from; -1: of the parameters.
+  BlockPool* PoolOf(int slot) const {
+    return (slot == training_slot_ ? training_pool_ : pool_).get();
+  }
 
   const int64_t element_count_;
   const int64_t block_elements_;
   const int training_slot_;
   const std::shared_ptr<BlockPool> pool_;
+  std::shared_ptr<BlockPool> training_pool_;  // Of the vector that workers train at.
   int64_t step_ = 0;
   BlockVector parameters_;
   std::vector<BlockVector> slots_;

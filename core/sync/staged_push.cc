@@ -88,7 +88,21 @@ absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
                       absl::StrCat("chunk at offset ", offset, " has ", data.size_bytes(),
                                    " bytes, at most ", kMaxChunkBytes, " expected"));
   }
-  const int64_t size = ChunkElements(data);
+  GRADD_RETURN_IF_ERROR(CheckPlace(offset, ChunkElements(data)));
+  data = Compacted(std::move(data));
+  double squared_norm = 0;
+  ForEachPiece(data, [&](int64_t /*begin*/, const float* values, int64_t count) {
+    squared_norm += SquaredNorm(values, count);
+  });
+  return Keep(offset, std::move(data), squared_norm);
+}
+
+absl::Status StagedPush::AddChecked(int64_t offset, Payload data, double squared_norm) {
+  GRADD_RETURN_IF_ERROR(CheckPlace(offset, ChunkElements(data)));
+  return Keep(offset, std::move(data), squared_norm);
+}
+
+absl::Status StagedPush::CheckPlace(int64_t offset, int64_t size) const {
   if (offset < 0 || offset > elements_ - size) {
     return ChunkError("CHUNK_OUT_OF_RANGE",
                       absl::StrCat("chunk offset ", offset, " + ", size,
@@ -113,20 +127,25 @@ absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
                       absl::StrCat("more than ", MaxChunks(elements_), " chunks for ", elements_,
                                    " elements; send larger ones"));
   }
-  data = Compacted(std::move(data));
-  absl::Status finite;
-  ForEachPiece(data, [&](int64_t begin, const float* values, int64_t count) {
-    const double sum = SquaredNorm(values, count);
-    squared_norm_ += sum;
-    if (std::isfinite(sum) || !finite.ok()) return;
-    const float* const bad =
-        std::find_if(values, values + count, [](float value) { return !std::isfinite(value); });
-    finite = ChunkError("NON_FINITE", absl::StrCat("element ", offset + begin + (bad - values),
-                                                   " is ", *bad, ", expected a finite number"));
-  });
-  GRADD_RETURN_IF_ERROR(finite);
-  staged_elements_ += size;
-  chunks_.emplace_hint(next, offset, std::move(data));
+  return absl::OkStatus();
+}
+
+absl::Status StagedPush::Keep(int64_t offset, Payload data, double squared_norm) {
+  if (!std::isfinite(squared_norm)) {
+    absl::Status error;
+    ForEachPiece(data, [&](int64_t begin, const float* values, int64_t count) {
+      const float* const end = values + count;
+      const float* const bad =
+          std::find_if(values, end, [](float value) { return !std::isfinite(value); });
+      if (bad == end || !error.ok()) return;
+      error = ChunkError("NON_FINITE", absl::StrCat("element ", offset + begin + (bad - values),
+                                                    " is ", *bad, ", expected a finite number"));
+    });
+    return error;
+  }
+  squared_norm_ += squared_norm;
+  staged_elements_ += ChunkElements(data);
+  chunks_.emplace(offset, std::move(data));
   return absl::OkStatus();
 }
 

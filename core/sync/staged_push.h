@@ -35,6 +35,10 @@ class StagedPush {
   // good for nothing.
   absl::Status Add(const v1::ParameterChunk& chunk, Payload data);
 
+  // Adds float32 elements that nobody can change any more, together with the sum of their squares,
+  // instead of reading them once again. Otherwise as Add().
+  absl::Status AddChecked(int64_t offset, Payload data, double squared_norm);
+
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
@@ -60,6 +64,10 @@ class StagedPush {
   };
 
  private:
+  // INVALID_ARGUMENT if the chunk cannot take its place.
+  absl::Status CheckPlace(int64_t offset, int64_t size) const;
+  absl::Status Keep(int64_t offset, Payload data, double squared_norm);
+
   const v1::PushHeader header_;
   const int64_t elements_;
   absl::btree_map<int64_t, Payload> chunks_;  // By offset.

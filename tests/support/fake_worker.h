@@ -32,6 +32,8 @@ class FakeWorker : public SessionSink {
   void Disconnect();
   // Whether parameters leave as soon as they are sent; otherwise DeliverParameters() does it.
   void HoldParameters() { hold_parameters_ = true; }
+  // Plays a worker on the server's host; before Join().
+  void SetSameHost() { same_host_ = true; }
   void DeliverParameters();
   // A part of the parameters is on its way.
   void MoveParameters();
@@ -47,6 +49,7 @@ class FakeWorker : public SessionSink {
   size_t requests_held() const;
 
   // SessionSink.
+  bool same_host() const override { return same_host_; }
   void Send(v1::TrainResponse message) override;
   void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
   void ResumeReading() override;
@@ -69,6 +72,7 @@ class FakeWorker : public SessionSink {
   const uint64_t instance_;
   const std::shared_ptr<WorkerSession> session_;
   bool hold_parameters_ = false;
+  bool same_host_ = false;
 
   mutable Mutex mutex_;
   mutable CondVar changed_;

@@ -1,0 +1,77 @@
+#ifndef GRADD_CLIENT_MAPPED_VECTORS_H_
+#define GRADD_CLIENT_MAPPED_VECTORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+// A worker's gradient and parameters at addresses that never change, although what lies behind
+// them does: memory of the worker's own, or regions of a server on the same host.
+//
+// Not thread safe.
+class MappedVectors {
+ public:
+  // Reserves addresses; fails if the system has none left.
+  static absl::StatusOr<std::unique_ptr<MappedVectors>> Create(int64_t elements);
+  ~MappedVectors();
+  MappedVectors(const MappedVectors&) = delete;
+  MappedVectors& operator=(const MappedVectors&) = delete;
+
+  // For the worker to write.
+  absl::Span<float> gradient() const { return {gradient_.data, elements_}; }
+  // For the worker to read.
+  absl::Span<const float> parameters() const { return {parameters_.data, elements_}; }
+
+  // Opens the server's regions, for Attach(). An error says why that cannot be done; nothing has
+  // changed then.
+  absl::Status Open(const v1::SharedMemory& shared);
+  // Puts the gradient region opened last behind the gradient, which keeps its values; without one,
+  // memory of the worker's own. The caller may not write the gradient meanwhile.
+  absl::Status Attach();
+  // Forgets what was opened.
+  void Close();
+  // Whether the server reads the gradient where the worker writes it.
+  bool attached() const { return attached_ == Attached::kOpened; }
+
+  // Puts the blocks that the server names behind the parameters.
+  absl::Status Map(const v1::SharedParameters& blocks);
+
+  // Memory of the worker's own behind the parameters, for who gets them in chunks.
+  absl::StatusOr<absl::Span<float>> OwnParameters();
+
+ private:
+  // A reservation of whole pages.
+  struct Range {
+    float* data = nullptr;
+    size_t bytes = 0;
+  };
+  explicit MappedVectors(int64_t elements);
+  // Puts `file` behind the range, or memory of the worker's own if that is -1.
+  static absl::Status Replace(const Range& range, int file, bool keep_values);
+  static void CloseFile(int* file);
+
+  const size_t elements_;
+  Range gradient_;
+  Range parameters_;
+  // What is behind the gradient.
+  enum class Attached { kOwn, kEarlier, kOpened };
+  Attached attached_ = Attached::kOwn;
+  bool own_parameters_ = true;
+  int gradient_file_ = -1;
+  int parameter_file_ = -1;
+  int64_t parameter_file_bytes_ = 0;
+  int64_t block_bytes_ = 0;
+  std::vector<int64_t> mapped_offsets_;  // Of each block; -1: not mapped.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CLIENT_MAPPED_VECTORS_H_

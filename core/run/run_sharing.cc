@@ -1,0 +1,88 @@
+// Shared memory for workers on the same host.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/sync/shared_gradient.h"
+
+namespace gradd {
+namespace {
+
+// Versions of the parameters for which there are addresses; only those that workers hold take
+// memory. A worker that finds no room gets its parameters over the stream.
+constexpr int64_t kParameterVersions = 8;
+// SharedParameters names every block, in one message.
+constexpr int64_t kMaxBlocks = 200'000;
+
+void DescribeFile(const SharedRegion& region, v1::SharedFile* file) {
+  file->set_file(region.file());
+  file->set_token(region.token());
+}
+
+}  // namespace
+
+void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
+  WorkerSession::State& state = session->state_;
+  const int64_t blocks = (layout_.element_count() + environment_.block_elements - 1) /
+                         environment_.block_elements;
+  if (!state.sink->same_host() || blocks > kMaxBlocks) return;
+  const int64_t bytes = RoundUpToPages(layout_.element_count() * int64_t{sizeof(float)});
+  auto quota = environment_.shared_memory->Take(bytes);
+  if (quota == nullptr) return;
+  auto gradient = SharedRegion::Create(bytes, SharedRegion::Access::kPeerWrites);
+  if (!gradient.ok()) return;
+  if (parameter_region_ == nullptr) {
+    const int64_t block_bytes =
+        RoundUpToPages(environment_.block_elements * int64_t{sizeof(float)});
+    auto parameters = SharedRegion::Create(
+        kParameterVersions * std::min(blocks * block_bytes, bytes + PageBytes()),
+        SharedRegion::Access::kPeerReads);
+    if (!parameters.ok()) return;
+    parameter_region_ = *std::move(parameters);
+  }
+  state.gradient = *std::move(gradient);
+  state.gradient_quota = std::move(quota);
+  v1::SharedMemory& shared = *welcome->mutable_shared_memory();
+  shared.set_process_id(getpid());
+  DescribeFile(*state.gradient, shared.mutable_gradient());
+  DescribeFile(*parameter_region_, shared.mutable_parameters());
+  shared.set_block_elements(environment_.block_elements);
+}
+
+absl::Status Run::StageSharedGradient(WorkerSession* session, StagedPush* push) {
+  std::shared_ptr<SharedRegion> region;
+  {
+    MutexLock lock(&mutex_);
+    region = session->state_.gradient;
+  }
+  if (region == nullptr) {
+    return Error(absl::StatusCode::kInvalidArgument, "NOT_SHARED",
+                 "gradient_is_shared, but the session has no shared memory; send chunks");
+  }
+  return gradd::StageSharedGradient(*region, environment_.staging_blocks.get(), environment_.pool,
+                                    push);
+}
+
+bool Run::SendSharedParameters(WorkerSession* session,
+                               const std::shared_ptr<const Snapshot>& snapshot) {
+  if (session->state_.gradient == nullptr) return false;
+  Member* const member = MemberOf(session);
+  if (member == nullptr) return false;
+  v1::TrainResponse response;
+  v1::SharedParameters& parameters = *response.mutable_shared_parameters();
+  parameters.set_step(snapshot->step);
+  for (const BlockRef& block : snapshot->parameters) {
+    if (block.region_offset() < 0) return false;
+    parameters.add_block_offsets(block.region_offset());
+  }
+  member->mapped = snapshot;
+  session->state_.parameters_on_way = false;
+  session->state_.sink->Send(std::move(response));
+  return true;
+}
+
+}  // namespace gradd
