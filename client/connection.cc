@@ -133,8 +133,8 @@ std::future<Connection::Result> Connection::Wish(ActivePush push) {
   if (push.gradient.size() != count ||
       (!push.parameters.empty() && push.parameters.size() != count)) {
     push.loan->result = absl::InvalidArgumentError(
-        absl::StrCat("a push of ", push.gradient.size(), " elements into ",
-                     push.parameters.size(), ", the run has ", parameter_count_));
+        absl::StrCat("a push of ", push.gradient.size(), " elements into ", push.parameters.size(),
+                     ", the run has ", parameter_count_));
     return future;
   }
   MutexLock lock(&mutex_);

@@ -165,7 +165,8 @@ class Connection {
   v1::Layout layout_;
   int64_t parameter_count_ = 0;
   int64_t max_steps_ = 0;
-  std::unique_ptr<MappedVectors> vectors_;  // What lies behind them changes while a push is in flight.
+  std::unique_ptr<MappedVectors>
+      vectors_;  // What lies behind them changes while a push is in flight.
   std::atomic<bool> shares_memory_{false};
 
   mutable Mutex mutex_;

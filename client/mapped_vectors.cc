@@ -109,19 +109,18 @@ absl::Status MappedVectors::Open(const v1::SharedMemory& shared) {
   const int64_t block_bytes = shared.block_elements() * int64_t{sizeof(float)};
   if (SizeOf(gradient.number()) < static_cast<int64_t>(gradient_.bytes) || block_bytes < 1 ||
       block_bytes % PageBytes() != 0) {
-    return absl::InternalError(absl::StrCat("shared memory: a gradient region of ",
-                                            SizeOf(gradient.number()), " bytes and blocks of ",
-                                            block_bytes, ", at least ", gradient_.bytes,
-                                            " and whole pages expected"));
+    return absl::InternalError(absl::StrCat(
+        "shared memory: a gradient region of ", SizeOf(gradient.number()), " bytes and blocks of ",
+        block_bytes, ", at least ", gradient_.bytes, " and whole pages expected"));
   }
   Close();
   gradient_file_ = gradient.Keep();
   parameter_file_bytes_ = SizeOf(parameters.number());
   parameter_file_ = parameters.Keep();
   block_bytes_ = block_bytes;
-  mapped_offsets_.assign((parameters_.bytes + static_cast<size_t>(block_bytes) - 1) /
-                             static_cast<size_t>(block_bytes),
-                         -1);
+  mapped_offsets_.assign(
+      (parameters_.bytes + static_cast<size_t>(block_bytes) - 1) / static_cast<size_t>(block_bytes),
+      -1);
   return absl::OkStatus();
 }
 
@@ -147,12 +146,10 @@ absl::Status MappedVectors::Map(const v1::SharedParameters& blocks) {
     if (offset < 0 || offset % PageBytes() != 0 ||
         offset > parameter_file_bytes_ - static_cast<int64_t>(bytes)) {
       return absl::InternalError(absl::StrCat("shared parameters: block ", block, " of ", bytes,
-                                              " bytes at ", offset, " of ",
-                                              parameter_file_bytes_));
+                                              " bytes at ", offset, " of ", parameter_file_bytes_));
     }
     void* const at = reinterpret_cast<std::byte*>(parameters_.data) + begin;
-    if (mmap(at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, parameter_file_, offset) ==
-        MAP_FAILED) {
+    if (mmap(at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, parameter_file_, offset) == MAP_FAILED) {
       return Failed("a block of parameters");
     }
     mapped_offsets_[block] = offset;
@@ -162,7 +159,8 @@ absl::Status MappedVectors::Map(const v1::SharedParameters& blocks) {
 
 absl::StatusOr<absl::Span<float>> MappedVectors::OwnParameters() {
   if (!own_parameters_) {
-    if (absl::Status own = Replace(parameters_, /*file=*/-1, /*keep_values=*/false); !own.ok()) return own;
+    if (absl::Status own = Replace(parameters_, /*file=*/-1, /*keep_values=*/false); !own.ok())
+      return own;
     own_parameters_ = true;
     std::fill(mapped_offsets_.begin(), mapped_offsets_.end(), -1);
   }

@@ -130,6 +130,12 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
   }
   out->Histogram("gradd_run_step_seconds", "Time to apply one step, without the network.",
                  {{"run", run}}, metrics.apply_seconds);
+  for (int phase = 0; phase < StepProfile::kPhases; ++phase) {
+    out->Counter("gradd_run_phase_seconds_total",
+                 "Time spent in the phases of steps, summed over workers.",
+                 {{"run", run}, {"phase", StepProfile::kNames[static_cast<size_t>(phase)]}},
+                 metrics.profile.totals()[static_cast<size_t>(phase)]);
+  }
   out->Gauge("gradd_run_memory_bytes",
              "Memory of the run's blocks: parameters, slots, and versions still being sent.",
              {{"run", run}}, static_cast<double>(metrics.memory_bytes));
@@ -144,8 +150,8 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
             static_cast<double>(registry_->claimed_bytes()));
   out.Gauge("gradd_staged_bytes_limit", "Most bytes that may be claimed for pushes.", {},
             static_cast<double>(registry_->limits().max_staged_bytes));
-  out.Gauge("gradd_shared_bytes", "Shared memory in which workers on this host write gradients.", {},
-            static_cast<double>(registry_->shared_bytes()));
+  out.Gauge("gradd_shared_bytes", "Shared memory in which workers on this host write gradients.",
+            {}, static_cast<double>(registry_->shared_bytes()));
   std::vector<int64_t> runs_by_state(v1::RunState_ARRAYSIZE);
   int64_t sessions = 0;
   for (const auto& run : registry_->All()) {

@@ -18,6 +18,10 @@ constexpr size_t kMaxOutgoing = 256;
 
 TrainReactor::TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context)
     : context_(context) {
+  {
+    MutexLock lock(&waker_->mutex);
+    waker_->reactor = this;
+  }
   MutexLock lock(&mutex_);
   session_ = std::make_shared<WorkerSession>(registry, this, context->peer());
   StartRead(&incoming_);
@@ -91,8 +95,22 @@ void TrainReactor::Abandon(absl::Status status) {
   Pump();
 }
 
+void TrainReactor::Wake() {
+  MutexLock lock(&mutex_);
+  block_waits_ = false;
+  Pump();
+}
+
+bool TrainReactor::NextBlockIsFinal(const Outgoing& next) {
+  if (next.snapshot->progress == nullptr) return true;
+  return next.snapshot->progress->Await(next.next_block, [waker = waker_] {
+    MutexLock lock(&waker->mutex);
+    if (waker->reactor != nullptr) waker->reactor->Wake();
+  });
+}
+
 void TrainReactor::Pump() {
-  if (writing_ || finished_) return;
+  if (writing_ || block_waits_ || finished_) return;
   if (outgoing_.empty()) {
     if (!ending_) return;
     finished_ = true;
@@ -104,6 +122,9 @@ void TrainReactor::Pump() {
   if (next.snapshot == nullptr) {
     writing_bytes_ = SerializeTrainResponse(next.message, Payload());
     outgoing_.pop_front();
+  } else if (!NextBlockIsFinal(next)) {
+    block_waits_ = true;
+    return;
   } else {
     *next.message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block);
     writing_bytes_ =
@@ -144,6 +165,10 @@ void TrainReactor::OnCancel() {
 
 void TrainReactor::OnDone() {
   session()->Disconnected();
+  {
+    MutexLock lock(&waker_->mutex);
+    waker_->reactor = nullptr;
+  }
   delete this;
 }
 

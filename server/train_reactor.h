@@ -49,6 +49,10 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   }
   // Reads the next request, unless the peer leaves too many responses unread.
   void ReadNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the next block can be sent; if not, Wake() is called when it can.
+  bool NextBlockIsFinal(const Outgoing& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Writes on, now that a block is final.
+  void Wake();
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -60,6 +64,13 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   std::shared_ptr<WorkerSession> session_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mutex_);  // gRPC's, while a read is on its way.
   bool read_waits_ ABSL_GUARDED_BY(mutex_) = false;    // For room in outgoing_.
+  // What wakes this reactor may come after its end.
+  struct Waker {
+    Mutex mutex;
+    TrainReactor* reactor ABSL_GUARDED_BY(mutex);
+  };
+  const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
+  bool block_waits_ ABSL_GUARDED_BY(mutex_) = false;  // For becoming final.
   std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -12,8 +12,8 @@ namespace gradd {
 
 // Anonymous memory that another process of the same host can map, by opening the file
 // /proc/{pid}/fd/{file} of the process that made it. Its size is sealed: nobody can make it
-// smaller, so reading it never faults, whatever the other side does. Pages take memory once they are
-// touched. Immutable, so safe from any thread; what lies in it is not.
+// smaller, so reading it never faults, whatever the other side does. Pages take memory once they
+// are touched. Immutable, so safe from any thread; what lies in it is not.
 class SharedRegion {
  public:
   enum class Access {

@@ -5,7 +5,6 @@
 namespace gradd {
 namespace {
 
-constexpr double kLossDecay = 0.95;
 constexpr absl::Duration kRateWindow = absl::Seconds(10);
 
 }  // namespace
@@ -14,9 +13,9 @@ void ProgressTracker::AddStep(const StepStatistics& step) {
   last_ = step;
   ++steps_;
   examples_ += step.examples;
-  loss_average_ = kLossDecay * loss_average_ + (1 - kLossDecay) * step.loss;
-  loss_bias_ *= kLossDecay;
+  loss_.Add(step.loss);
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
+  profile_.Add(StepProfile::kApply, step.apply_time);
 }
 
 void ProgressTracker::Sample(absl::Duration now) {
@@ -44,11 +43,12 @@ void ProgressTracker::Fill(v1::RunProgress* progress) const {
   progress->set_examples_per_second(Rate(&Counts::examples));
   if (steps_ == 0) return;
   progress->set_loss(last_.loss);
-  progress->set_smoothed_loss(loss_average_ / (1 - loss_bias_));
+  progress->set_smoothed_loss(loss_.value());
   progress->set_gradient_norm(last_.gradient_norm);
   progress->set_update_norm(last_.update_norm);
   progress->set_parameter_norm(last_.parameter_norm);
   progress->set_staleness(last_.staleness);
+  profile_.Fill(progress->mutable_profile());
 }
 
 }  // namespace gradd

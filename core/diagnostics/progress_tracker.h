@@ -8,6 +8,8 @@
 
 #include "absl/time/time.h"
 #include "core/diagnostics/histogram.h"
+#include "core/diagnostics/smoothed_mean.h"
+#include "core/diagnostics/step_profile.h"
 #include "gradd/v1/run.pb.h"
 #include "gradd/v1/training_service.pb.h"
 
@@ -46,6 +48,9 @@ class ProgressTracker {
   const PushOutcomeCounts& outcomes() const { return outcomes_; }
   const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
 
+  StepProfile& profile() { return profile_; }
+  const StepProfile& profile() const { return profile_; }
+
  private:
   struct Counts {
     absl::Duration at;
@@ -58,10 +63,10 @@ class ProgressTracker {
   int64_t steps_ = 0;
   int64_t examples_ = 0;
   PushOutcomeCounts outcomes_{};
-  double loss_average_ = 0;  // Biased towards 0, as Adam's first moment.
-  double loss_bias_ = 1;     // decay^steps.
+  SmoothedMean loss_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;
+  StepProfile profile_;
 };
 
 }  // namespace gradd

@@ -149,6 +149,7 @@ Run::Metrics Run::ReadMetrics() const {
   Metrics metrics;
   metrics.outcomes = progress_.outcomes();
   metrics.apply_seconds = progress_.apply_seconds();
+  metrics.profile = progress_.profile();
   metrics.memory_bytes = store_.memory_bytes();
   for (const auto& [worker, member] : members_) {
     if (member.session) ++metrics.connected_workers;
@@ -293,7 +294,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
 std::shared_ptr<const Snapshot> Run::TakeSnapshot(SnapshotContents contents) {
   if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);
   std::shared_ptr<const Snapshot> snapshot = training_snapshot_.lock();
-  if (snapshot == nullptr || snapshot->step != step_) {
+  if (snapshot == nullptr || snapshot->step != step_ || snapshot->progress != nullptr) {
     snapshot = store_.TakeSnapshot(contents);
     training_snapshot_ = snapshot;
   }

@@ -38,8 +38,8 @@ struct RunEnvironment {
   const Clock* clock = Clock::Real();
   ThreadPool* pool = nullptr;
   std::shared_ptr<StagingBudget> budget;
-  std::shared_ptr<Quota> shared_memory;         // For gradient regions.
-  std::shared_ptr<BlockPool> staging_blocks;    // For gradients copied out of them.
+  std::shared_ptr<Quota> shared_memory;       // For gradient regions.
+  std::shared_ptr<BlockPool> staging_blocks;  // For gradients copied out of them.
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -71,6 +71,7 @@ class Run : public std::enable_shared_from_this<Run> {
   struct Metrics {
     PushOutcomeCounts outcomes;
     SecondsHistogram apply_seconds;
+    StepProfile profile;
     int64_t memory_bytes = 0;
     int64_t connected_workers = 0;
   };
@@ -106,6 +107,13 @@ class Run : public std::enable_shared_from_this<Run> {
   using Outcome = v1::PushOutcome;
   using SessionPtr = std::shared_ptr<WorkerSession>;
 
+  // How long a push took to arrive.
+  struct Arrival {
+    absl::Duration receive;  // Without `stage`.
+    absl::Duration stage;
+    absl::Duration complete_at;  // By Clock::Elapsed().
+  };
+
   // A complete push that waits for its step.
   struct PendingPush {
     std::string worker;
@@ -113,6 +121,8 @@ class Run : public std::enable_shared_from_this<Run> {
     std::shared_ptr<StagingBudget::Claim> claim;
     SessionPtr session;  // Where the result goes, if it is still the worker's.
     bool want_parameters = false;
+    Arrival arrival;
+    bool answered = false;  // The result is sent, and the parameters are on their way.
   };
 
   // A worker that has joined at least once. Its last sequence is the ledger's entry.
@@ -138,6 +148,8 @@ class Run : public std::enable_shared_from_this<Run> {
     double learning_rate = 0;
     int64_t staleness = 0;  // Greatest among the pushes.
     StepStatistics statistics;
+    std::shared_ptr<Snapshot> next;  // Leaves block by block; null: nobody gets it so.
+    absl::Duration begin_at;
   };
 
   Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Optimizer> optimizer,
@@ -154,7 +166,7 @@ class Run : public std::enable_shared_from_this<Run> {
   absl::Status StageSharedGradient(WorkerSession* session, StagedPush* push);
   // The push is complete and valid: it waits for its step.
   void CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
-                  bool want_parameters);
+                  bool want_parameters, const Arrival& arrival);
   // The push was ignored, because its sequence is known or its step is past.
   void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, Admission why,
                      bool want_parameters);
@@ -221,15 +233,21 @@ class Run : public std::enable_shared_from_this<Run> {
   }
   // Enters a push that waited into the ledger and answers it.
   void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells `session`, if it is still the member's, what became of its push.
+  // Counts what became of a push and, unless it is `answered`, tells `session`, if it is still
+  // the member's.
   void Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-              Outcome outcome, bool want_parameters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+              Outcome outcome, bool want_parameters, bool answered)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
+                  bool parameters_follow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells a session, which must be a member's, that its push is refused.
   void SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RunFinishedError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way.
   void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Answers the pushes of the step that begins, whose blocks leave as they become final.
+  void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeAsynchronousPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Begins and applies steps for as long as one is due: small ones here and now, large ones
@@ -293,6 +311,7 @@ class Run : public std::enable_shared_from_this<Run> {
   StepClaim step_claim_ ABSL_GUARDED_BY(mutex_);
 
   ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration completed_at_ ABSL_GUARDED_BY(mutex_);  // The last step.
   v1::Evaluation evaluation_ ABSL_GUARDED_BY(mutex_);
   bool has_evaluation_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<v1::Change> history_ ABSL_GUARDED_BY(mutex_);

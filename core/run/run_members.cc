@@ -141,11 +141,12 @@ void Run::SendParametersTo(const SessionPtr& session) {
   // Called with the lock held, where the analysis cannot see it.
   const auto send = [this, session](std::shared_ptr<const Snapshot> snapshot)
                         ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    SessionSink* const sink = session->state_.sink;
-    if (sink == nullptr || snapshot == nullptr) return;
-    session->RenewLease();
-    if (!SendSharedParameters(session.get(), snapshot)) sink->SendParameters(std::move(snapshot));
-  };
+                          SessionSink* const sink = session->state_.sink;
+                          if (sink == nullptr || snapshot == nullptr) return;
+                          session->RenewLease();
+                          if (!SendSharedParameters(session.get(), snapshot))
+                            sink->SendParameters(std::move(snapshot));
+                        };
   if (step_work_) {
     snapshot_requests_.emplace_back(SnapshotContents::kTraining, send);
   } else {
@@ -165,14 +166,15 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   };
   // Its stream is ending; what it still sends is held until that is done.
   if (member == nullptr) return hold();
+  // Its last one is part of the step on its way, whose parameters it may have already.
+  if (member->pending_sequence != 0 && header.sequence() == member->pending_sequence + 1) {
+    return hold();
+  }
   GRADD_RETURN_IF_ERROR(CheckHeader(header, step_));
   member->mapped.reset();  // It has read what it needed.
   if (header.sequence() <= member->last_sequence || header.sequence() == member->pending_sequence) {
     state.receiving = true;
     return Admission::kDuplicate;
-  }
-  if (member->pending_sequence != 0 && header.sequence() == member->pending_sequence + 1) {
-    return hold();
   }
   const int64_t expected = member->last_sequence + 1;
   if (header.sequence() != expected) {
@@ -201,7 +203,7 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
 }
 
 void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
-                     bool want_parameters) {
+                     bool want_parameters, const Arrival& arrival) {
   {
     MutexLock lock(&mutex_);
     session->state_.receiving = false;
@@ -212,6 +214,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.claim = std::move(session->state_.claim);
     pending.session = session;
     pending.want_parameters = want_parameters;
+    pending.arrival = arrival;
     pending.push = std::move(push);
     const v1::PushHeader& header = pending.push->header();
     if (state_ == v1::RUN_STATE_FINISHED) {
@@ -246,7 +249,8 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   const bool superseded = why == Admission::kSuperseded;
   if (superseded) member->last_sequence = header.sequence();
   Answer(member, session, header,
-         superseded ? v1::PUSH_OUTCOME_SUPERSEDED : v1::PUSH_OUTCOME_DUPLICATE, want_parameters);
+         superseded ? v1::PUSH_OUTCOME_SUPERSEDED : v1::PUSH_OUTCOME_DUPLICATE, want_parameters,
+         /*answered=*/false);
 }
 
 void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
@@ -287,11 +291,11 @@ void Run::Resolve(const PendingPush& pending, Outcome outcome) {
   const v1::PushHeader& header = pending.push->header();
   member.last_sequence = header.sequence();
   member.pending_sequence = 0;
-  Answer(&member, pending.session, header, outcome, pending.want_parameters);
+  Answer(&member, pending.session, header, outcome, pending.want_parameters, pending.answered);
 }
 
 void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-                 Outcome outcome, bool want_parameters) {
+                 Outcome outcome, bool want_parameters, bool answered) {
   progress_.AddOutcome(outcome);
   member->last_base_step = header.base_step();
   if (outcome == v1::PUSH_OUTCOME_APPLIED) ++member->applied_pushes;
@@ -300,23 +304,32 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
   }
   if (!member->session) return;
   member->state = v1::WORKER_STATE_COMPUTING;
-  if (member->session == session) {
-    v1::TrainResponse response;
-    v1::PushResult& result = *response.mutable_push_result();
-    result.set_sequence(header.sequence());
-    result.set_outcome(outcome);
-    result.set_step(step_);
-    result.set_parameters_follow(want_parameters);
-    session->state_.sink->Send(std::move(response));
+  if (member->session == session && !answered) {
+    SendResult(session.get(), header.sequence(), outcome, step_, want_parameters);
     if (want_parameters) SendParametersTo(session);
   }
   if (member->session->state_.held) ScheduleRetry(member->session);
   EndIfHalfClosed(member->session.get());
 }
 
+void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
+                     bool parameters_follow) {
+  v1::TrainResponse response;
+  v1::PushResult& result = *response.mutable_push_result();
+  result.set_sequence(sequence);
+  result.set_outcome(outcome);
+  result.set_step(step);
+  result.set_parameters_follow(parameters_follow);
+  session->state_.sink->Send(std::move(response));
+}
+
 void Run::ParametersSent(WorkerSession* session) {
   MutexLock lock(&mutex_);
   session->state_.parameters_on_way = false;
+  // The write of a step's last block may be done before the step is.
+  progress_.profile().Add(StepProfile::kSend, step_work_
+                                                  ? absl::ZeroDuration()
+                                                  : environment_.clock->Elapsed() - completed_at_);
   EndIfHalfClosed(session);
   if (session->state_.held) ScheduleRetry(session->shared_from_this());
 }

@@ -27,8 +27,8 @@ void DescribeFile(const SharedRegion& region, v1::SharedFile* file) {
 
 void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
   WorkerSession::State& state = session->state_;
-  const int64_t blocks = (layout_.element_count() + environment_.block_elements - 1) /
-                         environment_.block_elements;
+  const int64_t blocks =
+      (layout_.element_count() + environment_.block_elements - 1) / environment_.block_elements;
   if (!state.sink->same_host() || blocks > kMaxBlocks) return;
   const int64_t bytes = RoundUpToPages(layout_.element_count() * int64_t{sizeof(float)});
   auto quota = environment_.shared_memory->Take(bytes);

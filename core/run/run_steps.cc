@@ -83,9 +83,26 @@ void Run::BeginStepIfDue() {
   step_work_->optimizer = optimizer_;
   step_work_->step = step_;
   step_work_->learning_rate = LearningRate(spec_.schedule(), step_);
+  step_work_->begin_at = environment_.clock->Elapsed();
+  AnswerEarly(step_work_.get());
   if (spec_.policy().has_asynchronous()) {
     step_work_->learning_rate *=
         StalenessFactor(spec_.policy().asynchronous().correction(), step_work_->staleness);
+  }
+}
+
+void Run::AnswerEarly(StepWork* work) {
+  if (store_.block_count() == 1) return;  // It travels as soon together with the result.
+  for (PendingPush& pending : work->pushes) {
+    WorkerSession* const session = pending.session.get();
+    if (!pending.want_parameters || session == nullptr || MemberOf(session) == nullptr) continue;
+    if (session->state_.gradient != nullptr) continue;  // It maps them all at once.
+    if (work->next == nullptr) work->next = store_.NextSnapshot();
+    SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
+               /*parameters_follow=*/true);
+    session->state_.parameters_on_way = true;
+    session->state_.sink->SendParameters(work->next);
+    pending.answered = true;
   }
 }
 
@@ -146,6 +163,7 @@ void Run::ApplyStep(StepWork* work) {
         for (float*& slot : update.slots_out) slot += tile.size;
       }
     });
+    if (work->next != nullptr) store_.Publish(block, work->next.get());
   });
   store_.CommitStep();
 
@@ -170,6 +188,13 @@ void Run::CompleteStep() {
   ++step_;
   step_claim_ = {};
   progress_.AddStep(work->statistics);
+  completed_at_ = environment_.clock->Elapsed();
+  for (const PendingPush& pending : work->pushes) {
+    StepProfile& profile = progress_.profile();
+    profile.Add(StepProfile::kReceive, pending.arrival.receive);
+    profile.Add(StepProfile::kStage, pending.arrival.stage);
+    profile.Add(StepProfile::kWait, work->begin_at - pending.arrival.complete_at);
+  }
   if (!pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
   if (!deleted_) {
     for (const PendingPush& pending : work->pushes) {

@@ -86,6 +86,8 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
       Reject(admission.status());
     } else if (*admission == Run::Admission::kStage) {
       incoming_ = Incoming::kStaged;
+      begun_at_ = registry_->clock().Elapsed();
+      staging_time_ = absl::ZeroDuration();
       staged_ = std::make_shared<StagedPush>(header_, run_->element_count());
     } else {
       incoming_ =
@@ -99,16 +101,19 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
   return true;
 }
 
-void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
-  if (incoming_ == Incoming::kStaged && push.gradient_is_shared()) {
-    if (absl::Status staged = run_->StageSharedGradient(this, staged_.get()); !staged.ok()) {
-      Reject(staged);
-    }
+absl::Status WorkerSession::Stage(const v1::Push& push, Payload data) {
+  if (push.gradient_is_shared()) {
+    GRADD_RETURN_IF_ERROR(run_->StageSharedGradient(this, staged_.get()));
   }
-  if (incoming_ == Incoming::kStaged && push.has_chunk()) {
-    if (absl::Status added = staged_->Add(push.chunk(), std::move(data)); !added.ok()) {
-      Reject(added);
-    }
+  return push.has_chunk() ? staged_->Add(push.chunk(), std::move(data)) : absl::OkStatus();
+}
+
+void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
+  if (incoming_ == Incoming::kStaged) {
+    const absl::Duration begin = registry_->clock().Elapsed();
+    const absl::Status staged = Stage(push, std::move(data));
+    staging_time_ += registry_->clock().Elapsed() - begin;
+    if (!staged.ok()) Reject(staged);
   }
   if (!push.has_commit()) return;
   const bool want_parameters = push.commit().want_parameters();
@@ -118,7 +123,9 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
         Reject(complete);
         incoming_ = Incoming::kNone;
       } else {
-        run_->CommitPush(shared_from_this(), std::move(staged_), want_parameters);
+        const absl::Duration now = registry_->clock().Elapsed();
+        run_->CommitPush(shared_from_this(), std::move(staged_), want_parameters,
+                         {now - begun_at_ - staging_time_, staging_time_, now});
       }
       break;
     case Incoming::kDuplicate:

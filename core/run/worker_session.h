@@ -63,6 +63,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   bool Dispatch(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HandlePush(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleChunk(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes in what the message carries of a gradient.
+  absl::Status Stage(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reject(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The worker is alive now.
@@ -81,6 +83,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   Incoming incoming_ ABSL_GUARDED_BY(mutex_) = Incoming::kNone;
   std::shared_ptr<StagedPush> staged_ ABSL_GUARDED_BY(mutex_);
   v1::PushHeader header_ ABSL_GUARDED_BY(mutex_);  // Of the push that is coming in.
+  absl::Duration begun_at_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration staging_time_ ABSL_GUARDED_BY(mutex_);
   struct Held {
     v1::TrainRequest request;
     Payload data;

@@ -71,8 +71,8 @@ class BlockRef {
 // Thread safe.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
  public:
-  // Takes its blocks from `region`, each at the start of a page, for as long as there is room in it;
-  // from the heap after that, or if there is no region.
+  // Takes its blocks from `region`, each at the start of a page, for as long as there is room in
+  // it; from the heap after that, or if there is no region.
   static std::shared_ptr<BlockPool> Create(std::shared_ptr<SharedRegion> region = nullptr) {
     return std::shared_ptr<BlockPool>(new BlockPool(std::move(region)));
   }
@@ -85,8 +85,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
   // Whether `block` is of this pool and where its blocks should be.
   bool Owns(const BlockRef& block) const {
-    return block.header_->pool.get() == this &&
-           (region_ == nullptr || block.region_offset() >= 0);
+    return block.header_->pool.get() == this && (region_ == nullptr || block.region_offset() >= 0);
   }
 
   // Bytes of all buffers, in use and kept.

@@ -45,16 +45,32 @@ BlockVector ParameterStore::NewVector(BlockPool* pool) const {
   return blocks;
 }
 
-std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents contents) const {
+std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {
   auto snapshot = std::make_shared<Snapshot>();
-  snapshot->step = step_;
+  snapshot->step = step;
   snapshot->element_count = element_count_;
   snapshot->block_elements = block_elements_;
-  const bool training_elsewhere = training_slot_ >= 0 && contents == SnapshotContents::kTraining;
-  snapshot->parameters =
-      training_elsewhere ? slots_[static_cast<size_t>(training_slot_)] : parameters_;
+  return snapshot;
+}
+
+std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents contents) const {
+  auto snapshot = NewSnapshot(step_);
+  snapshot->parameters = contents == SnapshotContents::kTraining ? training_vector() : parameters_;
   if (contents == SnapshotContents::kAll) snapshot->slots = slots_;
   return snapshot;
+}
+
+std::shared_ptr<Snapshot> ParameterStore::NextSnapshot() const {
+  auto next = NewSnapshot(step_ + 1);
+  next->parameters.resize(parameters_.size());
+  next->progress = std::make_shared<BlockProgress>(parameters_.size());
+  return next;
+}
+
+void ParameterStore::Publish(int64_t block, Snapshot* next) const {
+  const auto index = static_cast<size_t>(block);
+  next->parameters[index] = training_vector()[index];
+  next->progress->SetFinal(index);
 }
 
 void ParameterStore::ShareTrainingVector(std::shared_ptr<SharedRegion> region) {

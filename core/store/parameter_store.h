@@ -36,6 +36,11 @@ class ParameterStore {
   // it has no room, on the heap as before.
   void ShareTrainingVector(std::shared_ptr<SharedRegion> region);
 
+  // A snapshot for training of the step that is applied next, whose blocks Publish() fills in as
+  // they become final.
+  std::shared_ptr<Snapshot> NextSnapshot() const;
+  void Publish(int64_t block, Snapshot* next) const;
+
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block.
   struct BlockUpdate {
@@ -73,6 +78,10 @@ class ParameterStore {
   BlockUpdate Open(int64_t block, Replacement* replacement);
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
+  std::shared_ptr<Snapshot> NewSnapshot(int64_t step) const;
+  const BlockVector& training_vector() const {
+    return training_slot_ < 0 ? parameters_ : slots_[static_cast<size_t>(training_slot_)];
+  }
   // Where blocks of a slot come from; -1: of the parameters.
   BlockPool* PoolOf(int slot) const {
     return (slot == training_slot_ ? training_pool_ : pool_).get();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/store/block.h"
+#include "core/store/block_progress.h"
 #include "core/store/payload.h"
 
 namespace gradd {
@@ -21,13 +22,16 @@ enum class SnapshotContents {
 };
 
 // Vectors of a run as they were between two steps. Holding one keeps its blocks
-// unchanged: the next step writes elsewhere. Immutable, so safe from any thread.
+// unchanged: the next step writes elsewhere. Immutable but for `progress`, so safe from any thread.
 struct Snapshot {
   int64_t step = 0;
   int64_t element_count = 0;
   int64_t block_elements = 0;
   BlockVector parameters;
   std::vector<BlockVector> slots;  // With kAll, in the order of Optimizer::slots().
+  // Set while the step that makes these parameters is being applied: a block may be read once it
+  // is final. Null: they all are.
+  std::shared_ptr<BlockProgress> progress;
 };
 
 // Bytes of `snapshot->parameters[block]`, borrowed.

@@ -44,8 +44,7 @@ struct Copy {
 absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, ThreadPool* threads,
                                  StagedPush* push) {
   const int64_t elements = push->elements();
-  std::vector<Copy> copies(
-      static_cast<size_t>((elements + kBlockElements - 1) / kBlockElements));
+  std::vector<Copy> copies(static_cast<size_t>((elements + kBlockElements - 1) / kBlockElements));
   threads->ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t index) {
     Copy& copy = copies[static_cast<size_t>(index)];
     const int64_t begin = index * kBlockElements;

@@ -127,12 +127,23 @@ void FakeWorker::Send(v1::TrainResponse message) {
 void FakeWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot) {
   {
     MutexLock lock(&mutex_);
-    snapshots_.push_back(std::move(snapshot));
-    changed_.NotifyAll();
+    ++scheduled_;
+  }
+  Take(std::move(snapshot), 0);
+}
+
+void FakeWorker::Take(std::shared_ptr<const Snapshot> snapshot, size_t block) {
+  for (; block < snapshot->parameters.size(); ++block) {
+    if (snapshot->progress == nullptr) break;
+    if (!snapshot->progress->Await(block, [=] { Take(snapshot, block); })) return;
   }
   if (!hold_parameters_) {
     registry_->pool()->Schedule([session = session_] { session->ParametersSent(); });
   }
+  MutexLock lock(&mutex_);
+  snapshots_.push_back(std::move(snapshot));
+  --scheduled_;
+  changed_.NotifyAll();
 }
 
 void FakeWorker::DeliverParameters() { session_->ParametersSent(); }

@@ -61,6 +61,8 @@ class FakeWorker : public SessionSink {
     v1::TrainRequest request;
     Payload data;
   };
+  // Takes the snapshot's blocks from `block` on, as they become final.
+  void Take(std::shared_ptr<const Snapshot> snapshot, size_t block);
   // Handles queued requests until the session holds one back.
   void Drain();
   template <typename Condition>
@@ -79,7 +81,7 @@ class FakeWorker : public SessionSink {
   std::vector<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  int scheduled_ ABSL_GUARDED_BY(mutex_) = 0;  // Tasks of the pool that use this.
+  int scheduled_ ABSL_GUARDED_BY(mutex_) = 0;  // Tasks of other threads that use this.
   std::optional<v1::Welcome> welcome_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::PushResult> results_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RunEventKind> events_ ABSL_GUARDED_BY(mutex_);
