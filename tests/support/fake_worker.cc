@@ -184,6 +184,12 @@ std::vector<float> FakeWorker::WaitForParameters(int64_t step) const {
   return arrived() ? ValuesOf(*snapshots_.back()) : std::vector<float>();
 }
 
+int64_t FakeWorker::snapshots_sent_early() const {
+  MutexLock lock(&mutex_);
+  return std::count_if(snapshots_.begin(), snapshots_.end(),
+                       [](const auto& snapshot) { return snapshot->progress != nullptr; });
+}
+
 std::vector<v1::RunEventKind> FakeWorker::events() const {
   MutexLock lock(&mutex_);
   return events_;

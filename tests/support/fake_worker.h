@@ -43,6 +43,8 @@ class FakeWorker : public SessionSink {
   v1::PushResult WaitForResult(size_t index) const;
   std::vector<float> WaitForParameters(int64_t step) const;
   std::vector<v1::RunEventKind> events() const;
+  // Snapshots that were sent before all of their blocks were final.
+  int64_t snapshots_sent_early() const;
   std::optional<v1::Welcome> welcome() const;
   std::optional<absl::Status> end() const;
   absl::Status WaitForEnd() const;

@@ -25,8 +25,8 @@ TEST(SharedRegionTest, BothSidesSeeTheSameMemory) {
   EXPECT_EQ(region->bytes(), RoundUpToPages(5000));
   const int file = OpenAnew(*region, O_RDWR);
   ASSERT_GE(file, 0);
-  auto* const peer = static_cast<std::byte*>(
-      mmap(nullptr, 5000, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  auto* const peer =
+      static_cast<std::byte*>(mmap(nullptr, 5000, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
   ASSERT_NE(peer, MAP_FAILED);
   peer[4999] = std::byte{7};
   EXPECT_EQ(region->data()[4999], std::byte{7});

@@ -71,6 +71,79 @@ TEST_F(RunTest, AStepHappensWhenTheGradientsOfAllWorkersAreIn) {
   EXPECT_EQ(b->WaitForParameters(1), Values({-2, -4}));
 }
 
+TEST_F(RunTest, BlocksLeaveWhileTheStepIsStillBeingApplied) {
+  constexpr int64_t kElements = 3 * kBlockElements;
+  Create(SynchronousSpec(kElements, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  for (int step = 0; step < 5; ++step) {
+    a->Push(step + 1, step, Values(kElements, 1), /*want_parameters=*/true);
+    b->Push(step + 1, step, Values(kElements, 3), /*want_parameters=*/true);
+    const Values expected(kElements, static_cast<float>(-2 * (step + 1)));
+    ASSERT_EQ(a->WaitForParameters(step + 1), expected);
+    ASSERT_EQ(b->WaitForParameters(step + 1), expected);
+    ASSERT_EQ(a->WaitForResult(static_cast<size_t>(step)).step(), step + 1);
+    EXPECT_EQ(a->snapshots_sent_early(), step + 1);
+  }
+}
+
+TEST_F(RunTest, TheProfileSaysWhereTimeGoes) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_FALSE(run->Progress().has_profile());
+  a->Push(1, 0, {1});
+  clock_.Advance(absl::Seconds(2));
+  b->Push(1, 0, {1}, /*want_parameters=*/true);
+  b->WaitForParameters(1);
+  const v1::StepProfile profile = run->Progress().profile();
+  // One of the two waited for two seconds, the other one not at all.
+  EXPECT_GT(profile.wait_seconds(), 0.9);
+  EXPECT_LT(profile.wait_seconds(), 1.1);
+  EXPECT_EQ(profile.receive_seconds(), 0);
+  EXPECT_EQ(run->ReadMetrics().profile.totals()[StepProfile::kWait], 2);
+}
+
+TEST_F(RunTest, ASharedGradientWithoutSharedMemoryIsRefused) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  v1::TrainRequest request;
+  v1::Push& push = *request.mutable_push();
+  push.mutable_header()->set_sequence(1);
+  push.mutable_header()->set_examples(1);
+  push.set_gradient_is_shared(true);
+  push.mutable_commit();
+  a->Request(request);
+  EXPECT_EQ(a->WaitForResult(0).reason(), "NOT_SHARED");
+  EXPECT_EQ(run->Progress().step(), 0);
+}
+
+TEST_F(RunTest, SharedMemoryIsOfferedToWorkersOnThisHostForAsLongAsThereIsRoom) {
+  Limits limits;
+  limits.max_shared_bytes = 2 * PageBytes();
+  RunRegistry registry(limits, 1, &clock_);
+  ASSERT_TRUE(registry.Create("r", SynchronousSpec(10, 3), "").ok());
+  const auto join = [&](const std::string& name, bool same_host) {
+    auto worker = std::make_unique<FakeWorker>(&registry, "r", name);
+    if (same_host) worker->SetSameHost();
+    v1::TrainRequest request;
+    request.mutable_join()->set_run("runs/r");
+    request.mutable_join()->set_worker(name);
+    request.mutable_join()->set_want_shared_memory(true);
+    worker->Request(request);
+    return worker;
+  };
+  const auto far = join("far", false);
+  EXPECT_FALSE(far->welcome()->has_shared_memory());
+  const auto first = join("first", true);
+  EXPECT_TRUE(first->welcome()->has_shared_memory());
+  EXPECT_NE(first->welcome()->shared_memory().gradient().token(),
+            first->welcome()->shared_memory().parameters().token());
+  const auto second = join("second", true);
+  EXPECT_TRUE(second->welcome()->has_shared_memory());
+  EXPECT_FALSE(join("third", true)->welcome()->has_shared_memory());
+}
+
 TEST_F(RunTest, GradientsAreWeightedByExamples) {
   const auto run = Create(SynchronousSpec(1, 2));
   const auto a = Join("a");

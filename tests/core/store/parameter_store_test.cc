@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -159,6 +161,78 @@ TEST_F(ParameterStoreTest, TheTrainingSlotStartsAsTheParametersAndIsHandedOut) {
   ApplyStep(&store);
   const auto training = Values(store.TakeSnapshot(SnapshotContents::kTraining)->parameters);
   for (size_t i = 0; i < initial.size(); ++i) EXPECT_EQ(training[i], initial[i] + 2);
+}
+
+TEST_F(ParameterStoreTest, BlocksOfTheNextStepCanBeReadOneByOne) {
+  const auto next = store_.NextSnapshot();
+  EXPECT_EQ(next->step, 1);
+  const std::vector<float> before =
+      Values(store_.TakeSnapshot(SnapshotContents::kTraining)->parameters);
+  for (int64_t block = store_.block_count(); block-- > 0;) {
+    EXPECT_FALSE(next->progress->Await(static_cast<size_t>(block), [] {}));
+    store_.UpdateBlock(block, [](const ParameterStore::BlockUpdate& update) {
+      for (int64_t i = 0; i < update.size; ++i) {
+        update.parameters_out[i] = update.parameters_in[i] + 1;
+      }
+    });
+    store_.Publish(block, next.get());
+    ASSERT_TRUE(next->progress->Await(static_cast<size_t>(block), [] {}));
+    const auto begin = static_cast<size_t>(store_.block_begin(block));
+    EXPECT_EQ(next->parameters[static_cast<size_t>(block)].data()[0], before[begin] + 1);
+  }
+  store_.CommitStep();
+  EXPECT_EQ(Values(next->parameters),
+            Values(store_.TakeSnapshot(SnapshotContents::kTraining)->parameters));
+}
+
+TEST_F(ParameterStoreTest, SharedBlocksLieInTheRegionAndStayWhereNobodyHoldsThem) {
+  const auto region = *SharedRegion::Create(int64_t{1} << 20, SharedRegion::Access::kPeerReads);
+  const std::vector<float> before =
+      Values(store_.TakeSnapshot(SnapshotContents::kTraining)->parameters);
+  store_.ShareTrainingVector(region);
+  const auto offsets = [&] {
+    std::vector<int64_t> found;
+    const auto snapshot = store_.TakeSnapshot(SnapshotContents::kTraining);
+    for (const BlockRef& block : snapshot->parameters) {
+      found.push_back(block.region_offset());
+      if (block.region_offset() >= 0) {
+        EXPECT_EQ(reinterpret_cast<std::byte*>(block.data()),
+                  region->data() + block.region_offset());
+        EXPECT_EQ(block.region_offset() % PageBytes(), 0);
+      }
+    }
+    return found;
+  };
+  EXPECT_EQ(offsets(), std::vector<int64_t>(4, -1)) << "it moves with the next step";
+  ApplyStep(&store_);
+  const std::vector<int64_t> first = offsets();
+  EXPECT_GE(*std::min_element(first.begin(), first.end()), 0);
+  ApplyStep(&store_);
+  EXPECT_EQ(offsets(), first);
+  const auto held = store_.TakeSnapshot(SnapshotContents::kTraining);
+  ApplyStep(&store_);
+  EXPECT_NE(offsets(), first);
+  const std::vector<float> now =
+      Values(store_.TakeSnapshot(SnapshotContents::kTraining)->parameters);
+  for (size_t i = 0; i < now.size(); ++i) {
+    ASSERT_EQ(now[i], ((before[i] + 1) + 1) + 1);
+    ASSERT_EQ(held->parameters[i / kTileElements].data()[i % kTileElements], (before[i] + 1) + 1);
+  }
+}
+
+TEST_F(ParameterStoreTest, WhereTheRegionIsFullTheHeapServes) {
+  const auto region =
+      *SharedRegion::Create(3 * kTileElements * 4, SharedRegion::Access::kPeerReads);
+  store_.ShareTrainingVector(region);
+  for (int step = 0; step < 3; ++step) ApplyStep(&store_);
+  int shared = 0;
+  const auto snapshot = store_.TakeSnapshot(SnapshotContents::kTraining);
+  for (const BlockRef& block : snapshot->parameters) {
+    if (block.region_offset() >= 0) ++shared;
+  }
+  EXPECT_EQ(shared, 3);
+  const auto values = Values(store_.TakeSnapshot(SnapshotContents::kEvaluation)->parameters);
+  EXPECT_EQ(values.back(), 10);
 }
 
 }  // namespace
