@@ -54,11 +54,14 @@ class ClientSession : public TrainingSession {
   std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info,
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters) override {
+    if (!session_->gradient().empty()) return session_->Push(info);
     return session_->Push(info, gradient, parameters);
   }
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) override {
-    return session_->Pull(parameters);
+    return parameters.empty() ? session_->Pull() : session_->Pull(parameters);
   }
+  absl::Span<float> gradient() const override { return session_->gradient(); }
+  absl::Span<const float> parameters() const override { return session_->parameters(); }
   absl::Status Leave() override { return session_->Leave(); }
   int64_t next_sequence() const override { return session_->next_sequence(); }
   bool finished() const override { return session_->finished(); }
@@ -97,6 +100,7 @@ absl::Status RunWorker(const WorkerOptions& options) {
   session_options.run = options.run;
   session_options.worker = options.worker;
   session_options.layout = (*model)->layout();
+  session_options.shared_memory = options.shared_memory;
   session_options.give_up_after = options.give_up_after;
   session_options.log = PrintLine;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Open(std::move(session_options));
@@ -120,6 +124,7 @@ absl::Status RunWorker(const WorkerOptions& options) {
   loop_options.steps = options.steps;
   loop_options.eval_every = options.eval_every;
   loop_options.delay = options.delay;
+  loop_options.prefetch = options.prefetch;
   loop_options.stop = &stop_requested;
   loop_options.log = PrintLine;
   TrainingLoop loop(std::move(loop_options), model->get(), &train, &data->test, *std::move(sampler),

@@ -160,6 +160,11 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
       "features, over all numbers or feature by feature; auto: "
       "global for images, feature for csv");
 
+  app.add_flag("--shared-memory,!--no-shared-memory", options->shared_memory,
+               "Exchange gradients and parameters in shared memory where the server is on this "
+               "host and has room (the default)")
+      ->envname("GRADD_SHARED_MEMORY")
+      ->group("Run");
   AddOption(&app, kTrainingGroup, "batch", &batch,
             "Examples per worker and step: a number, or full for all of the worker's share");
   AddOption(&app, kTrainingGroup, "steps", &options->steps,
@@ -179,6 +184,11 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
                                       {"yes", WorkerOptions::Evaluate::kYes},
                                       {"no", WorkerOptions::Evaluate::kNo}},
                                      "rank-zero", "Whether this worker evaluates the held-out set");
+  app.add_flag("--prefetch,!--no-prefetch", options->prefetch,
+               "Compute the next gradient while a push is on its way, at parameters that are "
+               "then one step old; for asynchronous runs")
+      ->envname("GRADD_PREFETCH")
+      ->group(kTrainingGroup);
   AddOption(&app, kTrainingGroup, "delay", &delay_ms,
             "Milliseconds to wait before each push, to play a slow machine")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));

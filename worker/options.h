@@ -30,6 +30,8 @@ struct WorkerOptions {
   int64_t eval_every = 200;
   Evaluate evaluate = Evaluate::kRankZero;
   absl::Duration delay;
+  bool shared_memory = true;
+  bool prefetch = false;
   absl::Duration give_up_after = absl::Minutes(5);
   bool print_layout = false;
 

@@ -17,6 +17,11 @@ constexpr int64_t kPartExamples = 1024;
 // How often a wait looks whether to stop.
 constexpr absl::Duration kStopInterval = absl::Milliseconds(50);
 
+// Elements of the vectors that the loop has to provide.
+size_t OwnSize(const Model<float>& model, const TrainingSession& session) {
+  return session.gradient().empty() ? static_cast<size_t>(model.parameter_count()) : 0;
+}
+
 }  // namespace
 
 TrainingLoop::TrainingLoop(TrainingLoopOptions options, Model<float>* model, const Dataset* train,
@@ -28,10 +33,17 @@ TrainingLoop::TrainingLoop(TrainingLoopOptions options, Model<float>* model, con
       test_(test),
       evaluation_(test->examples() > 0 ? evaluation : nullptr),
       sampler_(std::move(sampler)),
-      parameters_(static_cast<size_t>(model->parameter_count())),
-      gradient_(parameters_.size()),
-      session_(std::move(session)) {
+      own_parameters_(OwnSize(*model, *session)),
+      own_gradient_(own_parameters_.size()),
+      session_(std::move(session)),
+      gradient_(own_gradient_.empty() ? session_->gradient() : absl::MakeSpan(own_gradient_)),
+      parameters_(own_parameters_.empty() ? session_->parameters()
+                                          : absl::MakeConstSpan(own_parameters_)) {
   if (evaluation_ != nullptr) test_parameters_.resize(parameters_.size());
+  if (options_.prefetch) {
+    held_parameters_.resize(parameters_.size());
+    next_gradient_.resize(parameters_.size());
+  }
 }
 
 void TrainingLoop::Log(const std::string& line) const {
@@ -45,16 +57,17 @@ void TrainingLoop::Prefetch(int64_t sequence) {
   gathered_ = sequence;
 }
 
-double TrainingLoop::Gradient(int64_t sequence) {
+double TrainingLoop::Gradient(int64_t sequence, absl::Span<const float> parameters,
+                              absl::Span<float> gradient) {
   Prefetch(sequence);
   const double examples = static_cast<double>(indices_.size());
   const float scale = static_cast<float>(1 / examples);
-  std::fill(gradient_.begin(), gradient_.end(), 0.0F);
-  double loss = model_->AddGradient(parameters_, batch_.View(), scale, absl::MakeSpan(gradient_));
+  std::fill(gradient.begin(), gradient.end(), 0.0F);
+  double loss = model_->AddGradient(parameters, batch_.View(), scale, gradient);
   for (size_t begin = kPartExamples; begin < indices_.size(); begin += kPartExamples) {
     gathered_ = 0;
     train_->Gather(indices_.subspan(begin, kPartExamples), &batch_);
-    loss += model_->AddGradient(parameters_, batch_.View(), scale, absl::MakeSpan(gradient_));
+    loss += model_->AddGradient(parameters, batch_.View(), scale, gradient);
   }
   return loss / examples;
 }
@@ -77,45 +90,85 @@ std::optional<absl::StatusOr<PushReport>> TrainingLoop::Wait(
   return report.get();
 }
 
+absl::Status TrainingLoop::CheckLoss(int64_t sequence, int64_t base_step, double loss) const {
+  if (std::isfinite(loss)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("sequence ", sequence, ": the loss at step ", base_step, " is ", loss,
+                   ", a finite number expected: training diverges; a smaller learning rate may "
+                   "help"));
+}
+
+bool TrainingLoop::SequenceIsDue(int64_t sequence) const {
+  return !stopping() && !session_->finished() &&
+         (options_.steps == 0 || sequence <= options_.steps);
+}
+
+absl::StatusOr<bool> TrainingLoop::Answered(const absl::StatusOr<PushReport>& report,
+                                            int64_t* base_step) {
+  if (!report.ok()) {
+    // Another worker's push may have been the run's last while this one was on its way.
+    if (session_->finished()) return false;
+    return report.status();
+  }
+  ++summary_.pushes;
+  if (report->outcome == v1::PUSH_OUTCOME_APPLIED) ++summary_.applied;
+  if (options_.prefetch && report->outcome == v1::PUSH_OUTCOME_SUPERSEDED) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("push ", report->sequence,
+                     " came too late for its step: prefetch needs an "
+                     "asynchronous run"));
+  }
+  summary_.step = std::max(report->step, report->parameters_step);
+  if (report->parameters_step >= 0) {
+    *base_step = report->parameters_step;
+  } else if (!session_->finished()) {
+    const absl::StatusOr<int64_t> step = session_->Pull(absl::MakeSpan(own_parameters_));
+    if (!step.ok()) return step.status();
+    *base_step = *step;
+  }
+  return true;
+}
+
 absl::Status TrainingLoop::Train() {
-  absl::StatusOr<int64_t> base_step = session_->Pull(absl::MakeSpan(parameters_));
-  if (!base_step.ok()) return base_step.status();
-  summary_.step = *base_step;
+  absl::StatusOr<int64_t> pulled = session_->Pull(absl::MakeSpan(own_parameters_));
+  if (!pulled.ok()) return pulled.status();
+  int64_t base_step = *pulled;
+  summary_.step = base_step;
   // Only what is passed from here on: a worker that joins at step 950 does not owe the
   // evaluation of step 900.
-  evaluated_step_ = *base_step;
-  while (!stopping() && !session_->finished()) {
+  evaluated_step_ = base_step;
+  double loss = 0;
+  int64_t computed = 0;  // The sequence whose gradient and loss are there.
+  while (SequenceIsDue(session_->next_sequence())) {
     const int64_t sequence = session_->next_sequence();
-    if (options_.steps > 0 && sequence > options_.steps) break;
-    const double loss = Gradient(sequence);
-    if (!std::isfinite(loss)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("sequence ", sequence, ": the loss at step ", *base_step, " is ", loss,
-                       ", a finite number expected: training diverges; a smaller learning rate "
-                       "may help"));
+    int64_t gradient_step = base_step;
+    if (computed == sequence) {
+      gradient_step = held_step_;
+      std::copy(next_gradient_.begin(), next_gradient_.end(), gradient_.begin());
+    } else {
+      loss = Gradient(sequence, parameters_, gradient_);
     }
+    GRADD_RETURN_IF_ERROR(CheckLoss(sequence, gradient_step, loss));
     Delay();
     if (stopping()) break;
+    if (options_.prefetch) {
+      std::copy(parameters_.begin(), parameters_.end(), held_parameters_.begin());
+      held_step_ = base_step;
+    }
     std::future<absl::StatusOr<PushReport>> push =
-        session_->Push({*base_step, static_cast<int64_t>(indices_.size()), loss}, gradient_,
-                       absl::MakeSpan(parameters_));
-    Prefetch(sequence + 1);
+        session_->Push({gradient_step, static_cast<int64_t>(indices_.size()), loss}, gradient_,
+                       absl::MakeSpan(own_parameters_));
+    if (options_.prefetch && SequenceIsDue(sequence + 1)) {
+      loss = Gradient(sequence + 1, held_parameters_, absl::MakeSpan(next_gradient_));
+      computed = sequence + 1;
+    } else {
+      Prefetch(sequence + 1);
+    }
     const std::optional<absl::StatusOr<PushReport>> report = Wait(std::move(push));
     if (!report.has_value()) break;
-    if (!report->ok()) {
-      // Another worker's push may have been the run's last while this one was on its way.
-      if (session_->finished()) break;
-      return report->status();
-    }
-    ++summary_.pushes;
-    if ((*report)->outcome == v1::PUSH_OUTCOME_APPLIED) ++summary_.applied;
-    summary_.step = std::max((*report)->step, (*report)->parameters_step);
-    if ((*report)->parameters_step >= 0) {
-      base_step = (*report)->parameters_step;
-    } else if (!session_->finished()) {
-      base_step = session_->Pull(absl::MakeSpan(parameters_));
-      if (!base_step.ok()) return base_step.status();
-    }
+    const absl::StatusOr<bool> goes_on = Answered(*report, &base_step);
+    if (!goes_on.ok()) return goes_on.status();
+    if (!*goes_on) break;
     if (EvaluationIsDue()) {
       const absl::Status evaluated = Evaluate();
       if (!evaluated.ok()) {

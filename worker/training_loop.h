@@ -28,6 +28,9 @@ struct TrainingLoopOptions {
   // Evaluate whenever the run's step has passed a multiple of this, and at the end.
   // 0: only at the end.
   int64_t eval_every = 0;
+  // Compute the gradient of a sequence while the push of the one before is on its way, at the
+  // parameters before that push: every push but the first is one step stale.
+  bool prefetch = false;
   // Wait this long before each push, as a slow machine would.
   absl::Duration delay;
   // How long a push in flight may take after `stop` is set.
@@ -71,10 +74,14 @@ class TrainingLoop {
   void Log(const std::string& line) const;
 
   absl::Status Train();
+  // Takes up what became of a push, and the parameters after it. False: training is over.
+  absl::StatusOr<bool> Answered(const absl::StatusOr<PushReport>& report, int64_t* base_step);
+  bool SequenceIsDue(int64_t sequence) const;
   // Gathers the first part of the mini-batch of `sequence`, unless it is there already.
   void Prefetch(int64_t sequence);
-  // Gradient of the mini-batch of `sequence` at parameters_; returns the mean loss.
-  double Gradient(int64_t sequence);
+  // Gradient of the mini-batch of `sequence` at `parameters`; returns the mean loss.
+  double Gradient(int64_t sequence, absl::Span<const float> parameters, absl::Span<float> gradient);
+  absl::Status CheckLoss(int64_t sequence, int64_t base_step, double loss) const;
   // The report, or none if `stop` was set and it did not come in time.
   std::optional<absl::StatusOr<PushReport>> Wait(
       std::future<absl::StatusOr<PushReport>> report) const;
@@ -95,12 +102,19 @@ class TrainingLoop {
   int64_t evaluated_step_ = -1;         // Of the last evaluation; -1: none.
   Batch batch_;
   Batch test_batch_;
-  std::vector<float> parameters_;
-  std::vector<float> gradient_;
   std::vector<float> test_parameters_;
+  // Where the session has no vectors of its own.
+  std::vector<float> own_parameters_;
+  std::vector<float> own_gradient_;
+  // With prefetch: what a gradient is computed from and in, while the others are in flight.
+  std::vector<float> held_parameters_;
+  std::vector<float> next_gradient_;
+  int64_t held_step_ = 0;  // Of held_parameters_.
 
   // Last, so first destroyed: a push in flight uses the vectors.
   std::unique_ptr<TrainingSession> session_;
+  const absl::Span<float> gradient_;
+  const absl::Span<const float> parameters_;
 };
 
 }  // namespace gradd

@@ -17,6 +17,11 @@ class TrainingSession {
  public:
   virtual ~TrainingSession() = default;
 
+  // Vectors of the session's own, where it has any: they are then used in place of those that
+  // Push() and Pull() take, which are empty.
+  virtual absl::Span<float> gradient() const { return {}; }
+  virtual absl::Span<const float> parameters() const { return {}; }
+
   virtual std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info,
                                                        absl::Span<const float> gradient,
                                                        absl::Span<float> parameters) = 0;

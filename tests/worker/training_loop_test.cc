@@ -52,6 +52,7 @@ class TrainingLoopTest : public testing::Test {
     for (size_t i = 0; i < run_.parameters.size(); ++i) {
       run_.parameters[i] = 0.1F * static_cast<float>(static_cast<int>(i % 7) - 3);
     }
+    initial_ = run_.parameters;
   }
 
   absl::StatusOr<TrainingSummary> Run() {
@@ -67,6 +68,7 @@ class TrainingLoopTest : public testing::Test {
   std::unique_ptr<Model<float>> model_;
   int64_t batch_ = 10;
   FakeRun run_;
+  std::vector<float> initial_;  // Of its parameters.
   FakeEvaluation evaluation_{&run_};
   TrainingLoopOptions options_;
   std::vector<std::string> log_;
@@ -293,6 +295,47 @@ TEST_F(TrainingLoopTest, StepsInSteadyStateKeepNoMemory) {
   };
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(late, early);
+}
+
+TEST_F(TrainingLoopTest, WithPrefetchEveryGradientIsOneStepOldAndComputedWhileAPushIsInFlight) {
+  options_.prefetch = true;
+  run_.max_steps = 5;
+  ASSERT_TRUE(Run().ok());
+  ASSERT_EQ(run_.pushes.size(), 5u);
+  std::vector<int64_t> base_steps;
+  for (const RecordedPush& push : run_.pushes) base_steps.push_back(push.base_step);
+  EXPECT_EQ(base_steps, std::vector<int64_t>({0, 0, 1, 2, 3}));
+  // Each gradient is that of its own mini-batch at its base step's parameters.
+  std::vector<std::vector<float>> history = {initial_};
+  for (const RecordedPush& push : run_.pushes) {
+    history.push_back(history.back());
+    for (size_t i = 0; i < initial_.size(); ++i) {
+      history.back()[i] -= run_.learning_rate * push.gradient[i];
+    }
+  }
+  BatchSampler sampler =
+      BatchSampler::Create({data_.train.examples(), 1, 0, batch_, kSeed}).value();
+  for (const RecordedPush& push : run_.pushes) {
+    Batch batch;
+    data_.train.Gather(sampler.Batch(push.sequence), &batch);
+    std::vector<float> expected(initial_.size());
+    model_->LossAndGradient(history[static_cast<size_t>(push.base_step)], batch.View(),
+                            absl::MakeSpan(expected));
+    for (size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_NEAR(push.gradient[i], expected[i], 1e-6) << "sequence " << push.sequence;
+    }
+  }
+}
+
+TEST_F(TrainingLoopTest, PrefetchOnASynchronousRunSaysWhatItNeeds) {
+  options_.prefetch = true;
+  run_.script = {nullptr, [](PushReport report) {
+                   report.outcome = v1::PUSH_OUTCOME_SUPERSEDED;
+                   return report;
+                 }};
+  const auto summary = Run();
+  EXPECT_EQ(summary.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(summary.status().message(), testing::HasSubstr("asynchronous run"));
 }
 
 // A synchronous run with gradient descent: a step happens when all workers' gradients are
