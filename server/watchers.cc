@@ -74,6 +74,9 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::RunProgress> {
   void OnCancel() override { End(absl::CancelledError()); }
 
   void OnDone() override {
+    // gRPC has ordered all that before this call; ThreadSanitizer sees it by the lock.
+    mutex_.Lock();
+    mutex_.Unlock();
     watchers_->Remove(this);
     delete this;
   }

@@ -5,14 +5,24 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+pid=
+cleanup() {
+  [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+  rm -f "$log"
+}
+trap cleanup EXIT
 fail() {
   cat "$log"
   echo "quickstart_test: $1" >&2
   exit 1
 }
 # Programs of this clone that run.
-left_over() { pgrep -f "^build/release/bin/grad" || true; }
+left_over() {
+  local pid
+  for pid in $(pgrep -f "^build/release/bin/grad"); do
+    [ "$(readlink "/proc/$pid/cwd")" != "$PWD" ] || echo "$pid"
+  done
+}
 
 [ -z "$(left_over)" ] || fail "programs of this clone run already: $(left_over)"
 
@@ -26,8 +36,9 @@ awk -v a="$accuracy" 'BEGIN { exit !(a >= 0.885) }' || fail "accuracy $accuracy,
 [ -z "$(left_over)" ] || fail "it left processes behind: $(left_over)"
 
 for signal in INT TERM; do
-  # A job-control shell, so that the script gets the signal as from a terminal.
-  bash -mc 'exec deploy/quickstart.sh' >"$log" 2>&1 </dev/null &
+  # A shell starts what is in the background with SIGINT ignored; a terminal does not.
+  : >"$log"
+  env --default-signal=INT,TERM deploy/quickstart.sh >"$log" 2>&1 </dev/null &
   pid=$!
   for _ in $(seq 600); do
     grep -q "step [1-9]" "$log" && break
@@ -38,8 +49,10 @@ for signal in INT TERM; do
   kill -"$signal" "$pid"
   code=0
   wait "$pid" || code=$?
-  [ "$code" = $((signal == INT ? 130 : 143)) ] || [ "$code" = 130 ] || [ "$code" = 143 ] ||
-    fail "exit code $code after SIG$signal"
+  pid=
+  expected=143
+  [ "$signal" != INT ] || expected=130
+  [ "$code" = "$expected" ] || fail "exit code $code after SIG$signal, expected $expected"
   [ -z "$(left_over)" ] || fail "after SIG$signal it left processes behind: $(left_over)"
 done
 

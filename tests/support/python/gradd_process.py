@@ -16,6 +16,7 @@ from gradd.v1 import run_service_pb2_grpc as run_services
 from gradd.v1 import training_service_pb2_grpc as training_services
 
 BIN = os.environ["GRADD_BIN"]
+SANITIZED = bool(os.environ.get("GRADD_SANITIZE"))  # Then memory is not the programs' own.
 TIMEOUT_SECONDS = 60
 
 
