@@ -186,6 +186,15 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
             absl::StrCat(RateText(progress.steps_per_second()), " steps/s, ",
                          RateText(progress.examples_per_second()), " examples/s"),
             page);
+  if (progress.has_profile()) {
+    const v1::StepProfile& profile = progress.profile();
+    AppendRow("time per step",
+              absl::StrFormat("receive %.3g ms, stage %.3g, wait %.3g, apply %.3g, send %.3g",
+                              profile.receive_seconds() * 1e3, profile.stage_seconds() * 1e3,
+                              profile.wait_seconds() * 1e3, profile.apply_seconds() * 1e3,
+                              profile.send_seconds() * 1e3),
+              page);
+  }
   AppendRow("pushes",
             absl::StrCat(GroupedText(progress.applied_pushes()), " applied, ",
                          GroupedText(progress.rejected_pushes()), " not"),
