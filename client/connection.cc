@@ -451,6 +451,7 @@ void Connection::HandleResponse(const v1::TrainResponse& response, const Payload
     case v1::TrainResponse::kEvent:
       HandleEvent(response.event());
       break;
+    case v1::TrainResponse::kSharedParameters:  // Never asked for.
     case v1::TrainResponse::RESPONSE_NOT_SET:
       break;  // Something that a later server may say.
   }
