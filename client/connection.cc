@@ -310,6 +310,9 @@ void Connection::OnStarted(bool ok) {
   join.set_worker(options_.worker);
   join.set_instance(instance_);
   if (options_.layout.tensors_size() > 0) *join.mutable_layout() = options_.layout;
+  for (const v1::Encoding encoding : options_.parameter_encodings) {
+    join.add_parameter_encodings(encoding);
+  }
   stream_->control.push_back(std::move(request));
   WriteNext();
   Read();
@@ -363,26 +366,20 @@ grpc::ByteBuffer Connection::NextChunk() {
   ActivePush& push = *push_;
   v1::TrainRequest request;
   v1::Push& message = *request.mutable_push();
-  if (push.sent_elements == 0) {
+  if (!push.header_sent) {
     message.mutable_header()->set_sequence(push.sequence);
     message.mutable_header()->set_base_step(push.info.base_step);
     message.mutable_header()->set_examples(push.info.examples);
     message.mutable_header()->set_loss(push.info.loss);
+    push.header_sent = true;
   }
-  const int64_t count =
-      push.known ? 0 : std::min(max_chunk_elements_, parameter_count_ - push.sent_elements);
-  if (push.known || push.sent_elements + count == parameter_count_) {
+  Payload data;
+  if (!push.known) data = encoder_->Next(message.mutable_chunk());
+  if (push.known || encoder_->done()) {
     message.mutable_commit()->set_want_parameters(!push.parameters.empty());
     push.committed = true;
   }
-  if (push.known) return SerializeTrainRequest(request, Payload());
-  message.mutable_chunk()->set_offset(push.sent_elements);
-  message.mutable_chunk()->set_encoding(v1::ENCODING_FLOAT32);
-  const Payload::Slice slice(
-      reinterpret_cast<const std::byte*>(push.gradient.data() + push.sent_elements),
-      static_cast<size_t>(count) * sizeof(float));
-  push.sent_elements += count;
-  return SerializeTrainRequest(request, Payload({slice}, push.loan));
+  return SerializeTrainRequest(request, data);
 }
 
 void Connection::FinishStream() {
@@ -426,8 +423,8 @@ void Connection::ScheduleReconnect(const absl::Status& why) {
   }
   reconnect_at_ = now + wait;
   if (push_) {
-    push_->sent_elements = 0;
     push_->begun = false;
+    push_->header_sent = false;
     push_->committed = false;
     push_->answered = false;
     push_->known = false;
@@ -458,11 +455,14 @@ void Connection::HandleResponse(const v1::TrainResponse& response, const Payload
 }
 
 void Connection::HandleWelcome(const v1::Welcome& welcome) {
-  constexpr int64_t kFloatBytes = sizeof(float);
-  if (welcome.parameter_count() < 1 || welcome.limits().max_chunk_bytes() < kFloatBytes) {
+  if (welcome.parameter_count() < 1 || welcome.limits().max_chunk_bytes() < kMinChunkBytes) {
     BreakProtocol(absl::StrCat("welcome with ", welcome.parameter_count(),
                                " parameters in chunks of ", welcome.limits().max_chunk_bytes(),
                                " bytes"));
+    return;
+  }
+  if (const absl::Status takes = CheckPushEncoding(welcome); !takes.ok()) {
+    Fail(takes);
     return;
   }
   bool regained = false;
@@ -488,7 +488,10 @@ void Connection::HandleWelcome(const v1::Welcome& welcome) {
     return;
   }
   stream_->welcome = true;
-  max_chunk_elements_ = welcome.limits().max_chunk_bytes() / kFloatBytes;
+  max_chunk_bytes_ = welcome.limits().max_chunk_bytes();
+  if (encoder_ == nullptr) {
+    encoder_ = PushEncoder::Create(options_.push_encoding, welcome.parameter_count());
+  }
   heartbeat_interval_ = std::max(FromProto(welcome.lease_duration()) / 3, absl::Milliseconds(100));
   backoff_.Reset();
   if (regained) Log(absl::StrCat("session with ", options_.server, " regained"));
@@ -513,7 +516,30 @@ absl::Status Connection::CheckSameRun(const v1::Welcome& welcome) const {
                    welcome.last_sequence(), ", expected ", parameter_count_, " and ", most));
 }
 
+absl::Status Connection::CheckPushEncoding(const v1::Welcome& welcome) const {
+  const v1::Encoding wanted = WireEncoding(options_.push_encoding.kind);
+  std::string taken;
+  for (const int encoding : welcome.limits().encodings()) {
+    if (encoding == wanted) return absl::OkStatus();
+    absl::StrAppend(&taken, " ", v1::Encoding_Name(static_cast<v1::Encoding>(encoding)));
+  }
+  return Error(absl::StatusCode::kFailedPrecondition, "ENCODING_UNSUPPORTED",
+               absl::StrCat("push_encoding: the server at ", options_.server, " does not take ",
+                            v1::Encoding_Name(wanted), " but", taken));
+}
+
 void Connection::BeginPush() {
+  if (!push_->encoding) {
+    const absl::Status begun = encoder_->Begin(push_->sequence, push_->gradient, push_->loan);
+    if (!begun.ok()) {
+      CompletePush(Error(begun.code(), ReasonOf(begun),
+                         absl::StrCat("push ", push_->sequence, " of worker \"", options_.worker,
+                                      "\": ", begun.message())));
+      return;
+    }
+    push_->encoding = true;
+  }
+  encoder_->Rewind(max_chunk_bytes_);
   push_->begun = true;
   push_->report = PushReport();
   push_->report.sequence = push_->sequence;
@@ -532,6 +558,10 @@ void Connection::HandleResult(const v1::PushResult& result) {
     return;
   }
   push.answered = true;
+  // A DUPLICATE says nothing about what became of it.
+  if (result.outcome() != v1::PUSH_OUTCOME_DUPLICATE) {
+    push.dropped = result.outcome() != v1::PUSH_OUTCOME_APPLIED;
+  }
   if (rejected) {
     if (!push.committed) {
       // Without its end, the server would take the next push for more of this one.
@@ -553,8 +583,8 @@ void Connection::HandleResult(const v1::PushResult& result) {
 void Connection::HandleParameters(const v1::ParameterChunk& chunk, const Payload& data) {
   if (!push_ || !push_->answered) return;
   ActivePush& push = *push_;
-  const absl::StatusOr<int64_t> received =
-      CopyChunk(chunk, data, push.received_elements, push.report.parameters_step, push.parameters);
+  const absl::StatusOr<int64_t> received = DecodeChunk(
+      chunk, data, push.received_elements, push.report.parameters_step, push.parameters);
   if (!received.ok()) {
     BreakProtocol(std::string(received.status().message()));
     return;
@@ -590,6 +620,7 @@ void Connection::HandleEvent(const v1::RunEvent& event) {
 }
 
 void Connection::CompletePush(Result result) {
+  if (push_->encoding) encoder_->Finish(/*applied=*/!push_->dropped);
   MutexLock lock(&mutex_);
   if (result.ok()) next_sequence_ = push_->sequence + 1;
   push_in_flight_ = false;

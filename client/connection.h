@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/backoff.h"
+#include "client/push_encoder.h"
 #include "client/session.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
@@ -71,11 +72,13 @@ class Connection {
     absl::Span<const float> gradient;
     absl::Span<float> parameters;
     std::shared_ptr<Loan> loan;
+    bool encoding = false;  // The encoder has begun it.
+    bool dropped = false;   // It did not become part of a step, as the server said.
 
     // Starts anew on every stream.
     int64_t sequence = 0;
-    int64_t sent_elements = 0;
-    bool begun = false;      // The first chunk is sent.
+    bool begun = false;  // It may be sent.
+    bool header_sent = false;
     bool committed = false;  // The last chunk is sent.
     bool known = false;      // The server has it already: ask, do not send it again.
     bool answered = false;   // `report` holds the result; parameters may follow.
@@ -121,6 +124,8 @@ class Connection {
   void HandleWelcome(const v1::Welcome& welcome);
   // OK if the run knows what it must know of this session's pushes, and nothing else.
   absl::Status CheckSameRun(const v1::Welcome& welcome) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // OK if the server takes what this session pushes.
+  absl::Status CheckPushEncoding(const v1::Welcome& welcome) const;
   void HandleResult(const v1::PushResult& result);
   void HandleParameters(const v1::ParameterChunk& chunk, const Payload& data);
   void HandleEvent(const v1::RunEvent& event);
@@ -144,7 +149,8 @@ class Connection {
   absl::Duration reconnect_at_;
   absl::Duration lost_at_;
   absl::Duration heartbeat_interval_ = absl::Seconds(5);
-  int64_t max_chunk_elements_ = 1;
+  int64_t max_chunk_bytes_ = 0;
+  std::unique_ptr<PushEncoder> encoder_;  // From the first welcome on.
   bool leaving_ = false;
 
   // Written by the thread before the first welcome is told, constant afterwards.
