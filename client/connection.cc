@@ -34,6 +34,13 @@ uint64_t RandomInstance() {
   return instance != 0 ? instance : 1;
 }
 
+// Whether nothing is to be encoded: what lies in shared memory is not.
+bool UsesFloat32(const SessionOptions& options) {
+  return options.push_encoding.kind == PushEncoding::Kind::kFloat32 &&
+         (options.parameter_encodings.empty() ||
+          options.parameter_encodings[0] == v1::ENCODING_FLOAT32);
+}
+
 // Whether a new session may go better.
 bool Retryable(const absl::Status& status) {
   switch (status.code()) {
@@ -61,7 +68,7 @@ Connection::Connection(SessionOptions options)
       backoff_(options_.initial_backoff, options_.maximum_backoff, instance_),
       reconnect_at_(clock_->Elapsed()),
       lost_at_(reconnect_at_),
-      use_shared_memory_(options_.shared_memory),
+      use_shared_memory_(options_.shared_memory && UsesFloat32(options_)),
       thread_([this] { Run(); }) {}
 
 Connection::~Connection() {
@@ -342,6 +349,9 @@ void Connection::OnStarted(bool ok) {
   join.set_instance(instance_);
   join.set_want_shared_memory(use_shared_memory_);
   if (options_.layout.tensors_size() > 0) *join.mutable_layout() = options_.layout;
+  for (const v1::Encoding encoding : options_.parameter_encodings) {
+    join.add_parameter_encodings(encoding);
+  }
   stream_->control.push_back(std::move(request));
   WriteNext();
   Read();
@@ -395,32 +405,24 @@ grpc::ByteBuffer Connection::NextChunk() {
   ActivePush& push = *push_;
   v1::TrainRequest request;
   v1::Push& message = *request.mutable_push();
-  if (push.sent_elements == 0) {
+  if (!push.header_sent) {
     message.mutable_header()->set_sequence(push.sequence);
     message.mutable_header()->set_base_step(push.info.base_step);
     message.mutable_header()->set_examples(push.info.examples);
     message.mutable_header()->set_loss(push.info.loss);
+    push.header_sent = true;
   }
-  const bool shared = shares_memory_ && push.gradient.data() == vectors_->gradient().data();
-  const int64_t left = parameter_count_ - push.sent_elements;
-  const int64_t count = push.known ? 0 : shared ? left : std::min(max_chunk_elements_, left);
-  if (push.known || push.sent_elements + count == parameter_count_) {
+  Payload data;
+  if (!push.known && push.shared) {
+    message.set_gradient_is_shared(true);
+  } else if (!push.known) {
+    data = encoder_->Next(message.mutable_chunk());
+  }
+  if (push.known || push.shared || encoder_->done()) {
     message.mutable_commit()->set_want_parameters(push.wants_parameters());
     push.committed = true;
   }
-  if (push.known) return SerializeTrainRequest(request, Payload());
-  if (shared) {
-    message.set_gradient_is_shared(true);
-    push.sent_elements = parameter_count_;
-    return SerializeTrainRequest(request, Payload());
-  }
-  message.mutable_chunk()->set_offset(push.sent_elements);
-  message.mutable_chunk()->set_encoding(v1::ENCODING_FLOAT32);
-  const Payload::Slice slice(
-      reinterpret_cast<const std::byte*>(push.gradient.data() + push.sent_elements),
-      static_cast<size_t>(count) * sizeof(float));
-  push.sent_elements += count;
-  return SerializeTrainRequest(request, Payload({slice}, push.loan));
+  return SerializeTrainRequest(request, data);
 }
 
 void Connection::FinishStream() {
@@ -464,8 +466,8 @@ void Connection::ScheduleReconnect(const absl::Status& why) {
   }
   reconnect_at_ = now + wait;
   if (push_) {
-    push_->sent_elements = 0;
     push_->begun = false;
+    push_->header_sent = false;
     push_->committed = false;
     push_->answered = false;
     push_->known = false;
@@ -498,11 +500,14 @@ void Connection::HandleResponse(const v1::TrainResponse& response, const Payload
 }
 
 void Connection::HandleWelcome(const v1::Welcome& welcome) {
-  constexpr int64_t kFloatBytes = sizeof(float);
-  if (welcome.parameter_count() < 1 || welcome.limits().max_chunk_bytes() < kFloatBytes) {
+  if (welcome.parameter_count() < 1 || welcome.limits().max_chunk_bytes() < kMinChunkBytes) {
     BreakProtocol(absl::StrCat("welcome with ", welcome.parameter_count(),
                                " parameters in chunks of ", welcome.limits().max_chunk_bytes(),
                                " bytes"));
+    return;
+  }
+  if (const absl::Status takes = CheckPushEncoding(welcome); !takes.ok()) {
+    Fail(takes);
     return;
   }
   bool regained = false;
@@ -544,7 +549,10 @@ void Connection::HandleWelcome(const v1::Welcome& welcome) {
     }
   }
   stream_->welcome = true;
-  max_chunk_elements_ = welcome.limits().max_chunk_bytes() / kFloatBytes;
+  max_chunk_bytes_ = welcome.limits().max_chunk_bytes();
+  if (encoder_ == nullptr) {
+    encoder_ = PushEncoder::Create(options_.push_encoding, welcome.parameter_count());
+  }
   heartbeat_interval_ = std::max(FromProto(welcome.lease_duration()) / 3, absl::Milliseconds(100));
   backoff_.Reset();
   if (regained) Log(absl::StrCat("session with ", options_.server, " regained"));
@@ -569,6 +577,18 @@ absl::Status Connection::CheckSameRun(const v1::Welcome& welcome) const {
                    welcome.last_sequence(), ", expected ", parameter_count_, " and ", most));
 }
 
+absl::Status Connection::CheckPushEncoding(const v1::Welcome& welcome) const {
+  const v1::Encoding wanted = WireEncoding(options_.push_encoding.kind);
+  std::string taken;
+  for (const int encoding : welcome.limits().encodings()) {
+    if (encoding == wanted) return absl::OkStatus();
+    absl::StrAppend(&taken, " ", v1::Encoding_Name(static_cast<v1::Encoding>(encoding)));
+  }
+  return Error(absl::StatusCode::kFailedPrecondition, "ENCODING_UNSUPPORTED",
+               absl::StrCat("push_encoding: the server at ", options_.server, " does not take ",
+                            v1::Encoding_Name(wanted), " but", taken));
+}
+
 void Connection::BeginPush() {
   if (vectors_ != nullptr) {
     // Here the caller leaves both vectors alone.
@@ -578,6 +598,18 @@ void Connection::BeginPush() {
     }
     shares_memory_ = vectors_->attached();
   }
+  push_->shared = shares_memory_ && push_->gradient.data() == vectors_->gradient().data();
+  if (!push_->encoding && !push_->shared) {
+    const absl::Status begun = encoder_->Begin(push_->sequence, push_->gradient, push_->loan);
+    if (!begun.ok()) {
+      CompletePush(Error(begun.code(), ReasonOf(begun),
+                         absl::StrCat("push ", push_->sequence, " of worker \"", options_.worker,
+                                      "\": ", begun.message())));
+      return;
+    }
+    push_->encoding = true;
+  }
+  if (push_->encoding) encoder_->Rewind(max_chunk_bytes_);
   push_->begun = true;
   push_->report = PushReport();
   push_->report.sequence = push_->sequence;
@@ -596,6 +628,10 @@ void Connection::HandleResult(const v1::PushResult& result) {
     return;
   }
   push.answered = true;
+  // A DUPLICATE says nothing about what became of it.
+  if (result.outcome() != v1::PUSH_OUTCOME_DUPLICATE) {
+    push.dropped = result.outcome() != v1::PUSH_OUTCOME_APPLIED;
+  }
   if (rejected) {
     if (!push.committed) {
       // Without its end, the server would take the next push for more of this one.
@@ -625,8 +661,8 @@ void Connection::HandleParameters(const v1::ParameterChunk& chunk, const Payload
     }
     push.parameters = *own;
   }
-  const absl::StatusOr<int64_t> received =
-      CopyChunk(chunk, data, push.received_elements, push.report.parameters_step, push.parameters);
+  const absl::StatusOr<int64_t> received = DecodeChunk(
+      chunk, data, push.received_elements, push.report.parameters_step, push.parameters);
   if (!received.ok()) {
     BreakProtocol(std::string(received.status().message()));
     return;
@@ -681,6 +717,7 @@ void Connection::HandleEvent(const v1::RunEvent& event) {
 }
 
 void Connection::CompletePush(Result result) {
+  if (push_->encoding) encoder_->Finish(/*applied=*/!push_->dropped);
   MutexLock lock(&mutex_);
   if (result.ok()) next_sequence_ = push_->sequence + 1;
   push_in_flight_ = false;

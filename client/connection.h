@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "client/backoff.h"
 #include "client/mapped_vectors.h"
+#include "client/push_encoder.h"
 #include "client/session.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
@@ -78,14 +79,17 @@ class Connection {
     absl::Span<const float> gradient;
     absl::Span<float> parameters;
     bool own_vectors = false;  // Of the session, instead of the two above.
+    bool shared = false;       // The server reads the gradient where it lies.
     std::shared_ptr<Loan> loan;
+    bool encoding = false;  // The encoder has begun it.
+    bool dropped = false;   // It did not become part of a step, as the server said.
 
     bool wants_parameters() const { return own_vectors || !parameters.empty(); }
 
     // Starts anew on every stream.
     int64_t sequence = 0;
-    int64_t sent_elements = 0;
-    bool begun = false;      // The first chunk is sent.
+    bool begun = false;  // It may be sent.
+    bool header_sent = false;
     bool committed = false;  // The last chunk is sent.
     bool known = false;      // The server has it already: ask, do not send it again.
     bool answered = false;   // `report` holds the result; parameters may follow.
@@ -133,6 +137,8 @@ class Connection {
   void HandleWelcome(const v1::Welcome& welcome);
   // OK if the run knows what it must know of this session's pushes, and nothing else.
   absl::Status CheckSameRun(const v1::Welcome& welcome) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // OK if the server takes what this session pushes.
+  absl::Status CheckPushEncoding(const v1::Welcome& welcome) const;
   void HandleResult(const v1::PushResult& result);
   void HandleParameters(const v1::ParameterChunk& chunk, const Payload& data);
   void HandleSharedParameters(const v1::SharedParameters& parameters);
@@ -157,7 +163,8 @@ class Connection {
   absl::Duration reconnect_at_;
   absl::Duration lost_at_;
   absl::Duration heartbeat_interval_ = absl::Seconds(5);
-  int64_t max_chunk_elements_ = 1;
+  int64_t max_chunk_bytes_ = 0;
+  std::unique_ptr<PushEncoder> encoder_;  // From the first welcome on.
   bool leaving_ = false;
   bool use_shared_memory_;
 

@@ -4,12 +4,13 @@
 #include <grpcpp/generic/generic_stub.h>
 
 #include <chrono>
-#include <cstring>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "client/channel.h"
 #include "core/base/error.h"
+#include "core/codec/dense.h"
+#include "core/store/payload_reader.h"
 #include "transport/payload_message.h"
 
 namespace gradd {
@@ -74,23 +75,29 @@ class BlockingCall {
 
 }  // namespace
 
-absl::StatusOr<int64_t> CopyChunk(const v1::ParameterChunk& chunk, const Payload& data,
-                                  int64_t received, int64_t step, absl::Span<float> parameters) {
+absl::StatusOr<int64_t> DecodeChunk(const v1::ParameterChunk& chunk, const Payload& data,
+                                    int64_t received, int64_t step, absl::Span<float> parameters) {
+  const v1::Encoding encoding = EncodingOf(chunk.encoding());
+  const auto unit = static_cast<size_t>(DenseElementBytes(encoding));
   const auto left = static_cast<int64_t>(parameters.size()) - received;
-  const auto size = static_cast<int64_t>(data.size_bytes() / sizeof(float));
-  const bool float32 =
-      chunk.encoding() == v1::ENCODING_FLOAT32 || chunk.encoding() == v1::ENCODING_UNSPECIFIED;
-  if (!float32 || size < 1 || size > left || data.size_bytes() % sizeof(float) != 0 ||
-      chunk.offset() != received || (step >= 0 && chunk.step() != step) || chunk.step() < 0) {
+  const auto size = unit == 0 ? 0 : static_cast<int64_t>(data.size_bytes() / unit);
+  if (size < 1 || size > left || data.size_bytes() % unit != 0 || chunk.offset() != received ||
+      (step >= 0 && chunk.step() != step) || chunk.step() < 0) {
     return absl::InternalError(
-        absl::StrCat("a chunk of ", data.size_bytes(), " bytes at offset ", chunk.offset(),
-                     " of step ", chunk.step(), ", expected at most ", left, " float32 at offset ",
+        absl::StrCat("a chunk of ", data.size_bytes(), " bytes in ", v1::Encoding_Name(encoding),
+                     " at offset ", chunk.offset(), " of step ", chunk.step(),
+                     ", expected at most ", left, " elements in a dense encoding at offset ",
                      received, step >= 0 ? absl::StrCat(" of step ", step) : std::string()));
   }
-  auto* out = reinterpret_cast<std::byte*>(parameters.data() + received);
-  for (const Payload::Slice& slice : data.slices()) {
-    std::memcpy(out, slice.data(), slice.size());
-    out += slice.size();
+  PayloadReader reader(data);
+  float* out = parameters.data() + received;
+  for (size_t bytes = data.size_bytes(); bytes > 0;) {
+    std::byte scratch[sizeof(float)];
+    const Payload::Slice run = reader.Next(bytes, unit, scratch);
+    const auto count = static_cast<int64_t>(run.size() / unit);
+    DecodeDense(encoding, run.data(), count, out);
+    out += count;
+    bytes -= run.size();
   }
   return size;
 }
@@ -114,7 +121,7 @@ absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& r
       Payload data;
       absl::Status copied = ParseParameterChunk(message, &chunk, &data);
       if (copied.ok()) {
-        const auto count = CopyChunk(chunk, data, received, step, parameters);
+        const auto count = DecodeChunk(chunk, data, received, step, parameters);
         copied = count.status();
         if (count.ok()) received += *count;
       }

@@ -17,11 +17,11 @@ namespace gradd {
 absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& run,
                                  v1::ParameterView view, absl::Span<float> parameters);
 
-// Copies a chunk that continues `parameters` after its first `received` elements, and returns
-// how many it has. INTERNAL if it does not: another offset, too long, or, unless `step` is -1,
-// of another step.
-absl::StatusOr<int64_t> CopyChunk(const v1::ParameterChunk& chunk, const Payload& data,
-                                  int64_t received, int64_t step, absl::Span<float> parameters);
+// Decodes a chunk that continues `parameters` after its first `received` elements, and returns
+// how many it has. INTERNAL if it does not: another offset, too long, an encoding that parameters
+// do not have, or, unless `step` is -1, of another step.
+absl::StatusOr<int64_t> DecodeChunk(const v1::ParameterChunk& chunk, const Payload& data,
+                                    int64_t received, int64_t step, absl::Span<float> parameters);
 
 }  // namespace gradd
 

@@ -7,6 +7,7 @@
 namespace gradd {
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Open(SessionOptions options) {
+  if (absl::Status valid = ValidatePushEncoding(options.push_encoding); !valid.ok()) return valid;
   auto connection = std::make_unique<Connection>(std::move(options));
   if (absl::Status opened = connection->WaitUntilOpen(); !opened.ok()) return opened;
   return std::unique_ptr<Session>(new Session(std::move(connection)));

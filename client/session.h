@@ -6,11 +6,13 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "client/push_encoding.h"
 #include "gradd/v1/layout.pb.h"
 #include "gradd/v1/training_service.pb.h"
 
@@ -31,8 +33,14 @@ struct SessionOptions {
   v1::Layout layout;
 
   // Share memory with a server on the same host: then use gradient(), parameters() and the Push()
-  // that takes neither.
+  // that takes neither. With other encodings than FLOAT32, everything goes over the stream.
   bool shared_memory = false;
+
+  // How gradients are written. FAILED_PRECONDITION if the server does not take it.
+  PushEncoding push_encoding;
+  // Encodings in which parameters may come with the results of pushes, best first: FLOAT32,
+  // BFLOAT16, FLOAT16. Default: FLOAT32. What Pull() reads is always FLOAT32.
+  std::vector<v1::Encoding> parameter_encodings;
 
   // A lost connection is tried again after a random time between half of the
   // back-off and all of it; the back-off doubles from `initial` to `maximum`.
@@ -105,7 +113,8 @@ class Session {
   // At most one push is in flight: a second one waits for the first.
   //
   // The future holds an error where the push was rejected (the server's reason and
-  // message), the run was deleted, or the connection could not be regained.
+  // message), the run was deleted, or the connection could not be regained. With TopK and RandomK
+  // a rejected gradient comes with the next push; do not push it again.
   // After FINISHED, pushes fail with FAILED_PRECONDITION.
   std::future<absl::StatusOr<PushReport>> Push(const PushInfo& info,
                                                absl::Span<const float> gradient,

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "server/chunks.h"
+#include "server/encoded_block.h"
 #include "server/status.h"
 #include "transport/payload_message.h"
 
@@ -14,10 +14,16 @@ namespace {
 // A worker awaits each response, so no honest one leaves so many unread.
 constexpr size_t kMaxOutgoing = 256;
 
+grpc::ByteBuffer Serialized(EncodedBlock block) {
+  v1::TrainResponse message;
+  *message.mutable_parameters() = std::move(block.chunk);
+  return SerializeTrainResponse(message, block.data);
+}
+
 }  // namespace
 
 TrainReactor::TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context)
-    : context_(context) {
+    : pool_(registry->pool()), context_(context) {
   {
     MutexLock lock(&waker_->mutex);
     waker_->reactor = this;
@@ -71,9 +77,9 @@ void TrainReactor::Send(v1::TrainResponse message) {
   Pump();
 }
 
-void TrainReactor::SendParameters(std::shared_ptr<const Snapshot> snapshot) {
+void TrainReactor::SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) {
   MutexLock lock(&mutex_);
-  outgoing_.push_back({{}, std::move(snapshot)});
+  outgoing_.push_back({{}, std::move(snapshot), encoding});
   Pump();
 }
 
@@ -118,23 +124,38 @@ void TrainReactor::Pump() {
     return;
   }
   Outgoing& next = outgoing_.front();
-  what_ = Writing::kMessage;
-  if (next.snapshot == nullptr) {
-    writing_bytes_ = SerializeTrainResponse(next.message, Payload());
-    outgoing_.pop_front();
-  } else if (!NextBlockIsFinal(next)) {
+  if (next.snapshot != nullptr && !NextBlockIsFinal(next)) {
     block_waits_ = true;
     return;
-  } else {
-    *next.message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block);
-    writing_bytes_ =
-        SerializeTrainResponse(next.message, BlockPayload(next.snapshot, next.next_block));
-    const bool last = ++next.next_block == next.snapshot->parameters.size();
-    what_ = last ? Writing::kLastBlock : Writing::kBlock;
-    if (last) outgoing_.pop_front();
   }
   writing_ = true;
-  StartWrite(&writing_bytes_);
+  if (next.snapshot == nullptr) {
+    what_ = Writing::kMessage;
+    writing_bytes_ = SerializeTrainResponse(next.message, Payload());
+    outgoing_.pop_front();
+    StartWrite(&writing_bytes_);
+    return;
+  }
+  const std::shared_ptr<const Snapshot> snapshot = next.snapshot;
+  const v1::Encoding encoding = next.encoding;
+  const size_t block = next.next_block++;
+  const bool last = next.next_block == snapshot->parameters.size();
+  what_ = last ? Writing::kLastBlock : Writing::kBlock;
+  if (last) outgoing_.pop_front();
+  if (encoding == v1::ENCODING_FLOAT32) {
+    writing_bytes_ = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
+    StartWrite(&writing_bytes_);
+  } else {
+    pool_->Schedule([=] { WriteEncoded(snapshot, block, encoding); });
+  }
+}
+
+void TrainReactor::WriteEncoded(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
+                                v1::Encoding encoding) {
+  grpc::ByteBuffer bytes = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
+  MutexLock lock(&mutex_);
+  writing_bytes_.Swap(&bytes);
+  StartWrite(&writing_bytes_);  // Fails if the stream has been cancelled meanwhile.
 }
 
 void TrainReactor::OnWriteDone(bool ok) {

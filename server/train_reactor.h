@@ -8,9 +8,11 @@
 #include <memory>
 
 #include "core/base/mutex.h"
+#include "core/base/thread_pool.h"
 #include "core/run/run_registry.h"
 #include "core/run/session_sink.h"
 #include "core/run/worker_session.h"
+#include "core/store/block.h"
 
 namespace gradd {
 
@@ -25,7 +27,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // SessionSink.
   bool same_host() const override;
   void Send(v1::TrainResponse message) override;
-  void SendParameters(std::shared_ptr<const Snapshot> snapshot) override;
+  void SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) override;
   void ResumeReading() override;
   void End(absl::Status status) override;
   void Abandon(absl::Status status) override;
@@ -41,6 +43,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   struct Outgoing {
     v1::TrainResponse message;
     std::shared_ptr<const Snapshot> snapshot;
+    v1::Encoding encoding = v1::ENCODING_FLOAT32;
     size_t next_block = 0;
   };
   std::shared_ptr<WorkerSession> session() {
@@ -56,7 +59,13 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Encodes a block without the lock, then writes it. Meanwhile writing_ is true.
+  void WriteEncoded(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
+                    v1::Encoding encoding);
+
+  ThreadPool* const pool_;
   grpc::CallbackServerContext* const context_;
+  const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For encoded blocks.
 
   // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every
   // reaction takes the lock first, which it can.

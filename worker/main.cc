@@ -101,6 +101,8 @@ absl::Status RunWorker(const WorkerOptions& options) {
   session_options.worker = options.worker;
   session_options.layout = (*model)->layout();
   session_options.shared_memory = options.shared_memory;
+  session_options.push_encoding = options.push_encoding;
+  session_options.parameter_encodings = {options.parameter_encoding};
   session_options.give_up_after = options.give_up_after;
   session_options.log = PrintLine;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Open(std::move(session_options));

@@ -7,7 +7,9 @@
 #include <map>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/version.h"
+#include "core/codec/mix.h"
 
 namespace gradd {
 namespace {
@@ -31,6 +33,7 @@ constexpr char kFooter[] =
 constexpr char kModelGroup[] = "Model";
 constexpr char kDataGroup[] = "Data";
 constexpr char kTrainingGroup[] = "Training";
+constexpr char kNetworkGroup[] = "Network";
 
 // The environment variable of an option: --eval-every is GRADD_EVAL_EVERY.
 std::string EnvironmentName(const std::string& option) {
@@ -80,6 +83,10 @@ std::string Check(const WorkerOptions& options) {
   if (options.rank < 0 || options.rank >= options.workers) {
     return "--rank: " + std::to_string(options.rank) +
            ", between 0 and workers - 1 = " + std::to_string(options.workers - 1) + " expected";
+  }
+  if (!(options.push_encoding.fraction > 0 && options.push_encoding.fraction <= 1)) {
+    return "--fraction: " + absl::StrCat(options.push_encoding.fraction) +
+           ", above 0 and up to 1 expected";
   }
   return "";
 }
@@ -189,6 +196,24 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
                "then one step old; for asynchronous runs")
       ->envname("GRADD_PREFETCH")
       ->group(kTrainingGroup);
+  AddChoice<PushEncoding::Kind>(
+      &app, kNetworkGroup, "push-encoding", &options->push_encoding.kind,
+      {{"float32", PushEncoding::Kind::kFloat32},
+       {"bfloat16", PushEncoding::Kind::kBfloat16},
+       {"float16", PushEncoding::Kind::kFloat16},
+       {"int8", PushEncoding::Kind::kInt8},
+       {"top-k", PushEncoding::Kind::kTopK},
+       {"random-k", PushEncoding::Kind::kRandomK}},
+      "float32",
+      "How gradients are sent: 4, 2, 2 or 1 bytes per element, or a few elements while the others "
+      "wait for the next push");
+  AddOption(&app, kNetworkGroup, "fraction", &options->push_encoding.fraction,
+            "top-k, random-k: which part of the elements a push sends, above 0 and up to 1");
+  AddChoice<v1::Encoding>(&app, kNetworkGroup, "parameter-encoding", &options->parameter_encoding,
+                          {{"float32", v1::ENCODING_FLOAT32},
+                           {"bfloat16", v1::ENCODING_BFLOAT16},
+                           {"float16", v1::ENCODING_FLOAT16}},
+                          "float32", "How parameters come back: 4 or 2 bytes per element");
   AddOption(&app, kTrainingGroup, "delay", &delay_ms,
             "Milliseconds to wait before each push, to play a slow machine")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
@@ -217,6 +242,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   if (options->worker.empty()) options->worker = "w" + std::to_string(options->rank);
   options->data.regression = options->model.kind == ModelKind::kLinear;
   options->data.seed = options->seed;
+  options->push_encoding.seed = Mix(options->seed, static_cast<uint64_t>(options->rank));
   options->delay = absl::Milliseconds(delay_ms);
   options->give_up_after = absl::Seconds(give_up_seconds);
   return std::nullopt;

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "client/push_encoding.h"
+#include "gradd/v1/training_service.pb.h"
 #include "worker/data/load.h"
 #include "worker/models/model_factory.h"
 
@@ -23,6 +25,8 @@ struct WorkerOptions {
   int64_t workers = 1;
   ModelOptions model;
   DataOptions data;
+  PushEncoding push_encoding;  // `seed` is set by the worker's seed and rank.
+  v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
   int64_t batch = 64;  // 0: full.
   int64_t steps = 0;
   uint64_t seed = 0;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/run/parameter_encoding.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
 
@@ -72,6 +73,8 @@ int64_t Run::LiveMembers() const {
 absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   GRADD_RETURN_IF_ERROR(ValidateWorkerId(join.worker()));
   if (join.has_layout()) GRADD_RETURN_IF_ERROR(layout_.CheckSame(join.layout()));
+  const absl::StatusOr<v1::Encoding> encoding = ParameterEncodingFor(join);
+  GRADD_RETURN_IF_ERROR(encoding.status());
   MutexLock lock(&mutex_);
   if (deleted_) return DeletedError(run_id_);
   if (draining_) return StoppingError();
@@ -112,6 +115,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
       member.pending_sequence != 0 ? v1::WORKER_STATE_WAITING : v1::WORKER_STATE_COMPUTING;
   session->state_.worker = join.worker();
   session->state_.instance = join.instance();
+  session->state_.parameter_encoding = *encoding;
   if (spec_.policy().has_synchronous() && live >= spec_.policy().synchronous().workers()) {
     formed_ = true;
   }
@@ -127,7 +131,12 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   welcome.mutable_limits()->set_max_chunk_bytes(kMaxChunkBytes);
   welcome.mutable_limits()->set_max_message_bytes(kMaxMessageBytes);
   welcome.mutable_limits()->set_max_chunks_per_push(MaxChunks(layout_.element_count()));
-  welcome.mutable_limits()->add_encodings(v1::ENCODING_FLOAT32);
+  for (const v1::Encoding accepted :
+       {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16, v1::ENCODING_INT8,
+        v1::ENCODING_SPARSE}) {
+    welcome.mutable_limits()->add_encodings(accepted);
+  }
+  welcome.set_parameter_encoding(*encoding);
   welcome.set_parameter_count(layout_.element_count());
   if (join.want_shared_memory()) OfferSharedMemory(session.get(), &welcome);
   session->state_.sink->Send(std::move(response));
@@ -139,14 +148,14 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
 void Run::SendParametersTo(const SessionPtr& session) {
   session->state_.parameters_on_way = true;
   // Called with the lock held, where the analysis cannot see it.
-  const auto send = [this, session](std::shared_ptr<const Snapshot> snapshot)
-                        ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                          SessionSink* const sink = session->state_.sink;
-                          if (sink == nullptr || snapshot == nullptr) return;
-                          session->RenewLease();
-                          if (!SendSharedParameters(session.get(), snapshot))
-                            sink->SendParameters(std::move(snapshot));
-                        };
+  const auto send =
+      [this, session](std::shared_ptr<const Snapshot> snapshot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        SessionSink* const sink = session->state_.sink;
+        if (sink == nullptr || snapshot == nullptr) return;
+        session->RenewLease();
+        if (SendSharedParameters(session.get(), snapshot)) return;
+        sink->SendParameters(std::move(snapshot), session->state_.parameter_encoding);
+      };
   if (step_work_) {
     snapshot_requests_.emplace_back(SnapshotContents::kTraining, send);
   } else {

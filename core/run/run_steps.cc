@@ -101,7 +101,7 @@ void Run::AnswerEarly(StepWork* work) {
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
     session->state_.parameters_on_way = true;
-    session->state_.sink->SendParameters(work->next);
+    session->state_.sink->SendParameters(work->next, session->state_.parameter_encoding);
     pending.answered = true;
   }
 }

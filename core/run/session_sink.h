@@ -21,9 +21,9 @@ class SessionSink {
   // Messages arrive in the order of these calls.
   virtual void Send(v1::TrainResponse message) = 0;
 
-  // Sends the snapshot's parameters in chunks. WorkerSession::ParametersMove() is due when one is
-  // on its way, ParametersSent() when all are.
-  virtual void SendParameters(std::shared_ptr<const Snapshot> snapshot) = 0;
+  // Sends the snapshot's parameters in chunks of a dense encoding. WorkerSession::ParametersMove()
+  // is due when one is on its way, ParametersSent() when all are.
+  virtual void SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) = 0;
 
   // The session is not held any longer: the next request may be read.
   virtual void ResumeReading() = 0;

@@ -97,6 +97,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     SessionSink* sink = nullptr;  // Null once the stream has ended.
     std::string worker;
     uint64_t instance = 0;
+    v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
     bool held = false;                            // A request waits for Run::BeginPush().
     bool receiving = false;                       // A push has begun and is not committed.
     bool half_closed = false;                     // No request will come any more.

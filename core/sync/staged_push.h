@@ -6,19 +6,17 @@
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "core/store/payload.h"
+#include "core/sync/staged_chunk.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
-
-// Most bytes of data in one chunk of a push.
-inline constexpr int64_t kMaxChunkBytes = int64_t{1} << 20;
 
 // Most chunks in one push of `elements` elements. Small chunks cost memory beside their
 // data; this bounds it.
 int64_t MaxChunks(int64_t elements);
 
-// One push on its way in: the chunks as they came off the wire, checked one by one. Nothing
-// else changes until the push is complete and part of a step.
+// One push on its way in: the chunks as they came off the wire, each in its own encoding, checked
+// one by one. Nothing else changes until the push is complete and part of a step.
 //
 // Thread safety: exclusive while chunks are added, then const from any thread.
 class StagedPush {
@@ -31,7 +29,7 @@ class StagedPush {
   int64_t elements() const { return elements_; }
 
   // Adds one chunk after checking its encoding, size and range, that it overlaps no other,
-  // and that every value is finite. INVALID_ARGUMENT says what is wrong; the push is then
+  // and its values (see StagedChunk). INVALID_ARGUMENT says what is wrong; the push is then
   // good for nothing.
   absl::Status Add(const v1::ParameterChunk& chunk, Payload data);
 
@@ -50,27 +48,23 @@ class StagedPush {
    public:
     Reader(const StagedPush& push, int64_t begin);
 
-    // The next `size` elements: in place where they lie in one piece and aligned, else
-    // gathered in `scratch`, which has room for them. Valid until the next call.
+    // The next `size` elements: in place where they lie in one piece as aligned float32, else
+    // decoded into `scratch`, which has room for them. Valid until the next call.
     const float* Next(int64_t size, float* scratch);
 
    private:
-    void SkipEmptySlices();
-
-    absl::btree_map<int64_t, Payload>::const_iterator chunk_;
-    absl::btree_map<int64_t, Payload>::const_iterator end_;
-    size_t slice_ = 0;
-    size_t at_ = 0;  // Byte in the slice.
+    absl::btree_map<int64_t, StagedChunk>::const_iterator chunk_;
+    StagedChunk::Reader reader_;  // Of chunk_.
   };
 
  private:
   // INVALID_ARGUMENT if the chunk cannot take its place.
-  absl::Status CheckPlace(int64_t offset, int64_t size) const;
-  absl::Status Keep(int64_t offset, Payload data, double squared_norm);
+  absl::Status CheckPlace(const StagedChunk& chunk) const;
+  void Keep(StagedChunk chunk);
 
   const v1::PushHeader header_;
   const int64_t elements_;
-  absl::btree_map<int64_t, Payload> chunks_;  // By offset.
+  absl::btree_map<int64_t, StagedChunk> chunks_;  // By offset.
   int64_t staged_elements_ = 0;
   double squared_norm_ = 0;
 };

@@ -124,7 +124,8 @@ void FakeWorker::Send(v1::TrainResponse message) {
   changed_.NotifyAll();
 }
 
-void FakeWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot) {
+void FakeWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot,
+                                v1::Encoding /*encoding*/) {
   {
     MutexLock lock(&mutex_);
     ++scheduled_;

@@ -1,0 +1,187 @@
+#include "client/push_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "core/codec/dense.h"
+#include "core/codec/error_feedback.h"
+#include "core/codec/mix.h"
+#include "core/codec/random_k.h"
+#include "core/codec/sparse.h"
+#include "core/codec/top_k.h"
+#include "core/store/block.h"
+#include "core/store/block_payload.h"
+
+namespace gradd {
+namespace {
+
+// More at once would only make the first chunk leave later.
+constexpr int64_t kMaxBytes = int64_t{1} << 20;
+constexpr int64_t kFloatBytes = sizeof(float);
+
+// Memory for chunks, all of one size.
+class ChunkBuffers {
+ public:
+  // Encodes `bytes` bytes by `encode(std::byte* out)`.
+  template <typename Encode>
+  Payload Fill(int64_t bytes, const Encode& encode) {
+    BlockRef buffer =
+        pool_->Allocate((std::max(bytes, usual_bytes_) + kFloatBytes - 1) / kFloatBytes);
+    encode(reinterpret_cast<std::byte*>(buffer.data()));
+    return BytesOf(std::move(buffer), static_cast<size_t>(bytes));
+  }
+  void set_usual_bytes(int64_t bytes) { usual_bytes_ = bytes; }
+
+ private:
+  const std::shared_ptr<BlockPool> pool_ = BlockPool::Create();
+  int64_t usual_bytes_ = 0;
+};
+
+// Every element, a block at a time.
+class DensePushEncoder final : public PushEncoder {
+ public:
+  DensePushEncoder(v1::Encoding encoding, uint64_t seed, int64_t elements)
+      : encoding_(encoding), seed_(seed), elements_(elements) {}
+
+  absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
+                     std::shared_ptr<const void> owner) override {
+    push_seed_ = Mix(seed_, static_cast<uint64_t>(sequence));
+    gradient_ = gradient;
+    owner_ = std::move(owner);
+    return absl::OkStatus();
+  }
+
+  void Rewind(int64_t max_chunk_bytes) override {
+    next_ = 0;
+    const int64_t most = std::min(max_chunk_bytes, kMaxBytes);
+    if (encoding_ == v1::ENCODING_INT8) {
+      chunk_elements_ = most / Int8Bytes(kInt8GroupElements) * kInt8GroupElements;
+    } else {
+      chunk_elements_ = most / DenseElementBytes(encoding_);
+    }
+    chunk_elements_ = std::min(chunk_elements_, kBlockElements);
+    buffers_.set_usual_bytes(BytesFor(std::min(chunk_elements_, elements_)));
+  }
+
+  bool done() const override { return next_ == elements_; }
+
+  Payload Next(v1::ParameterChunk* chunk) override {
+    const int64_t begin = next_;
+    const int64_t count = std::min(chunk_elements_, elements_ - begin);
+    next_ += count;
+    const float* const values = gradient_.data() + begin;
+    chunk->set_offset(begin);
+    chunk->set_encoding(encoding_);
+    Payload data;
+    if (encoding_ == v1::ENCODING_FLOAT32) {
+      const Payload::Slice slice(reinterpret_cast<const std::byte*>(values),
+                                 static_cast<size_t>(count * kFloatBytes));
+      data = Payload({slice}, owner_);
+    } else {
+      data = buffers_.Fill(BytesFor(count), [&](std::byte* out) {
+        if (encoding_ == v1::ENCODING_INT8) {
+          EncodeInt8(values, count, push_seed_, begin, out);
+        } else {
+          EncodeDense(encoding_, values, count, out);
+        }
+      });
+    }
+    return data;
+  }
+
+  void Finish(bool /*applied*/) override { owner_.reset(); }
+
+ private:
+  int64_t BytesFor(int64_t count) const {
+    return encoding_ == v1::ENCODING_INT8 ? Int8Bytes(count) : count * DenseElementBytes(encoding_);
+  }
+
+  const v1::Encoding encoding_;
+  const uint64_t seed_;
+  const int64_t elements_;
+  uint64_t push_seed_ = 0;
+  absl::Span<const float> gradient_;
+  std::shared_ptr<const void> owner_;
+  int64_t chunk_elements_ = 0;
+  int64_t next_ = 0;
+  ChunkBuffers buffers_;
+};
+
+// A few elements, chosen when the push begins; the others wait in the residual.
+class SparsePushEncoder final : public PushEncoder {
+ public:
+  SparsePushEncoder(const PushEncoding& encoding, int64_t elements)
+      : encoding_(encoding),
+        elements_(elements),
+        count_(std::clamp<int64_t>(std::llround(encoding.fraction * static_cast<double>(elements)),
+                                   1, elements)),
+        feedback_(elements) {}
+
+  absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
+                     std::shared_ptr<const void> /*owner*/) override {
+    if (absl::Status added = feedback_.Add(gradient); !added.ok()) return added;
+    if (encoding_.kind == PushEncoding::Kind::kTopK) {
+      top_k_.Select(feedback_.residual(), count_, &indices_);
+    } else {
+      RandomK(elements_, count_, Mix(encoding_.seed, static_cast<uint64_t>(sequence)), &indices_);
+    }
+    values_.resize(indices_.size());
+    feedback_.Take(indices_, absl::MakeSpan(values_));
+    return absl::OkStatus();
+  }
+
+  void Rewind(int64_t max_chunk_bytes) override {
+    next_pair_ = 0;
+    next_ = 0;
+    chunk_pairs_ = static_cast<size_t>(std::min(max_chunk_bytes, kMaxBytes) / kSparsePairBytes);
+    const size_t usual = std::min(chunk_pairs_, static_cast<size_t>(count_));
+    buffers_.set_usual_bytes(static_cast<int64_t>(usual) * kSparsePairBytes);
+  }
+
+  bool done() const override { return next_ == elements_; }
+
+  Payload Next(v1::ParameterChunk* chunk) override {
+    const size_t pairs = std::min(chunk_pairs_, indices_.size() - next_pair_);
+    const auto indices = absl::MakeConstSpan(indices_).subspan(next_pair_, pairs);
+    const auto values = absl::MakeConstSpan(values_).subspan(next_pair_, pairs);
+    const int64_t begin = next_;
+    next_pair_ += pairs;
+    // Up to the next element that is sent, so that chunks cover the zeros between them.
+    next_ = next_pair_ == indices_.size() ? elements_ : int64_t{indices_[next_pair_]};
+    chunk->set_offset(begin);
+    chunk->set_encoding(v1::ENCODING_SPARSE);
+    chunk->set_element_count(next_ - begin);
+    return buffers_.Fill(static_cast<int64_t>(pairs) * kSparsePairBytes, [&](std::byte* out) {
+      EncodeSparse(indices, values, static_cast<uint32_t>(begin), out);
+    });
+  }
+
+  void Finish(bool applied) override {
+    if (!applied) feedback_.GiveBack(indices_, values_);
+  }
+
+ private:
+  const PushEncoding encoding_;
+  const int64_t elements_;
+  const int64_t count_;  // Of the elements that a push sends.
+  ErrorFeedback feedback_;
+  TopK top_k_;
+  std::vector<uint32_t> indices_;
+  std::vector<float> values_;
+  size_t chunk_pairs_ = 0;
+  size_t next_pair_ = 0;
+  int64_t next_ = 0;
+  ChunkBuffers buffers_;
+};
+
+}  // namespace
+
+std::unique_ptr<PushEncoder> PushEncoder::Create(const PushEncoding& encoding, int64_t elements) {
+  const v1::Encoding wire = WireEncoding(encoding.kind);
+  if (wire == v1::ENCODING_SPARSE) return std::make_unique<SparsePushEncoder>(encoding, elements);
+  return std::make_unique<DensePushEncoder>(wire, encoding.seed, elements);
+}
+
+}  // namespace gradd

@@ -1,0 +1,62 @@
+#include "core/codec/bfloat16.h"
+
+#include <algorithm>
+
+#include "core/codec/float_bits.h"
+
+namespace gradd {
+namespace {
+
+constexpr uint32_t kQuietBit = 0x00400000;
+constexpr uint32_t kSignBit = 0x80000000;
+// The smallest magnitude that does not round to a finite number.
+constexpr uint32_t kOverflow = 0x7F7F8000;
+constexpr uint32_t kLargest = 0x7F7F0000;
+
+// Right for magnitudes below kOverflow.
+uint32_t Nearest(uint32_t bits) { return bits + 0x7FFF + ((bits >> 16) & 1); }
+
+uint32_t Rounded(uint32_t bits) {
+  const uint32_t magnitude = bits & ~kSignBit;
+  if (magnitude < kOverflow) return Nearest(bits);
+  if (magnitude < kInfinityBits) return kLargest | (bits & kSignBit);
+  // Without the quiet bit, a NaN whose payload lies in its lower half would become infinite.
+  return magnitude > kInfinityBits ? bits | kQuietBit : bits;
+}
+
+// Whether Nearest() is right for all of them.
+bool AllOrdinary(const float* values, int64_t size) {
+  uint32_t carries = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    carries |= (BitsOf(values[i]) & ~kSignBit) + (kSignBit - kOverflow);
+  }
+  return (carries & kSignBit) == 0;
+}
+
+template <uint32_t (*kRound)(uint32_t)>
+void EncodeRun(const float* values, int64_t size, std::byte* out) {
+  for (int64_t i = 0; i < size; ++i) {
+    Store(static_cast<uint16_t>(kRound(BitsOf(values[i])) >> 16), out + i * kBfloat16Bytes);
+  }
+}
+
+}  // namespace
+
+void EncodeBfloat16(const float* values, int64_t size, std::byte* out) {
+  constexpr int64_t kRun = 1024;
+  for (int64_t begin = 0; begin < size; begin += kRun) {
+    const int64_t count = std::min(kRun, size - begin);
+    const bool ordinary = AllOrdinary(values + begin, count);
+    (ordinary ? EncodeRun<Nearest> : EncodeRun<Rounded>)(values + begin, count,
+                                                         out + begin * kBfloat16Bytes);
+  }
+}
+
+void DecodeBfloat16(const std::byte* in, int64_t size, float* values) {
+  for (int64_t i = 0; i < size; ++i) {
+    const auto upper = Load<uint16_t>(in + i * kBfloat16Bytes);
+    values[i] = FloatOf(static_cast<uint32_t>(upper) << 16);
+  }
+}
+
+}  // namespace gradd

@@ -1,0 +1,287 @@
+#include "core/sync/staged_chunk.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/base/norms.h"
+#include "core/codec/dense.h"
+#include "core/codec/int8.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kFloatBytes = sizeof(float);
+
+absl::Status ChunkError(absl::string_view reason, absl::string_view message) {
+  return Error(absl::StatusCode::kInvalidArgument, reason, message);
+}
+
+// All bytes in one piece, aligned as only floats need it.
+Payload InOnePiece(const Payload& data) {
+  auto floats = std::make_shared<std::vector<float>>((data.size_bytes() + 3) / sizeof(float));
+  auto* const bytes = reinterpret_cast<std::byte*>(floats->data());
+  size_t at = 0;
+  for (const Payload::Slice& slice : data.slices()) {
+    std::copy(slice.begin(), slice.end(), bytes + at);
+    at += slice.size();
+  }
+  return Payload({Payload::Slice(bytes, at)}, std::move(floats));
+}
+
+// A peer may send its data in frames of a few bytes each; the references to these would take
+// more memory than the data.
+bool TinySlices(const Payload& data) {
+  constexpr size_t kMinMeanSliceBytes = 1024;
+  constexpr size_t kAlwaysFine = 8;
+  return data.slices().size() > kAlwaysFine + data.size_bytes() / kMinMeanSliceBytes;
+}
+
+// How many elements `bytes` of data are, and how long it should have been if that is none.
+struct Length {
+  int64_t elements = 0;  // 0: the length does not fit the encoding.
+  const char* expected = "";
+};
+
+Length LengthOf(v1::Encoding encoding, int64_t bytes, int64_t element_count) {
+  switch (encoding) {
+    case v1::ENCODING_INT8: {
+      constexpr int64_t kGroupBytes = kInt8GroupElements + kInt8ScaleBytes;
+      const int64_t groups = (bytes + kGroupBytes - 1) / kGroupBytes;
+      const int64_t elements = bytes - groups * kInt8ScaleBytes;
+      const bool fits = elements > 0 && Int8Bytes(elements) == bytes;
+      return {fits ? elements : 0, "groups of 4 + 1 to 2048 bytes, all but the last of 2052"};
+    }
+    case v1::ENCODING_SPARSE: {
+      const bool fits = bytes % kSparsePairBytes == 0 && element_count <= kMaxSparseElements &&
+                        bytes / kSparsePairBytes <= element_count;
+      return {fits ? element_count : 0,
+              "8 for each of at most element_count elements, which are 1 to 2^32"};
+    }
+    default: {
+      const int64_t unit = DenseElementBytes(encoding);
+      return {bytes % unit == 0 ? bytes / unit : 0,
+              unit == kFloatBytes ? "a positive multiple of 4" : "a positive multiple of 2"};
+    }
+  }
+}
+
+bool Supported(v1::Encoding encoding) {
+  return DenseElementBytes(encoding) > 0 || encoding == v1::ENCODING_INT8 ||
+         encoding == v1::ENCODING_SPARSE;
+}
+
+float ReadScale(PayloadReader* bytes) {
+  std::byte scratch[kInt8ScaleBytes];
+  float scale = 0;
+  std::memcpy(&scale, bytes->Next(sizeof(scale), sizeof(scale), scratch).data(), sizeof(scale));
+  return scale;
+}
+
+const float* FirstNonFinite(const float* values, int64_t count) {
+  return std::find_if(values, values + count, [](float value) { return !std::isfinite(value); });
+}
+
+absl::Status NonFiniteError(int64_t element, float value) {
+  return ChunkError("NON_FINITE",
+                    absl::StrCat("element ", element, " is ", value, ", expected a finite number"));
+}
+
+}  // namespace
+
+absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk, Payload data,
+                                                int64_t vector_elements) {
+  const int64_t offset = chunk.offset();
+  const v1::Encoding encoding = EncodingOf(chunk.encoding());
+  if (!Supported(encoding)) {
+    return ChunkError("ENCODING_UNSUPPORTED",
+                      absl::StrCat("chunk at offset ", offset, " has encoding ",
+                                   v1::Encoding_Name(encoding), " (", static_cast<int>(encoding),
+                                   "), expected FLOAT32, BFLOAT16, FLOAT16, INT8 or SPARSE"));
+  }
+  const auto bytes = static_cast<int64_t>(data.size_bytes());
+  if (bytes > kMaxChunkBytes) {
+    return ChunkError("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes,
+                                                 " bytes, at most ", kMaxChunkBytes, " expected"));
+  }
+  const Length length = LengthOf(encoding, bytes, chunk.element_count());
+  const int64_t size = length.elements;
+  if (size < 1) {
+    return ChunkError("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes,
+                                                 " bytes, expected ", length.expected));
+  }
+  if (chunk.element_count() != 0 && chunk.element_count() != size) {
+    return ChunkError("CHUNK_SIZE",
+                      absl::StrCat("chunk at offset ", offset, " has ", size,
+                                   " elements, and an element_count of ", chunk.element_count()));
+  }
+  if (offset < 0 || offset > vector_elements - size) {
+    return ChunkError("CHUNK_OUT_OF_RANGE",
+                      absl::StrCat("chunk offset ", offset, " + ", size,
+                                   " elements exceeds the layout's ", vector_elements));
+  }
+  if (encoding == v1::ENCODING_INT8 &&
+      (offset % kInt8GroupElements != 0 ||
+       (size % kInt8GroupElements != 0 && offset + size != vector_elements))) {
+    return ChunkError("CHUNK_MISALIGNED",
+                      absl::StrCat("chunk of INT8 elements ", offset, " to ", offset + size - 1,
+                                   ", expected to begin at a multiple of ", kInt8GroupElements,
+                                   " and to end at one or at the layout's end"));
+  }
+  if (encoding == v1::ENCODING_SPARSE || TinySlices(data)) data = InOnePiece(data);
+  return StagedChunk(encoding, offset, size, std::move(data));
+}
+
+size_t StagedChunk::FirstByte(int64_t at) const {
+  const int64_t byte =
+      encoding_ == v1::ENCODING_INT8 ? Int8Bytes(at) : at * DenseElementBytes(encoding_);
+  return static_cast<size_t>(byte);
+}
+
+absl::Status StagedChunk::CheckScales() const {
+  for (int64_t at = 0; at < elements_; at += kInt8GroupElements) {
+    PayloadReader reader(data_, FirstByte(at));
+    const float scale = ReadScale(&reader);
+    if (std::isfinite(scale) && scale >= 0) continue;
+    return ChunkError("SCALE_INVALID",
+                      absl::StrCat("the scale of the group at element ", begin_ + at, " is ", scale,
+                                   ", expected a finite number that is not negative"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StagedChunk::CheckIndices() const {
+  int64_t previous = -1;
+  for (const uint32_t index : sparse().indices) {
+    if (index >= elements_) {
+      return ChunkError("INDEX_OUT_OF_RANGE",
+                        absl::StrCat("chunk at offset ", begin_, " has index ", index,
+                                     ", expected less than its element_count of ", elements_));
+    }
+    if (index <= previous) {
+      return ChunkError(index == previous ? "INDEX_REPEATED" : "INDEX_NOT_ASCENDING",
+                        absl::StrCat("chunk at offset ", begin_, " has index ", index, " after ",
+                                     previous, ", expected ascending ones"));
+    }
+    previous = index;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StagedChunk::CheckValues(double* squared_norm) {
+  if (encoding_ == v1::ENCODING_SPARSE) return CheckSparse(squared_norm);
+  if (encoding_ == v1::ENCODING_INT8) GRADD_RETURN_IF_ERROR(CheckScales());
+  Reader reader(*this, 0);
+  float scratch[kNormRun];
+  for (int64_t at = 0; at < elements_; at += kNormRun) {
+    const int64_t count = std::min(kNormRun, elements_ - at);
+    const float* values = reader.NextInPlace(count);
+    if (values == nullptr) {
+      reader.Next(count, scratch);
+      values = scratch;
+    }
+    const double sum = SquaredNorm(values, count);
+    if (!std::isfinite(sum)) {
+      const float* const bad = FirstNonFinite(values, count);
+      return NonFiniteError(begin_ + at + (bad - values), *bad);
+    }
+    *squared_norm += sum;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StagedChunk::CheckSparse(double* squared_norm) {
+  GRADD_RETURN_IF_ERROR(CheckIndices());
+  const SparseView view = sparse();
+  const auto pairs = static_cast<int64_t>(view.values.size());
+  for (int64_t at = 0; at < pairs; at += kNormRun) {
+    const int64_t count = std::min(kNormRun, pairs - at);
+    const float* const values = view.values.data() + at;
+    const double sum = SquaredNorm(values, count);
+    if (!std::isfinite(sum)) {
+      const float* const bad = FirstNonFinite(values, count);
+      return NonFiniteError(begin_ + view.indices[static_cast<size_t>(bad - view.values.data())],
+                            *bad);
+    }
+    *squared_norm += sum;
+  }
+  if (pairs * kSparsePairBytes > elements_ * kFloatBytes) {
+    auto values = std::make_shared<std::vector<float>>(static_cast<size_t>(elements_));
+    DecodeSparse(view, 0, 0, elements_, values->data());
+    const Payload::Slice bytes(reinterpret_cast<const std::byte*>(values->data()),
+                               values->size() * sizeof(float));
+    data_ = Payload({bytes}, std::move(values));
+    encoding_ = v1::ENCODING_FLOAT32;
+  }
+  return absl::OkStatus();
+}
+
+StagedChunk::Reader::Reader(const StagedChunk& chunk, int64_t at)
+    : chunk_(&chunk), at_(at), bytes_(chunk.data_, chunk.FirstByte(at)) {
+  const int64_t in_group = at % kInt8GroupElements;
+  if (chunk.encoding_ == v1::ENCODING_INT8 && in_group != 0) {
+    PayloadReader group(chunk.data_, chunk.FirstByte(at - in_group));
+    scale_ = ReadScale(&group);
+  }
+  if (chunk.encoding_ == v1::ENCODING_SPARSE) {
+    const auto indices = chunk.sparse().indices;
+    pair_ =
+        static_cast<size_t>(std::lower_bound(indices.begin(), indices.end(), at) - indices.begin());
+  }
+}
+
+const float* StagedChunk::Reader::NextInPlace(int64_t size) {
+  if (chunk_->encoding_ != v1::ENCODING_FLOAT32) return nullptr;
+  const std::byte* const here =
+      bytes_.NextInPlace(static_cast<size_t>(size * kFloatBytes), alignof(float));
+  if (here != nullptr) at_ += size;
+  return reinterpret_cast<const float*>(here);
+}
+
+void StagedChunk::Reader::Next(int64_t size, float* out) {
+  switch (chunk_->encoding_) {
+    case v1::ENCODING_SPARSE:
+      pair_ = DecodeSparse(chunk_->sparse(), pair_, at_, size, out);
+      at_ += size;
+      break;
+    case v1::ENCODING_INT8:
+      NextInt8(size, out);
+      break;
+    default:
+      NextDense(size, out);
+      break;
+  }
+}
+
+void StagedChunk::Reader::NextDense(int64_t size, float* out) {
+  const auto unit = static_cast<size_t>(DenseElementBytes(chunk_->encoding_));
+  for (int64_t done = 0; done < size;) {
+    std::byte scratch[kFloatBytes];
+    const Payload::Slice run = bytes_.Next(static_cast<size_t>(size - done) * unit, unit, scratch);
+    const auto count = static_cast<int64_t>(run.size() / unit);
+    DecodeDense(chunk_->encoding_, run.data(), count, out + done);
+    done += count;
+  }
+  at_ += size;
+}
+
+void StagedChunk::Reader::NextInt8(int64_t size, float* out) {
+  for (const int64_t end = at_ + size; at_ < end;) {
+    const int64_t in_group = at_ % kInt8GroupElements;
+    if (in_group == 0) scale_ = ReadScale(&bytes_);
+    const int64_t most = std::min(end - at_, kInt8GroupElements - in_group);
+    std::byte scratch[1];
+    const Payload::Slice run = bytes_.Next(static_cast<size_t>(most), 1, scratch);
+    const auto count = static_cast<int64_t>(run.size());
+    DecodeInt8(run.data(), count, scale_, out);
+    out += count;
+    at_ += count;
+  }
+}
+
+}  // namespace gradd

@@ -1,0 +1,83 @@
+#ifndef GRADD_CORE_SYNC_STAGED_CHUNK_H_
+#define GRADD_CORE_SYNC_STAGED_CHUNK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/codec/sparse.h"
+#include "core/store/payload.h"
+#include "core/store/payload_reader.h"
+#include "gradd/v1/training_service.pb.h"
+
+namespace gradd {
+
+// Most bytes of data in one chunk of a push.
+inline constexpr int64_t kMaxChunkBytes = int64_t{1} << 20;
+
+// One chunk of a push, kept in the encoding in which it came, in no more memory than its elements
+// take as float32.
+class StagedChunk {
+ public:
+  // Checks all but the values: a known encoding, a length that fits it, and a place in a vector of
+  // `vector_elements`. INVALID_ARGUMENT says what was found and what was expected.
+  static absl::StatusOr<StagedChunk> Create(const v1::ParameterChunk& chunk, Payload data,
+                                            int64_t vector_elements);
+
+  // Checks the values: scales finite and not negative, indices ascending and inside the chunk, all
+  // elements finite. Adds their squares to `squared_norm`, in an order that does not depend on
+  // how the data is sliced. Only then may the chunk be read.
+  absl::Status CheckValues(double* squared_norm);
+
+  int64_t begin() const { return begin_; }
+  int64_t elements() const { return elements_; }
+  int64_t end() const { return begin_ + elements_; }
+
+  // Reads elements in order.
+  class Reader {
+   public:
+    // From the chunk's element `at` on, relative to its beginning. `chunk` must outlive the reader.
+    Reader(const StagedChunk& chunk, int64_t at);
+
+    int64_t left() const { return chunk_->elements_ - at_; }
+
+    // The next `size` elements where they lie, if they lie there as aligned float32 in one piece;
+    // else null, and the reader stays where it is. `size` is at most left().
+    const float* NextInPlace(int64_t size);
+    // Decodes the next `size` elements, at most left().
+    void Next(int64_t size, float* out);
+
+   private:
+    void NextDense(int64_t size, float* out);
+    void NextInt8(int64_t size, float* out);
+
+    const StagedChunk* chunk_;
+    int64_t at_;
+    PayloadReader bytes_;
+    float scale_ = 0;  // INT8: of the group that is being read.
+    size_t pair_ = 0;  // SPARSE: the next one.
+  };
+
+ private:
+  StagedChunk(v1::Encoding encoding, int64_t begin, int64_t elements, Payload data)
+      : encoding_(encoding), begin_(begin), elements_(elements), data_(std::move(data)) {}
+
+  absl::Status CheckScales() const;
+  absl::Status CheckIndices() const;
+  absl::Status CheckSparse(double* squared_norm);
+  // Where in the data element `at` lies; not for SPARSE. At the beginning of an INT8 group, its
+  // scale.
+  size_t FirstByte(int64_t at) const;
+  SparseView sparse() const { return SparseView::Of(data_.slices()[0]); }
+
+  v1::Encoding encoding_;
+  int64_t begin_;
+  int64_t elements_;
+  Payload data_;  // SPARSE: one aligned slice.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_SYNC_STAGED_CHUNK_H_
