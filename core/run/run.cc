@@ -150,6 +150,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.outcomes = progress_.outcomes();
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.memory_bytes = store_.memory_bytes();
+  metrics.block_allocations = store_.block_allocations();
   for (const auto& [worker, member] : members_) {
     if (member.session) ++metrics.connected_workers;
   }

@@ -68,6 +68,7 @@ class Run : public std::enable_shared_from_this<Run> {
     PushOutcomeCounts outcomes;
     SecondsHistogram apply_seconds;
     int64_t memory_bytes = 0;
+    int64_t block_allocations = 0;  // Buffers taken from the heap so far.
     int64_t connected_workers = 0;
   };
   Metrics ReadMetrics() const;
