@@ -1,6 +1,7 @@
 #ifndef GRADD_TESTS_BENCHMARKS_FIGURE_H_
 #define GRADD_TESTS_BENCHMARKS_FIGURE_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -8,6 +9,10 @@
 #include "absl/status/statusor.h"
 
 namespace gradd {
+
+// The two models that figures are about.
+inline constexpr int64_t kLargeElements = 25'000'000;
+inline constexpr int64_t kSmallElements = 1'000;
 
 // What every figure is measured with.
 struct Settings {

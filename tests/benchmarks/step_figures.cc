@@ -19,9 +19,6 @@
 namespace gradd {
 namespace {
 
-constexpr int64_t kElements = 25'000'000;
-constexpr int64_t kSmallElements = 1'000;
-
 // One way to make a step.
 struct StepVariant {
   const char* name;    // Its time is printed as `{name}_ms`,
@@ -102,17 +99,17 @@ void CountAllocations(const GraddProcess& server,
 void MeasureSteps(const Settings& settings) {
   const ServerProcess reference({settings.reference, "--serve"});
   GraddProcess server(settings.gradd);
-  const std::vector<float> gradient = Gradient(kElements);
+  const std::vector<float> gradient = Gradient(kLargeElements);
   PlainStream stream(reference.address("grpc"));
   RawTcp tcp(reference.address("tcp"));
 
   std::vector<std::string> names = {"stream", "raw_tcp"};
-  std::vector<std::function<void()>> tasks = {[&] { stream.Exchange(kElements, gradient); },
+  std::vector<std::function<void()>> tasks = {[&] { stream.Exchange(kLargeElements, gradient); },
                                               [&] { tcp.Exchange(gradient); }};
   std::vector<std::unique_ptr<Worker>> workers;
   for (const StepVariant& variant : kVariants) {
     const std::string run = absl::StrReplaceAll(variant.name, {{"_", "-"}});
-    server.CreateRun(run, kElements, 1);
+    server.CreateRun(run, kLargeElements, 1);
     SessionOptions options = Options(server, run, "w");
     variant.set(&options);
     workers.push_back(
@@ -134,9 +131,9 @@ void MeasureSteps(const Settings& settings) {
 
 void MeasureTwoWorkers(const Settings& settings) {
   GraddProcess server(settings.gradd);
-  const std::vector<float> gradient = Gradient(kElements);
-  server.CreateRun("one", kElements, 1);
-  server.CreateRun("two", kElements, 2);
+  const std::vector<float> gradient = Gradient(kLargeElements);
+  server.CreateRun("one", kLargeElements, 1);
+  server.CreateRun("two", kLargeElements, 2);
   Worker alone(Options(server, "one", "a"), gradient);
   Worker first(Options(server, "two", "a"), gradient);
   Worker second(Options(server, "two", "b"), gradient);
