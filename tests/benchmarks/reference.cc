@@ -150,20 +150,19 @@ void PlainStream::Join(const std::string& run, const std::string& worker) {
 
 void PlainStream::Exchange(int64_t elements, absl::Span<const float> values) {
   const auto size = static_cast<int64_t>(values.size());
+  v1::TrainRequest request;
+  v1::Push& push = *request.mutable_push();
+  push.mutable_header()->set_sequence(steps_ + 1);
+  push.mutable_header()->set_base_step(steps_);
+  push.mutable_header()->set_examples(1);
   for (int64_t offset = 0; offset < elements; offset += kChunkElements) {
     const int64_t count = std::min(kChunkElements, elements - offset);
-    v1::TrainRequest request;
-    v1::Push& push = *request.mutable_push();
-    if (offset == 0) {
-      push.mutable_header()->set_sequence(steps_ + 1);
-      push.mutable_header()->set_base_step(steps_);
-      push.mutable_header()->set_examples(1);
-    }
     push.mutable_chunk()->set_offset(offset);
     push.mutable_chunk()->set_data(values.data() + offset % size,
                                    static_cast<size_t>(count * kFloatBytes));
     if (offset + count == elements) push.mutable_commit()->set_want_parameters(true);
     if (!stream_->Write(request)) Fail("the stream broke");
+    push.clear_header();
   }
   v1::TrainResponse response;
   for (int64_t received = 0; received < elements;) {

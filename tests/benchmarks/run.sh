@@ -34,10 +34,12 @@ billion_rss_gb <= 17.5
 block_allocations_per_step <= 0
 '
 
-deploy/packages.sh build test
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-cmake --preset release --log-level=WARNING
-cmake --build --preset release --target gradd gradd_benchmark optimizer_benchmark -- --quiet
+{
+  deploy/packages.sh build test
+  cmake --preset release --log-level=WARNING
+  cmake --build --preset release --target gradd gradd_benchmark optimizer_benchmark -- --quiet
+} >&2
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
