@@ -93,8 +93,11 @@ void TrainReactor::Pump() {
   }
   Outgoing& next = outgoing_.front();
   what_ = Writing::kMessage;
+  grpc::WriteOptions options;
   if (next.snapshot == nullptr) {
     writing_bytes_ = SerializeTrainResponse(next.message, Payload());
+    // Goes out together with the first block, in one system call.
+    if (next.message.push_result().parameters_follow()) options.set_buffer_hint();
     outgoing_.pop_front();
   } else {
     *next.message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block);
@@ -105,7 +108,7 @@ void TrainReactor::Pump() {
     if (last) outgoing_.pop_front();
   }
   writing_ = true;
-  StartWrite(&writing_bytes_);
+  StartWrite(&writing_bytes_, options);
 }
 
 void TrainReactor::OnWriteDone(bool ok) {
