@@ -53,8 +53,6 @@ done
 if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
   tests/benchmarks/adam_over_torch.py "${quick[@]}" --at-least 0 "$programs/optimizer_benchmark" |
     tee -a "$results"
-else
-  echo "adam_over_torch is not measured: python3-torch is not installed" >&2
 fi
 [ -n "$check" ] || exit 0
 
@@ -63,7 +61,11 @@ awk -v bounds="$bounds" '
   END {
     count = split(bounds, line, "\n")
     for (i = 1; i <= count; ++i) {
-      if (split(line[i], word, " ") != 3 || !(word[1] in value)) continue
+      if (split(line[i], word, " ") != 3) continue
+      if (!(word[1] in value)) {
+        print "not measured: " word[1] > "/dev/stderr"
+        continue
+      }
       met = word[2] == "<=" ? value[word[1]] <= word[3] : value[word[1]] >= word[3]
       if (met) continue
       print "MISSED: " word[1] " is " value[word[1]] ", expected " word[2] " " word[3]
