@@ -199,7 +199,8 @@ absl::Status Connection::Leave() {
 void Connection::Wake() {
   if (alarm_set_) return;
   alarm_set_ = true;
-  alarm_.Set(&queue_, std::chrono::system_clock::now(), Tag(Done::kWoken));
+  // Not "now": that is rounded up to the next tick of gRPC's timer, up to a millisecond away.
+  alarm_.Set(&queue_, gpr_inf_past(GPR_CLOCK_REALTIME), Tag(Done::kWoken));
 }
 
 // ---- The thread. ----

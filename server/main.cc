@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "core/base/version.h"
 #include "server/options.h"
 #include "server/probe.h"
@@ -102,6 +103,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   spdlog::set_level(level);
+
+  // Debian's Abseil, and so gRPC, would look for cycles at every lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   // It would print a line for every malformed string that a peer sends.
   google::protobuf::SetLogHandler(nullptr);

@@ -139,6 +139,9 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
   out->Gauge("gradd_run_memory_bytes",
              "Memory of the run's blocks: parameters, slots, and versions still being sent.",
              {{"run", run}}, static_cast<double>(metrics.memory_bytes));
+  out->Counter("gradd_run_block_allocations_total",
+               "Buffers for blocks taken from the heap; none in steady state.", {{"run", run}},
+               static_cast<double>(metrics.block_allocations));
 }
 
 }  // namespace

@@ -131,9 +131,12 @@ void TrainReactor::Pump() {
   writing_ = true;
   if (next.snapshot == nullptr) {
     what_ = Writing::kMessage;
+    grpc::WriteOptions options;
+    // Goes out together with the first block, in one system call.
+    if (next.message.push_result().parameters_follow()) options.set_buffer_hint();
     writing_bytes_ = SerializeTrainResponse(next.message, Payload());
     outgoing_.pop_front();
-    StartWrite(&writing_bytes_);
+    StartWrite(&writing_bytes_, options);
     return;
   }
   const std::shared_ptr<const Snapshot> snapshot = next.snapshot;

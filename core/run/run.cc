@@ -128,7 +128,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_state(state_);
   progress->set_learning_rate(LearningRate(spec_.schedule(), step_));
   progress_.Fill(progress);
-  progress->set_live_workers(static_cast<int32_t>(LiveMembers()));
+  progress->set_live_workers(static_cast<int32_t>(live_members_));
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
   const absl::Duration now =
       state_ == v1::RUN_STATE_RUNNING ? environment_.clock->Elapsed() : paused_at_;
@@ -151,6 +151,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
   metrics.memory_bytes = store_.memory_bytes();
+  metrics.block_allocations = store_.block_allocations();
   for (const auto& [worker, member] : members_) {
     if (member.session) ++metrics.connected_workers;
   }
@@ -201,7 +202,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
                    "optimizer: its kind, and what decides about its slots, cannot be changed "
                    "after the run is created");
     }
-    GRADD_RETURN_IF_ERROR(CheckStaging(updated.policy(), layout_.element_count(), LiveMembers(),
+    GRADD_RETURN_IF_ERROR(CheckStaging(updated.policy(), layout_.element_count(), live_members_,
                                        environment_.limits));
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
       return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
@@ -217,7 +218,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     spec_ = std::move(updated);
     optimizer_ = *std::move(optimizer);
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
-                          LiveMembers() >= spec_.policy().synchronous().workers());
+                          live_members_ >= spec_.policy().synchronous().workers());
+    if (!step_work_) SupersedeOldPushes();
     const bool done = spec_.max_steps() != 0 && step_ >= spec_.max_steps();
     if (state_ == v1::RUN_STATE_FINISHED && !done) {
       SetState(v1::RUN_STATE_RUNNING, author);

@@ -73,6 +73,7 @@ class Run : public std::enable_shared_from_this<Run> {
     SecondsHistogram apply_seconds;
     StepProfile profile;
     int64_t memory_bytes = 0;
+    int64_t block_allocations = 0;  // Buffers taken from the heap so far.
     int64_t connected_workers = 0;
   };
   Metrics ReadMetrics() const;
@@ -184,7 +185,6 @@ class Run : public std::enable_shared_from_this<Run> {
   static bool Live(const Member& member);
   // The member whose session this is; null if another one took over or the run is gone.
   Member* MemberOf(const WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  int64_t LiveMembers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends the session's stream; the worker stays a member until its lease ends.
   void EndSession(WorkerSession* session, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -244,6 +244,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RunFinishedError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Pushes that were accepted under another policy may be too old for a synchronous one.
+  void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way.
   void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.
@@ -288,7 +290,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // By worker id: the order in which gradients are summed.
   std::map<std::string, Member> members_ ABSL_GUARDED_BY(mutex_);
-  bool formed_ ABSL_GUARDED_BY(mutex_) = false;  // See SynchronousState.
+  int64_t live_members_ ABSL_GUARDED_BY(mutex_) = 0;  // Of them; every push asks for it.
+  bool formed_ ABSL_GUARDED_BY(mutex_) = false;       // See SynchronousState.
 
   std::deque<PendingPush> pending_ ABSL_GUARDED_BY(mutex_);  // In the order they came.
   absl::Duration first_pending_at_ ABSL_GUARDED_BY(mutex_);

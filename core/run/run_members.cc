@@ -65,11 +65,6 @@ Run::Member* Run::MemberOf(const WorkerSession* session) {
   return &member->second;
 }
 
-int64_t Run::LiveMembers() const {
-  return std::count_if(members_.begin(), members_.end(),
-                       [](const auto& entry) { return Live(entry.second); });
-}
-
 absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   GRADD_RETURN_IF_ERROR(ValidateWorkerId(join.worker()));
   if (join.has_layout()) GRADD_RETURN_IF_ERROR(layout_.CheckSame(join.layout()));
@@ -94,7 +89,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
                                 "a newer session of the same worker instance took over"));
   }
   const bool was_live = found != members_.end() && Live(found->second);
-  const int64_t live = LiveMembers() + (was_live ? 0 : 1);
+  const int64_t live = live_members_ + (was_live ? 0 : 1);
   if (live > limits.max_workers_per_run) {
     return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKERS",
                  absl::StrCat("run \"", run_id_, "\" has its limit of ", limits.max_workers_per_run,
@@ -108,6 +103,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   }
   GRADD_RETURN_IF_ERROR(CheckStaging(spec_.policy(), layout_.element_count(), live, limits));
 
+  live_members_ = live;
   Member& member = members_[join.worker()];
   member.session = session;
   member.address = session->address_;
@@ -355,6 +351,7 @@ void Run::Leave(WorkerSession* session) {
       EndSession(session, absl::OkStatus());
       member->state = v1::WORKER_STATE_LEFT;
       member->mapped.reset();
+      --live_members_;
       MembersChanged();
     }
   }
@@ -409,7 +406,7 @@ void Run::Detach(WorkerSession* session) {
 }
 
 void Run::MembersChanged() {
-  if (LiveMembers() == 0) formed_ = false;
+  if (live_members_ == 0) formed_ = false;
 }
 
 void Run::ExpireLeases() {
@@ -438,6 +435,7 @@ void Run::ExpireLeases() {
     }
     member.state = v1::WORKER_STATE_EXPIRED;
     member.mapped.reset();
+    --live_members_;
     changed = true;
   }
   if (changed) MembersChanged();
@@ -493,7 +491,7 @@ bool Run::ClaimRoom(WorkerSession* session) {
       }
     } else {
       const int64_t pushes =
-          std::max<int64_t>(spec_.policy().synchronous().workers(), LiveMembers());
+          std::max<int64_t>(spec_.policy().synchronous().workers(), live_members_);
       step_claim_ = {claim(pushes * push_bytes, /*extends=*/false), OpenStep(), pushes - 1};
       state.claim = step_claim_.claim;
     }

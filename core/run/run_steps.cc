@@ -19,8 +19,8 @@ constexpr int64_t kInlineElements = int64_t{64} * 1024;
 
 }  // namespace
 
-std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
-  // Pushes that were accepted under another policy may be too old.
+void Run::SupersedeOldPushes() {
+  if (!spec_.policy().has_synchronous()) return;
   for (auto it = pending_.begin(); it != pending_.end();) {
     if (it->push->header().base_step() == step_) {
       ++it;
@@ -29,16 +29,21 @@ std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
     Resolve(*it, v1::PUSH_OUTCOME_SUPERSEDED);
     it = pending_.erase(it);
   }
+}
+
+std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
   SynchronousState state;
-  state.live_members = static_cast<int>(LiveMembers());
+  state.live_members = static_cast<int>(live_members_);
   state.formed = formed_;
   state.ready_pushes = static_cast<int>(pending_.size());
+  state.waited = environment_.clock->Elapsed() - first_pending_at_;
+  state.deadline = StepDeadline(spec_.policy().synchronous());
+  // Every push asks; who it is from matters when there may be enough of them.
+  if (state.ready_pushes < state.live_members && state.waited < state.deadline) return {};
   for (const PendingPush& pending : pending_) {
     const auto member = members_.find(pending.worker);
     if (member != members_.end() && Live(member->second)) ++state.ready_members;
   }
-  state.waited = environment_.clock->Elapsed() - first_pending_at_;
-  state.deadline = StepDeadline(spec_.policy().synchronous());
   if (!SynchronousStepDue(state)) return {};
   std::vector<PendingPush> pushes(std::make_move_iterator(pending_.begin()),
                                   std::make_move_iterator(pending_.end()));
@@ -195,6 +200,7 @@ void Run::CompleteStep() {
     profile.Add(StepProfile::kStage, pending.arrival.stage);
     profile.Add(StepProfile::kWait, work->begin_at - pending.arrival.complete_at);
   }
+  SupersedeOldPushes();
   if (!pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
   if (!deleted_) {
     for (const PendingPush& pending : work->pushes) {

@@ -695,6 +695,27 @@ TEST_F(RunTest, ThePolicyCanChangeWhilePushesWait) {
   EXPECT_EQ(b->WaitForResult(0).step(), 2);
 }
 
+TEST_F(RunTest, PushesTooOldForASynchronousPolicyAreSupersededWhenItBegins) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  EXPECT_EQ(a->WaitForResult(0).step(), 1);
+  ASSERT_TRUE(run->Pause("me").ok());
+  b->Push(1, 0, {1});
+  v1::Run change;
+  change.mutable_policy()->mutable_synchronous()->set_workers(2);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  ASSERT_TRUE(run->Update(change, mask, "me").ok());
+  EXPECT_EQ(b->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SUPERSEDED);
+  ASSERT_TRUE(run->Resume("me").ok());
+  a->Push(2, 1, {1});
+  b->Push(2, 1, {1});
+  EXPECT_EQ(a->WaitForResult(1).step(), 2);
+  EXPECT_EQ(b->WaitForResult(1).step(), 2);
+}
+
 TEST_F(RunTest, DeletingARunEndsItsSessions) {
   Create(SynchronousSpec(1, 2));
   const auto a = Join("a");
