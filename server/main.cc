@@ -1,6 +1,7 @@
 // gradd: the server's command line. The server itself is server/server.h.
 
 #include <google/protobuf/stubs/logging.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -103,6 +104,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   spdlog::set_level(level);
+
+  // A heap per thread would keep what the pushes read by that thread have left free, and the next
+  // one may be read by another thread: up to a whole staged push more for every heap.
+  mallopt(M_ARENA_MAX, 1);
 
   // Debian's Abseil, and so gRPC, would look for cycles at every lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
