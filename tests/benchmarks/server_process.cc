@@ -111,6 +111,16 @@ void GraddProcess::CreateRun(const std::string& run_id, int64_t elements, int wo
   if (!status.ok()) Fail(absl::StrCat("run ", run_id, ": ", status.error_message()));
 }
 
+v1::StepProfile GraddProcess::Profile(const std::string& run_id) const {
+  v1::GetRunRequest request;
+  request.set_name(absl::StrCat("runs/", run_id));
+  grpc::ClientContext context;
+  v1::Run run;
+  const grpc::Status status = runs_->GetRun(&context, request, &run);
+  if (!status.ok()) Fail(absl::StrCat("run ", run_id, ": ", status.error_message()));
+  return run.progress().profile();
+}
+
 int64_t GraddProcess::BlockAllocations() const {
   std::istringstream metrics(HttpGet(process_.address("http"), "/metrics"));
   int64_t sum = 0;

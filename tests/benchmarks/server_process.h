@@ -45,6 +45,9 @@ class GraddProcess {
   // Creates a synchronous run of one tensor of `elements`, with Adam.
   void CreateRun(const std::string& run_id, int64_t elements, int workers);
 
+  // Smoothed mean of the run's steps: see StepProfile in gradd/v1/run.proto.
+  v1::StepProfile Profile(const std::string& run_id) const;
+
   // Blocks that the server has had to take from the heap so far, over all runs.
   int64_t BlockAllocations() const;
 

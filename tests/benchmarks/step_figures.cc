@@ -1,5 +1,6 @@
 // One step with the C++ client over a real server, against the same bytes on a plain stream.
 
+#include <algorithm>
 #include <functional>
 #include <future>
 #include <map>
@@ -19,18 +20,32 @@
 namespace gradd {
 namespace {
 
+using PushKind = PushEncoding::Kind;
+
 // One way to make a step.
 struct StepVariant {
   const char* name;       // Its time is printed as `{name}_ms`,
   const char* figure;     // and over that of `reference`, which stands above it or is the plain
   const char* reference;  // stream, as this one; null if it is only a reference itself.
-  bool want_parameters;   // Else it ends with the answer to the push.
   void (*set)(SessionOptions* options);
 };
 
 const StepVariant kVariants[] = {
-    {"tcp_step", "tcp_step_over_stream", "stream", true, [](SessionOptions*) {}},
-    {"f32_push", nullptr, nullptr, false, [](SessionOptions*) {}},
+    {"tcp_step", "tcp_step_over_stream", "stream", [](SessionOptions*) {}},
+    {"shm_step", "shm_step_over_tcp_step", "tcp_step",
+     [](SessionOptions* options) { options->shared_memory = true; }},
+    {"bf16_step", "bf16_step_over_f32_step", "tcp_step",
+     [](SessionOptions* options) {
+       options->push_encoding.kind = PushKind::kBfloat16;
+       options->parameter_encodings = {v1::ENCODING_BFLOAT16};
+     }},
+    {"int8_step", "int8_step_over_f32_step", "tcp_step",
+     [](SessionOptions* options) {
+       options->push_encoding.kind = PushKind::kInt8;
+       options->parameter_encodings = {v1::ENCODING_BFLOAT16};
+     }},
+    {"topk_step", nullptr, nullptr,
+     [](SessionOptions* options) { options->push_encoding.kind = PushKind::kTopK; }},
 };
 
 // Noise: what is compressed must be no better than a real gradient.
@@ -56,12 +71,21 @@ SessionOptions Options(const GraddProcess& server, const std::string& run,
 // A worker that pushes the same gradient in every step.
 class Worker {
  public:
-  Worker(SessionOptions options, absl::Span<const float> gradient, bool want_parameters = true)
-      : session_(Must(Session::Open(std::move(options)))),
-        gradient_(gradient),
-        parameters_(want_parameters ? gradient.size() : 0) {}
+  Worker(SessionOptions options, absl::Span<const float> gradient)
+      : session_(Must(Session::Open(std::move(options)))), gradient_(gradient) {
+    const absl::Span<float> own = session_->gradient();
+    if (own.empty()) {
+      parameters_.resize(gradient.size());
+    } else {
+      std::copy(gradient.begin(), gradient.end(), own.begin());
+    }
+  }
 
-  void Begin() { report_ = session_->Push({base_, 1, 0}, gradient_, absl::MakeSpan(parameters_)); }
+  void Begin() {
+    report_ = parameters_.empty()
+                  ? session_->Push({base_, 1, 0})
+                  : session_->Push({base_, 1, 0}, gradient_, absl::MakeSpan(parameters_));
+  }
   void End() {
     const PushReport report = Must(report_.get());
     if (report.outcome != v1::PUSH_OUTCOME_APPLIED) Fail("a push was not applied");
@@ -113,8 +137,7 @@ void MeasureSteps(const Settings& settings) {
     server.CreateRun(run, kLargeElements, 1);
     SessionOptions options = Options(server, run, "w");
     variant.set(&options);
-    workers.push_back(
-        std::make_unique<Worker>(std::move(options), gradient, variant.want_parameters));
+    workers.push_back(std::make_unique<Worker>(std::move(options), gradient));
     names.emplace_back(variant.name);
     tasks.emplace_back([worker = workers.back().get()] { worker->Step(); });
   }
@@ -128,6 +151,24 @@ void MeasureSteps(const Settings& settings) {
     if (variant.figure == nullptr) continue;
     Print(variant.figure, by_name[variant.name] / by_name[variant.reference], "x");
   }
+  // From its first chunk to its last one, checked: without encoding, waiting and applying.
+  const auto push_seconds = [&](const std::string& run) {
+    const v1::StepProfile profile = server.Profile(run);
+    return profile.receive_seconds() + profile.stage_seconds();
+  };
+  for (const StepVariant& variant : kVariants) {
+    const std::string run = absl::StrReplaceAll(variant.name, {{"_", "-"}});
+    const v1::StepProfile profile = server.Profile(run);
+    Print(absl::StrCat(variant.name, "_receive_ms"), profile.receive_seconds() * 1e3, "ms");
+    Print(absl::StrCat(variant.name, "_stage_ms"), profile.stage_seconds() * 1e3, "ms");
+    Print(absl::StrCat(variant.name, "_apply_ms"), profile.apply_seconds() * 1e3, "ms");
+    Print(absl::StrCat(variant.name, "_send_ms"), profile.send_seconds() * 1e3, "ms");
+  }
+  const double f32_push = push_seconds("tcp-step");
+  const double topk_push = push_seconds("topk-step");
+  Print("f32_push_ms", f32_push * 1e3, "ms");
+  Print("topk_push_ms", topk_push * 1e3, "ms");
+  Print("topk_push_over_f32_push", topk_push / f32_push, "x");
   CountAllocations(server, workers);
 }
 
