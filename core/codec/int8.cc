@@ -10,6 +10,9 @@ namespace gradd {
 namespace {
 
 constexpr float kLargestByte = 127;
+// The smallest scale that has an inverse, and the largest one of which 127 are finite.
+constexpr float kLeastScale = 0x1p-126F;
+constexpr float kMostScale = 0x1.0204p+121F;
 
 // Of NaN, infinity and finite numbers, the first one that occurs.
 float LargestMagnitude(const float* values, int64_t size) {
@@ -36,9 +39,9 @@ void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first,
     const int64_t count = std::min(kInt8GroupElements, size - begin);
     const float* const group = values + begin;
     const float largest = LargestMagnitude(group, count);
-    // No smaller one has an inverse.
-    float scale = std::max(largest / kLargestByte, std::numeric_limits<float>::min());
-    if (!(largest <= std::numeric_limits<float>::max())) scale = largest;
+    const float scale = largest <= std::numeric_limits<float>::max()
+                            ? std::clamp(largest / kLargestByte, kLeastScale, kMostScale)
+                            : largest;
     const float inverse = 1 / scale;
     Store(scale, out);
     out += kInt8ScaleBytes;

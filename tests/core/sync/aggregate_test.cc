@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "core/codec/dense.h"
 #include "core/optim/optimizer.h"
 
 namespace gradd {
@@ -18,6 +19,16 @@ struct Worker {
   std::shared_ptr<const StagedPush> push;
 };
 
+std::shared_ptr<const StagedPush> MakePush(const v1::PushHeader& header,
+                                           const std::vector<float>& gradient) {
+  auto push = std::make_shared<StagedPush>(header, kElements);
+  auto bytes = std::make_shared<std::vector<float>>(gradient);
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(bytes->data()),
+                             bytes->size() * sizeof(float));
+  EXPECT_TRUE(push->Add(v1::ParameterChunk(), Payload({slice}, bytes)).ok());
+  return push;
+}
+
 Worker MakeWorker(unsigned seed, int64_t examples, double loss) {
   std::mt19937 random(seed);
   Worker worker;
@@ -27,12 +38,7 @@ Worker MakeWorker(unsigned seed, int64_t examples, double loss) {
   v1::PushHeader header;
   header.set_examples(examples);
   header.set_loss(loss);
-  auto push = std::make_shared<StagedPush>(header, kElements);
-  auto bytes = std::make_shared<std::vector<float>>(worker.gradient);
-  const Payload::Slice slice(reinterpret_cast<const std::byte*>(bytes->data()),
-                             bytes->size() * sizeof(float));
-  EXPECT_TRUE(push->Add(v1::ParameterChunk(), Payload({slice}, bytes)).ok());
-  worker.push = push;
+  worker.push = MakePush(header, worker.gradient);
   return worker;
 }
 
@@ -72,6 +78,31 @@ TEST(AggregateTest, ReadingFromTheMiddleGivesTheSameBits) {
   const std::vector<float> whole = ReadAll(aggregate, 0);
   const std::vector<float> tail = ReadAll(aggregate, kTileElements);
   EXPECT_EQ(std::vector<float>(whole.begin() + kTileElements, whole.end()), tail);
+}
+
+TEST(AggregateTest, EncodedPushesAreSummedAsWhatTheyMean) {
+  std::vector<std::shared_ptr<const StagedPush>> encoded;
+  std::vector<std::shared_ptr<const StagedPush>> decoded;
+  for (const v1::Encoding encoding : {v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
+    const Worker worker = MakeWorker(static_cast<unsigned>(encoding), 7, 0);
+    auto bytes = std::make_shared<std::vector<std::byte>>(
+        static_cast<size_t>(kElements * DenseElementBytes(encoding)));
+    EncodeDense(encoding, worker.gradient.data(), kElements, bytes->data());
+    std::vector<float> values(kElements);
+    DecodeDense(encoding, bytes->data(), kElements, values.data());
+    v1::ParameterChunk chunk;
+    chunk.set_encoding(encoding);
+    auto push = std::make_shared<StagedPush>(worker.push->header(), kElements);
+    const Payload::Slice slice(bytes->data(), bytes->size());
+    ASSERT_TRUE(push->Add(chunk, Payload({slice}, bytes)).ok());
+    encoded.push_back(push);
+    decoded.push_back(MakePush(worker.push->header(), values));
+  }
+  const Aggregate aggregate(encoded);
+  const std::vector<float> expected = ReadAll(Aggregate(decoded), 0);
+  EXPECT_EQ(ReadAll(aggregate, 0), expected);
+  EXPECT_EQ(ReadAll(aggregate, kTileElements),
+            std::vector<float>(expected.begin() + kTileElements, expected.end()));
 }
 
 TEST(AggregateTest, ExampleCountsNearTheLimitDoNotOverflow) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -14,6 +15,9 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/codec/dense.h"
+#include "core/codec/int8.h"
+#include "core/codec/sparse.h"
 
 namespace gradd {
 namespace {
@@ -22,12 +26,19 @@ using testing::HasSubstr;
 
 constexpr int64_t kElements = 10'000;
 
-// The bytes of some floats, cut into slices of random sizes that need not be aligned.
-Payload RandomSlices(const std::vector<float>& values, std::mt19937* random,
-                     size_t max_slice_bytes) {
-  auto bytes = std::make_shared<std::vector<std::byte>>(values.size() * sizeof(float) + 1);
+using Bytes = std::vector<std::byte>;
+
+Bytes BytesOf(const std::vector<float>& values) {
+  Bytes bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+// `data` cut into slices of random sizes that need not be aligned.
+Payload RandomSlices(const Bytes& data, std::mt19937* random, size_t max_slice_bytes) {
   // One byte in front, so that even the first slice is not aligned.
-  std::memcpy(bytes->data() + 1, values.data(), values.size() * sizeof(float));
+  auto bytes = std::make_shared<Bytes>(1);
+  bytes->insert(bytes->end(), data.begin(), data.end());
   std::vector<Payload::Slice> slices;
   for (size_t at = 1; at < bytes->size();) {
     const size_t size = std::min<size_t>(1 + (*random)() % max_slice_bytes, bytes->size() - at);
@@ -37,6 +48,11 @@ Payload RandomSlices(const std::vector<float>& values, std::mt19937* random,
   return Payload(std::move(slices), bytes);
 }
 
+Payload RandomSlices(const std::vector<float>& values, std::mt19937* random,
+                     size_t max_slice_bytes) {
+  return RandomSlices(BytesOf(values), random, max_slice_bytes);
+}
+
 Payload OneSlice(const std::vector<float>& values) {
   auto copy = std::make_shared<std::vector<float>>(values);
   const Payload::Slice slice(reinterpret_cast<const std::byte*>(copy->data()),
@@ -44,11 +60,71 @@ Payload OneSlice(const std::vector<float>& values) {
   return Payload({slice}, copy);
 }
 
-v1::ParameterChunk Chunk(int64_t offset) {
+Payload Raw(const Bytes& bytes) {
+  auto copy = std::make_shared<Bytes>(bytes);
+  const Payload::Slice slice(copy->data(), copy->size());
+  return Payload({slice}, copy);
+}
+
+v1::ParameterChunk Chunk(int64_t offset, v1::Encoding encoding = v1::ENCODING_FLOAT32,
+                         int64_t element_count = 0) {
   v1::ParameterChunk chunk;
   chunk.set_offset(offset);
-  chunk.set_encoding(v1::ENCODING_FLOAT32);
+  chunk.set_encoding(encoding);
+  chunk.set_element_count(element_count);
   return chunk;
+}
+
+Bytes Pairs(const std::vector<uint32_t>& indices, const std::vector<float>& values) {
+  Bytes bytes(indices.size() * sizeof(uint32_t));
+  std::memcpy(bytes.data(), indices.data(), bytes.size());
+  const Bytes tail = BytesOf(values);
+  bytes.insert(bytes.end(), tail.begin(), tail.end());
+  return bytes;
+}
+
+// A chunk in some encoding, and what it means.
+struct Encoded {
+  v1::ParameterChunk chunk;
+  Bytes data;
+  std::vector<float> values;
+};
+
+Encoded Encode(v1::Encoding encoding, int64_t offset, int64_t size, std::mt19937* random) {
+  Encoded result;
+  std::vector<float> values(static_cast<size_t>(size));
+  for (float& value : values) value = static_cast<float>((*random)() % 2001) / 100 - 10;
+  result.values.resize(values.size());
+  result.chunk = Chunk(offset, encoding, (*random)() % 2 == 0 ? size : 0);
+  if (encoding == v1::ENCODING_SPARSE) {
+    result.chunk.set_element_count(size);
+    // From nearly none to all.
+    const uint32_t gap = 1U << ((*random)() % 12);
+    std::vector<uint32_t> indices;
+    std::vector<float> kept;
+    for (uint32_t i = static_cast<uint32_t>((*random)() % gap); i < size;
+         i += 1 + static_cast<uint32_t>((*random)() % gap)) {
+      indices.push_back(i);
+      kept.push_back(values[i]);
+      result.values[i] = values[i];
+    }
+    result.data = Pairs(indices, kept);
+  } else if (encoding == v1::ENCODING_INT8) {
+    result.data.resize(static_cast<size_t>(Int8Bytes(size)));
+    EncodeInt8(values.data(), size, (*random)(), offset, result.data.data());
+    for (int64_t at = 0; at < size; at += kInt8GroupElements) {
+      const std::byte* const group = result.data.data() + Int8Bytes(at);
+      float scale = 0;
+      std::memcpy(&scale, group, sizeof(scale));
+      DecodeInt8(group + kInt8ScaleBytes, std::min(kInt8GroupElements, size - at), scale,
+                 result.values.data() + at);
+    }
+  } else {
+    result.data.resize(static_cast<size_t>(size * DenseElementBytes(encoding)));
+    EncodeDense(encoding, values.data(), size, result.data.data());
+    DecodeDense(encoding, result.data.data(), size, result.values.data());
+  }
+  return result;
 }
 
 std::vector<float> Ramp(int64_t size, float first) {
@@ -95,6 +171,62 @@ TEST(StagedPushTest, GivesBackWhatCameInAnyOrderAndAnySlices) {
       }
       at += size;
     }
+  }
+}
+
+TEST(StagedPushTest, ChunksOfAnyEncodingsInAnySlicesAreReadAsWhatTheyMean) {
+  constexpr int64_t kLength = 50'001;
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    StagedPush push = NewPush(kLength);
+    std::vector<Encoded> chunks;
+    for (int64_t at = 0; at < kLength;) {
+      // Whole groups, so that each may be INT8.
+      const int64_t groups = 1 + random() % 4;
+      const int64_t size = std::min<int64_t>(groups * kInt8GroupElements, kLength - at);
+      chunks.push_back(Encode(static_cast<v1::Encoding>(1 + random() % 5), at, size, &random));
+      at += size;
+    }
+    std::vector<float> expected;
+    double squares = 0;
+    for (const Encoded& chunk : chunks) {
+      expected.insert(expected.end(), chunk.values.begin(), chunk.values.end());
+    }
+    for (const float value : expected) squares += static_cast<double>(value) * value;
+    std::shuffle(chunks.begin(), chunks.end(), random);
+    for (const Encoded& chunk : chunks) {
+      const absl::Status added =
+          push.Add(chunk.chunk, RandomSlices(chunk.data, &random, 1 + random() % 3000));
+      ASSERT_TRUE(added.ok()) << added;
+    }
+    ASSERT_TRUE(push.CheckComplete().ok());
+    EXPECT_NEAR(push.squared_norm(), squares, squares * 1e-5);
+
+    const int64_t begin = random() % kLength;
+    StagedPush::Reader reader(push, begin);
+    std::vector<float> scratch(kLength);
+    for (int64_t at = begin; at < kLength;) {
+      const int64_t size = std::min<int64_t>(1 + random() % 5000, kLength - at);
+      const float* const read = reader.Next(size, scratch.data());
+      for (int64_t i = 0; i < size; ++i) {
+        ASSERT_EQ(read[i], expected[static_cast<size_t>(at + i)]) << at << " + " << i;
+      }
+      at += size;
+    }
+  }
+}
+
+TEST(StagedPushTest, NormIsTheSameHoweverAnEncodedChunkIsSliced) {
+  for (const v1::Encoding encoding :
+       {v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16, v1::ENCODING_INT8, v1::ENCODING_SPARSE}) {
+    std::mt19937 random(3);
+    const Encoded chunk = Encode(encoding, 0, 5000, &random);
+    StagedPush whole = NewPush(5000);
+    ASSERT_TRUE(whole.Add(chunk.chunk, Raw(chunk.data)).ok());
+    StagedPush sliced = NewPush(5000);
+    ASSERT_TRUE(sliced.Add(chunk.chunk, RandomSlices(chunk.data, &random, 3)).ok());
+    EXPECT_EQ(sliced.squared_norm(), whole.squared_norm()) << v1::Encoding_Name(encoding);
   }
 }
 
@@ -209,6 +341,136 @@ TEST(StagedPushTest, RefusesUnknownEncodings) {
   v1::ParameterChunk chunk = Chunk(0);
   chunk.set_encoding(static_cast<v1::Encoding>(77));
   EXPECT_EQ(ReasonOf(push.Add(chunk, OneSlice({1}))), "ENCODING_UNSUPPORTED");
+}
+
+class StagedEncodingTest : public testing::Test {
+ protected:
+  // What is wrong with a chunk, as "REASON: message".
+  static std::string Refusal(const v1::ParameterChunk& chunk, const Bytes& data) {
+    StagedPush push = NewPush();
+    const absl::Status status = push.Add(chunk, Raw(data));
+    return ReasonOf(status) + ": " + std::string(status.message());
+  }
+  // A chunk of INT8 whose groups have these scales and bytes of 127.
+  static Bytes Groups(const std::vector<float>& scales, int64_t size) {
+    Bytes data(static_cast<size_t>(Int8Bytes(size)), std::byte{127});
+    for (size_t i = 0; i < scales.size(); ++i) {
+      std::memcpy(data.data() + i * (kInt8GroupElements + kInt8ScaleBytes), &scales[i], 4);
+    }
+    return data;
+  }
+  static constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
+};
+
+TEST_F(StagedEncodingTest, RefusesLengthsThatFitNoElements) {
+  for (const v1::Encoding encoding : {v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
+    for (const size_t size : {0, 1, 3, 4001}) {
+      EXPECT_THAT(Refusal(Chunk(0, encoding), Bytes(size)),
+                  HasSubstr("CHUNK_SIZE: chunk at offset 0 has " + std::to_string(size) +
+                            " bytes, expected a positive multiple of 2"));
+    }
+  }
+  for (const size_t size : {0, 1, 4, 2053, 2056, 4105}) {
+    EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_INT8), Bytes(size)), HasSubstr("CHUNK_SIZE")) << size;
+  }
+  for (const size_t size : {1, 4, 7, 12}) {
+    EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_SPARSE, 100), Bytes(size)), HasSubstr("CHUNK_SIZE"));
+  }
+}
+
+TEST_F(StagedEncodingTest, RefusesElementCountsThatDiffer) {
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_FLOAT32, 2), Bytes(4)),
+              HasSubstr("CHUNK_SIZE: chunk at offset 0 has 1 elements, and an element_count of 2"));
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_BFLOAT16, -1), Bytes(4)), HasSubstr("CHUNK_SIZE"));
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_INT8, 4), Bytes(5)), HasSubstr("CHUNK_SIZE"));
+  const int64_t too_many = (int64_t{1} << 32) + 1;
+  for (const int64_t count :
+       {int64_t{0}, int64_t{-1}, too_many, std::numeric_limits<int64_t>::min()}) {
+    EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_SPARSE, count), {}), HasSubstr("CHUNK_SIZE"))
+        << count;
+  }
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_SPARSE, 1), Pairs({0, 1}, {1, 1})),
+              HasSubstr("CHUNK_SIZE"))
+      << "more pairs than elements";
+}
+
+TEST_F(StagedEncodingTest, RefusesEncodedChunksOutOfRange) {
+  EXPECT_THAT(Refusal(Chunk(kElements - 1, v1::ENCODING_BFLOAT16), Bytes(4)),
+              HasSubstr("CHUNK_OUT_OF_RANGE"));
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_SPARSE, kElements + 1), {}),
+              HasSubstr("CHUNK_OUT_OF_RANGE"));
+  EXPECT_THAT(Refusal(Chunk(std::numeric_limits<int64_t>::max(), v1::ENCODING_SPARSE, 5), {}),
+              HasSubstr("CHUNK_OUT_OF_RANGE"));
+}
+
+TEST_F(StagedEncodingTest, RefusesInt8ThatCutsGroups) {
+  EXPECT_THAT(
+      Refusal(Chunk(1, v1::ENCODING_INT8), Groups({1}, 2048)),
+      HasSubstr("CHUNK_MISALIGNED: chunk of INT8 elements 1 to 2048, expected to begin at a "
+                "multiple of 2048"));
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_INT8), Groups({1}, 2047)),
+              HasSubstr("CHUNK_MISALIGNED"));
+  const int64_t tail = 4 * kInt8GroupElements;
+  StagedPush push = NewPush();
+  EXPECT_TRUE(push.Add(Chunk(tail, v1::ENCODING_INT8), Raw(Groups({1}, kElements - tail))).ok());
+}
+
+TEST_F(StagedEncodingTest, RefusesScalesThatAreNotFiniteOrNegative) {
+  for (const float scale : {kNan, kInfinity, -kInfinity, -1.0F}) {
+    EXPECT_THAT(Refusal(Chunk(2048, v1::ENCODING_INT8), Groups({1, scale}, 4096)),
+                HasSubstr("SCALE_INVALID: the scale of the group at element 4096 is "));
+  }
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_INT8), Groups({3e38F}, 2048)),
+              HasSubstr("NON_FINITE: element 0 is inf"));
+}
+
+TEST_F(StagedEncodingTest, RefusesIndicesOutOfRangeRepeatedAndNotAscending) {
+  const auto refusal = [](const std::vector<uint32_t>& indices) {
+    return Refusal(Chunk(1000, v1::ENCODING_SPARSE, 500),
+                   Pairs(indices, std::vector<float>(indices.size(), 1)));
+  };
+  EXPECT_THAT(refusal({0, 500}),
+              HasSubstr("INDEX_OUT_OF_RANGE: chunk at offset 1000 has index 500, "
+                        "expected less than its element_count of 500"));
+  EXPECT_THAT(refusal({0xFFFFFFFF}), HasSubstr("INDEX_OUT_OF_RANGE"));
+  EXPECT_THAT(refusal({3, 7, 7}),
+              HasSubstr("INDEX_REPEATED: chunk at offset 1000 has index 7 after 7"));
+  EXPECT_THAT(refusal({3, 7, 6}), HasSubstr("INDEX_NOT_ASCENDING: chunk at offset 1000 has index 6 "
+                                            "after 7"));
+}
+
+TEST_F(StagedEncodingTest, RefusesEncodedValuesThatAreNotFinite) {
+  for (const float bad : {kNan, kInfinity, -kInfinity}) {
+    EXPECT_THAT(Refusal(Chunk(10, v1::ENCODING_SPARSE, 100), Pairs({4, 9}, {1, bad})),
+                HasSubstr("NON_FINITE: element 19 is "));
+    for (const v1::Encoding encoding : {v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
+      std::vector<float> values(700, 1);
+      values[600] = bad;
+      Bytes data(1400);
+      EncodeDense(encoding, values.data(), 700, data.data());
+      EXPECT_THAT(Refusal(Chunk(10, encoding), data), HasSubstr("NON_FINITE: element 610 is "));
+    }
+  }
+}
+
+TEST_F(StagedEncodingTest, RefusesOverlapsOfDifferentEncodings) {
+  StagedPush push = NewPush();
+  ASSERT_TRUE(push.Add(Chunk(100, v1::ENCODING_SPARSE, 5000), Raw(Bytes())).ok());
+  EXPECT_EQ(ReasonFor(&push, 5099, {1}), "CHUNK_OVERLAP");
+  EXPECT_EQ(ReasonOf(push.Add(Chunk(99, v1::ENCODING_BFLOAT16), Raw(Bytes(4)))), "CHUNK_OVERLAP");
+  EXPECT_TRUE(push.Add(Chunk(5100), OneSlice({1.0F})).ok());
+}
+
+TEST_F(StagedEncodingTest, AnEmptySparseChunkIsAllZeros) {
+  StagedPush push = NewPush();
+  ASSERT_TRUE(push.Add(Chunk(0, v1::ENCODING_SPARSE, kElements), Payload()).ok());
+  ASSERT_TRUE(push.CheckComplete().ok());
+  EXPECT_EQ(push.squared_norm(), 0);
+  std::vector<float> scratch(kElements, 77);
+  StagedPush::Reader reader(push, 0);
+  const float* const read = reader.Next(kElements, scratch.data());
+  EXPECT_EQ(std::vector<float>(read, read + kElements), std::vector<float>(kElements));
 }
 
 TEST(StagedPushTest, BoundsTheNumberOfChunks) {

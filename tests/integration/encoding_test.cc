@@ -1,0 +1,215 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/session.h"
+#include "core/base/error.h"
+#include "core/codec/dense.h"
+#include "server/server.h"
+#include "tests/support/flaky_proxy.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::ElementsAre;
+using Kind = PushEncoding::Kind;
+
+constexpr int64_t kElements = kBlockElements + 12'345;
+
+class EncodingTest : public testing::Test {
+ protected:
+  SessionOptions Options(const std::string& run) const {
+    SessionOptions options;
+    options.server = server_->grpc_address();
+    options.run = run;
+    options.worker = "a";
+    options.initial_backoff = absl::Milliseconds(2);
+    options.maximum_backoff = absl::Milliseconds(50);
+    options.give_up_after = absl::Seconds(30);
+    return options;
+  }
+  void Create(const std::string& run, const v1::Run& spec) {
+    ASSERT_TRUE(server_->registry()->Create(run, spec, "").ok());
+  }
+  static ServerOptions TestOptions() {
+    ServerOptions options;
+    options.listen = "127.0.0.1:0";
+    options.http = "";
+    options.drain = absl::Seconds(5);
+    return options;
+  }
+  const std::unique_ptr<Server> server_ = *Server::Start(TestOptions());
+};
+
+std::vector<float> Gradient(int64_t push) {
+  std::vector<float> gradient(kElements);
+  for (size_t i = 0; i < gradient.size(); ++i) {
+    gradient[i] =
+        static_cast<float>((i * 7919 + static_cast<size_t>(push) * 104'729) % 10'007) / 5000 - 1;
+  }
+  return gradient;
+}
+
+// One step of plain gradient descent with learning rate 1 from zeros.
+TEST_F(EncodingTest, TheStepIsTheGradientAsItsEncodingWritesIt) {
+  const std::vector<float> gradient = Gradient(1);
+  for (const Kind kind : {Kind::kFloat32, Kind::kBfloat16, Kind::kFloat16, Kind::kInt8}) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    const std::string run = "r" + std::to_string(static_cast<int>(kind));
+    Create(run, SynchronousSpec(kElements, 1));
+    SessionOptions options = Options(run);
+    options.push_encoding.kind = kind;
+    const auto session = *Session::Open(options);
+    std::vector<float> parameters(kElements);
+    const auto report = session->Push({0, 1, 0}, gradient, absl::MakeSpan(parameters)).get();
+    ASSERT_TRUE(report.ok()) << report.status();
+    std::vector<float> expected = gradient;
+    if (kind != Kind::kInt8) {
+      const v1::Encoding encoding = WireEncoding(kind);
+      std::vector<std::byte> bytes(static_cast<size_t>(kElements * DenseElementBytes(encoding)));
+      EncodeDense(encoding, gradient.data(), kElements, bytes.data());
+      DecodeDense(encoding, bytes.data(), kElements, expected.data());
+    }
+    const float tolerance = kind == Kind::kInt8 ? 1.02F / 127 : 0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_NEAR(parameters[i], -expected[i], tolerance) << i;
+    }
+  }
+}
+
+TEST_F(EncodingTest, SparsePushesSendTheirFractionAndLoseNothing) {
+  for (const Kind kind : {Kind::kTopK, Kind::kRandomK}) {
+    const std::string run = kind == Kind::kTopK ? "top" : "random";
+    Create(run, SynchronousSpec(kElements, 1));
+    SessionOptions options = Options(run);
+    options.push_encoding.kind = kind;
+    options.push_encoding.fraction = 0.1;
+    const auto session = *Session::Open(options);
+    const std::vector<float> gradient = Gradient(1);
+    std::vector<float> parameters(kElements);
+    ASSERT_TRUE(session->Push({0, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
+    const auto zeros = std::count(parameters.begin(), parameters.end(), 0.0F);
+    EXPECT_NEAR(static_cast<double>(zeros), 0.9 * kElements, 0.001 * kElements);
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      ASSERT_TRUE(parameters[i] == 0 || parameters[i] == -gradient[i]) << i;
+    }
+  }
+}
+
+TEST_F(EncodingTest, ParametersComeInTheEncodingThatTheWorkerPrefers) {
+  const std::vector<float> gradient = Gradient(1);
+  for (const v1::Encoding encoding :
+       {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
+    const std::string run = "r" + std::to_string(static_cast<int>(encoding));
+    Create(run, SynchronousSpec(kElements, 1));
+    SessionOptions options = Options(run);
+    options.parameter_encodings = {v1::ENCODING_INT8, encoding, v1::ENCODING_FLOAT32};
+    const auto session = *Session::Open(options);
+    std::vector<float> parameters(kElements);
+    for (int64_t step = 0; step < 3; ++step) {
+      ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
+    }
+    std::vector<float> exact(kElements);
+    ASSERT_EQ(*session->Pull(absl::MakeSpan(exact)), 3);
+    std::vector<std::byte> bytes(static_cast<size_t>(kElements * DenseElementBytes(encoding)));
+    EncodeDense(encoding, exact.data(), kElements, bytes.data());
+    DecodeDense(encoding, bytes.data(), kElements, exact.data());
+    EXPECT_EQ(parameters, exact) << v1::Encoding_Name(encoding);
+  }
+}
+
+TEST_F(EncodingTest, AWorkerThatTakesNoEncodingOfTheServerIsRefused) {
+  Create("r", SynchronousSpec(1, 1));
+  SessionOptions options = Options("r");
+  options.parameter_encodings = {v1::ENCODING_INT8, v1::ENCODING_SPARSE};
+  const auto session = Session::Open(options);
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(session.status()), "ENCODING_UNSUPPORTED");
+  EXPECT_THAT(session.status().message(),
+              testing::HasSubstr("parameter_encodings: ENCODING_INT8 (4) and 1 more, expected at "
+                                 "least one of FLOAT32, BFLOAT16 and FLOAT16"));
+}
+
+// The parameters after some pushes, over a connection that may break in the middle of them.
+std::vector<float> Train(const SessionOptions& options, FlakyProxy* proxy) {
+  constexpr int64_t kPushes = 12;
+  const auto session = *Session::Open(options);
+  std::vector<float> parameters(kElements);
+  for (int64_t push = 0; push < kPushes; ++push) {
+    const std::vector<float> gradient = Gradient(push);
+    if (proxy != nullptr) {
+      proxy->CutAfter(3000 + 5003 * push);
+      proxy->CutNow();
+    }
+    auto future = session->Push({push, 1, 0}, gradient, absl::MakeSpan(parameters));
+    while (future.wait_for(std::chrono::milliseconds(30)) == std::future_status::timeout) {
+      if (proxy != nullptr) proxy->CutAfter(0);
+    }
+    const auto report = future.get();
+    EXPECT_TRUE(report.ok()) << report.status();
+  }
+  EXPECT_TRUE(proxy == nullptr || session->reconnects() >= kPushes);
+  return parameters;
+}
+
+TEST_F(EncodingTest, PushesThatWereSentAgainLeadToTheSameBits) {
+  for (const Kind kind :
+       {Kind::kBfloat16, Kind::kFloat16, Kind::kInt8, Kind::kTopK, Kind::kRandomK}) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    const std::string name = std::to_string(static_cast<int>(kind));
+    Create("whole" + name, AsynchronousSpec(kElements));
+    Create("broken" + name, AsynchronousSpec(kElements));
+    SessionOptions options = Options("whole" + name);
+    options.push_encoding.kind = kind;
+    const std::vector<float> expected = Train(options, nullptr);
+    FlakyProxy proxy(server_->grpc_address());
+    options.run = "broken" + name;
+    options.server = proxy.address();
+    EXPECT_EQ(Train(options, &proxy), expected);
+  }
+}
+
+TEST_F(EncodingTest, AGradientThatWasNotAppliedComesWithTheNextPush) {
+  v1::Run spec = AsynchronousSpec(4);
+  spec.mutable_policy()->mutable_asynchronous()->set_max_staleness(0);
+  Create("r", spec);
+  SessionOptions options = Options("r");
+  options.push_encoding.kind = Kind::kTopK;
+  options.push_encoding.fraction = 0.5;
+  const auto session = *Session::Open(options);
+  std::vector<float> parameters(4);
+  const auto push = [&](const Session::PushInfo& info, const std::vector<float>& gradient) {
+    return session->Push(info, gradient, absl::MakeSpan(parameters)).get();
+  };
+  ASSERT_TRUE(push({0, 1, 0}, {8, 7, 0, 0}).ok());
+  EXPECT_THAT(parameters, ElementsAre(-8, -7, 0, 0));
+
+  const auto stale = push({0, 1, 0}, {4, 3, 2, 1});
+  ASSERT_TRUE(stale.ok()) << stale.status();
+  EXPECT_EQ(stale->outcome, v1::PUSH_OUTCOME_STALE);
+  const auto rejected = push({1, /*examples=*/0, 0}, {0, 0, 0, 0});
+  EXPECT_EQ(ReasonOf(rejected.status()), "EXAMPLES_OUT_OF_RANGE");
+
+  ASSERT_TRUE(push({1, 1, 0}, {0, 0, 0, 0}).ok());
+  EXPECT_THAT(parameters, ElementsAre(-12, -10, 0, 0));
+  ASSERT_TRUE(push({2, 1, 0}, {0, 0, 0, 0}).ok());
+  EXPECT_THAT(parameters, ElementsAre(-12, -10, -2, -1));
+}
+
+TEST_F(EncodingTest, ASessionWithAFractionOutOfRangeIsRefused) {
+  Create("r", SynchronousSpec(1, 1));
+  SessionOptions options = Options("r");
+  options.push_encoding.fraction = 0;
+  EXPECT_THAT(Session::Open(options).status().message(),
+              testing::HasSubstr("push_encoding.fraction: 0 is outside (0, 1]"));
+}
+
+}  // namespace
+}  // namespace gradd
