@@ -12,6 +12,9 @@
 namespace gradd {
 namespace {
 
+// The most that HTTP/2 allows: a chunk comes in few pieces then.
+constexpr int kMaxFrameBytes = (1 << 24) - 1;
+
 absl::Status CheckAddress(const std::string& server) {
   if (absl::StartsWith(server, "unix:") && server.size() > 5) return absl::OkStatus();
   const size_t colon = server.rfind(':');
@@ -32,6 +35,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& se
   grpc::ChannelArguments arguments;
   // A new channel must be a new connection, or a broken one would be found again.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxFrameBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);

@@ -86,6 +86,8 @@ absl::Status Server::Listen() {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // Without this, a second server on the same port would silently share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // The most that HTTP/2 allows: a chunk comes in few pieces then.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, (1 << 24) - 1);
   // Half-open connections are found within 15 seconds.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);

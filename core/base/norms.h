@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/base/unaligned_float.h"
+
 namespace gradd {
 
 // Most values that SquaredNorm() takes: so many squares are added in float32 before the sum goes
@@ -17,7 +19,7 @@ namespace norms_internal {
 inline constexpr int64_t kLanes = 16;
 
 template <typename Scalar>
-double SumOfSquares(const float* values, int64_t size) {
+double SumOfSquares(const UnalignedFloat* values, int64_t size) {
   Scalar lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {
@@ -40,7 +42,7 @@ double SumOfSquares(const float* values, int64_t size) {
 // Sum of squares of `size` values, 0 to kNormRun, added in an order that depends on `size` alone.
 // The relative error is below 1e-5, also where squares leave the range of float32. Finite exactly
 // when every value is.
-inline double SquaredNorm(const float* values, int64_t size) {
+inline double SquaredNorm(const UnalignedFloat* values, int64_t size) {
   const double sum = norms_internal::SumOfSquares<float>(values, size);
   // Squares below 2^-126 lose bits or vanish; a sum this small may consist of them.
   constexpr double kTiny = 1e-28;

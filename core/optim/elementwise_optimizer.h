@@ -54,7 +54,7 @@ class ElementwiseOptimizer final : public Optimizer {
       slots_out[k] = tile.slots_out[k];
     }
     const typename Rule::Scalars scalars = scalars_;
-    const float* const gradient = tile.gradient;
+    const UnalignedFloat* const gradient = tile.gradient;
     const float* const parameters_in = tile.parameters_in;
     float* const parameters_out = tile.parameters_out;
     TileNorms sum;
@@ -89,7 +89,7 @@ class ElementwiseOptimizer final : public Optimizer {
   // Processors prefetch within a page of 4 KiB, and start anew on the next one. Reading its
   // first lines ahead is worth 5 % of the bandwidth; reading all of it ahead costs 10 %.
   static constexpr int64_t kPageElements = 1024;
-  static void PrefetchPage(const float* page) {
+  static void PrefetchPage(const UnalignedFloat* page) {
     constexpr int64_t kLineElements = 16;
     constexpr int64_t kLines = 4;
     for (int64_t line = 0; line < kLines; ++line) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/unaligned_float.h"
+
 namespace gradd {
 
 // The fused loop works on tiles of this many elements: gradient, parameters and
@@ -29,7 +31,7 @@ struct StepInput {
 // out its in (an update in place); apart from that nothing overlaps.
 struct Tile {
   int64_t size = 0;  // 1 to kTileElements.
-  const float* gradient = nullptr;
+  const UnalignedFloat* gradient = nullptr;
   const float* parameters_in = nullptr;
   float* parameters_out = nullptr;
   const float* const* slots_in = nullptr;  // slots().size() pointers.

@@ -19,12 +19,10 @@ void PayloadReader::SkipEmptySlices() {
   }
 }
 
-const std::byte* PayloadReader::NextInPlace(size_t size, size_t alignment) {
+const std::byte* PayloadReader::NextInPlace(size_t size) {
   const Payload::Slice& slice = payload_->slices()[slice_];
   const std::byte* const here = slice.data() + at_;
-  if (slice.size() - at_ < size || reinterpret_cast<uintptr_t>(here) % alignment != 0) {
-    return nullptr;
-  }
+  if (slice.size() - at_ < size) return nullptr;
   at_ += size;
   SkipEmptySlices();
   return here;
@@ -34,7 +32,7 @@ Payload::Slice PayloadReader::Next(size_t most, size_t unit, std::byte* scratch)
   const size_t left = payload_->slices()[slice_].size() - at_;
   if (left >= unit) {
     const size_t size = std::min(most, left / unit * unit);
-    return {NextInPlace(size, /*alignment=*/1), size};
+    return {NextInPlace(size), size};
   }
   for (size_t gathered = 0; gathered < unit;) {
     const Payload::Slice& slice = payload_->slices()[slice_];

@@ -19,9 +19,8 @@ class PayloadReader {
   // that much left.
   Payload::Slice Next(size_t most, size_t unit, std::byte* scratch);
 
-  // The next `size` bytes if they lie in one piece whose address is a multiple of `alignment`; else
-  // nothing, and the reader stays where it is.
-  const std::byte* NextInPlace(size_t size, size_t alignment);
+  // The next `size` bytes if they lie in one piece; else nothing, and the reader stays where it is.
+  const std::byte* NextInPlace(size_t size);
 
  private:
   void SkipEmptySlices();

@@ -30,11 +30,11 @@ Aggregate::Reader::Reader(const Aggregate& aggregate, int64_t begin)
   for (const auto& push : aggregate.pushes_) readers_.emplace_back(*push, begin);
 }
 
-const float* Aggregate::Reader::Next(int64_t size) {
+const UnalignedFloat* Aggregate::Reader::Next(int64_t size) {
   if (readers_.size() == 1) return readers_[0].Next(size, scratch_.data());
   float* const sum = sum_.data();
   for (size_t i = 0; i < readers_.size(); ++i) {
-    const float* const values = readers_[i].Next(size, scratch_.data());
+    const UnalignedFloat* const values = readers_[i].Next(size, scratch_.data());
     const float weight = aggregate_.weights_[i];
     if (i == 0) {
       for (int64_t k = 0; k < size; ++k) sum[k] = weight * values[k];

@@ -30,7 +30,7 @@ class Aggregate {
     Reader(const Aggregate& aggregate, int64_t begin);
 
     // The next `size` elements, 1 to kTileElements. Valid until the next call.
-    const float* Next(int64_t size);
+    const UnalignedFloat* Next(int64_t size);
 
    private:
     const Aggregate& aggregate_;

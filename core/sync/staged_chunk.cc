@@ -83,8 +83,11 @@ float ReadScale(PayloadReader* bytes) {
   return scale;
 }
 
-const float* FirstNonFinite(const float* values, int64_t count) {
-  return std::find_if(values, values + count, [](float value) { return !std::isfinite(value); });
+// The index of the first one, which exists.
+int64_t FirstNonFinite(const UnalignedFloat* values) {
+  int64_t i = 0;
+  while (std::isfinite(values[i])) ++i;
+  return i;
 }
 
 absl::Status NonFiniteError(int64_t element, float value) {
@@ -180,15 +183,15 @@ absl::Status StagedChunk::CheckValues(double* squared_norm) {
   float scratch[kNormRun];
   for (int64_t at = 0; at < elements_; at += kNormRun) {
     const int64_t count = std::min(kNormRun, elements_ - at);
-    const float* values = reader.NextInPlace(count);
+    const UnalignedFloat* values = reader.NextInPlace(count);
     if (values == nullptr) {
       reader.Next(count, scratch);
       values = scratch;
     }
     const double sum = SquaredNorm(values, count);
     if (!std::isfinite(sum)) {
-      const float* const bad = FirstNonFinite(values, count);
-      return NonFiniteError(begin_ + at + (bad - values), *bad);
+      const int64_t bad = FirstNonFinite(values);
+      return NonFiniteError(begin_ + at + bad, values[bad]);
     }
     *squared_norm += sum;
   }
@@ -204,9 +207,8 @@ absl::Status StagedChunk::CheckSparse(double* squared_norm) {
     const float* const values = view.values.data() + at;
     const double sum = SquaredNorm(values, count);
     if (!std::isfinite(sum)) {
-      const float* const bad = FirstNonFinite(values, count);
-      return NonFiniteError(begin_ + view.indices[static_cast<size_t>(bad - view.values.data())],
-                            *bad);
+      const int64_t bad = FirstNonFinite(values);
+      return NonFiniteError(begin_ + view.indices[static_cast<size_t>(at + bad)], values[bad]);
     }
     *squared_norm += sum;
   }
@@ -235,12 +237,11 @@ StagedChunk::Reader::Reader(const StagedChunk& chunk, int64_t at)
   }
 }
 
-const float* StagedChunk::Reader::NextInPlace(int64_t size) {
+const UnalignedFloat* StagedChunk::Reader::NextInPlace(int64_t size) {
   if (chunk_->encoding_ != v1::ENCODING_FLOAT32) return nullptr;
-  const std::byte* const here =
-      bytes_.NextInPlace(static_cast<size_t>(size * kFloatBytes), alignof(float));
+  const std::byte* const here = bytes_.NextInPlace(static_cast<size_t>(size * kFloatBytes));
   if (here != nullptr) at_ += size;
-  return reinterpret_cast<const float*>(here);
+  return reinterpret_cast<const UnalignedFloat*>(here);
 }
 
 void StagedChunk::Reader::Next(int64_t size, float* out) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/unaligned_float.h"
 #include "core/codec/sparse.h"
 #include "core/store/payload.h"
 #include "core/store/payload_reader.h"
@@ -43,9 +44,9 @@ class StagedChunk {
 
     int64_t left() const { return chunk_->elements_ - at_; }
 
-    // The next `size` elements where they lie, if they lie there as aligned float32 in one piece;
+    // The next `size` elements where they lie, if they lie there as float32 in one piece;
     // else null, and the reader stays where it is. `size` is at most left().
-    const float* NextInPlace(int64_t size);
+    const UnalignedFloat* NextInPlace(int64_t size);
     // Decodes the next `size` elements, at most left().
     void Next(int64_t size, float* out);
 

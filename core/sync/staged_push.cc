@@ -86,12 +86,13 @@ StagedPush::Reader::Reader(const StagedPush& push, int64_t begin)
     : chunk_(std::prev(push.chunks_.upper_bound(begin))),
       reader_(chunk_->second, begin - chunk_->first) {}
 
-const float* StagedPush::Reader::Next(int64_t size, float* scratch) {
+const UnalignedFloat* StagedPush::Reader::Next(int64_t size, float* scratch) {
   for (int64_t done = 0; done < size;) {
     if (reader_.left() == 0) reader_ = StagedChunk::Reader((++chunk_)->second, 0);
     const int64_t take = std::min(size - done, reader_.left());
     if (take == size) {
-      if (const float* const here = reader_.NextInPlace(size); here != nullptr) return here;
+      if (const UnalignedFloat* const here = reader_.NextInPlace(size); here != nullptr)
+        return here;
     }
     reader_.Next(take, scratch + done);
     done += take;

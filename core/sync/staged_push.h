@@ -5,6 +5,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
+#include "core/base/unaligned_float.h"
 #include "core/store/payload.h"
 #include "core/sync/staged_chunk.h"
 #include "gradd/v1/training_service.pb.h"
@@ -48,9 +49,9 @@ class StagedPush {
    public:
     Reader(const StagedPush& push, int64_t begin);
 
-    // The next `size` elements: in place where they lie in one piece as aligned float32, else
+    // The next `size` elements: in place where they lie in one piece as float32, else
     // decoded into `scratch`, which has room for them. Valid until the next call.
-    const float* Next(int64_t size, float* scratch);
+    const UnalignedFloat* Next(int64_t size, float* scratch);
 
    private:
     absl::btree_map<int64_t, StagedChunk>::const_iterator chunk_;
