@@ -88,7 +88,7 @@ TEST(PushEncoderTest, EveryLengthIsCoveredOnce) {
       const auto encoder = PushEncoder::Create(EncodingOf(kind, 0.3), elements);
       const std::vector<float> gradient = Gradient(static_cast<size_t>(elements), 1);
       ASSERT_TRUE(encoder->Begin(1, gradient, nullptr).ok());
-      Send(encoder.get(), elements, kMinChunkBytes);
+      Send(encoder.get(), elements, 20 * kMinChunkBytes);
       encoder->Finish(/*applied=*/true);
     }
   }

@@ -84,7 +84,7 @@ TEST_F(EncodingTest, TheStepIsTheGradientAsItsEncodingWritesIt) {
   }
 }
 
-TEST_F(EncodingTest, SparsePushesSendTheirFractionAndLoseNothing) {
+TEST_F(EncodingTest, SparsePushesSendTheirFractionOfTheGradient) {
   for (const Kind kind : {Kind::kTopK, Kind::kRandomK}) {
     const std::string run = kind == Kind::kTopK ? "top" : "random";
     Create(run, SynchronousSpec(kElements, 1));

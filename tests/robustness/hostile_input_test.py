@@ -248,8 +248,76 @@ class HostileInputTest(ServerTest):
 
     def test_unknown_encodings_are_rejected(self):
         piece = chunk()
-        piece.encoding = 99
-        self.refused_push(push(header(), piece))
+        for encoding in (99, -1):
+            piece.encoding = encoding
+            reason, message = self.refused_push(push(header(), piece))
+            self.assertEqual(reason, "ENCODING_UNSUPPORTED")
+            self.assertIn(f"({encoding})", message)
+
+    def refused_chunk(self, encoding, data, offset=0, element_count=0):
+        return self.refused_push(push(header(), api.ParameterChunk(
+            offset=offset, encoding=encoding, element_count=element_count, data=data)))
+
+    def test_encoded_chunks_of_a_wrong_length_are_rejected(self):
+        for encoding in (api.ENCODING_BFLOAT16, api.ENCODING_FLOAT16):
+            for size in (0, 1, 19, 21):
+                self.assertEqual(self.refused_chunk(encoding, b"\0" * size)[0], "CHUNK_SIZE")
+            self.assertEqual(self.refused_chunk(encoding, b"\0" * 22)[0], "CHUNK_OUT_OF_RANGE")
+        for size in (0, 1, 4):
+            self.assertEqual(self.refused_chunk(api.ENCODING_INT8, b"\0" * size)[0], "CHUNK_SIZE")
+        for size in (4, 9, 88):
+            self.assertEqual(
+                self.refused_chunk(api.ENCODING_SPARSE, b"\0" * size, element_count=10)[0],
+                "CHUNK_SIZE")
+
+    def test_int8_that_cuts_a_group_is_rejected(self):
+        self.assertEqual(
+            self.refused_chunk(api.ENCODING_INT8, b"\0" * 9, offset=5)[0], "CHUNK_MISALIGNED")
+        self.assertEqual(self.refused_chunk(api.ENCODING_INT8, b"\0" * 9)[0], "CHUNK_MISALIGNED")
+
+    def test_scales_that_are_not_finite_or_negative_are_rejected(self):
+        for scale in (float("nan"), float("inf"), -float("inf"), -1.0):
+            data = struct.pack("<f10b", scale, *range(10))
+            reason, message = self.refused_chunk(api.ENCODING_INT8, data)
+            self.assertEqual(reason, "SCALE_INVALID")
+            self.assertIn("group at element 0", message)
+        data = struct.pack("<f10b", 3e38, *range(10))
+        self.assertEqual(self.refused_chunk(api.ENCODING_INT8, data)[0], "NON_FINITE")
+
+    def test_encoded_values_that_are_not_finite_are_rejected(self):
+        for value in (float("nan"), float("inf"), -float("inf")):
+            halves = struct.pack("<10e", *(1.0,) * 6, value, *(1.0,) * 3)
+            reason, message = self.refused_chunk(api.ENCODING_FLOAT16, halves)
+            self.assertEqual(reason, "NON_FINITE")
+            self.assertIn("element 6", message)
+            upper = b"".join(struct.pack("<f", v)[2:] for v in (1.0,) * 9 + (value,))
+            self.assertEqual(self.refused_chunk(api.ENCODING_BFLOAT16, upper)[0], "NON_FINITE")
+            pairs = struct.pack("<2I2f", 1, 8, 1.0, value)
+            reason, message = self.refused_chunk(api.ENCODING_SPARSE, pairs, element_count=10)
+            self.assertEqual(reason, "NON_FINITE")
+            self.assertIn("element 8", message)
+
+    def test_indices_out_of_range_repeated_and_not_ascending_are_rejected(self):
+        for indices, expected in (((0, 10), "INDEX_OUT_OF_RANGE"), ((2**32 - 1,), "INDEX_OUT_OF_RANGE"),
+                                  ((3, 3), "INDEX_REPEATED"), ((0, 4, 2), "INDEX_NOT_ASCENDING")):
+            data = struct.pack(f"<{len(indices)}I{len(indices)}f", *indices, *(1.0,) * len(indices))
+            reason, message = self.refused_chunk(api.ENCODING_SPARSE, data, element_count=10)
+            self.assertEqual(reason, expected, indices)
+            self.assertIn(f"index {indices[-1]}", message)
+
+    def test_sparse_chunks_that_claim_too_much_are_rejected(self):
+        for count, expected in ((0, "CHUNK_SIZE"), (-1, "CHUNK_SIZE"), (2**32 + 1, "CHUNK_SIZE"),
+                                (2**63 - 1, "CHUNK_SIZE"), (2**32, "CHUNK_OUT_OF_RANGE"),
+                                (11, "CHUNK_OUT_OF_RANGE")):
+            self.assertEqual(
+                self.refused_chunk(api.ENCODING_SPARSE, b"", element_count=count)[0], expected)
+
+    def test_joins_that_take_no_encoding_of_the_server_are_refused(self):
+        for encodings in ([api.ENCODING_INT8], [api.ENCODING_SPARSE] * 100_000, [99, -7]):
+            code, reason, message = self.refused_join(join(parameter_encodings=encodings))
+            self.assertEqual((code, reason),
+                             (grpc.StatusCode.INVALID_ARGUMENT, "ENCODING_UNSUPPORTED"))
+            self.assertLess(len(message), 1000)
 
     def test_a_chunk_without_a_push_ends_the_stream(self):
         for request in (push(None, chunk()), push(None, chunk(), commit=False), push(None, None)):

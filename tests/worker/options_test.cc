@@ -112,6 +112,21 @@ TEST_F(WorkerOptionsTest, EveryFlagArrives) {
   EXPECT_FALSE(options_.evaluates());
 }
 
+TEST_F(WorkerOptionsTest, EncodingsArriveWithASeedThatDiffersByRank) {
+  ASSERT_EQ(Parse({"--run", "r"}), std::nullopt) << output_;
+  EXPECT_EQ(options_.push_encoding.kind, PushEncoding::Kind::kFloat32);
+  EXPECT_EQ(options_.parameter_encoding, v1::ENCODING_FLOAT32);
+  const uint64_t seed_of_rank_zero = options_.push_encoding.seed;
+  ASSERT_EQ(Parse({"--run", "r", "--rank", "1", "--workers", "2", "--push-encoding", "top-k",
+                   "--fraction", "0.05", "--parameter-encoding", "bfloat16"}),
+            std::nullopt)
+      << output_;
+  EXPECT_EQ(options_.push_encoding.kind, PushEncoding::Kind::kTopK);
+  EXPECT_EQ(options_.push_encoding.fraction, 0.05);
+  EXPECT_EQ(options_.parameter_encoding, v1::ENCODING_BFLOAT16);
+  EXPECT_NE(options_.push_encoding.seed, seed_of_rank_zero);
+}
+
 TEST_F(WorkerOptionsTest, OnlyRankZeroEvaluatesUnlessToldOtherwise) {
   ASSERT_EQ(Parse({"--run", "r", "--rank", "1", "--workers", "2", "--evaluate", "yes"}),
             std::nullopt);
@@ -174,6 +189,12 @@ TEST_F(WorkerOptionsTest, WrongUsageIsSaidInOneLineAndEndsWithTwo) {
   EXPECT_EQ(Parse({"--run", "r", "--model", "resnet"}), 2);
   EXPECT_THAT(output_, HasSubstr("\"resnet\" is none of linear, mlp, softmax"));
   EXPECT_EQ(Parse({"--run", "r", "--hidden", "a"}), 2);
+  EXPECT_EQ(Parse({"--run", "r", "--push-encoding", "int4"}), 2);
+  EXPECT_EQ(Parse({"--run", "r", "--parameter-encoding", "int8"}), 2);
+  for (const char* fraction : {"0", "-1", "1.5", "nan"}) {
+    EXPECT_EQ(Parse({"--run", "r", "--fraction", fraction}), 2);
+    EXPECT_THAT(output_, HasSubstr("above 0 and up to 1 expected")) << fraction;
+  }
   EXPECT_EQ(Parse({"--run", "r", "--steps", "-1"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--threads", "-1"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--delay", "-1"}), 2);
