@@ -17,25 +17,26 @@ constexpr size_t kRun = 16;
 // As a number that has the same order, and that SSE2 can compare.
 int32_t Magnitude(float value) { return static_cast<int32_t>(BitsOf(value) & 0x7FFFFFFF); }
 
-// A magnitude that a little more than `k` elements exceed, or 0.
-int32_t SampledThreshold(absl::Span<const float> values, size_t k) {
+}  // namespace
+
+int32_t TopK::SampledThreshold(absl::Span<const float> values, size_t k) {
   constexpr size_t kSample = size_t{1} << 15;
   if (values.size() <= 2 * kSample) return 0;
-  std::vector<uint32_t> indices;
-  RandomK(static_cast<int64_t>(values.size()), kSample, /*seed=*/0, &indices);
-  std::vector<int32_t> sample;
-  for (const uint32_t index : indices) sample.push_back(Magnitude(values[index]));
+  if (sampled_elements_ != values.size()) {
+    sampled_elements_ = values.size();
+    RandomK(static_cast<int64_t>(values.size()), kSample, /*seed=*/0, &sampled_);
+  }
+  sample_.clear();
+  for (const uint32_t index : sampled_) sample_.push_back(Magnitude(values[index]));
   const double expected =
       static_cast<double>(k) * static_cast<double>(kSample) / static_cast<double>(values.size());
   // Too low costs time in proportion, too high a second pass: four deviations are rare enough.
   const auto rank = static_cast<size_t>(expected + 4 * std::sqrt(expected) + 4);
   if (rank >= kSample) return 0;
-  const auto at = sample.begin() + static_cast<std::ptrdiff_t>(rank);
-  std::nth_element(sample.begin(), at, sample.end(), std::greater<>());
+  const auto at = sample_.begin() + static_cast<std::ptrdiff_t>(rank);
+  std::nth_element(sample_.begin(), at, sample_.end(), std::greater<>());
   return *at;
 }
-
-}  // namespace
 
 void TopK::Prune(size_t k) {
   if (candidates_.size() <= k) return;

@@ -22,6 +22,8 @@ class TopK {
   void Select(absl::Span<const float> values, int64_t k, std::vector<uint32_t>* indices);
 
  private:
+  // A magnitude that a little more than `k` elements exceed, or 0.
+  int32_t SampledThreshold(absl::Span<const float> values, size_t k);
   // Collects the `k` largest elements that exceed the threshold.
   void Collect(absl::Span<const float> values, size_t k);
   // Drops all but the `k` largest candidates and raises the threshold.
@@ -35,6 +37,9 @@ class TopK {
   int32_t threshold_ = 0;             // Bits of a magnitude that candidates exceed.
   std::vector<uint64_t> candidates_;  // Keys, by ascending index.
   std::vector<uint64_t> scratch_;
+  size_t sampled_elements_ = 0;    // Of the vector to which sampled_ belongs.
+  std::vector<uint32_t> sampled_;  // Indices, by chance.
+  std::vector<int32_t> sample_;    // Their magnitudes.
 };
 
 }  // namespace gradd
