@@ -117,7 +117,10 @@ class SparsePushEncoder final : public PushEncoder {
         elements_(elements),
         count_(std::clamp<int64_t>(std::llround(encoding.fraction * static_cast<double>(elements)),
                                    1, elements)),
-        feedback_(elements) {}
+        feedback_(elements) {
+    indices_.reserve(static_cast<size_t>(count_));
+    values_.reserve(static_cast<size_t>(count_));
+  }
 
   absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
                      std::shared_ptr<const void> /*owner*/) override {

@@ -54,6 +54,9 @@ void TopK::Prune(size_t k) {
 void TopK::Collect(absl::Span<const float> values, size_t k) {
   const size_t most = std::max(2 * k, kLeastCandidates);
   candidates_.clear();
+  // As many as there can be, so that later pushes find the memory there.
+  candidates_.reserve(most + kRun);
+  scratch_.reserve(most + kRun);
   for (size_t begin = 0; begin < values.size(); begin += kRun) {
     const size_t end = std::min(begin + kRun, values.size());
     int32_t largest = 0;
