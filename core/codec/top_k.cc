@@ -23,8 +23,9 @@ int32_t SampledThreshold(absl::Span<const float> values, size_t k) {
   if (values.size() <= 2 * kSample) return 0;
   std::vector<uint32_t> indices;
   RandomK(static_cast<int64_t>(values.size()), kSample, /*seed=*/0, &indices);
-  std::vector<int32_t> sample;
-  for (const uint32_t index : indices) sample.push_back(Magnitude(values[index]));
+  std::vector<int32_t> sample(indices.size());
+  std::transform(indices.begin(), indices.end(), sample.begin(),
+                 [values](uint32_t index) { return Magnitude(values[index]); });
   const double expected =
       static_cast<double>(k) * static_cast<double>(kSample) / static_cast<double>(values.size());
   // Too low costs time in proportion, too high a second pass: four deviations are rare enough.
