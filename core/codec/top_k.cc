@@ -26,8 +26,9 @@ int32_t TopK::SampledThreshold(absl::Span<const float> values, size_t k) {
     sampled_elements_ = values.size();
     RandomK(static_cast<int64_t>(values.size()), kSample, /*seed=*/0, &sampled_);
   }
-  sample_.clear();
-  for (const uint32_t index : sampled_) sample_.push_back(Magnitude(values[index]));
+  sample_.resize(sampled_.size());
+  std::transform(sampled_.begin(), sampled_.end(), sample_.begin(),
+                 [values](uint32_t index) { return Magnitude(values[index]); });
   const double expected =
       static_cast<double>(k) * static_cast<double>(kSample) / static_cast<double>(values.size());
   // Too low costs time in proportion, too high a second pass: four deviations are rare enough.
