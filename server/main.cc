@@ -36,6 +36,12 @@ void AddOption(CLI::App* app, const std::string& name, T* value, const std::stri
   app->add_option("--" + name, *value, help)->envname(EnvironmentName(name))->capture_default_str();
 }
 
+// Says what is wrong, and returns the exit code that goes with it.
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "gradd: %s\n", std::string(status.message()).c_str());
+  return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -53,7 +59,7 @@ int main(int argc, char** argv) {
   AddOption(&app, "http", &options.http,
             "Address for /metrics, /healthz and /readyz; empty for none");
   AddOption(&app, "ready-file", &options.ready_file,
-            "Written once the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
+            "There while the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");
@@ -63,7 +69,8 @@ int main(int argc, char** argv) {
             "Most bytes of gradients waiting for their step, over all runs; when they are "
             "reached, the server reads no further pushes until there is room");
   AddOption(&app, "max-state-bytes", &options.limits.max_state_bytes,
-            "Most bytes of parameters and optimizer slots, over all runs; 0 for no limit");
+            "Most bytes of parameters and optimizer slots, over all runs; 0 for as much as the "
+            "machine has: 0.9 of its memory, or of its control group's limit, at the start");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
   AddOption(&app, "drain-seconds", &drain_seconds,
             "Longest time that pushes in flight get when the server is stopped");
@@ -82,10 +89,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (!probe.empty()) {
+  if (app.count("--probe") > 0) {
     const absl::Status healthy = gradd::ProbeHealth(probe);
-    if (!healthy.ok()) std::fprintf(stderr, "gradd: %s\n", std::string(healthy.message()).c_str());
-    return healthy.ok() ? 0 : 1;
+    return healthy.ok() ? 0 : Fail(healthy);
   }
   options.drain = absl::Seconds(drain_seconds);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("gradd"));
@@ -112,13 +118,12 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
 
   auto server = gradd::Server::Start(options);
-  if (!server.ok()) {
-    std::fprintf(stderr, "gradd: %s\n", std::string(server.status().message()).c_str());
-    return server.status().code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
-  }
+  if (!server.ok()) return Fail(server.status());
   spdlog::info("gradd {} serves gRPC on {} and HTTP on {}", gradd::kVersion,
                (*server)->grpc_address(),
                (*server)->http_address().empty() ? "none" : (*server)->http_address());
+  spdlog::info("parameters and optimizer slots may take {} bytes",
+               (*server)->registry()->limits().max_state_bytes);
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("stopping on {}: finishing pushes in flight", strsignal(signal_number));

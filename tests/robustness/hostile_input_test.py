@@ -516,8 +516,9 @@ class HostileInputTest(ServerTest):
                       (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED))
 
     def test_idle_connections_do_not_keep_the_pages_from_others(self):
-        connections = [self.connect(self.http) for _ in range(60)]
+        connections = [self.connect(self.http) for _ in range(300)]
         try:
+            self.run_program("gradd", "--probe", self.http)
             for page in ("/healthz", "/readyz", "/metrics"):
                 self.assertTrue(re.match("ok|ready|# HELP", self.get(page)))
         finally:
