@@ -1,5 +1,8 @@
 #include "server/train_reactor.h"
 
+#include <spdlog/spdlog.h>
+
+#include <string>
 #include <utility>
 
 #include "server/chunks.h"
@@ -40,6 +43,10 @@ void TrainReactor::OnReadDone(bool ok) {
     End(parsed);
     return;
   }
+  if (request.has_join()) {
+    MutexLock lock(&mutex_);
+    if (!welcome_) who_ = {request.join().worker(), request.join().run()};
+  }
   if (session->Handle(std::move(request), std::move(data))) ResumeReading();
 }
 
@@ -55,6 +62,10 @@ void TrainReactor::ReadNext() {
 
 void TrainReactor::Send(v1::TrainResponse message) {
   MutexLock lock(&mutex_);
+  if (message.has_welcome()) {
+    welcome_ = true;
+    spdlog::info("worker {} joined {} from {}", who_.worker, who_.run, context_->peer());
+  }
   outgoing_.push_back({std::move(message), nullptr});
   Pump();
 }
@@ -130,13 +141,26 @@ void TrainReactor::OnCancel() {
   session()->Disconnected();
   MutexLock lock(&mutex_);
   outgoing_.clear();
+  if (!ending_) end_status_ = absl::CancelledError("its connection is gone");
   ending_ = true;
   Pump();
 }
 
 void TrainReactor::OnDone() {
   session()->Disconnected();
+  LogEnd();
   delete this;
+}
+
+void TrainReactor::LogEnd() {
+  MutexLock lock(&mutex_);
+  if (!welcome_) return;
+  if (end_status_.ok()) {
+    spdlog::info("worker {} left {}", who_.worker, who_.run);
+  } else {
+    spdlog::info("worker {} lost its session of {}: {}", who_.worker, who_.run,
+                 std::string(end_status_.message()));
+  }
 }
 
 }  // namespace gradd

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <memory>
+#include <string>
 
 #include "core/base/mutex.h"
 #include "core/run/run_registry.h"
@@ -51,6 +52,9 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Says in the log how the session ended, if there was one.
+  void LogEnd();
+
   grpc::CallbackServerContext* const context_;
 
   // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every
@@ -64,6 +68,13 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   enum class Writing { kMessage, kBlock, kLastBlock };
   Writing what_ ABSL_GUARDED_BY(mutex_) = Writing::kMessage;  // Is written now.
+  // For the log: what the join said, which is checked once the welcome is sent.
+  struct Who {
+    std::string worker;
+    std::string run;
+  };
+  Who who_ ABSL_GUARDED_BY(mutex_);
+  bool welcome_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);
