@@ -7,9 +7,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
+#include "cli/program_options.h"
 #include "core/base/version.h"
 #include "server/options.h"
 #include "server/probe.h"
@@ -19,21 +19,17 @@ namespace {
 
 constexpr char kFooter[] =
     "Every option can also be given as an environment variable (GRADD_MAX_RUNS for\n"
-    "--max-runs) or in a file of lines like max-runs=10 (--config).\n"
+    "--max-runs) or in a file of lines like max-runs=10 (--config, GRADD_CONFIG).\n"
     "\n"
     "SIGTERM and SIGINT stop the server: workers are told, pushes in flight are\n"
     "finished, and it exits with 0. Exit codes: 0 stopped, 1 could not start or\n"
     "--probe found no healthy server, 2 wrong usage.";
 
-// The environment variable of an option: --max-runs is GRADD_MAX_RUNS.
-std::string EnvironmentName(std::string option) {
-  for (char& c : option) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
-  return "GRADD_" + option;
-}
-
 template <typename T>
 void AddOption(CLI::App* app, const std::string& name, T* value, const std::string& help) {
-  app->add_option("--" + name, *value, help)->envname(EnvironmentName(name))->capture_default_str();
+  app->add_option("--" + name, *value, help)
+      ->envname(gradd::VariableOf(name))
+      ->capture_default_str();
 }
 
 // Says what is wrong, and returns the exit code that goes with it.
@@ -78,16 +74,13 @@ int main(int argc, char** argv) {
   app.add_option("--probe", probe,
                  "Do not serve: ask the server whose --http address this is for /healthz, and "
                  "exit with 0 if it is healthy");
-  // CLI11 reads the file before it looks at the environment.
-  const char* const config = std::getenv("GRADD_CONFIG");
-  app.set_config("--config", config != nullptr ? config : "",
-                 "Read options from a file; also GRADD_CONFIG", config != nullptr);
+  gradd::AddConfigOption(&app, "GRADD_CONFIG");
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return gradd::ExitAfterParsing(app, error);
   }
   if (app.count("--probe") > 0) {
     const absl::Status healthy = gradd::ProbeHealth(probe);

@@ -14,7 +14,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/program_options.h"
 #include "client/session.h"
+#include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "worker/blas.h"
 #include "worker/data/batch_sampler.h"
@@ -28,6 +30,8 @@ namespace gradd {
 namespace {
 
 constexpr int kInterrupted = 130;
+// The reason of an error that is one of the command line.
+constexpr char kUsage[] = "USAGE";
 
 std::atomic<bool> stop_requested{false};
 std::atomic<bool> joined{false};
@@ -87,10 +91,10 @@ absl::Status RunWorker(const WorkerOptions& options) {
   const absl::StatusOr<std::unique_ptr<Model<float>>> model =
       CreateModel(options.model, train.features(), train.classes(), &pool);
   if (!model.ok()) return model.status();
+  if (options.print_layout) return PrintLayout((*model)->layout());
   absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(
       {train.examples(), options.workers, options.rank, options.batch, options.seed});
-  if (!sampler.ok()) return sampler.status();
-  if (options.print_layout) return PrintLayout((*model)->layout());
+  if (!sampler.ok()) return Error(sampler.status().code(), kUsage, sampler.status().message());
 
   SessionOptions session_options;
   session_options.server = options.server;
@@ -146,8 +150,9 @@ int main(int argc, char** argv) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  const absl::Status status = gradd::RunWorker(options);
+  absl::Status status = gradd::RunWorker(options);
+  status.Update(gradd::FlushStandardOutput());
   if (status.ok()) return 0;
   fprintf(stderr, "gradworker: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return gradd::ReasonOf(status) == gradd::kUsage ? 2 : 1;
 }

@@ -1,5 +1,7 @@
 """Wrong use of the three programs: a message on standard error and the right exit code."""
+import os
 import subprocess
+import tempfile
 import unittest
 
 from gradd_process import TIMEOUT_SECONDS, program
@@ -23,3 +25,30 @@ class CommandLineTest(unittest.TestCase):
         for option in ("--listen", "--http"):
             self.assertIn(f'{option}: port 116000 of "127.0.0.1:116000" is outside [0, 65535]',
                           self.refused("gradd", option, "127.0.0.1:116000"))
+
+    def test_results_that_cannot_be_written_are_an_error(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for command in (("gradd", "--help"), ("gradd", "--version"), ("gradworker", "--help"),
+                            ("gradworker", "--print-layout", "--data", "synthetic"),
+                            ("gradctl", "--version"), ("gradctl", "create", "--help")):
+                self.assertRegex(self.refused(*command, code=1, stdout=full),
+                                 f"^{command[0]}: cannot write to standard output")
+
+    def test_unknown_keys_of_a_config_file_are_named_with_the_file(self):
+        for name, arguments in (("gradd", ()), ("gradworker", ("--print-layout",)),
+                                ("gradctl", ("list",))):
+            with tempfile.NamedTemporaryFile("w") as file:
+                file.write("no-such-key=1\n")
+                file.flush()
+                expected = f'{name}: {file.name}: unknown option "no-such-key"'
+                self.assertIn(expected, self.refused(name, "--config", file.name, *arguments))
+                # Each program has a variable of its own.
+                variables = {**os.environ, f"{name.upper()}_CONFIG": file.name}
+                self.assertIn(expected, self.refused(name, *arguments, env=variables))
+
+    def test_the_layout_does_not_depend_on_the_batch(self):
+        arguments = ("--data", "synthetic", "--examples", "10", "--batch", "11")
+        subprocess.run([program("gradworker"), *arguments, "--print-layout"], check=True,
+                       stdout=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
+        self.assertIn("gradworker: batch: 11, at most 10 expected",
+                      self.refused("gradworker", *arguments, "--run", "r"))
