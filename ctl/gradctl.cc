@@ -180,8 +180,10 @@ absl::Status Run(const CommandLine& line, Console* console) {
 int Gradctl(const std::vector<std::string>& args, Console* console) {
   const absl::StatusOr<CommandLine> line = ParseCommandLine(args, console->user);
   absl::Status status = line.ok() ? Run(*line, console) : line.status();
+  errno = 0;  // Stays so if the stream failed before, when nobody asked why.
   if (status.ok() && !console->out.flush()) {
-    status = FileError(absl::StrCat("cannot write to standard output: ", std::strerror(errno)));
+    status = FileError(absl::StrCat("cannot write to standard output", errno == 0 ? "" : ": ",
+                                    errno == 0 ? "" : std::strerror(errno)));
   }
   if (!status.ok()) console->err << ErrorText(status, WantsJson(args)) << std::endl;
   return ExitCodeOf(status);

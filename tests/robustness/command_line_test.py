@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import unittest
 
-from gradd_process import TIMEOUT_SECONDS, program
+from gradd_process import ServerTest, TIMEOUT_SECONDS, program, spec
 
 
 class CommandLineTest(unittest.TestCase):
@@ -52,3 +52,15 @@ class CommandLineTest(unittest.TestCase):
                        stdout=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
         self.assertIn("gradworker: batch: 11, at most 10 expected",
                       self.refused("gradworker", *arguments, "--run", "r"))
+
+
+class OutputTest(ServerTest):
+    def test_a_list_that_cannot_be_written_is_an_error(self):
+        self.create("r", spec())
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for arguments in (("list",), ("show", "r"), ("pause", "r", "--json"), ("watch", "r")):
+                done = subprocess.run(
+                    [program("gradctl"), "--server", self.grpc, *arguments], check=False,
+                    stdout=full, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("cannot write to standard output", done.stderr)
