@@ -24,7 +24,7 @@ void AddConfigOption(CLI::App* app, const char* variable) {
   const bool given = path != nullptr && *path != '\0';
   app->set_config(
          "--config", given ? path : "",
-         absl::StrCat("Read options from a file, such as server=\"HOST:PORT\"; also ", variable),
+         absl::StrCat("Read options from a file of lines like NAME=VALUE; also ", variable),
          /*config_required=*/given)
       ->type_name("FILE");
   app->allow_config_extras(CLI::config_extras_mode::error);

@@ -170,7 +170,9 @@ absl::Status Complete(const Texts& texts, const std::vector<std::string>& assign
   }
   // gRPC would report other bytes as an error of the server.
   GRADD_RETURN_IF_ERROR(CheckPrintable("RUN", line->run));
-  GRADD_RETURN_IF_ERROR(CheckPrintable("--author", line->author));
+  const bool sends_author = line->command == Command::kSet || line->command == Command::kPause ||
+                            line->command == Command::kResume;
+  if (sends_author) GRADD_RETURN_IF_ERROR(CheckPrintable("--author", line->author));
   for (const std::string& text : assignments) {
     absl::StatusOr<Assignment> assignment = ParseAssignment(text);
     if (!assignment.ok()) return assignment.status();

@@ -168,6 +168,7 @@ TEST(CommandLineTest, OptionsCanComeFromAFile) {
   EXPECT_EQ(line->interval, absl::Seconds(5));
   const Variable config("GRADCTL_CONFIG", path.c_str());
   EXPECT_EQ(Parse({"list"})->server, "h:4");
+  EXPECT_EQ(Parse({"list"})->command, Command::kList);
 }
 
 TEST(CommandLineTest, MistakesAreUsageErrors) {
