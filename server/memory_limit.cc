@@ -1,5 +1,6 @@
 #include "server/memory_limit.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +26,10 @@ void LowerTo(const std::string& path, int64_t* limit) {
 
 int64_t MemoryLimitBytes(const std::string& root) {
   int64_t limit = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  rlimit space = {};
+  if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur < static_cast<rlim_t>(limit)) {
+    limit = static_cast<int64_t>(space.rlim_cur);
+  }
   const std::string groups = root + "/sys/fs/cgroup";
   std::ifstream membership(root + "/proc/self/cgroup");
   for (std::string line; std::getline(membership, line);) {

@@ -139,7 +139,7 @@ class UnixSocketTest : public testing::Test {
     return stub->ListRuns(&context, {}, &response).ok();
   }
 
-  const std::string path_ = testing::TempDir() + "/gradd-unix-socket-test.sock";
+  const std::string path_ = testing::TempDir() + "/gradd-" + std::to_string(getpid()) + ".sock";
   ServerOptions options_ = TestServerOptions("");
 };
 
