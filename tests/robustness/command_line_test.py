@@ -53,6 +53,12 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("gradworker: batch: 11, at most 10 expected",
                       self.refused("gradworker", *arguments, "--run", "r"))
 
+    def test_options_that_cannot_go_with_the_data_are_wrong_usage(self):
+        for arguments in (("--features", "0"), ("--examples", "-1"), ("--classes", "1"),
+                          ("--workers", "100000"), ("--server", "h:99999")):
+            self.assertIn("gradworker: ", self.refused("gradworker", "--data", "synthetic", "--run",
+                                                       "r", *arguments))
+
 
 class OutputTest(ServerTest):
     def test_a_list_that_cannot_be_written_is_an_error(self):
