@@ -43,11 +43,10 @@ void TrainReactor::OnReadDone(bool ok) {
     End(parsed);
     return;
   }
-  if (request.has_join()) {
-    MutexLock lock(&mutex_);
-    if (!welcome_) who_ = {request.join().worker(), request.join().run()};
-  }
-  if (session->Handle(std::move(request), std::move(data))) ResumeReading();
+  const bool joins = request.has_join() && NoteJoin(request.join());
+  const bool more = session->Handle(std::move(request), std::move(data));
+  if (joins) LogJoin();
+  if (more) ResumeReading();
 }
 
 void TrainReactor::ResumeReading() {
@@ -62,10 +61,7 @@ void TrainReactor::ReadNext() {
 
 void TrainReactor::Send(v1::TrainResponse message) {
   MutexLock lock(&mutex_);
-  if (message.has_welcome()) {
-    welcome_ = true;
-    spdlog::info("worker {} joined {} from {}", who_.worker, who_.run, context_->peer());
-  }
+  welcome_ = welcome_ || message.has_welcome();
   outgoing_.push_back({std::move(message), nullptr});
   Pump();
 }
@@ -152,14 +148,37 @@ void TrainReactor::OnDone() {
   delete this;
 }
 
-void TrainReactor::LogEnd() {
+bool TrainReactor::NoteJoin(const v1::Join& join) {
   MutexLock lock(&mutex_);
-  if (!welcome_) return;
-  if (end_status_.ok()) {
-    spdlog::info("worker {} left {}", who_.worker, who_.run);
+  if (welcome_) return false;
+  who_ = {join.worker(), join.run()};
+  return true;
+}
+
+void TrainReactor::LogJoin() {
+  Who who;
+  {
+    MutexLock lock(&mutex_);
+    if (!welcome_) return;
+    who = who_;
+  }
+  spdlog::info("worker {} joined {} from {}", who.worker, who.run, context_->peer());
+}
+
+void TrainReactor::LogEnd() {
+  Who who;
+  absl::Status status;
+  {
+    MutexLock lock(&mutex_);
+    if (!welcome_) return;
+    who = who_;
+    status = end_status_;
+  }
+  if (status.ok()) {
+    spdlog::info("worker {} left {}", who.worker, who.run);
   } else {
-    spdlog::info("worker {} lost its session of {}: {}", who_.worker, who_.run,
-                 std::string(end_status_.message()));
+    spdlog::info("worker {} lost its session of {}: {}", who.worker, who.run,
+                 std::string(status.message()));
   }
 }
 

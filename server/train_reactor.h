@@ -52,7 +52,10 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Says in the log how the session ended, if there was one.
+  // For the log, which may take its time: not to be called with a lock held.
+  // Whether the session begins with this join, if it is welcome.
+  bool NoteJoin(const v1::Join& join);
+  void LogJoin();
   void LogEnd();
 
   grpc::CallbackServerContext* const context_;
