@@ -66,7 +66,8 @@ int main(int argc, char** argv) {
             "reached, the server reads no further pushes until there is room");
   AddOption(&app, "max-state-bytes", &options.limits.max_state_bytes,
             "Most bytes of parameters and optimizer slots, over all runs; 0 for as much as the "
-            "machine has: 0.9 of its memory, or of the process's limit, at the start");
+            "machine has: 0.9 of its memory, or of the limit of the control group or of "
+            "ulimit -v where that is smaller, at the start");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
   AddOption(&app, "drain-seconds", &drain_seconds,
             "Longest time that pushes in flight get when the server is stopped");
