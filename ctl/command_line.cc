@@ -6,14 +6,12 @@
 #include <utility>
 
 #include "CLI/App.hpp"
-#include "CLI/Config.hpp"
-#include "CLI/Formatter.hpp"
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "cli/program_options.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "core/base/version.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
@@ -23,7 +21,8 @@ namespace gradd::ctl {
 namespace {
 
 constexpr char kFooter[] = R"(RUN is a run's id, such as fashion, or its name, runs/fashion.
-Every option can also be given as an environment variable: --server as GRADD_SERVER.
+--server, --json, --timeout and --author can also be given as environment variables,
+--server as GRADD_SERVER.
 With --json, results are protobuf JSON on standard output, one object per line, fields
 named as in the API (learning_rate), 64-bit numbers as strings; errors are one object on
 standard error with code, reason and message.
@@ -37,41 +36,22 @@ Exit status:
 
 // Durations as they are written; parsed when the command line is complete.
 struct Texts {
-  std::string timeout = "10s";
+  std::string timeout;  // Empty: as long as the command may take.
   std::string interval = "1s";
   std::string reconnect = "60s";
 };
 
-std::string VariableOf(const CLI::Option& option) {
-  return absl::StrCat(
-      "GRADD_",
-      absl::StrReplaceAll(absl::AsciiStrToUpper(option.get_lnames().at(0)), {{"-", "_"}}));
-}
-
-// Gives every option of `app` its environment variable.
-void NameVariables(CLI::App* app) {
-  for (CLI::Option* option : app->get_options()) {
-    if (option->get_lnames().empty()) continue;
-    const std::string& name = option->get_lnames().at(0);
-    if (name != "help" && name != "version") option->envname(VariableOf(*option));
-  }
-}
-
 CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const char* help,
                      CommandLine* line) {
   CLI::App* added = app->add_subcommand(name, help);
-  // Only the command that is asked for reads its variables: a bad value of another program's
-  // or command's must not stop this one.
-  added->preparse_callback([added, command, line](size_t) {
-    line->command = command;
-    NameVariables(added);
-  });
+  added->preparse_callback([command, line](size_t) { line->command = command; });
   if (command != Command::kList) added->add_option("RUN", line->run, "The run")->required();
   return added;
 }
 
 CLI::Option* AddAuthor(CLI::App* app, CommandLine* line) {
   return app->add_option("--author", line->author, "Who makes the change, for the run's history")
+      ->envname(VariableOf("author"))
       ->type_name("NAME")
       ->capture_default_str();
 }
@@ -108,12 +88,13 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
   create->add_option("--spec", line->spec, "A whole Run as protobuf JSON, alone; -: stdin")
       ->type_name("FILE");
   create->add_option("--optimizer", run.optimizer, "How a gradient changes the parameters")
-      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"}))
-      ->type_name("")
+      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"})
+                  .description(""))
+      ->type_name("sgd|momentum|nesterov|adagrad|rmsprop|adam")
       ->group("Optimizer");
   create->add_option("--schedule", run.schedule, "How the learning rate changes")
-      ->check(CLI::IsMember({"constant", "step", "exponential"}))
-      ->type_name("")
+      ->check(CLI::IsMember({"constant", "step", "exponential"}).description(""))
+      ->type_name("constant|step|exponential")
       ->group("Schedule");
   create->add_flag("--async", run.asynchronous, "Every push is a step; else synchronous")
       ->group("Synchronization");
@@ -136,16 +117,6 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->group("Optimizer");
 }
 
-// CLI11 reads the file before it looks at variables, and so would not see this one.
-void AddConfigFromEnvironment(std::vector<std::string>* args) {
-  const char* path = std::getenv("GRADD_CONFIG");
-  if (path == nullptr || *path == '\0') return;
-  const bool given = std::any_of(args->begin(), args->end(), [](const std::string& arg) {
-    return arg == "--config" || absl::StartsWith(arg, "--config=");
-  });
-  if (!given) args->insert(args->begin(), absl::StrCat("--config=", path));
-}
-
 absl::Status ParseText(const char* flag, const std::string& text, absl::Duration* duration) {
   absl::StatusOr<absl::Duration> parsed = ParseDurationText(text);
   if (!parsed.ok()) return UsageError(absl::StrCat(flag, ": ", parsed.status().message()));
@@ -154,6 +125,12 @@ absl::Status ParseText(const char* flag, const std::string& text, absl::Duration
   }
   *duration = *parsed;
   return absl::OkStatus();
+}
+
+absl::Status CheckPrintable(const char* what, const std::string& text) {
+  if (IsPrintableUtf8(text)) return absl::OkStatus();
+  return UsageError(absl::StrCat(what, ": \"", absl::CHexEscape(text),
+                                 "\" is not UTF-8 without control characters"));
 }
 
 // What CLI11 cannot check by itself.
@@ -182,12 +159,20 @@ absl::Status CompleteCreate(const std::map<std::string, std::string>& fields, Co
 
 absl::Status Complete(const Texts& texts, const std::vector<std::string>& assignments,
                       const std::map<std::string, std::string>& fields, CommandLine* line) {
-  GRADD_RETURN_IF_ERROR(ParseText("--timeout", texts.timeout, &line->timeout));
+  // The server sets billions of parameters before it answers.
+  const char* const timeout = line->command == Command::kCreate ? "10m" : "10s";
+  GRADD_RETURN_IF_ERROR(
+      ParseText("--timeout", texts.timeout.empty() ? timeout : texts.timeout, &line->timeout));
   GRADD_RETURN_IF_ERROR(ParseText("--interval", texts.interval, &line->interval));
   GRADD_RETURN_IF_ERROR(ParseText("--reconnect", texts.reconnect, &line->reconnect));
   if (line->command != Command::kList && RunId(line->run).empty()) {
     return UsageError("RUN is empty; expected a run's id, such as fashion");
   }
+  // gRPC would report other bytes as an error of the server.
+  GRADD_RETURN_IF_ERROR(CheckPrintable("RUN", line->run));
+  const bool sends_author = line->command == Command::kSet || line->command == Command::kPause ||
+                            line->command == Command::kResume;
+  if (sends_author) GRADD_RETURN_IF_ERROR(CheckPrintable("--author", line->author));
   for (const std::string& text : assignments) {
     absl::StatusOr<Assignment> assignment = ParseAssignment(text);
     if (!assignment.ok()) return assignment.status();
@@ -214,18 +199,15 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", absl::StrCat("gradctl ", kVersion));
-  app.set_config("--config", "", "Read options from a TOML file")
-      ->type_name("FILE")
-      ->envname("GRADD_CONFIG");
-  app.allow_config_extras(false);
+  AddConfigOption(&app, "GRADCTL_CONFIG");
   app.add_option("--server", line.server, "Where gradd listens")
       ->type_name("HOST:PORT")
+      ->envname(VariableOf("server"))
       ->capture_default_str();
-  app.add_flag("--json", line.json, "For scripts: print JSON");
-  app.add_option("--timeout", texts.timeout, "Longest wait for an answer")
+  app.add_flag("--json", line.json, "For scripts: print JSON")->envname(VariableOf("json"));
+  app.add_option("--timeout", texts.timeout, "Longest wait for an answer [10s; create: 10m]")
       ->type_name("DURATION")
-      ->capture_default_str();
-  NameVariables(&app);
+      ->envname(VariableOf("timeout"));
 
   AddCreate(&app, &line, &fields);
   AddCommand(&app, Command::kList, "list", "List the runs", &line);
@@ -244,7 +226,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   CLI::App* set = AddCommand(&app, Command::kSet, "set", "Change a run while it trains", &line);
   set->add_option("FIELD=VALUE", assignments,
                   "learning-rate=0.01, or a field path: optimizer.adam.beta1=0.95; "
-                  "VALUE `default` clears the field")
+                  "VALUE `default` clears the field, where it has one")
       ->required()
       ->type_name("");
   AddAuthor(set, &line);
@@ -260,11 +242,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->required()
       ->type_name("FILE");
   pull->add_option("--view", view, "Which parameters; they differ for nesterov look-ahead")
-      ->check(CLI::IsMember({"evaluation", "training"}))
-      ->type_name("")
+      ->check(CLI::IsMember({"evaluation", "training"}).description(""))
+      ->type_name("evaluation|training")
       ->capture_default_str();
 
-  AddConfigFromEnvironment(&args);
   // CLI11 takes them from the back.
   std::reverse(args.begin(), args.end());
   try {
@@ -277,8 +258,13 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
     line.command = Command::kText;
     line.text = absl::StrCat(version.what(), "\n");
     return line;
-  } catch (const CLI::Error& error) {
-    return UsageError(absl::StrCat(error.what(), "; see gradctl --help"));
+  } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> unknown = app.remaining();
+    const bool no_command = app.get_subcommands().empty() && !unknown.empty();
+    return UsageError(
+        absl::StrCat(no_command ? absl::StrCat("unknown command or option \"", unknown[0], "\"")
+                                : ParseErrorText(app, error),
+                     "; see gradctl --help"));
   }
   line.training_view = view == "training";
   GRADD_RETURN_IF_ERROR(Complete(texts, assignments, fields, &line));

@@ -51,8 +51,8 @@ struct CommandLine {
   bool training_view = false;
 };
 
-// Understands `args` (without the program's name) and GRADD_* environment variables. `user` is the
-// default author. Errors are usage errors.
+// Understands `args` (without the program's name) and the environment variables of the options
+// that commands share. `user` is the default author. Errors are usage errors.
 absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
                                              const std::string& user);
 

@@ -263,6 +263,9 @@ absl::StatusOr<std::string> ResolveField(absl::string_view name, const v1::Run& 
 }
 
 absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* run) {
+  if (path == "schedule.learning_rate" && text == "default") {
+    return UsageError("schedule.learning_rate: there is no default; a number expected");
+  }
   Message* message = run;
   const std::vector<std::string> parts = absl::StrSplit(path, '.');
   for (size_t i = 0; i < parts.size(); ++i) {

@@ -36,7 +36,7 @@ bool DependsOnKind(absl::string_view name);
 
 // Sets the field at `path` of `run` to what `text` says: a number, `true` or `false`, an enum value
 // in short (`learning-rate`) or in full, a duration (`60`, `60s`, `5m`), JSON for a whole message,
-// or `default`, which clears the field. Ranges are the server's to check.
+// or `default`, which clears the field where it has one. Ranges are the server's to check.
 absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* run);
 
 // `60` and `60s` are a minute, `5m` five.

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
@@ -29,8 +28,13 @@ absl::StatusOr<std::string> ReadInput(const std::string& path, std::istream& sta
     if (!file) return UsageError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   }
   std::istream& in = path == "-" ? standard_input : file;
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return UsageError(absl::StrCat("cannot read ", path));
+  // read() turns the exceptions that a directory's buffer throws into a state.
+  std::string text;
+  char part[1 << 16];
+  while (in.read(part, sizeof(part)) || in.gcount() > 0) {
+    text.append(part, static_cast<size_t>(in.gcount()));
+  }
+  if (in.bad()) return UsageError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   return text;
 }
 
@@ -175,8 +179,12 @@ absl::Status Run(const CommandLine& line, Console* console) {
 
 int Gradctl(const std::vector<std::string>& args, Console* console) {
   const absl::StatusOr<CommandLine> line = ParseCommandLine(args, console->user);
-  const absl::Status status = line.ok() ? Run(*line, console) : line.status();
-  console->out.flush();
+  absl::Status status = line.ok() ? Run(*line, console) : line.status();
+  errno = 0;  // Stays so if the stream failed before, when nobody asked why.
+  if (status.ok() && !console->out.flush()) {
+    status = FileError(absl::StrCat("cannot write to standard output", errno == 0 ? "" : ": ",
+                                    errno == 0 ? "" : std::strerror(errno)));
+  }
   if (!status.ok()) console->err << ErrorText(status, WantsJson(args)) << std::endl;
   return ExitCodeOf(status);
 }

@@ -140,13 +140,17 @@ void AppendWorkers(const v1::Run& run, absl::Time now, std::string* page) {
 void AppendChanges(const v1::Run& run, absl::Time now, std::string* page) {
   if (run.history().empty()) return;
   std::vector<std::vector<std::string>> rows;
-  for (int i = std::max(0, run.history_size() - kShownChanges); i < run.history_size(); ++i) {
+  const int earlier = std::max(0, run.history_size() - kShownChanges);
+  for (int i = earlier; i < run.history_size(); ++i) {
     const v1::Change& change = run.history(i);
     rows.push_back({absl::StrCat("  ", change.field()), OrUnknown(change.old_value()),
                     OrUnknown(change.new_value()), absl::StrCat(change.step()),
                     AgeText(change.time(), now), OrUnknown(change.author())});
   }
   absl::StrAppend(page, "\n", Table({"  CHANGE", "FROM", "TO", "STEP", "WHEN", "WHO"}, rows));
+  if (earlier > 0) {
+    absl::StrAppend(page, "  and ", GroupedText(earlier), " earlier; --json shows all\n");
+  }
 }
 
 // Appends `  label       value`.

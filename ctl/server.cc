@@ -86,7 +86,10 @@ absl::StatusOr<Response> Server::Call(Method<Request, Response> method, const Re
       status = ToStatus((runs_.get()->*method)(&context, request, &response), context, timeout_);
     }
     if (status.ok()) return response;
-    if (--attempts <= 0 || status.code() != absl::StatusCode::kUnavailable) return status;
+    // An earlier attempt of this very request is still at it.
+    const bool under_way = ReasonOf(status) == "RUN_BEING_CREATED";
+    if (!under_way && --attempts <= 0) return status;
+    if (status.code() != absl::StatusCode::kUnavailable) return status;
     if (console_->wait(backoff.Next())) return InterruptedError();
   }
 }

@@ -11,7 +11,7 @@ namespace gradd::ctl {
 // What gradctl ends with; scripts rely on the numbers.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitRefused = 1,      // The server refused, or a file could not be written.
+  kExitRefused = 1,      // The server refused, or a file or the output could not be written.
   kExitUsage = 2,        // The command line is wrong; nothing was asked of the server.
   kExitUnreachable = 3,  // No server, or no answer in time.
   kExitInterrupted = 130,

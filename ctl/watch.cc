@@ -105,7 +105,7 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
       if (NothingNew(last, progress)) return false;
       view.Show(progress);
       last = progress;
-      return true;
+      return console->out.good();
     });
     // A wrong address shall not be tried for a minute: only a server that was there may come back.
     if (status.code() != absl::StatusCode::kUnavailable || !seen) return status;

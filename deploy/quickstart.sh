@@ -11,9 +11,13 @@ keep=false
 case ${1:-} in
   "") ;;
   --keep) keep=true ;;
-  *)
+  --help)
     sed -n '2,6s/^# \{0,1\}//p' deploy/quickstart.sh
-    [ "$1" = --help ] && exit 0 || exit 2
+    exit 0
+    ;;
+  *)
+    echo "quickstart: unknown option \"$1\", --keep or --help expected" >&2
+    exit 2
     ;;
 esac
 
@@ -51,6 +55,8 @@ trap 'exit 143' TERM
 
 deploy/packages.sh build data
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+[ -x "$bin/gradd" ] && [ -x "$bin/gradctl" ] && [ -x "$bin/gradworker" ] ||
+  echo "building, this takes a few minutes the first time"
 {
   cmake --preset release -DBUILD_TESTING=OFF --log-level=WARNING &&
     cmake --build --preset release --target gradd gradctl gradworker -- --quiet

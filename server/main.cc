@@ -8,10 +8,10 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+#include "cli/program_options.h"
 #include "core/base/version.h"
 #include "server/options.h"
 #include "server/probe.h"
@@ -21,21 +21,23 @@ namespace {
 
 constexpr char kFooter[] =
     "Every option can also be given as an environment variable (GRADD_MAX_RUNS for\n"
-    "--max-runs) or in a file of lines like max-runs=10 (--config).\n"
+    "--max-runs) or in a file of lines like max-runs=10 (--config, GRADD_CONFIG).\n"
     "\n"
     "SIGTERM and SIGINT stop the server: workers are told, pushes in flight are\n"
     "finished, and it exits with 0. Exit codes: 0 stopped, 1 could not start or\n"
     "--probe found no healthy server, 2 wrong usage.";
 
-// The environment variable of an option: --max-runs is GRADD_MAX_RUNS.
-std::string EnvironmentName(std::string option) {
-  for (char& c : option) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
-  return "GRADD_" + option;
-}
-
 template <typename T>
 void AddOption(CLI::App* app, const std::string& name, T* value, const std::string& help) {
-  app->add_option("--" + name, *value, help)->envname(EnvironmentName(name))->capture_default_str();
+  app->add_option("--" + name, *value, help)
+      ->envname(gradd::VariableOf(name))
+      ->capture_default_str();
+}
+
+// Says what is wrong, and returns the exit code that goes with it.
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "gradd: %s\n", std::string(status.message()).c_str());
+  return status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
 }
 
 }  // namespace
@@ -55,7 +57,7 @@ int main(int argc, char** argv) {
   AddOption(&app, "http", &options.http,
             "Address for /metrics, /healthz and /readyz; empty for none");
   AddOption(&app, "ready-file", &options.ready_file,
-            "Written once the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
+            "There while the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");
@@ -65,7 +67,9 @@ int main(int argc, char** argv) {
             "Most bytes of gradients waiting for their step, over all runs; when they are "
             "reached, the server reads no further pushes until there is room");
   AddOption(&app, "max-state-bytes", &options.limits.max_state_bytes,
-            "Most bytes of parameters and optimizer slots, over all runs; 0 for no limit");
+            "Most bytes of parameters and optimizer slots, over all runs; 0 for as much as the "
+            "machine has: 0.9 of its memory, or of the limit of the control group or of "
+            "ulimit -v where that is smaller, at the start");
   AddOption(&app, "max-shared-bytes", &options.limits.max_shared_bytes,
             "Most bytes of shared memory into which workers on this host write their gradients; "
             "without room, or with 0, they use the stream");
@@ -76,21 +80,17 @@ int main(int argc, char** argv) {
   app.add_option("--probe", probe,
                  "Do not serve: ask the server whose --http address this is for /healthz, and "
                  "exit with 0 if it is healthy");
-  // CLI11 reads the file before it looks at the environment.
-  const char* const config = std::getenv("GRADD_CONFIG");
-  app.set_config("--config", config != nullptr ? config : "",
-                 "Read options from a file; also GRADD_CONFIG", config != nullptr);
+  gradd::AddConfigOption(&app, "GRADD_CONFIG");
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return gradd::ExitAfterParsing(app, error);
   }
-  if (!probe.empty()) {
+  if (app.count("--probe") > 0) {
     const absl::Status healthy = gradd::ProbeHealth(probe);
-    if (!healthy.ok()) std::fprintf(stderr, "gradd: %s\n", std::string(healthy.message()).c_str());
-    return healthy.ok() ? 0 : 1;
+    return healthy.ok() ? 0 : Fail(healthy);
   }
   options.drain = absl::Seconds(drain_seconds);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("gradd"));
@@ -124,13 +124,12 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
 
   auto server = gradd::Server::Start(options);
-  if (!server.ok()) {
-    std::fprintf(stderr, "gradd: %s\n", std::string(server.status().message()).c_str());
-    return server.status().code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
-  }
+  if (!server.ok()) return Fail(server.status());
   spdlog::info("gradd {} serves gRPC on {} and HTTP on {}", gradd::kVersion,
                (*server)->grpc_address(),
                (*server)->http_address().empty() ? "none" : (*server)->http_address());
+  spdlog::info("parameters and optimizer slots may take {} bytes",
+               (*server)->registry()->limits().max_state_bytes);
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("stopping on {}: finishing pushes in flight", strsignal(signal_number));

@@ -110,7 +110,8 @@ void CollectProgress(const std::string& run, const v1::RunProgress& progress, Fa
 void CollectWorkers(const std::string& run, const v1::Run& description, Families* out) {
   for (const v1::WorkerStatus& worker : description.workers()) {
     for (int state = v1::WORKER_STATE_COMPUTING; state < v1::WorkerState_ARRAYSIZE; ++state) {
-      out->Gauge("gradd_worker_state", "1 for what the worker is doing, 0 for the others.",
+      out->Gauge("gradd_worker_state",
+                 "1 for what the worker is doing, 0 for the others; of a run, 1,000 workers.",
                  {{"run", run},
                   {"worker", worker.worker()},
                   {"state", Word(v1::WorkerState_Name(state), "WORKER_STATE_")}},

@@ -2,22 +2,17 @@
 
 #include <civetweb.h>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/address.h"
 
 namespace gradd {
 
 absl::Status ProbeHealth(const std::string& address) {
   constexpr int kTimeoutMs = 3000;
-  const size_t colon = address.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--probe: \"", address, "\" is not of the form HOST:PORT"));
-  }
+  const absl::StatusOr<HostPort> server = ParseHostPort("probe", address, /*lowest_port=*/1);
+  if (!server.ok()) return server.status();
   char error[256] = "";
-  mg_connection* const connection = mg_connect_client(address.substr(0, colon).c_str(), port,
+  mg_connection* const connection = mg_connect_client(server->host.c_str(), server->port,
                                                       /*use_ssl=*/0, error, sizeof(error));
   if (connection == nullptr) {
     return absl::UnavailableError(absl::StrCat("cannot connect to ", address, ": ", error));

@@ -1,10 +1,15 @@
 #include "server/run_service.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "core/run/run_spec.h"
 #include "server/status.h"
 
@@ -28,19 +33,25 @@ absl::StatusOr<std::string> Author(const std::string& author,
         absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
         absl::StrCat("author: ", author.size(), " bytes, at most ", kMaxAuthorBytes, " expected"));
   }
+  if (!IsPrintableUtf8(author)) {
+    return Error(absl::StatusCode::kInvalidArgument, "AUTHOR_INVALID",
+                 absl::StrCat("author: \"", absl::CHexEscape(author),
+                              "\" has control characters, printable UTF-8 expected"));
+  }
   return author.empty() ? context->peer() : author;
 }
 
-// Finds the run, lets `change` change it, and describes it as it is then.
+// Finds the run, lets `change` change it, and describes it as it is then. The log gets `what`.
 template <typename Change>
 absl::Status ChangeRun(RunRegistry* registry, const std::string& name, const std::string& author,
                        grpc::CallbackServerContext* context, v1::Run* response,
-                       const Change& change) {
+                       const std::string& what, const Change& change) {
   auto run = registry->Find(name);
   GRADD_RETURN_IF_ERROR(run.status());
   auto who = Author(author, context);
   GRADD_RETURN_IF_ERROR(who.status());
   GRADD_RETURN_IF_ERROR(change(run->get(), *who));
+  spdlog::info("{} {} by {}", name, what, *who);
   *response = (*run)->Describe(Run::Detail::kFull);
   return absl::OkStatus();
 }
@@ -80,7 +91,11 @@ grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* con
   // Setting billions of parameters takes seconds, which gRPC's few threads do not have.
   registry_->pool()->Schedule([this, context, request, response, reactor] {
     auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
-    if (run.ok()) *response = (*run)->Describe(Run::Detail::kFull);
+    if (run.ok()) {
+      *response = (*run)->Describe(Run::Detail::kFull);
+      spdlog::info("{} created by {}, {} parameters", response->name(), context->peer(),
+                   response->parameter_count());
+    }
     reactor->Finish(ToGrpcStatus(run.status(), context));
   });
   return reactor;
@@ -102,8 +117,11 @@ grpc::ServerUnaryReactor* RunService::ListRuns(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* context,
                                                 const v1::UpdateRunRequest* request,
                                                 v1::Run* response) {
+  // The mask is valid where this is logged, and says nothing of any other kind.
+  const std::string what =
+      absl::StrCat("updated (", absl::StrJoin(request->update_mask().paths(), ", "), ")");
   return Done(context, ChangeRun(registry_, request->run().name(), request->author(), context,
-                                 response, [request](Run* run, const std::string& author) {
+                                 response, what, [request](Run* run, const std::string& author) {
                                    return run->Update(request->run(), request->update_mask(),
                                                       author);
                                  }));
@@ -112,14 +130,16 @@ grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,
                                                 const v1::DeleteRunRequest* request,
                                                 google::protobuf::Empty* /*response*/) {
-  return Done(context, registry_->Delete(request->name()));
+  const absl::Status deleted = registry_->Delete(request->name());
+  if (deleted.ok()) spdlog::info("{} deleted by {}", request->name(), context->peer());
+  return Done(context, deleted);
 }
 
 grpc::ServerUnaryReactor* RunService::PauseRun(grpc::CallbackServerContext* context,
                                                const v1::PauseRunRequest* request,
                                                v1::Run* response) {
   return Done(context,
-              ChangeRun(registry_, request->name(), request->author(), context, response,
+              ChangeRun(registry_, request->name(), request->author(), context, response, "paused",
                         [](Run* run, const std::string& author) { return run->Pause(author); }));
 }
 
@@ -127,7 +147,7 @@ grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* con
                                                 const v1::ResumeRunRequest* request,
                                                 v1::Run* response) {
   return Done(context,
-              ChangeRun(registry_, request->name(), request->author(), context, response,
+              ChangeRun(registry_, request->name(), request->author(), context, response, "resumed",
                         [](Run* run, const std::string& author) { return run->Resume(author); }));
 }
 

@@ -5,19 +5,23 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/address.h"
+#include "server/memory_limit.h"
 
 namespace gradd {
 namespace {
 
 constexpr int kMaxMessageBytes = 2 << 20;
+// What parameters and slots may take of the memory: the rest is for gradients and connections.
+constexpr double kStateShare = 0.9;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
 // How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection
 // for all of it.
@@ -25,6 +29,28 @@ constexpr std::chrono::milliseconds kShutdownGrace{500};
 
 int Threads(int threads) {
   return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+ServerOptions WithStateLimit(ServerOptions options) {
+  if (options.limits.max_state_bytes == 0) {
+    options.limits.max_state_bytes =
+        static_cast<int64_t>(kStateShare * static_cast<double>(MemoryLimitBytes()));
+  }
+  return options;
+}
+
+absl::Status CheckListen(const std::string& address) {
+  if (address.empty()) {
+    return absl::InvalidArgumentError("--listen: empty, HOST:PORT or unix:PATH expected");
+  }
+  const std::string path = UnixPath(address);
+  if (path.empty()) return ParseHostPort("listen", address).status();
+  constexpr size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
+  const size_t bytes = SocketFile::PrivatePath(path).size();
+  if (bytes <= kMaxPathBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--listen: ", address, " has a path of ", path.size(), " bytes, at most ",
+                   kMaxPathBytes - (bytes - path.size()), " expected"));
 }
 
 absl::Status CheckRange(const char* option, int64_t value, int64_t low, int64_t high) {
@@ -37,10 +63,8 @@ absl::Status CheckRange(const char* option, int64_t value, int64_t low, int64_t 
 
 absl::Status ValidateOptions(const ServerOptions& options) {
   const Limits& limits = options.limits;
-  absl::Status status;
-  if (options.listen.empty()) {
-    status.Update(absl::InvalidArgumentError("--listen: empty, HOST:PORT or unix:PATH expected"));
-  }
+  absl::Status status = CheckListen(options.listen);
+  if (!options.http.empty()) status.Update(ParseHostPort("http", options.http).status());
   status.Update(CheckRange("max-runs", limits.max_runs, 1, 100'000));
   status.Update(
       CheckRange("max-parameters-per-run", limits.max_parameters_per_run, 1, int64_t{1} << 40));
@@ -54,14 +78,16 @@ absl::Status ValidateOptions(const ServerOptions& options) {
 }
 
 Server::Server(const ServerOptions& options)
-    : options_(options),
-      registry_(options.limits, Threads(options.threads), Clock::Real(), options.block_elements),
+    : options_(WithStateLimit(options)),
+      registry_(options_.limits, Threads(options.threads), Clock::Real(), options.block_elements),
       watchers_(&registry_),
       training_service_(&registry_),
       run_service_(&registry_, &watchers_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (absl::Status valid = ValidateOptions(options); !valid.ok()) return valid;
+  // One that a killed server left says nothing about this one.
+  if (!options.ready_file.empty()) std::remove(options.ready_file.c_str());
   std::unique_ptr<Server> server(new Server(options));
   if (absl::Status listening = server->Listen(); !listening.ok()) return listening;
   server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });
@@ -80,7 +106,10 @@ absl::Status Server::Listen() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+  const std::string path = UnixPath(options_.listen);
+  builder.AddListeningPort(
+      path.empty() ? options_.listen : absl::StrCat("unix:", SocketFile::PrivatePath(path)),
+      grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&training_service_);
   builder.RegisterService(&run_service_);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -94,19 +123,24 @@ absl::Status Server::Listen() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   grpc_ = builder.BuildAndStart();
-  const bool is_unix = absl::StartsWith(options_.listen, "unix:");
-  if (grpc_ == nullptr || (port == 0 && !is_unix)) {
+  if (grpc_ == nullptr || (port == 0 && path.empty())) {
     return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen,
-                                               "; is the address free and of the form "
-                                               "HOST:PORT or unix:PATH?"));
+                                               "; is the address this machine's, and free?"));
   }
-  grpc_address_ =
-      is_unix ? options_.listen
-              : absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':')), ":", port);
+  if (path.empty()) {
+    grpc_address_ = absl::StrCat(ParseHostPort("listen", options_.listen)->host, ":", port);
+    return absl::OkStatus();
+  }
+  grpc_address_ = options_.listen;
+  auto published = SocketFile::Publish(path);
+  if (!published.ok()) {
+    return absl::UnavailableError(absl::StrCat("--listen: ", published.status().message()));
+  }
+  socket_file_ = *std::move(published);
   return absl::OkStatus();
 }
 
-absl::Status Server::WriteReadyFile() const {
+absl::Status Server::WriteReadyFile() {
   if (options_.ready_file.empty()) return absl::OkStatus();
   // Renamed into place, so that nobody reads half of it.
   const std::string temporary = options_.ready_file + ".tmp";
@@ -116,6 +150,7 @@ absl::Status Server::WriteReadyFile() const {
   if (!file || std::rename(temporary.c_str(), options_.ready_file.c_str()) != 0) {
     return absl::UnavailableError(absl::StrCat("--ready-file: cannot write ", options_.ready_file));
   }
+  ready_ = true;
   return absl::OkStatus();
 }
 
@@ -137,6 +172,7 @@ int64_t Server::Sessions() const {
 }
 
 void Server::Stop() {
+  if (ready_) std::remove(options_.ready_file.c_str());
   if (grpc_ != nullptr) {
     if (auto* const health = grpc_->GetHealthCheckService()) health->SetServingStatus(false);
     registry_.Drain();
@@ -149,6 +185,7 @@ void Server::Stop() {
     }
     registry_.EndAllSessions();
     watchers_.EndAll();
+    socket_file_.reset();
     // CivetWeb needs up to two seconds to stop.
     std::thread http_stopper([this] { http_.reset(); });
     grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);

@@ -13,6 +13,7 @@
 #include "server/http.h"
 #include "server/options.h"
 #include "server/run_service.h"
+#include "server/socket_file.h"
 #include "server/training_service.h"
 #include "server/watchers.h"
 
@@ -42,7 +43,7 @@ class Server {
  private:
   explicit Server(const ServerOptions& options);
   absl::Status Listen();
-  absl::Status WriteReadyFile() const;
+  absl::Status WriteReadyFile();
   void TickUntilStopped();
   int64_t Sessions() const;
 
@@ -52,7 +53,9 @@ class Server {
   TrainingService training_service_;
   RunService run_service_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<SocketFile> socket_file_;  // Of a unix-domain address.
   std::unique_ptr<grpc::Server> grpc_;
+  bool ready_ = false;  // The ready file is there.
   std::string grpc_address_;
   std::string http_address_;
 

@@ -1,5 +1,7 @@
 #include "server/train_reactor.h"
 
+#include <spdlog/spdlog.h>
+
 #include <string>
 #include <utility>
 
@@ -52,7 +54,10 @@ void TrainReactor::OnReadDone(bool ok) {
     End(parsed);
     return;
   }
-  if (session->Handle(std::move(request), std::move(data))) ResumeReading();
+  const bool joins = request.has_join() && NoteJoin(request.join());
+  const bool more = session->Handle(std::move(request), std::move(data));
+  if (joins) LogJoin();
+  if (more) ResumeReading();
 }
 
 void TrainReactor::ResumeReading() {
@@ -73,6 +78,7 @@ bool TrainReactor::same_host() const {
 
 void TrainReactor::Send(v1::TrainResponse message) {
   MutexLock lock(&mutex_);
+  welcome_ = welcome_ || message.has_welcome();
   outgoing_.push_back({std::move(message), nullptr});
   Pump();
 }
@@ -183,6 +189,7 @@ void TrainReactor::OnCancel() {
   session()->Disconnected();
   MutexLock lock(&mutex_);
   outgoing_.clear();
+  if (!ending_) end_status_ = absl::CancelledError("its connection is gone");
   ending_ = true;
   Pump();
 }
@@ -193,7 +200,42 @@ void TrainReactor::OnDone() {
     MutexLock lock(&waker_->mutex);
     waker_->reactor = nullptr;
   }
+  LogEnd();
   delete this;
+}
+
+bool TrainReactor::NoteJoin(const v1::Join& join) {
+  MutexLock lock(&mutex_);
+  if (welcome_) return false;
+  who_ = {join.worker(), join.run()};
+  return true;
+}
+
+void TrainReactor::LogJoin() {
+  Who who;
+  {
+    MutexLock lock(&mutex_);
+    if (!welcome_) return;
+    who = who_;
+  }
+  spdlog::info("worker {} joined {} from {}", who.worker, who.run, context_->peer());
+}
+
+void TrainReactor::LogEnd() {
+  Who who;
+  absl::Status status;
+  {
+    MutexLock lock(&mutex_);
+    if (!welcome_) return;
+    who = who_;
+    status = end_status_;
+  }
+  if (status.ok()) {
+    spdlog::info("worker {} left {}", who.worker, who.run);
+  } else {
+    spdlog::info("worker {} lost its session of {}: {}", who.worker, who.run,
+                 std::string(status.message()));
+  }
 }
 
 }  // namespace gradd

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <memory>
+#include <string>
 
 #include "core/base/mutex.h"
 #include "core/base/thread_pool.h"
@@ -63,6 +64,12 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void WriteEncoded(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
                     v1::Encoding encoding);
 
+  // For the log, which may take its time: not to be called with a lock held.
+  // Whether the session begins with this join, if it is welcome.
+  bool NoteJoin(const v1::Join& join);
+  void LogJoin();
+  void LogEnd();
+
   ThreadPool* const pool_;
   grpc::CallbackServerContext* const context_;
   const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For encoded blocks.
@@ -85,6 +92,13 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   enum class Writing { kMessage, kBlock, kLastBlock };
   Writing what_ ABSL_GUARDED_BY(mutex_) = Writing::kMessage;  // Is written now.
+  // For the log: what the join said, which is checked once the welcome is sent.
+  struct Who {
+    std::string worker;
+    std::string run;
+  };
+  Who who_ ABSL_GUARDED_BY(mutex_);
+  bool welcome_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);

@@ -14,7 +14,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/program_options.h"
 #include "client/session.h"
+#include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "worker/blas.h"
 #include "worker/data/batch_sampler.h"
@@ -28,6 +30,8 @@ namespace gradd {
 namespace {
 
 constexpr int kInterrupted = 130;
+// The reason of an error that is one of the command line.
+constexpr char kUsage[] = "USAGE";
 
 std::atomic<bool> stop_requested{false};
 std::atomic<bool> joined{false};
@@ -80,20 +84,27 @@ absl::Status PrintLayout(const v1::Layout& layout) {
   return absl::OkStatus();
 }
 
+// An error of the command line that only shows once the data is there.
+absl::Status UsageError(const absl::Status& status) {
+  return Error(status.code(), kUsage, status.message());
+}
+
 absl::Status RunWorker(const WorkerOptions& options) {
   const absl::StatusOr<TrainAndTest> data = LoadData(options.data);
-  if (!data.ok()) return data.status();
+  if (!data.ok()) {
+    return options.data.kind == DataKind::kSynthetic ? UsageError(data.status()) : data.status();
+  }
   const Dataset& train = data->train;
   ThreadPool pool(options.threads > 0
                       ? options.threads
                       : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   const absl::StatusOr<std::unique_ptr<Model<float>>> model =
       CreateModel(options.model, train.features(), train.classes(), &pool);
-  if (!model.ok()) return model.status();
+  if (!model.ok()) return UsageError(model.status());
+  if (options.print_layout) return PrintLayout((*model)->layout());
   absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(
       {train.examples(), options.workers, options.rank, options.batch, options.seed});
-  if (!sampler.ok()) return sampler.status();
-  if (options.print_layout) return PrintLayout((*model)->layout());
+  if (!sampler.ok()) return UsageError(sampler.status());
 
   SessionOptions session_options;
   session_options.server = options.server;
@@ -106,7 +117,10 @@ absl::Status RunWorker(const WorkerOptions& options) {
   session_options.give_up_after = options.give_up_after;
   session_options.log = PrintLine;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Open(std::move(session_options));
-  if (!session.ok()) return session.status();
+  if (!session.ok()) {
+    return ReasonOf(session.status()) == "ADDRESS_INVALID" ? UsageError(session.status())
+                                                           : session.status();
+  }
   joined = true;
   PrintLine(absl::StrCat("worker ", options.worker, " joins ", options.run, " at sequence ",
                          (*session)->next_sequence(), ": ", (*model)->parameter_count(),
@@ -153,8 +167,9 @@ int main(int argc, char** argv) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  const absl::Status status = gradd::RunWorker(options);
+  absl::Status status = gradd::RunWorker(options);
+  status.Update(gradd::FlushStandardOutput());
   if (status.ok()) return 0;
   fprintf(stderr, "gradworker: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return gradd::ReasonOf(status) == gradd::kUsage ? 2 : 1;
 }

@@ -1,13 +1,15 @@
 #include "worker/options.h"
 
 #include <CLI/CLI.hpp>
-#include <cctype>
+#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
+#include <limits>
 #include <map>
+#include <type_traits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "cli/program_options.h"
 #include "core/base/version.h"
 #include "core/codec/mix.h"
 
@@ -16,7 +18,8 @@ namespace {
 
 constexpr char kFooter[] =
     "Every option can also be given as an environment variable (GRADD_EVAL_EVERY for\n"
-    "--eval-every) or in a file of lines like eval-every=100 (--config).\n"
+    "--eval-every) or in a file of lines like eval-every=100 (--config,\n"
+    "GRADWORKER_CONFIG).\n"
     "\n"
     "All workers of a run are started with the same model, data, --batch, --seed and\n"
     "--workers, and ranks from 0 to workers - 1. A worker that is started again under its\n"
@@ -35,22 +38,24 @@ constexpr char kDataGroup[] = "Data";
 constexpr char kTrainingGroup[] = "Training";
 constexpr char kNetworkGroup[] = "Network";
 
-// The environment variable of an option: --eval-every is GRADD_EVAL_EVERY.
-std::string EnvironmentName(const std::string& option) {
-  std::string name = "GRADD_";
-  for (const char c : option) {
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  }
-  return name;
+// CLI11 takes -1 for 2^64 - 1, and what is too large for the largest number.
+template <typename T>
+std::string CheckWhole(const std::string& text) {
+  T value = 0;
+  if (absl::SimpleAtoi(text, &value)) return "";
+  return absl::StrCat("\"", text, "\" found, a whole number from ", std::numeric_limits<T>::min(),
+                      " to ", std::numeric_limits<T>::max(), " expected");
 }
 
 template <typename T>
 CLI::Option* AddOption(CLI::App* app, const char* group, const std::string& name, T* value,
                        const std::string& help) {
-  return app->add_option("--" + name, *value, help)
-      ->envname(EnvironmentName(name))
-      ->group(group)
-      ->capture_default_str();
+  CLI::Option* const option = app->add_option("--" + name, *value, help)
+                                  ->envname(VariableOf(name))
+                                  ->group(group)
+                                  ->capture_default_str();
+  if constexpr (std::is_integral_v<T>) option->check(CheckWhole<T>);
+  return option;
 }
 
 // An option whose value is one of some words.
@@ -70,14 +75,69 @@ void AddChoice(CLI::App* app, const char* group, const std::string& name, T* val
            *value = choice->second;
          },
          help)
-      ->envname(EnvironmentName(name))
+      ->envname(VariableOf(name))
       ->group(group)
       ->type_name("{" + words + "}")
       ->default_str(fallback);
 }
 
+const std::map<std::string, DataKind>& DataKinds() {
+  static const auto* const kinds =
+      new std::map<std::string, DataKind>{{"idx", DataKind::kIdx},
+                                          {"fashion-mnist", DataKind::kFashionMnist},
+                                          {"csv", DataKind::kCsv},
+                                          {"synthetic", DataKind::kSynthetic}};
+  return *kinds;
+}
+
+// Options that only one kind of data reads.
+struct DataOption {
+  const char* name;
+  DataKind kind;
+  bool required = false;
+};
+
+constexpr DataOption kDataOptions[] = {
+    {"--data-dir", DataKind::kFashionMnist},
+    {"--train-images", DataKind::kIdx, true},
+    {"--train-labels", DataKind::kIdx, true},
+    {"--test-images", DataKind::kIdx},
+    {"--test-labels", DataKind::kIdx},
+    {"--train-csv", DataKind::kCsv, true},
+    {"--test-csv", DataKind::kCsv},
+    {"--label-column", DataKind::kCsv},
+    {"--csv-header", DataKind::kCsv},
+    {"--examples", DataKind::kSynthetic},
+    {"--test-examples", DataKind::kSynthetic},
+    {"--features", DataKind::kSynthetic},
+    {"--noise", DataKind::kSynthetic},
+};
+
+// Whether the options that were given fit the kind of data; empty if they do.
+std::string CheckData(const CLI::App& app, DataKind kind) {
+  const auto name_of = [](DataKind wanted) {
+    const auto found = std::find_if(DataKinds().begin(), DataKinds().end(),
+                                    [wanted](const auto& entry) { return entry.second == wanted; });
+    return found->first;
+  };
+  for (const DataOption& option : kDataOptions) {
+    const bool given = app.count(option.name) > 0;
+    if (given && option.kind != kind) {
+      return absl::StrCat(option.name, " belongs to --data ", name_of(option.kind),
+                          ", and this is --data ", name_of(kind));
+    }
+    if (!given && option.kind == kind && option.required) {
+      return absl::StrCat("--data ", name_of(kind), " needs ", option.name);
+    }
+  }
+  if (app.count("--test-images") != app.count("--test-labels")) {
+    return "--test-images and --test-labels: one found, both or none expected";
+  }
+  return "";
+}
+
 // What the parser cannot see in a single option; empty if all is well.
-std::string Check(const WorkerOptions& options) {
+std::string Check(const CLI::App& app, const WorkerOptions& options) {
   if (!options.print_layout && options.run.empty()) return "--run is required";
   if (options.workers < 1) return "--workers: at least 1 expected";
   if (options.rank < 0 || options.rank >= options.workers) {
@@ -88,7 +148,18 @@ std::string Check(const WorkerOptions& options) {
     return "--fraction: " + absl::StrCat(options.push_encoding.fraction) +
            ", above 0 and up to 1 expected";
   }
-  return "";
+  if (options.data.classes < 0) {
+    return absl::StrCat("--classes: ", options.data.classes, " found, at least 0 expected");
+  }
+  const bool mlp = options.model.kind == ModelKind::kMlp;
+  if (mlp && options.model.hidden.empty()) return "--model mlp needs --hidden";
+  if (!mlp && !options.model.hidden.empty()) {
+    return "--hidden belongs to --model mlp, and this is another model";
+  }
+  for (const int64_t width : options.model.hidden) {
+    if (width < 1) return absl::StrCat("--hidden: width ", width, " found, at least 1 expected");
+  }
+  return CheckData(app, options.data.kind);
 }
 
 }  // namespace
@@ -126,12 +197,8 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
          "Do not train: print the model's layout as JSON, as gradctl create --layout reads it")
       ->group(kModelGroup);
 
-  AddChoice<DataKind>(&app, kDataGroup, "data", &options->data.kind,
-                      {{"idx", DataKind::kIdx},
-                       {"fashion-mnist", DataKind::kFashionMnist},
-                       {"csv", DataKind::kCsv},
-                       {"synthetic", DataKind::kSynthetic}},
-                      "fashion-mnist", "Where examples come from; files may be gzip");
+  AddChoice<DataKind>(&app, kDataGroup, "data", &options->data.kind, DataKinds(), "fashion-mnist",
+                      "Where examples come from; files may be gzip");
   AddOption(&app, kDataGroup, "data-dir", &options->data.data_dir,
             "fashion-mnist: directory of its four files");
   AddOption(&app, kDataGroup, "train-images", &options->data.train_images, "idx: training images");
@@ -177,7 +244,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   AddOption(&app, kTrainingGroup, "steps", &options->steps,
             "Stop after this many pushes of this worker, restarts included; 0: when the run "
             "is finished")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 53));
   AddOption(&app, kTrainingGroup, "seed", &options->seed,
             "Seed of the shuffles and of synthetic data");
   AddOption(&app, kTrainingGroup, "threads", &options->threads,
@@ -218,18 +285,15 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
             "Milliseconds to wait before each push, to play a slow machine")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
 
-  // CLI11 reads the file before it looks at the environment.
-  const char* const config = std::getenv("GRADD_CONFIG");
-  app.set_config("--config", config != nullptr ? config : "",
-                 "Read options from a file; also GRADD_CONFIG", config != nullptr);
+  AddConfigOption(&app, "GRADWORKER_CONFIG");
   app.set_version_flag("--version", std::string("gradworker ") + kVersion);
   app.footer(kFooter);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return ExitAfterParsing(app, error);
   }
-  std::string wrong = Check(*options);
+  std::string wrong = Check(app, *options);
   if (batch == "full") {
     options->batch = 0;
   } else if (!absl::SimpleAtoi(batch, &options->batch) || options->batch < 1) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <new>
 #include <utility>
 
 namespace gradd {
@@ -80,7 +81,11 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
     return;
   }
   auto loop = std::make_shared<Loop>(count, task);
-  for (int64_t i = 0; i < helpers; ++i) Schedule([loop] { loop->Work(); });
+  try {
+    for (int64_t i = 0; i < helpers; ++i) Schedule([loop] { loop->Work(); });
+  } catch (const std::bad_alloc&) {
+    // With fewer helpers it takes longer; those there are use `task` until the end.
+  }
   loop->Work();
   MutexLock lock(&loop->mutex);
   while (loop->done < count) loop->all_done.Wait(&loop->mutex);

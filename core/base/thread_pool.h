@@ -32,7 +32,8 @@ class ThreadPool {
 
   // Calls task(i) for every i in [0, count), on the pool's threads and the caller's, and
   // returns when all are done. The caller works too and waits only for calls that another
-  // thread has begun, so this may be used from within the pool without deadlock.
+  // thread has begun, so this may be used from within the pool without deadlock. `task` must
+  // not throw: there is nobody to catch it.
   void ParallelFor(int64_t count, const std::function<void(int64_t)>& task);
 
  private:

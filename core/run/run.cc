@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/optim/optimizer_factory.h"
@@ -17,6 +20,7 @@ namespace gradd {
 namespace {
 
 constexpr size_t kMaxHistory = 1000;
+constexpr int kMaxDescribedWorkers = 1000;
 
 // Keeps what a client may set.
 v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
@@ -46,6 +50,30 @@ absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
                    absl::StrCat("update_mask: \"", path,
                                 "\" is no field below optimizer, schedule, policy, max_steps or "
                                 "lease_duration"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Refuses paths into a kind of optimizer, schedule or policy that is not the run's: to set one
+// field of it would replace the kind, with defaults for all others.
+absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& run) {
+  for (const std::string& path : mask.paths()) {
+    const google::protobuf::Message* message = &run;
+    const std::vector<std::string> parts = absl::StrSplit(path, '.');
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto* const field = message->GetDescriptor()->FindFieldByName(parts[i]);
+      const auto* const oneof = field->real_containing_oneof();
+      const auto* const used =
+          oneof == nullptr ? field
+                           : message->GetReflection()->GetOneofFieldDescriptor(*message, oneof);
+      if (used != field) {
+        return Error(
+            absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+            absl::StrCat(path, " belongs to the ", parts[0], " ", field->name(),
+                         ", and this run's is ", used == nullptr ? "not set" : used->name()));
+      }
+      message = &message->GetReflection()->GetMessage(*message, field);
     }
   }
   return absl::OkStatus();
@@ -96,18 +124,22 @@ v1::Run Run::Describe(Detail detail) const {
   if (detail == Detail::kSummary) return run;
   const absl::Duration now = environment_.clock->Elapsed();
   const absl::Time wall_time = environment_.clock->WallTime();
-  for (const auto& [worker, member] : members_) {
-    v1::WorkerStatus& status = *run.add_workers();
-    status.set_worker(worker);
-    status.set_state(member.state);
-    status.set_last_sequence(member.last_sequence);
-    status.set_last_base_step(member.last_base_step);
-    const absl::Duration last_sign =
-        member.session ? absl::Nanoseconds(member.session->last_sign_ns_.load()) : member.last_sign;
-    *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
-    status.set_applied_pushes(member.applied_pushes);
-    status.set_rejected_pushes(member.rejected_pushes);
-    status.set_address(member.address);
+  for (const bool live : {true, false}) {
+    for (const auto& [worker, member] : members_) {
+      if (Live(member) != live || run.workers_size() == kMaxDescribedWorkers) continue;
+      v1::WorkerStatus& status = *run.add_workers();
+      status.set_worker(worker);
+      status.set_state(member.state);
+      status.set_last_sequence(member.last_sequence);
+      status.set_last_base_step(member.last_base_step);
+      const absl::Duration last_sign = member.session
+                                           ? absl::Nanoseconds(member.session->last_sign_ns_.load())
+                                           : member.last_sign;
+      *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
+      status.set_applied_pushes(member.applied_pushes);
+      status.set_rejected_pushes(member.rejected_pushes);
+      status.set_address(member.address);
+    }
   }
   if (detail == Detail::kWorkers) return run;
   *run.mutable_layout() = layout_.message();
@@ -190,6 +222,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
   GRADD_RETURN_IF_ERROR(CheckMask(mask));
   {
     MutexLock lock(&mutex_);
+    GRADD_RETURN_IF_ERROR(CheckKinds(mask, spec_));
     v1::Run updated = spec_;
     google::protobuf::util::FieldMaskUtil::MergeOptions replace;
     replace.set_replace_message_fields(true);

@@ -64,6 +64,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
+  // Of many workers, 1,000: the live ones first.
   v1::Run Describe(Detail detail) const;
   v1::RunProgress Progress() const;
 

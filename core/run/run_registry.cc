@@ -1,5 +1,6 @@
 #include "core/run/run_registry.h"
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,21 @@ constexpr size_t kMaxRequestIdBytes = 128;
 
 absl::Status StoppingError() {
   return Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping");
+}
+
+// A run that the limits allow may still be too large for the machine; that is no reason to end
+// the server.
+absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run_id,
+                                                          const v1::Run& spec,
+                                                          const RunEnvironment& environment) {
+  try {
+    return Run::Create(run_id, spec, environment);
+  } catch (const std::bad_alloc&) {
+    return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
+                 absl::StrCat("run \"", run_id,
+                              "\": the server's machine does not have the memory "
+                              "for its parameters and slots; delete a run first"));
+  }
 }
 
 }  // namespace
@@ -86,9 +102,11 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
   std::shared_ptr<Run> existing;
   GRADD_RETURN_IF_ERROR(Reserve(run_id, spec, request_id, &existing));
   if (existing != nullptr) return existing;
-  auto run = Run::Create(run_id, spec, environment_);
+  auto run = CreateIfMemoryAllows(run_id, spec, environment_);
   MutexLock lock(&mutex_);
   Entry& entry = runs_[run_id];
+  // Drain() has not seen it, so no worker may.
+  if (run.ok() && draining_) run = StoppingError();
   if (!run.ok()) {
     state_bytes_ -= entry.state_bytes;
     runs_.erase(run_id);

@@ -30,6 +30,7 @@ class RunRegistry {
 
   // Creates a run. With a non-empty `request_id`, a run that the same request has created
   // before is returned instead. Takes time in proportion to the parameters.
+  // RESOURCE_EXHAUSTED, with nothing changed, at a limit or where the memory ends.
   absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
                                               const std::string& request_id);
 

@@ -82,6 +82,10 @@ void BlockPool::AllocateBuffer(int64_t elements) {
   const size_t blocks = BlocksPerPage(bytes);
   const bool huge = blocks * bytes == kHugePageBytes;
   const std::align_val_t alignment = huge ? std::align_val_t{kHugePageBytes} : kAlignment;
+  // Room first, so that nothing is lost when there is no memory and Return() cannot fail.
+  blocks_ += blocks;
+  if (free_.capacity() < blocks_) free_.reserve(2 * blocks_);
+  if (buffers_.size() == buffers_.capacity()) buffers_.reserve(2 * buffers_.size() + 1);
   auto* const data = static_cast<float*>(operator new(blocks* bytes, alignment));
   buffers_.push_back({data, alignment});
   // Advice: where it is not taken, it is only slower.

@@ -2,6 +2,7 @@
 #define GRADD_CORE_STORE_BLOCK_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
@@ -80,7 +81,8 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // A block of `elements` >= 1 floats with unspecified contents.
+  // A block of `elements` >= 1 floats with unspecified contents. Throws std::bad_alloc, with
+  // nothing changed, if there is no memory.
   BlockRef Allocate(int64_t elements);
 
   // Whether `block` is of this pool and where its blocks should be.
@@ -110,8 +112,9 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   std::atomic<int64_t> allocated_bytes_{0};
   std::atomic<int64_t> allocations_{0};
   Mutex mutex_;
-  // A run has two sizes at most: full blocks and the last one.
+  // A run has two sizes at most: full blocks and the last one. Has room for all blocks_.
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
+  size_t blocks_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Buffer> buffers_ ABSL_GUARDED_BY(mutex_);
   int64_t region_used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };

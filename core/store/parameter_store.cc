@@ -19,6 +19,7 @@ ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, const Optimi
   for (size_t i = 0; i < optimizer.slots().size(); ++i) {
     slots_.push_back(NewVector(PoolOf(static_cast<int>(i))));
   }
+  // Everything is allocated by now: the threads must not throw.
   const LayoutInitializer initializer(layout.message(), seed);
   pool->ParallelFor(block_count(), [&](int64_t block) {
     const auto index = static_cast<size_t>(block);

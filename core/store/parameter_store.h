@@ -20,7 +20,8 @@ namespace gradd {
 class ParameterStore {
  public:
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
-  // and element index alone. `block_elements` is a multiple of kTileElements.
+  // and element index alone. `block_elements` is a multiple of kTileElements. Throws
+  // std::bad_alloc if there is no memory.
   ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer, ThreadPool* pool,
                  int64_t block_elements = kBlockElements);
 

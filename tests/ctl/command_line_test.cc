@@ -121,27 +121,42 @@ TEST(CommandLineTest, NegativeAndExponentialNumbersAreValues) {
   EXPECT_THAT(line->new_run.fields, ElementsAre(Pair("learning-rate", "-1e-3")));
 }
 
-TEST(CommandLineTest, OptionsCanBeEnvironmentVariables) {
+TEST(CommandLineTest, CommonOptionsCanBeEnvironmentVariables) {
   const Variable server("GRADD_SERVER", "h:2");
   const Variable json("GRADD_JSON", "true");
-  const Variable steps("GRADD_STEPS", "7");
-  const Variable rate("GRADD_LEARNING_RATE", "0.5");
-  const Variable async("GRADD_ASYNC", "1");
-  const absl::StatusOr<CommandLine> line = Parse({"create", "x", "--layout", "-"});
+  const Variable timeout("GRADD_TIMEOUT", "3s");
+  const Variable author("GRADD_AUTHOR", "grace");
+  const absl::StatusOr<CommandLine> line = Parse({"pause", "x"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->server, "h:2");
   EXPECT_TRUE(line->json);
-  EXPECT_TRUE(line->new_run.asynchronous);
-  EXPECT_THAT(line->new_run.fields,
-              UnorderedElementsAre(Pair("steps", "7"), Pair("learning-rate", "0.5")));
+  EXPECT_EQ(line->timeout, absl::Seconds(3));
+  EXPECT_EQ(line->author, "grace");
   EXPECT_EQ(Parse({"list", "--server", "h:3"})->server, "h:3");
 }
 
-TEST(CommandLineTest, VariablesOfOtherCommandsAreNotRead) {
-  const Variable view("GRADD_VIEW", "nonsense");
-  const Variable interval("GRADD_INTERVAL", "nonsense");
-  EXPECT_TRUE(Parse({"list"}).ok()) << Parse({"list"}).status();
-  EXPECT_EQ(ExitCodeOf(Parse({"watch", "x"}).status()), kExitUsage);
+TEST(CommandLineTest, VariablesOfOtherProgramsAreNotRead) {
+  const Variable workers("GRADD_WORKERS", "7");
+  const Variable steps("GRADD_STEPS", "7");
+  const Variable seed("GRADD_SEED", "nonsense");
+  const Variable config("GRADD_CONFIG", "/nowhere/gradd.toml");
+  const absl::StatusOr<CommandLine> line =
+      Parse({"create", "x", "--layout", "-", "--learning-rate", "1"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->new_run.fields, ElementsAre(Pair("learning-rate", "1")));
+}
+
+TEST(CommandLineTest, CreateMayTakeLongerThanOtherCommands) {
+  const std::vector<std::string> create = {"create", "x", "--spec", "-"};
+  EXPECT_EQ(Parse(create)->timeout, absl::Minutes(10));
+  const Variable timeout("GRADD_TIMEOUT", "3s");
+  EXPECT_EQ(Parse(create)->timeout, absl::Seconds(3));
+}
+
+TEST(CommandLineTest, NamesThatCannotBeSentAreRefusedHere) {
+  EXPECT_EQ(Parse({"pause", "x", "--author", "a\xff\n"}).status().message(),
+            "--author: \"a\\xff\\n\" is not UTF-8 without control characters");
+  EXPECT_EQ(ExitCodeOf(Parse({"show", "\xff"}).status()), kExitUsage);
 }
 
 TEST(CommandLineTest, OptionsCanComeFromAFile) {
@@ -151,8 +166,9 @@ TEST(CommandLineTest, OptionsCanComeFromAFile) {
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->server, "h:4");
   EXPECT_EQ(line->interval, absl::Seconds(5));
-  const Variable config("GRADD_CONFIG", path.c_str());
+  const Variable config("GRADCTL_CONFIG", path.c_str());
   EXPECT_EQ(Parse({"list"})->server, "h:4");
+  EXPECT_EQ(Parse({"list"})->command, Command::kList);
 }
 
 TEST(CommandLineTest, MistakesAreUsageErrors) {
@@ -176,12 +192,18 @@ TEST(CommandLineTest, MistakesAreUsageErrors) {
   }
 }
 
+TEST(CommandLineTest, AnUnknownCommandIsNamed) {
+  EXPECT_EQ(Parse({"lst"}).status().message(),
+            "unknown command or option \"lst\"; see gradctl --help");
+}
+
 TEST(CommandLineTest, HelpOfACommandListsItsOptions) {
   const absl::StatusOr<CommandLine> line = Parse({"create", "--help"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->command, Command::kText);
   EXPECT_THAT(line->text, HasSubstr("--nesterov-form"));
-  EXPECT_THAT(line->text, HasSubstr("GRADD_STEPS"));
+  EXPECT_THAT(line->text, HasSubstr("--optimizer sgd|momentum"));
+  EXPECT_THAT(line->text, HasSubstr("GRADD_SERVER"));
 }
 
 }  // namespace

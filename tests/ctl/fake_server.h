@@ -57,6 +57,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   Watcher watch;
   Puller pull;
   int unavailable_calls = 0;  // So many unary calls fail with UNAVAILABLE first.
+  const char* unavailable_reason = "STARTING";
   std::vector<v1::CreateRunRequest> creates;
   std::vector<v1::UpdateRunRequest> updates;
   std::vector<v1::PauseRunRequest> pauses;
@@ -73,7 +74,8 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   grpc::Status Find(grpc::ServerContext* context, const std::string& name, v1::Run** run) {
     if (unavailable_calls > 0) {
       --unavailable_calls;
-      return Fail(context, grpc::StatusCode::UNAVAILABLE, "STARTING", "the server is starting");
+      return Fail(context, grpc::StatusCode::UNAVAILABLE, unavailable_reason,
+                  "the server is starting");
     }
     const auto found = runs.find(name);
     if (found == runs.end()) {

@@ -137,6 +137,38 @@ TEST_F(GradctlTest, BadLayoutIsAUsageErrorThatNamesTheField) {
   EXPECT_THAT(server_.creates, IsEmpty());
 }
 
+TEST_F(GradctlTest, ADirectoryIsNoLayout) {
+  for (const char* option : {"--layout", "--spec"}) {
+    std::vector<std::string> args = {"create", "x", option, "."};
+    if (args[2] == "--layout") args.insert(args.end(), {"--learning-rate", "1"});
+    EXPECT_EQ(Run(args), kExitUsage);
+    EXPECT_EQ(console_.err, "gradctl: cannot read .: Is a directory\n");
+  }
+}
+
+TEST_F(GradctlTest, CreateWaitsForAnEarlierAttemptOfItself) {
+  server_.unavailable_calls = 10;
+  server_.unavailable_reason = "RUN_BEING_CREATED";
+  EXPECT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk);
+  EXPECT_THAT(server_.creates, SizeIs(11));
+}
+
+TEST_F(GradctlTest, ShowSaysHowManyChangesItLeavesOut) {
+  AddFashion();
+  v1::Run& run = server_.runs["runs/fashion"];
+  for (int i = 0; i < 11; ++i) *run.add_history() = run.history(0);
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk);
+  EXPECT_THAT(console_.out, HasSubstr("  and 2 earlier; --json shows all\n"));
+}
+
+TEST_F(GradctlTest, TheLearningRateHasNoDefault) {
+  AddFashion();
+  EXPECT_EQ(Run({"set", "fashion", "learning-rate=default"}), kExitUsage);
+  EXPECT_EQ(console_.err,
+            "gradctl: schedule.learning_rate: there is no default; a number expected\n");
+  EXPECT_THAT(server_.updates, IsEmpty());
+}
+
 TEST_F(GradctlTest, ListShowsAllPagesInAlignedColumns) {
   AddFashion();
   v1::Run& second = server_.runs["runs/z-with-a-long-name"];

@@ -26,6 +26,11 @@ left_over() {
 
 [ -z "$(left_over)" ] || fail "programs of this clone run already: $(left_over)"
 
+code=0
+deploy/quickstart.sh --bogus 2>"$log" </dev/null || code=$?
+[ "$code" = 2 ] || fail "exit code $code after --bogus"
+grep -q 'unknown option "--bogus"' "$log" || fail "--bogus is not named"
+
 deploy/quickstart.sh >"$log" 2>&1 </dev/null || fail "it failed"
 last=$(tail -n 1 "$log")
 [[ $last =~ ^test\ accuracy\ (0\.[0-9]{4})\ after\ [0-9]+\ steps\ in\ ([0-9]+)\ s$ ]] ||

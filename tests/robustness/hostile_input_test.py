@@ -531,6 +531,22 @@ class HostileInputTest(ServerTest):
                                  grpc.StatusCode.INVALID_ARGUMENT, run_id)
         self.assertEqual(self.refused_run(spec(), "r")[0], grpc.StatusCode.ALREADY_EXISTS)
 
+    def test_a_creation_goes_on_without_its_client_and_can_be_asked_for_again(self):
+        run = spec(80_000_000)
+        run.layout.tensors[0].initializer.uniform.high = 1
+        request = run_api.CreateRunRequest(run_id="slow", run=run, request_id="once")
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.runs.CreateRun(request, timeout=0.01)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+
+        def created():
+            try:
+                return self.runs.CreateRun(request, timeout=TIMEOUT_SECONDS)
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE, error.details())
+                return None
+        self.assertEqual(until("the run", created).parameter_count, 80_000_000)
+
     # ---- Greed ----
 
     def test_a_peer_that_never_reads_cannot_grow_the_server(self):
@@ -584,8 +600,9 @@ class HostileInputTest(ServerTest):
                       (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED))
 
     def test_idle_connections_do_not_keep_the_pages_from_others(self):
-        connections = [self.connect(self.http) for _ in range(60)]
+        connections = [self.connect(self.http) for _ in range(300)]
         try:
+            self.run_program("gradd", "--probe", self.http)
             for page in ("/healthz", "/readyz", "/metrics"):
                 self.assertTrue(re.match("ok|ready|# HELP", self.get(page)))
         finally:

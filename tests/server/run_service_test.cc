@@ -107,6 +107,10 @@ TEST_F(RunServiceTest, ChangesAreRecordedWithTheirAuthor) {
   request.set_author(std::string(129, 'x'));
   EXPECT_THAT(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
               HasSubstr("author: 129 bytes, at most 128 expected"));
+  request.set_author("a\nb\x1b[2J");
+  EXPECT_EQ(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
+            "AUTHOR_INVALID: author: \"a\\nb\\x1b[2J\" has control characters, printable UTF-8 "
+            "expected");
 }
 
 TEST_F(RunServiceTest, AnAuthorWhoGivesNoNameIsKnownByItsAddress) {

@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -12,6 +16,7 @@
 
 #include "absl/strings/numbers.h"
 #include "gradd/v1/training_service.grpc.pb.h"
+#include "server/memory_limit.h"
 #include "server/probe.h"
 #include "tests/server/test_server.h"
 #include "tests/support/specs.h"
@@ -30,6 +35,15 @@ TEST(ValidateOptionsTest, NamesOptionValueAndRange) {
   EXPECT_EQ(error([](ServerOptions*) {}), "");
   EXPECT_EQ(error([](ServerOptions* o) { o->listen = ""; }),
             "--listen: empty, HOST:PORT or unix:PATH expected");
+  EXPECT_EQ(error([](ServerOptions* o) { o->listen = "127.0.0.1:116000"; }),
+            "--listen: port 116000 of \"127.0.0.1:116000\" is outside [0, 65535]");
+  EXPECT_EQ(
+      error([](ServerOptions* o) { o->listen = "unix:/" + std::string(200, 'x'); }).substr(0, 14),
+      "--listen: unix");
+  EXPECT_EQ(error([](ServerOptions* o) { o->http = "unix:/run/gradd"; }),
+            "--http: \"unix:/run/gradd\" is not of the form HOST:PORT");
+  EXPECT_EQ(error([](ServerOptions* o) { o->http = "h:http"; }),
+            "--http: \"h:http\" is not of the form HOST:PORT");
   EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_runs = 0; }),
             "--max-runs: 0 is outside [1, 100000]");
   EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_workers_per_run = 100'001; }),
@@ -67,6 +81,16 @@ TEST(ServerStartTest, SaysWhichAddressCannotBeHad) {
   }
 }
 
+TEST(ServerStartTest, TheStateIsLimitedToTheMemoryUnlessToldOtherwise) {
+  ServerOptions options = TestServerOptions("");
+  const auto state_limit = [&options] {
+    return (*Server::Start(options))->registry()->limits().max_state_bytes;
+  };
+  EXPECT_NEAR(static_cast<double>(state_limit()), 0.9 * static_cast<double>(MemoryLimitBytes()), 1);
+  options.limits.max_state_bytes = 1234;
+  EXPECT_EQ(state_limit(), 1234);
+}
+
 TEST(ServerStartTest, AFailedStartLeavesItsAddressesFree) {
   ServerOptions options = TestServerOptions();
   options.ready_file = "/nowhere/at/all/ready";
@@ -87,17 +111,82 @@ TEST(ServerStartTest, TheReadyFileSaysWhereItListens) {
   std::remove(options.ready_file.c_str());
 }
 
-TEST(ServerStartTest, AUnixSocketServesLikeAPort) {
+TEST(ServerStartTest, TheReadyFileIsThereWhileTheServerServes) {
   ServerOptions options = TestServerOptions("");
-  options.listen = "unix:" + testing::TempDir() + "/gradd.sock";
+  options.ready_file = testing::TempDir() + "/gradd-ready-while";
+  std::ofstream(options.ready_file) << "grpc=of a killed server\n";
+  ServerOptions taken = options;
+  const auto other = Server::Start(TestServerOptions(""));
+  taken.listen = (*other)->grpc_address();
+  EXPECT_FALSE(Server::Start(taken).ok());
+  EXPECT_FALSE(std::filesystem::exists(options.ready_file));
   const auto server = Server::Start(options);
+  EXPECT_TRUE(std::filesystem::exists(options.ready_file));
+  (*server)->Stop();
+  EXPECT_FALSE(std::filesystem::exists(options.ready_file));
+}
+
+class UnixSocketTest : public testing::Test {
+ protected:
+  UnixSocketTest() { options_.listen = "unix:" + path_; }
+  ~UnixSocketTest() override { std::filesystem::remove(path_); }
+
+  bool Serves() const {
+    const auto stub = v1::RunService::NewStub(
+        grpc::CreateChannel(options_.listen, grpc::InsecureChannelCredentials()));
+    grpc::ClientContext context;
+    v1::ListRunsResponse response;
+    return stub->ListRuns(&context, {}, &response).ok();
+  }
+
+  const std::string path_ = testing::TempDir() + "/gradd-" + std::to_string(getpid()) + ".sock";
+  ServerOptions options_ = TestServerOptions("");
+};
+
+TEST_F(UnixSocketTest, ServesLikeAPort) {
+  const auto server = Server::Start(options_);
   ASSERT_TRUE(server.ok()) << server.status();
-  EXPECT_EQ((*server)->grpc_address(), options.listen);
-  const auto stub = v1::RunService::NewStub(
-      grpc::CreateChannel(options.listen, grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  v1::ListRunsResponse response;
-  EXPECT_TRUE(stub->ListRuns(&context, {}, &response).ok());
+  EXPECT_EQ((*server)->grpc_address(), options_.listen);
+  EXPECT_TRUE(Serves());
+}
+
+TEST_F(UnixSocketTest, IsNotTakenFromAServerThatListens) {
+  auto first = Server::Start(options_);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const absl::Status second = Server::Start(options_).status();
+  EXPECT_EQ(second.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(second.message(), HasSubstr(path_ + ": address in use"));
+  EXPECT_TRUE(Serves());
+  (*first)->Stop();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(UnixSocketTest, IsReusedWhenItsServerWasKilled) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int killed = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(killed, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  close(killed);
+  const auto server = Server::Start(options_);
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_TRUE(Serves());
+}
+
+TEST_F(UnixSocketTest, IsNotRemovedByAServerThatHasLostIt) {
+  auto first = Server::Start(options_);
+  std::filesystem::remove(path_);
+  const auto second = Server::Start(options_);
+  ASSERT_TRUE(second.ok()) << second.status();
+  (*first)->Stop();
+  EXPECT_TRUE(Serves());
+}
+
+TEST_F(UnixSocketTest, IsRefusedWhereAFileOfAnotherKindIs) {
+  std::ofstream(path_) << "precious";
+  EXPECT_THAT(Server::Start(options_).status().message(),
+              HasSubstr(path_ + " exists and is not a socket"));
+  EXPECT_TRUE(std::filesystem::exists(path_));
 }
 
 class ServerTest : public TestWithServer {

@@ -199,6 +199,34 @@ TEST_F(WorkerOptionsTest, WrongUsageIsSaidInOneLineAndEndsWithTwo) {
   EXPECT_EQ(Parse({"--run", "r", "--threads", "-1"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--delay", "-1"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--no-such-flag"}), 2);
+  EXPECT_EQ(Parse({"--run", "r", "--model", "mlp"}), 2);
+  EXPECT_THAT(output_, HasSubstr("--model mlp needs --hidden"));
+  EXPECT_EQ(Parse({"--run", "r", "--hidden", "8"}), 2);
+  EXPECT_EQ(Parse({"--run", "r", "--model", "mlp", "--hidden", "0"}), 2);
+  EXPECT_EQ(Parse({"--run", "r", "--classes", "-1"}), 2);
+}
+
+TEST_F(WorkerOptionsTest, NumbersThatDoNotFitAreRefused) {
+  EXPECT_EQ(Parse({"--run", "r", "--seed", "-1"}), 2);
+  EXPECT_THAT(output_, HasSubstr("--seed: \"-1\" found, a whole number from 0 to "
+                                 "18446744073709551615 expected"));
+  EXPECT_EQ(Parse({"--run", "r", "--seed", "18446744073709551615"}), std::nullopt);
+  for (const char* steps : {"99999999999999999999", "9007199254740993", "1e3", ""}) {
+    EXPECT_EQ(Parse({"--run", "r", "--steps", steps}), 2) << steps;
+    EXPECT_THAT(output_, HasSubstr("--steps"));
+  }
+}
+
+TEST_F(WorkerOptionsTest, OptionsOfOtherDataAreRefused) {
+  EXPECT_EQ(Parse({"--run", "r", "--train-csv", "f"}), 2);
+  EXPECT_THAT(output_,
+              HasSubstr("--train-csv belongs to --data csv, and this is --data fashion-mnist"));
+  EXPECT_EQ(Parse({"--run", "r", "--data", "csv", "--features", "3", "--train-csv", "f"}), 2);
+  EXPECT_EQ(Parse({"--run", "r", "--data", "csv"}), 2);
+  EXPECT_THAT(output_, HasSubstr("--data csv needs --train-csv"));
+  EXPECT_EQ(Parse({"--run", "r", "--data", "idx", "--train-images", "a", "--train-labels", "b",
+                   "--test-images", "c"}),
+            2);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "core/base/error.h"
 #include "worker/data/input_file.h"
 
@@ -109,8 +110,11 @@ class CsvReader {
       const absl::StatusOr<std::optional<absl::string_view>> line = lines.Next();
       if (!line.ok()) return line.status();
       if (!line->has_value()) break;
-      if (absl::StripAsciiWhitespace(**line).empty()) continue;
-      GRADD_RETURN_IF_ERROR(AddLine(lines.line(), Fields(**line)));
+      // A byte order mark, as some spreadsheets put before UTF-8.
+      const absl::string_view text =
+          lines.line() == 1 ? absl::StripPrefix(**line, "\xef\xbb\xbf") : **line;
+      if (absl::StripAsciiWhitespace(text).empty()) continue;
+      GRADD_RETURN_IF_ERROR(AddLine(lines.line(), Fields(text)));
     }
     if (numbers_.empty()) {
       return absl::InvalidArgumentError(

@@ -670,7 +670,8 @@ TEST_F(RunTest, RefusedUpdatesChangeNothing) {
   values.mutable_optimizer()->mutable_sgd();
   EXPECT_THAT(refused(values, "optimizer"), HasSubstr("its kind"));
   values.mutable_optimizer()->mutable_adam()->set_beta1(0.5);
-  EXPECT_THAT(refused(values, "optimizer.adam.beta1"), HasSubstr("its kind"));
+  EXPECT_THAT(refused(values, "optimizer.adam"), HasSubstr("its kind"));
+  EXPECT_THAT(refused(values, "optimizer.adam.beta1"), HasSubstr("this run's is momentum"));
   values.mutable_optimizer()->mutable_momentum()->set_momentum(1.5);
   EXPECT_THAT(refused(values, "optimizer.momentum.momentum"),
               HasSubstr("optimizer.momentum.momentum: 1.5 is outside [0, 1)"));
@@ -678,6 +679,35 @@ TEST_F(RunTest, RefusedUpdatesChangeNothing) {
   EXPECT_THAT(refused(values, "max_steps"), HasSubstr("max_steps: -1"));
   values.mutable_lease_duration()->set_seconds(0);
   EXPECT_THAT(refused(values, "lease_duration"), HasSubstr("lease_duration"));
+}
+
+TEST_F(RunTest, AFieldOfAKindThatIsNotTheRunsIsRefused) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  v1::Run values;
+  values.mutable_policy()->mutable_asynchronous()->set_max_staleness(3);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy.asynchronous.max_staleness");
+  const absl::Status refused = run->Update(values, mask, "ada");
+  EXPECT_EQ(ReasonOf(refused), "MASK_INVALID");
+  EXPECT_EQ(refused.message(),
+            "policy.asynchronous.max_staleness belongs to the policy asynchronous, and this "
+            "run's is synchronous");
+  EXPECT_TRUE(run->Describe(gradd::Run::Detail::kFull).policy().has_synchronous());
+  mask.set_paths(0, "policy.asynchronous");
+  EXPECT_TRUE(run->Update(values, mask, "ada").ok());
+}
+
+TEST_F(RunTest, OfManyWorkersTheLiveOnesAreDescribedAndTheDescriptionFitsAMessage) {
+  constexpr int kWorkers = 1500;
+  const auto run = Create(SynchronousSpec(1, 1));
+  const std::string prefix(120, 'w');
+  for (int i = 0; i < kWorkers; ++i) Join(prefix + std::to_string(10'000 + i))->Leave();
+  const auto live = Join("z");
+  const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(description.workers_size(), 1000);
+  EXPECT_EQ(description.workers(0).worker(), "z");
+  EXPECT_EQ(description.workers(1).worker(), prefix + "10000");
+  EXPECT_LT(description.ByteSizeLong(), size_t{4} << 20);
 }
 
 TEST_F(RunTest, ThePolicyCanChangeWhilePushesWait) {

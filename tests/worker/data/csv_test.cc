@@ -50,6 +50,14 @@ class CsvTest : public testing::Test {
   int64_t classes_ = 0;
 };
 
+TEST_F(CsvTest, AByteOrderMarkIsNoPartOfTheFirstField) {
+  EXPECT_THAT(Read("\xef\xbb\xbf"
+                   "1,2.5,0\n")
+                  .features,
+              ElementsAre(1, 2.5));
+  EXPECT_THAT(Read("\xef\xbb\xbfy,x\n0,2.5\n", Label("y")).features, ElementsAre(2.5));
+}
+
 TEST_F(CsvTest, TheLastColumnIsTheLabel) {
   const Batch batch = Read("1,2.5,0\n-3,4e2,2\n");
   EXPECT_THAT(batch.features, ElementsAre(1, 2.5, -3, 400));

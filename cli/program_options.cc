@@ -1,0 +1,64 @@
+#include "cli/program_options.h"
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+
+namespace gradd {
+
+std::string VariableOf(absl::string_view option) {
+  return absl::StrCat("GRADD_", absl::StrReplaceAll(absl::AsciiStrToUpper(option), {{"-", "_"}}));
+}
+
+void AddConfigOption(CLI::App* app, const char* variable) {
+  // CLI11 reads the file before it looks at the environment, and so would not see this variable.
+  const char* const path = std::getenv(variable);
+  const bool given = path != nullptr && *path != '\0';
+  app->set_config(
+         "--config", given ? path : "",
+         absl::StrCat("Read options from a file of lines like NAME=VALUE; also ", variable),
+         /*config_required=*/given)
+      ->type_name("FILE");
+  app->allow_config_extras(CLI::config_extras_mode::error);
+}
+
+std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error) {
+  std::string text = error.what();
+  if (dynamic_cast<const CLI::ConfigError*>(&error) == nullptr) return text;
+  absl::string_view key = text;
+  if (absl::ConsumePrefix(&key, "INI was not able to parse ")) {
+    text = absl::StrCat("unknown option \"", key, "\"");
+  }
+  return absl::StrCat(app.get_config_ptr()->as<std::string>(), ": ", text);
+}
+
+int ExitAfterParsing(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() != 0) {
+    std::fprintf(stderr, "%s: %s\nRun with --help for more information.\n", app.get_name().c_str(),
+                 ParseErrorText(app, error).c_str());
+    return 2;
+  }
+  app.exit(error);
+  const absl::Status written = FlushStandardOutput();
+  if (written.ok()) return 0;
+  std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), std::string(written.message()).c_str());
+  return 1;
+}
+
+absl::Status FlushStandardOutput() {
+  const bool failed_before = std::ferror(stdout) != 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  if (flushed && !failed_before) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot write to standard output", flushed ? "" : ": ",
+                                             flushed ? "" : std::strerror(errno)));
+}
+
+}  // namespace gradd

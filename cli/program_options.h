@@ -1,0 +1,33 @@
+#ifndef GRADD_CLI_PROGRAM_OPTIONS_H_
+#define GRADD_CLI_PROGRAM_OPTIONS_H_
+
+#include <CLI/App.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+// What the command lines of gradd, gradctl and gradworker have in common.
+namespace gradd {
+
+// The environment variable of an option: --max-runs is GRADD_MAX_RUNS.
+std::string VariableOf(absl::string_view option);
+
+// Adds --config, a file of options; without it, the environment variable `variable` may name
+// one. A key that is no option is an error.
+void AddConfigOption(CLI::App* app, const char* variable);
+
+// What is wrong with the command line, in a line; for a config file with its name.
+std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error);
+
+// For a program that ends where parsing ends: prints --help or --version to standard output, or
+// the error to standard error. Returns the exit code: 0, 1 if it cannot be written, 2.
+int ExitAfterParsing(const CLI::App& app, const CLI::ParseError& error);
+
+// Writes out what standard output still holds. UNAVAILABLE if that, or anything that was
+// written to it before, could not be written.
+absl::Status FlushStandardOutput();
+
+}  // namespace gradd
+
+#endif  // GRADD_CLI_PROGRAM_OPTIONS_H_

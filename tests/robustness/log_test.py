@@ -1,0 +1,53 @@
+"""What operators find in gradd's log."""
+import os
+import queue
+
+from gradd.v1 import run_service_pb2 as run_api
+from gradd.v1 import training_service_pb2 as api
+from gradd_process import ServerTest, TIMEOUT_SECONDS, spec, until
+
+
+class LogTest(ServerTest):
+    def start(self, name, *arguments, **options):
+        self.log_path = os.path.join(self.directory, f"{name}.log")
+        with open(self.log_path, "w", encoding="utf-8") as log:
+            return super().start(name, *arguments, **options, stderr=log)
+
+    def logged(self, text):
+        def found():
+            with open(self.log_path, encoding="utf-8") as log:
+                return text in log.read()
+        until(f'"{text}" in the log', found)
+
+    def test_changes_of_runs_say_who_and_what(self):
+        self.create("r", spec(3))
+        self.logged("info runs/r created by ipv4:127.0.0.1:")
+        update = run_api.UpdateRunRequest(author="ada")
+        update.run.name = "runs/r"
+        update.run.schedule.learning_rate = 0.5
+        update.update_mask.paths.append("schedule.learning_rate")
+        self.runs.UpdateRun(update, timeout=TIMEOUT_SECONDS)
+        self.logged("info runs/r updated (schedule.learning_rate) by ada")
+        self.runs.PauseRun(run_api.PauseRunRequest(name="runs/r", author="ada"))
+        self.logged("info runs/r paused by ada")
+        self.runs.ResumeRun(run_api.ResumeRunRequest(name="runs/r", author="ada"))
+        self.logged("info runs/r resumed by ada")
+        self.runs.DeleteRun(run_api.DeleteRunRequest(name="runs/r"))
+        self.logged("info runs/r deleted by ipv4:127.0.0.1:")
+
+    def test_workers_come_leave_and_are_lost(self):
+        run = spec(3)
+        run.lease_duration.seconds = 1
+        self.create("r", run)
+        for worker in ("polite", "silent"):
+            requests = queue.Queue()
+            responses = self.training.Train(iter(requests.get, None))
+            self.addCleanup(responses.cancel)
+            self.addCleanup(requests.put, None)
+            requests.put(api.TrainRequest(join=api.Join(run="runs/r", worker=worker)))
+            self.logged(f"info worker {worker} joined runs/r from ipv4:127.0.0.1:")
+            if worker == "polite":
+                requests.put(api.TrainRequest(leave=api.Leave()))
+                self.logged("info worker polite left runs/r")
+        self.logged('info worker silent lost its session of runs/r: no sign of worker "silent" '
+                    "for its lease of 1s")
