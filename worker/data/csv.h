@@ -27,9 +27,9 @@ struct CsvOptions {
 };
 
 // Reads a file of comma-separated numbers, plain or gzip, at least two columns and one
-// line; blank lines and a byte order mark are skipped. All columns but the one to predict are features, in
-// order. Errors name file, line and column: a field that is no finite number, a line with
-// another number of fields, a label that is no class.
+// line; blank lines and a byte order mark are skipped. All columns but the one to predict are
+// features, in order. Errors name file, line and column: a field that is no finite number, a line
+// with another number of fields, a label that is no class.
 absl::StatusOr<Dataset> ReadCsv(const std::string& path, const CsvOptions& options);
 
 }  // namespace gradd
