@@ -387,11 +387,17 @@ void Connection::OnWritten(bool ok) {
 
 void Connection::WriteNext() {
   if (stream_->writing || stream_->finishing) return;
+  const auto chunk_is_due = [this] {
+    return stream_->welcome && push_ && push_->begun && !push_->committed;
+  };
   grpc::ByteBuffer bytes;
   if (!stream_->control.empty()) {
     bytes = SerializeTrainRequest(stream_->control.front(), Payload());
     stream_->control.pop_front();
-  } else if (stream_->welcome && push_ && push_->begun && !push_->committed) {
+  } else if (stream_->ahead.Valid()) {
+    bytes.Swap(&stream_->ahead);
+    stream_->ahead.Clear();
+  } else if (chunk_is_due()) {
     bytes = NextChunk();
   } else {
     return;
@@ -400,6 +406,8 @@ void Connection::WriteNext() {
   stream_->last_write = clock_->Elapsed();
   ++stream_->operations;
   stream_->call->Write(bytes, Tag(Done::kWritten));
+  // Encoded while this one is on its way.
+  if (!stream_->ahead.Valid() && chunk_is_due()) stream_->ahead = NextChunk();
 }
 
 grpc::ByteBuffer Connection::NextChunk() {
@@ -624,7 +632,7 @@ void Connection::HandleResult(const v1::PushResult& result) {
   }
   ActivePush& push = *push_;
   const bool rejected = result.outcome() == v1::PUSH_OUTCOME_REJECTED;
-  if (!rejected && !push.committed) {
+  if (!rejected && (!push.committed || stream_->ahead.Valid())) {
     BreakProtocol(absl::StrCat("a result for push ", result.sequence(), " before its end"));
     return;
   }
@@ -634,11 +642,12 @@ void Connection::HandleResult(const v1::PushResult& result) {
     push.dropped = result.outcome() != v1::PUSH_OUTCOME_APPLIED;
   }
   if (rejected) {
-    if (!push.committed) {
+    if (!push.committed || stream_->ahead.Valid()) {
       // Without its end, the server would take the next push for more of this one.
       v1::TrainRequest end;
       end.mutable_push()->mutable_commit();
       stream_->control.push_back(std::move(end));
+      stream_->ahead.Clear();
     }
     const bool finished = result.reason() == "RUN_FINISHED";
     CompletePush(

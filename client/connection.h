@@ -103,6 +103,7 @@ class Connection {
     grpc::ClientContext context;
     std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
     grpc::ByteBuffer incoming;
+    grpc::ByteBuffer ahead;  // The next chunk, encoded while the last one is written; or none.
     grpc::Status status;
     bool writing = false;
     bool welcome = false;

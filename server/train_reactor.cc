@@ -115,26 +115,23 @@ void TrainReactor::Wake() {
 
 bool TrainReactor::NextBlockIsFinal(const Outgoing& next) {
   if (next.snapshot->progress == nullptr) return true;
-  return next.snapshot->progress->Await(next.next_block, [waker = waker_] {
+  const bool final = next.snapshot->progress->Await(next.next_block, [waker = waker_] {
     MutexLock lock(&waker->mutex);
     if (waker->reactor != nullptr) waker->reactor->Wake();
   });
+  block_waits_ = !final;
+  return final;
 }
 
 void TrainReactor::Pump() {
   if (writing_ || block_waits_ || finished_) return;
   if (outgoing_.empty()) {
-    if (!ending_) return;
+    if (!ending_ || encoding_) return;
     finished_ = true;
     Finish(ToGrpcStatus(end_status_, context_));
     return;
   }
   Outgoing& next = outgoing_.front();
-  if (next.snapshot != nullptr && !NextBlockIsFinal(next)) {
-    block_waits_ = true;
-    return;
-  }
-  writing_ = true;
   if (next.snapshot == nullptr) {
     what_ = Writing::kMessage;
     grpc::WriteOptions options;
@@ -142,29 +139,43 @@ void TrainReactor::Pump() {
     if (next.message.push_result().parameters_follow()) options.set_buffer_hint();
     writing_bytes_ = SerializeTrainResponse(next.message, Payload());
     outgoing_.pop_front();
+    writing_ = true;
     StartWrite(&writing_bytes_, options);
     return;
   }
-  const std::shared_ptr<const Snapshot> snapshot = next.snapshot;
-  const v1::Encoding encoding = next.encoding;
-  const size_t block = next.next_block++;
-  const bool last = next.next_block == snapshot->parameters.size();
+  const bool encodes = next.encoding != v1::ENCODING_FLOAT32;
+  if (encodes && !encoded_.Valid()) {
+    EncodeNext();
+    return;
+  }
+  if (!encodes && !NextBlockIsFinal(next)) return;
+  if (encodes) {
+    writing_bytes_.Swap(&encoded_);
+    encoded_.Clear();
+  } else {
+    writing_bytes_ =
+        Serialized(EncodeBlock(next.snapshot, next.next_block, next.encoding, buffers_.get()));
+  }
+  const bool last = ++next.next_block == next.snapshot->parameters.size();
   what_ = last ? Writing::kLastBlock : Writing::kBlock;
   if (last) outgoing_.pop_front();
-  if (encoding == v1::ENCODING_FLOAT32) {
-    writing_bytes_ = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
-    StartWrite(&writing_bytes_);
-  } else {
-    pool_->Schedule([=] { WriteEncoded(snapshot, block, encoding); });
-  }
+  writing_ = true;
+  StartWrite(&writing_bytes_);
+  if (encodes && !last) EncodeNext();
 }
 
-void TrainReactor::WriteEncoded(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
-                                v1::Encoding encoding) {
-  grpc::ByteBuffer bytes = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
-  MutexLock lock(&mutex_);
-  writing_bytes_.Swap(&bytes);
-  StartWrite(&writing_bytes_);  // Fails if the stream has been cancelled meanwhile.
+void TrainReactor::EncodeNext() {
+  const Outgoing& next = outgoing_.front();
+  if (encoding_ || !NextBlockIsFinal(next)) return;
+  encoding_ = true;
+  pool_->Schedule(
+      [this, snapshot = next.snapshot, block = next.next_block, encoding = next.encoding] {
+        grpc::ByteBuffer bytes = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
+        MutexLock lock(&mutex_);
+        encoding_ = false;
+        if (!outgoing_.empty()) encoded_.Swap(&bytes);  // Else they were given up meanwhile.
+        Pump();
+      });
 }
 
 void TrainReactor::OnWriteDone(bool ok) {

@@ -60,9 +60,9 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Encodes a block without the lock, then writes it. Meanwhile writing_ is true.
-  void WriteEncoded(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
-                    v1::Encoding encoding);
+  // Encodes the next block on the pool, while the one before is being written. This stays until
+  // that is done.
+  void EncodeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // For the log, which may take its time: not to be called with a lock held.
   // Whether the session begins with this join, if it is welcome.
@@ -90,6 +90,8 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool encoding_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::ByteBuffer encoded_ ABSL_GUARDED_BY(mutex_);  // The next block, if it was encoded.
   enum class Writing { kMessage, kBlock, kLastBlock };
   Writing what_ ABSL_GUARDED_BY(mutex_) = Writing::kMessage;  // Is written now.
   // For the log: what the join said, which is checked once the welcome is sent.

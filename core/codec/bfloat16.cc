@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/multiversion.h"
+#include "core/base/prefetch.h"
 #include "core/codec/float_bits.h"
 
 namespace gradd {
@@ -24,34 +26,37 @@ uint32_t Rounded(uint32_t bits) {
   return magnitude > kInfinityBits ? bits | kQuietBit : bits;
 }
 
-// Whether Nearest() is right for all of them.
-bool AllOrdinary(const float* values, int64_t size) {
+// Writes `size` elements as Nearest() has them; returns whether that was right for all of them.
+bool EncodeOrdinary(const float* values, int64_t size, std::byte* out) {
   uint32_t carries = 0;
   for (int64_t i = 0; i < size; ++i) {
-    carries |= (BitsOf(values[i]) & ~kSignBit) + (kSignBit - kOverflow);
+    const uint32_t bits = BitsOf(values[i]);
+    carries |= (bits & ~kSignBit) + (kSignBit - kOverflow);
+    Store(static_cast<uint16_t>(Nearest(bits) >> 16), out + i * kBfloat16Bytes);
   }
   return (carries & kSignBit) == 0;
 }
 
-template <uint32_t (*kRound)(uint32_t)>
-void EncodeRun(const float* values, int64_t size, std::byte* out) {
+void EncodeAny(const float* values, int64_t size, std::byte* out) {
   for (int64_t i = 0; i < size; ++i) {
-    Store(static_cast<uint16_t>(kRound(BitsOf(values[i])) >> 16), out + i * kBfloat16Bytes);
+    Store(static_cast<uint16_t>(Rounded(BitsOf(values[i])) >> 16), out + i * kBfloat16Bytes);
   }
 }
 
 }  // namespace
 
+GRADD_MULTIVERSION
 void EncodeBfloat16(const float* values, int64_t size, std::byte* out) {
-  constexpr int64_t kRun = 1024;
-  for (int64_t begin = 0; begin < size; begin += kRun) {
-    const int64_t count = std::min(kRun, size - begin);
-    const bool ordinary = AllOrdinary(values + begin, count);
-    (ordinary ? EncodeRun<Nearest> : EncodeRun<Rounded>)(values + begin, count,
-                                                         out + begin * kBfloat16Bytes);
+  for (int64_t begin = 0; begin < size; begin += kPageElements) {
+    const int64_t count = std::min(kPageElements, size - begin);
+    PrefetchPage(values + begin + kPageElements);
+    if (!EncodeOrdinary(values + begin, count, out + begin * kBfloat16Bytes)) {
+      EncodeAny(values + begin, count, out + begin * kBfloat16Bytes);
+    }
   }
 }
 
+GRADD_MULTIVERSION
 void DecodeBfloat16(const std::byte* in, int64_t size, float* values) {
   for (int64_t i = 0; i < size; ++i) {
     const auto upper = Load<uint16_t>(in + i * kBfloat16Bytes);

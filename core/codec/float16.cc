@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/base/multiversion.h"
 #include "core/codec/float_bits.h"
 
 namespace gradd {
@@ -66,10 +67,12 @@ bool AllFinite(const std::byte* in, int64_t size) {
 
 }  // namespace
 
+GRADD_MULTIVERSION
 void EncodeFloat16(const float* values, int64_t size, std::byte* out) {
   for (int64_t i = 0; i < size; ++i) Store(Encoded(values[i]), out + i * kFloat16Bytes);
 }
 
+GRADD_MULTIVERSION
 void DecodeFloat16(const std::byte* in, int64_t size, float* values) {
   constexpr int64_t kRun = 1024;
   for (int64_t begin = 0; begin < size; begin += kRun) {

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/base/multiversion.h"
+#include "core/base/prefetch.h"
 #include "core/codec/float_bits.h"
 #include "core/codec/mix.h"
 
 namespace gradd {
 namespace {
 
-constexpr float kLargestByte = 127;
+// A little more than 127 / largest byte, so that no element exceeds it by a rounding.
+constexpr float kScaleOfLargest = 1.000001F / 127;
 // The smallest scale that has an inverse, and the largest one of which 127 are finite.
 constexpr float kLeastScale = 0x1p-126F;
 constexpr float kMostScale = 0x1.0204p+121F;
@@ -23,40 +26,62 @@ float LargestMagnitude(const float* values, int64_t size) {
   return FloatOf(static_cast<uint32_t>(largest));
 }
 
-// Uniform in [0, 1), in steps of 2^-24. Two rounds of multiplication, as in the 32-bit
-// finalizers of C. Wellons ("Prospecting for hash functions", 2018).
-float Uniform(uint32_t key, uint32_t index) {
-  uint32_t x = key + index;
-  x = (x ^ (x >> 16)) * 0x7FEB352D;
-  x = (x ^ (x >> 15)) * 0x846CA68B;
-  return static_cast<float>(static_cast<int32_t>((x ^ (x >> 16)) >> 8)) * 0x1p-24F;
+// Random numbers for one group, 128 at a time: as many independent generators xorshift32
+// (Marsaglia 2003, "Xorshift RNGs", page 4), which need nothing that SSE2 has not.
+constexpr int64_t kLanes = 128;
+void Fill(uint64_t key, uint32_t* random) {
+  uint32_t state[kLanes];
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    state[lane] = static_cast<uint32_t>(Mix(key, static_cast<uint64_t>(lane))) | 1;
+  }
+  for (int64_t i = 0; i < kInt8GroupElements; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      uint32_t x = state[lane];
+      x ^= x << 13;
+      x ^= x >> 17;
+      x ^= x << 5;
+      state[lane] = x;
+      random[i + lane] = x;
+    }
+  }
+}
+
+// The byte for `value`, which is in units of the scale and within [-127, 127]. `random` decides in
+// steps of 2^-16: so many bits has a float32 between 128 and 256, where the sum is truncated, so
+// that a whole number stays what it is.
+int8_t RoundAtRandom(float value, uint32_t random) {
+  const float uniform = FloatOf(random >> 16 << 7 | 0x3F800000);  // In [1, 2).
+  return static_cast<int8_t>(static_cast<int32_t>(value + 127 + uniform) - 128);
 }
 
 }  // namespace
 
+GRADD_MULTIVERSION
 void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first, std::byte* out) {
+  uint32_t random[kInt8GroupElements];
   for (int64_t begin = 0; begin < size; begin += kInt8GroupElements) {
     const int64_t count = std::min(kInt8GroupElements, size - begin);
     const float* const group = values + begin;
+    PrefetchPage(group + kPageElements);
+    PrefetchPage(group + kInt8GroupElements);
     const float largest = LargestMagnitude(group, count);
-    const float scale = largest <= std::numeric_limits<float>::max()
-                            ? std::clamp(largest / kLargestByte, kLeastScale, kMostScale)
-                            : largest;
-    const float inverse = 1 / scale;
+    const bool finite = largest <= std::numeric_limits<float>::max();
+    const float scale =
+        finite ? std::clamp(largest * kScaleOfLargest, kLeastScale, kMostScale) : largest;
+    // Where the scale may not grow, elements shrink by what it lacks.
+    const float inverse = scale < kMostScale ? 1 / scale : 126.9999F / largest;
     Store(scale, out);
     out += kInt8ScaleBytes;
-    const auto key = static_cast<uint32_t>(
-        Mix(seed, static_cast<uint64_t>((first + begin) / kInt8GroupElements)));
-    for (int64_t i = 0; i < count; ++i) {
-      const float target = group[i] * inverse + Uniform(key, static_cast<uint32_t>(i));
-      auto floor = static_cast<int32_t>(target);
-      floor -= static_cast<float>(floor) > target ? 1 : 0;
-      Store(static_cast<int8_t>(std::clamp(floor, -127, 127)), out + i);
-    }
+    Fill(Mix(seed, static_cast<uint64_t>((first + begin) / kInt8GroupElements)), random);
+    auto* const bytes = reinterpret_cast<int8_t*>(out);
+    if (!finite) std::fill_n(bytes, count, int8_t{0});
+    for (int64_t i = 0; i < (finite ? count : 0); ++i)
+      bytes[i] = RoundAtRandom(group[i] * inverse, random[i]);
     out += count;
   }
 }
 
+GRADD_MULTIVERSION
 void DecodeInt8(const std::byte* in, int64_t size, float scale, float* values) {
   for (int64_t i = 0; i < size; ++i) {
     values[i] = static_cast<float>(Load<int8_t>(in + i)) * scale;

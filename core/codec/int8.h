@@ -20,11 +20,11 @@ constexpr int64_t Int8Bytes(int64_t elements) {
 // Writes `size` elements, which are those from `first` on of the whole vector, to `out`, of any
 // alignment; `first` is a multiple of kInt8GroupElements.
 //
-// The scale is the group's largest magnitude / 127, but at least 2^-126. Each element is rounded
-// to one of its two neighbours at random, so that its expectation is the element itself (QSGD:
-// Alistarh et al. 2017, section 3.1, with the maximum as the norm). The choice depends on `seed`
-// and the element's index alone. A group with an element that is not finite gets a scale that is
-// not finite either, which no server takes.
+// The scale is the group's largest magnitude / 127 and a millionth of that, but at least 2^-126.
+// Each element is rounded to one of its two neighbours at random, so that its expectation is the
+// element itself (QSGD: Alistarh et al. 2017, section 3.1, with the maximum as the norm). The
+// choice depends on `seed` and the element's index alone. A group with an element that is not
+// finite gets a scale that is not finite either, which no server takes.
 void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first, std::byte* out);
 
 // Reads `size` elements of one group from its bytes after the scale.

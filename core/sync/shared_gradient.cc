@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/norms.h"
+#include "core/base/prefetch.h"
 
 namespace gradd {
 namespace {
@@ -26,6 +27,10 @@ double CopyAndSum(const std::byte* from, int64_t size, float* to) {
   double sum = 0;
   for (int64_t begin = 0; begin < size; begin += kNormRun) {
     const int64_t count = std::min(kNormRun, size - begin);
+    if (begin % kPageElements == kPageElements - kNormRun) {
+      PrefetchPage(reinterpret_cast<const UnalignedFloat*>(from) + begin + kNormRun);
+      PrefetchPage(to + begin + kNormRun);
+    }
     std::memcpy(to + begin, from + static_cast<size_t>(begin) * sizeof(float),
                 static_cast<size_t>(count) * sizeof(float));
     sum += SquaredNorm(to + begin, count);

@@ -54,9 +54,15 @@ TEST(Int8Test, EveryLengthAndAlignmentIsWithinOneScale) {
   }
 }
 
-TEST(Int8Test, TheLargestMagnitudeIsKept) {
-  const std::vector<float> values = {0.5F, -2, 0.25F};
-  EXPECT_FLOAT_EQ(Decode(Encode(values, 1), 3)[1], -2);
+TEST(Int8Test, TheLargestMagnitudeFits) {
+  for (const float largest : {2.0F, 1e-30F, 1e30F, std::numeric_limits<float>::max()}) {
+    const std::vector<float> values = {0.5F * largest, -largest, 0.25F * largest, largest};
+    for (uint64_t seed = 0; seed < 2000; ++seed) {
+      const std::vector<float> decoded = Decode(Encode(values, seed), 4);
+      ASSERT_NEAR(decoded[1] / largest, -1, 1.0 / 126) << largest << ", seed " << seed;
+      ASSERT_NEAR(decoded[3] / largest, 1, 1.0 / 126) << largest << ", seed " << seed;
+    }
+  }
 }
 
 TEST(Int8Test, RoundingIsUnbiased) {
