@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -26,11 +28,18 @@ class ConfigFileTest : public testing::Test {
     return "";
   }
   std::string Write(const std::string& text) const {
-    const std::string path = testing::TempDir() + "/program-options-test.toml";
+    // Tests of this fixture run in processes of their own, at the same time.
+    const std::string path =
+        testing::TempDir() + "/program-options-" + std::to_string(getpid()) + ".toml";
     std::ofstream(path) << text;
+    written_.push_back(path);
     return path;
   }
 
+  ~ConfigFileTest() override {
+    for (const std::string& path : written_) std::remove(path.c_str());
+  }
+  mutable std::vector<std::string> written_;
   int number_ = 0;
 };
 
