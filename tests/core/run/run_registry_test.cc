@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/base/error.h"
@@ -167,6 +169,45 @@ TEST_F(RunRegistryTest, RandomDisconnectsNeverHangARunNorLoseOrRepeatAPush) {
     registry.Tick();
     EXPECT_EQ(last.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
   }
+}
+
+// A hundred small runs beside one whose steps keep every thread busy: all of them get on.
+TEST_F(RunRegistryTest, AHundredRunsDoNotStarveOneAnother) {
+  constexpr int kRuns = 100;
+  constexpr int kSteps = 20;
+  constexpr int64_t kLarge = 8 * kBlockElements;
+  RunRegistry registry(Limits(), 2, &clock_);
+  ASSERT_TRUE(registry.Create("large", AsynchronousSpec(kLarge), "").ok());
+  FakeWorker large(&registry, "large", "w");
+  large.Join();
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    const std::vector<float> gradient(kLarge, 1);
+    for (int64_t step = 0; !stop; ++step) {
+      large.Push(step + 1, step, gradient);
+      large.WaitForResult(static_cast<size_t>(step));
+    }
+  });
+  std::vector<std::unique_ptr<FakeWorker>> workers;
+  for (int r = 0; r < kRuns - 1; ++r) {
+    const std::string run_id = "run" + std::to_string(r);
+    ASSERT_TRUE(registry.Create(run_id, SynchronousSpec(100'000, 1), "").ok());
+    workers.push_back(std::make_unique<FakeWorker>(&registry, run_id, "w"));
+    workers.back()->Join();
+  }
+  const auto large_steps = [&] { return (*registry.Find("runs/large"))->Progress().step(); };
+  const int64_t before = large_steps();
+  const std::vector<float> gradient(100'000, 1);
+  for (int step = 0; step < kSteps; ++step) {
+    for (const auto& worker : workers) worker->Push(step + 1, step, gradient);
+    for (const auto& worker : workers) {
+      ASSERT_EQ(worker->WaitForResult(static_cast<size_t>(step)).outcome(),
+                v1::PUSH_OUTCOME_APPLIED);
+    }
+  }
+  EXPECT_GT(large_steps(), before);
+  stop = true;
+  busy.join();
 }
 
 }  // namespace
