@@ -305,9 +305,10 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
         absl::StrCat("evaluation.examples: ", evaluation.examples(), ", at least 1 expected"));
   }
   MutexLock lock(&mutex_);
-  if (evaluation.step() < 0 || evaluation.step() > step_) {
-    return invalid(absl::StrCat("evaluation.step: ", evaluation.step(), " is outside [0, ", step_,
-                                "], the steps so far"));
+  // A worker may have the parameters of the step that is on its way.
+  if (evaluation.step() < 0 || evaluation.step() > OpenStep()) {
+    return invalid(absl::StrCat("evaluation.step: ", evaluation.step(), " is outside [0, ",
+                                OpenStep(), "], the steps so far"));
   }
   if (has_evaluation_ && evaluation.step() < evaluation_.step()) return absl::OkStatus();
   evaluation_ = evaluation;
