@@ -21,6 +21,8 @@ constexpr char kMethod[] = "/gradd.v1.TrainingService/Train";
 // From the call to `welcome`, including the connection.
 constexpr absl::Duration kHandshakeTimeout = absl::Seconds(20);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(5);
+// More than any memory holds; so many bytes can be computed with.
+constexpr int64_t kMaxParameters = int64_t{1} << 40;
 constexpr absl::Duration kLongestWait = absl::Minutes(1);
 
 // What the completion queue says is done.
@@ -135,6 +137,7 @@ absl::Span<const float> Connection::parameters() const {
 
 std::future<Connection::Result> Connection::Wish(ActivePush push) {
   push.loan = std::make_shared<Loan>();
+  push.loan->vectors = vectors_;
   std::future<Result> future = push.loan->promise.get_future();
   const auto count = static_cast<size_t>(parameter_count_);
   if (push.gradient.size() != count ||
@@ -509,7 +512,8 @@ void Connection::HandleResponse(const v1::TrainResponse& response, const Payload
 }
 
 void Connection::HandleWelcome(const v1::Welcome& welcome) {
-  if (welcome.parameter_count() < 1 || welcome.limits().max_chunk_bytes() < kMinChunkBytes) {
+  if (welcome.parameter_count() < 1 || welcome.parameter_count() > kMaxParameters ||
+      welcome.limits().max_chunk_bytes() < kMinChunkBytes) {
     BreakProtocol(absl::StrCat("welcome with ", welcome.parameter_count(),
                                " parameters in chunks of ", welcome.limits().max_chunk_bytes(),
                                " bytes"));
@@ -605,9 +609,10 @@ void Connection::BeginPush() {
       Fail(attached);
       return;
     }
-    shares_memory_ = vectors_->attached();
   }
-  push_->shared = shares_memory_ && push_->gradient.data() == vectors_->gradient().data();
+  push_->shared = vectors_ != nullptr && vectors_->attached() &&
+                  push_->gradient.data() == vectors_->gradient().data();
+  shares_memory_ = push_->shared;
   if (!push_->encoding && !push_->shared) {
     const absl::Status begun = encoder_->Begin(push_->sequence, push_->gradient, push_->loan);
     if (!begun.ok()) {
@@ -740,7 +745,7 @@ void Connection::Fail(const absl::Status& why) {
   leaving_ = true;
   {
     MutexLock lock(&mutex_);
-    failure_ = why;
+    if (failure_.ok()) failure_ = why;
     changed_.NotifyAll();
   }
   if (stream_ != nullptr) stream_->context.TryCancel();

@@ -69,6 +69,7 @@ class Connection {
   // back, when nobody holds this any more: a broken connection may do so a little longer.
   struct Loan {
     ~Loan() { promise.set_value(std::move(result)); }
+    std::shared_ptr<MappedVectors> vectors;  // In which the gradient may lie.
     std::promise<Result> promise;
     Result result = absl::UnknownError("unanswered");
   };
@@ -173,7 +174,7 @@ class Connection {
   v1::Layout layout_;
   int64_t parameter_count_ = 0;
   int64_t max_steps_ = 0;
-  std::unique_ptr<MappedVectors>
+  std::shared_ptr<MappedVectors>
       vectors_;  // What lies behind them changes while a push is in flight.
   std::atomic<bool> shares_memory_{false};
 

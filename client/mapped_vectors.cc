@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/base/shared_region.h"
@@ -37,17 +38,28 @@ class File {
   int number_;
 };
 
-// Opens a file of the server's process. Whether it is the server's is asked of its name: in
-// another container the same numbers may be something else.
-int OpenFile(int64_t process_id, const v1::SharedFile& file, int flags) {
-  const std::string path = absl::StrCat("/proc/", process_id, "/fd/", file.file());
+// What only a region that is made as core/base/shared_region.h makes them has: the name, and a
+// size that nobody can reduce. Asked of the open file, since the link in /proc may have changed.
+bool IsRegion(int file, const std::string& token) {
   char target[512] = "";
-  if (readlink(path.c_str(), target, sizeof(target) - 1) < 0) return -1;
-  if (file.token().empty() || strstr(target, file.token().c_str()) == nullptr) {
+  const std::string link = absl::StrCat("/proc/self/fd/", file);
+  if (readlink(link.c_str(), target, sizeof(target) - 1) < 0) return false;
+  const int seals = fcntl(file, F_GET_SEALS);
+  return !token.empty() && absl::StartsWith(target, absl::StrCat("/memfd:", token)) && seals >= 0 &&
+         (seals & F_SEAL_SHRINK) != 0;
+}
+
+// Opens a file of the server's process, if it is one of its regions: in another container the same
+// numbers may be something else.
+int OpenFile(int64_t process_id, const v1::SharedFile& shared, int flags) {
+  const std::string path = absl::StrCat("/proc/", process_id, "/fd/", shared.file());
+  File file(open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (file.number() < 0) return -1;
+  if (!absl::StartsWith(shared.token(), "gradd-") || !IsRegion(file.number(), shared.token())) {
     errno = ENOENT;
     return -1;
   }
-  return open(path.c_str(), flags | O_CLOEXEC);
+  return file.Keep();
 }
 
 int64_t SizeOf(int file) {
@@ -83,6 +95,11 @@ void MappedVectors::CloseFile(int* file) {
 }
 
 void MappedVectors::Close() {
+  MutexLock lock(&mutex_);
+  CloseFiles();
+}
+
+void MappedVectors::CloseFiles() {
   CloseFile(&gradient_file_);
   CloseFile(&parameter_file_);
   if (attached_ == Attached::kOpened) attached_ = Attached::kEarlier;
@@ -102,18 +119,20 @@ absl::Status MappedVectors::Replace(const Range& range, int file, bool keep_valu
 }
 
 absl::Status MappedVectors::Open(const v1::SharedMemory& shared) {
+  MutexLock lock(&mutex_);
   File gradient(OpenFile(shared.process_id(), shared.gradient(), O_RDWR));
   if (gradient.number() < 0) return Failed("the gradient region");
   File parameters(OpenFile(shared.process_id(), shared.parameters(), O_RDONLY));
   if (parameters.number() < 0) return Failed("the parameter region");
-  const int64_t block_bytes = shared.block_elements() * int64_t{sizeof(float)};
+  const int64_t block_elements = std::clamp<int64_t>(shared.block_elements(), 0, int64_t{1} << 40);
+  const int64_t block_bytes = block_elements * int64_t{sizeof(float)};
   if (SizeOf(gradient.number()) < static_cast<int64_t>(gradient_.bytes) || block_bytes < 1 ||
       block_bytes % PageBytes() != 0) {
     return absl::InternalError(absl::StrCat(
         "shared memory: a gradient region of ", SizeOf(gradient.number()), " bytes and blocks of ",
         block_bytes, ", at least ", gradient_.bytes, " and whole pages expected"));
   }
-  Close();
+  CloseFiles();
   gradient_file_ = gradient.Keep();
   parameter_file_bytes_ = SizeOf(parameters.number());
   parameter_file_ = parameters.Keep();
@@ -125,6 +144,7 @@ absl::Status MappedVectors::Open(const v1::SharedMemory& shared) {
 }
 
 absl::Status MappedVectors::Attach() {
+  MutexLock lock(&mutex_);
   const Attached wanted = gradient_file_ >= 0 ? Attached::kOpened : Attached::kOwn;
   if (attached_ == wanted) return absl::OkStatus();
   absl::Status replaced = Replace(gradient_, gradient_file_, /*keep_values=*/true);
@@ -133,6 +153,7 @@ absl::Status MappedVectors::Attach() {
 }
 
 absl::Status MappedVectors::Map(const v1::SharedParameters& blocks) {
+  MutexLock lock(&mutex_);
   if (static_cast<size_t>(blocks.block_offsets_size()) != mapped_offsets_.size()) {
     return absl::InternalError(absl::StrCat("shared parameters in ", blocks.block_offsets_size(),
                                             " blocks, ", mapped_offsets_.size(), " expected"));
@@ -158,6 +179,7 @@ absl::Status MappedVectors::Map(const v1::SharedParameters& blocks) {
 }
 
 absl::StatusOr<absl::Span<float>> MappedVectors::OwnParameters() {
+  MutexLock lock(&mutex_);
   if (!own_parameters_) {
     if (absl::Status own = Replace(parameters_, /*file=*/-1, /*keep_values=*/false); !own.ok())
       return own;

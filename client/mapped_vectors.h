@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/base/mutex.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
@@ -16,7 +17,7 @@ namespace gradd {
 // A worker's gradient and parameters at addresses that never change, although what lies behind
 // them does: memory of the worker's own, or regions of a server on the same host.
 //
-// Not thread safe.
+// Thread safe; what lies in the vectors is not.
 class MappedVectors {
  public:
   // Reserves addresses; fails if the system has none left.
@@ -39,7 +40,10 @@ class MappedVectors {
   // Forgets what was opened.
   void Close();
   // Whether the server reads the gradient where the worker writes it.
-  bool attached() const { return attached_ == Attached::kOpened; }
+  bool attached() const {
+    MutexLock lock(&mutex_);
+    return attached_ == Attached::kOpened;
+  }
 
   // Puts the blocks that the server names behind the parameters.
   absl::Status Map(const v1::SharedParameters& blocks);
@@ -57,19 +61,22 @@ class MappedVectors {
   // Puts `file` behind the range, or memory of the worker's own if that is -1.
   static absl::Status Replace(const Range& range, int file, bool keep_values);
   static void CloseFile(int* file);
+  void CloseFiles() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t elements_;
   Range gradient_;
   Range parameters_;
   // What is behind the gradient.
   enum class Attached { kOwn, kEarlier, kOpened };
-  Attached attached_ = Attached::kOwn;
-  bool own_parameters_ = true;
-  int gradient_file_ = -1;
-  int parameter_file_ = -1;
-  int64_t parameter_file_bytes_ = 0;
-  int64_t block_bytes_ = 0;
-  std::vector<int64_t> mapped_offsets_;  // Of each block; -1: not mapped.
+  mutable Mutex mutex_;
+  Attached attached_ ABSL_GUARDED_BY(mutex_) = Attached::kOwn;
+  bool own_parameters_ ABSL_GUARDED_BY(mutex_) = true;
+  int gradient_file_ ABSL_GUARDED_BY(mutex_) = -1;
+  int parameter_file_ ABSL_GUARDED_BY(mutex_) = -1;
+  int64_t parameter_file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t block_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Of each block; -1: not mapped.
+  std::vector<int64_t> mapped_offsets_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gradd

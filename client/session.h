@@ -123,7 +123,8 @@ class Session {
   // The session's own vectors, if `shared_memory` was asked for; else empty. Their addresses stay
   // the same. Where the server shares its memory they lie in it, and a push moves no data;
   // elsewhere they are like any others. Between two pushes, the gradient is the worker's to
-  // write and the parameters to read.
+  // write and the parameters to read; after a push that failed or asked for no parameters, Pull()
+  // comes first.
   absl::Span<float> gradient() const;
   absl::Span<const float> parameters() const;
   // Whether the last push went through shared memory.

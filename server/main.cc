@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -72,7 +73,8 @@ int main(int argc, char** argv) {
             "ulimit -v where that is smaller, at the start");
   AddOption(&app, "max-shared-bytes", &options.limits.max_shared_bytes,
             "Most bytes of shared memory into which workers on this host write their gradients; "
-            "without room, or with 0, they use the stream");
+            "without room, or with 0, they use the stream. A run's parameters lie in shared memory "
+            "too then, in up to 8 versions where workers hold old ones");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
   AddOption(&app, "drain-seconds", &drain_seconds,
             "Longest time that pushes in flight get when the server is stopped");
@@ -104,6 +106,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   spdlog::set_level(level);
+
+  // Regions of shared memory and connections are files.
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
 
   // A heap per thread would keep what the pushes read by that thread have left free, and the next
   // one may be read by another thread: up to a whole staged push more for every heap.

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <new>
 #include <string>
 #include <utility>
 
@@ -170,9 +171,15 @@ void TrainReactor::EncodeNext() {
   encoding_ = true;
   pool_->Schedule(
       [this, snapshot = next.snapshot, block = next.next_block, encoding = next.encoding] {
-        grpc::ByteBuffer bytes = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
+        grpc::ByteBuffer bytes;
+        try {
+          bytes = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
+        } catch (const std::bad_alloc&) {
+          context_->TryCancel();  // The worker comes back, perhaps to more memory.
+        }
         MutexLock lock(&mutex_);
         encoding_ = false;
+        if (!bytes.Valid()) outgoing_.clear();
         if (!outgoing_.empty()) encoded_.Swap(&bytes);  // Else they were given up meanwhile.
         Pump();
       });

@@ -64,6 +64,10 @@ absl::StatusOr<std::shared_ptr<SharedRegion>> SharedRegion::Create(int64_t bytes
 SharedRegion::SharedRegion(int file, std::byte* data, int64_t bytes, std::string token)
     : file_(file), data_(data), bytes_(bytes), token_(std::move(token)) {}
 
+bool SharedRegion::Populate(int64_t begin, int64_t bytes) const {
+  return fallocate(file_, 0, begin, bytes) == 0;
+}
+
 SharedRegion::~SharedRegion() {
   munmap(data_, static_cast<size_t>(bytes_));
   close(file_);

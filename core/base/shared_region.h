@@ -28,6 +28,10 @@ class SharedRegion {
   SharedRegion(const SharedRegion&) = delete;
   SharedRegion& operator=(const SharedRegion&) = delete;
 
+  // Gives the pages from byte `begin` on their memory, so that writing there cannot fail. False if
+  // the system has none left.
+  bool Populate(int64_t begin, int64_t bytes) const;
+
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
   int file() const { return file_; }

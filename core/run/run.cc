@@ -182,7 +182,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.outcomes = progress_.outcomes();
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
-  metrics.memory_bytes = store_.memory_bytes();
+  metrics.memory_bytes = store_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = store_.block_allocations();
   for (const auto& [worker, member] : members_) {
     if (member.session) ++metrics.connected_workers;
@@ -330,7 +330,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
 std::shared_ptr<const Snapshot> Run::TakeSnapshot(SnapshotContents contents) {
   if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);
   std::shared_ptr<const Snapshot> snapshot = training_snapshot_.lock();
-  if (snapshot == nullptr || snapshot->step != step_ || snapshot->progress != nullptr) {
+  if (snapshot == nullptr || snapshot->step != step_) {
     snapshot = store_.TakeSnapshot(contents);
     training_snapshot_ = snapshot;
   }

@@ -38,8 +38,7 @@ struct RunEnvironment {
   const Clock* clock = Clock::Real();
   ThreadPool* pool = nullptr;
   std::shared_ptr<StagingBudget> budget;
-  std::shared_ptr<Quota> shared_memory;       // For gradient regions.
-  std::shared_ptr<BlockPool> staging_blocks;  // For gradients copied out of them.
+  std::shared_ptr<Quota> shared_memory;  // For gradient regions.
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -74,7 +73,7 @@ class Run : public std::enable_shared_from_this<Run> {
     SecondsHistogram apply_seconds;
     StepProfile profile;
     int64_t memory_bytes = 0;
-    int64_t block_allocations = 0;  // Buffers taken from the heap so far.
+    int64_t block_allocations = 0;  // Buffers of the store made so far.
     int64_t connected_workers = 0;
   };
   Metrics ReadMetrics() const;
@@ -192,6 +191,10 @@ class Run : public std::enable_shared_from_this<Run> {
   // The same for a worker that may not read any more.
   void AbandonSession(WorkerSession* session, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends a session that has no claim to what is still on its way: it left, it failed, or the run is
+  // deleted. A peer that does not read could otherwise keep the parameters for ever.
+  void DismissSession(WorkerSession* session, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends a half-closed session that waits for nothing any more.
   void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -277,6 +280,9 @@ class Run : public std::enable_shared_from_this<Run> {
   const absl::Time create_time_;
   const absl::Duration created_at_;
   const int64_t state_bytes_;
+
+  // For gradients that are copied out of shared memory.
+  const std::shared_ptr<BlockPool> staging_blocks_ = BlockPool::Create();
 
   // Guarded by mutex_ while no step is on its way; by the thread that applies it, while one is.
   ParameterStore store_;

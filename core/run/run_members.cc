@@ -142,7 +142,8 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
 }
 
 void Run::SendParametersTo(const SessionPtr& session) {
-  session->state_.parameters_on_way = true;
+  ++session->state_.parameters_on_way;
+  session->state_.parameters_step = OpenStep();
   // Called with the lock held, where the analysis cannot see it.
   const auto send =
       [this, session](std::shared_ptr<const Snapshot> snapshot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -176,6 +177,9 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
     return hold();
   }
   GRADD_RETURN_IF_ERROR(CheckHeader(header, step_));
+  // A worker that does not read what it asked for may not make the server keep another
+  // version of the parameters for it.
+  if (state.parameters_on_way > 0) return hold();
   member->mapped.reset();  // It has read what it needed.
   if (header.sequence() <= member->last_sequence || header.sequence() == member->pending_sequence) {
     state.receiving = true;
@@ -191,9 +195,6 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   if (state_ == v1::RUN_STATE_FINISHED) {
     return RunFinishedError();
   }
-  // A worker that does not read what it asked for may not make the server keep another
-  // version of the parameters for it.
-  if (state.parameters_on_way) return hold();
   const bool synchronous = spec_.policy().has_synchronous();
   if (synchronous && header.base_step() < OpenStep()) {
     state.receiving = true;
@@ -330,7 +331,7 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
 
 void Run::ParametersSent(WorkerSession* session) {
   MutexLock lock(&mutex_);
-  session->state_.parameters_on_way = false;
+  --session->state_.parameters_on_way;
   // The write of a step's last block may be done before the step is.
   progress_.profile().Add(StepProfile::kSend, step_work_
                                                   ? absl::ZeroDuration()
@@ -348,7 +349,7 @@ void Run::Leave(WorkerSession* session) {
   {
     MutexLock lock(&mutex_);
     if (Member* const member = MemberOf(session)) {
-      EndSession(session, absl::OkStatus());
+      DismissSession(session, absl::OkStatus());
       member->state = v1::WORKER_STATE_LEFT;
       member->mapped.reset();
       --live_members_;
@@ -368,7 +369,7 @@ void Run::EndIfHalfClosed(WorkerSession* session) {
   const WorkerSession::State& state = session->state_;
   const Member* const member = MemberOf(session);
   if (!state.half_closed || member == nullptr) return;
-  if (member->pending_sequence != 0 || state.parameters_on_way || state.held) return;
+  if (member->pending_sequence != 0 || state.parameters_on_way > 0 || state.held) return;
   EndSession(session, absl::OkStatus());
 }
 
@@ -380,7 +381,15 @@ void Run::Disconnect(WorkerSession* session) {
 
 void Run::FailSession(WorkerSession* session, const absl::Status& status) {
   MutexLock lock(&mutex_);
-  EndSession(session, status);
+  DismissSession(session, status);
+}
+
+void Run::DismissSession(WorkerSession* session, const absl::Status& status) {
+  if (session->state_.parameters_on_way > 0) {
+    AbandonSession(session, status);
+  } else {
+    EndSession(session, status);
+  }
 }
 
 void Run::EndSession(WorkerSession* session, const absl::Status& status) {
@@ -420,9 +429,10 @@ void Run::ExpireLeases() {
       const WorkerSession::State& state = member.session->state_;
       // Whoever waits for the server cannot be blamed for its silence; keep-alive finds out
       // whether its connection is dead. Whoever does not take its parameters can.
-      const bool waits_for_us = member.pending_sequence != 0 || state.held ||
-                                (state.parameters_on_way && step_work_) ||
-                                (state_ != v1::RUN_STATE_RUNNING && !state.parameters_on_way);
+      const bool waits_for_us =
+          member.pending_sequence != 0 ||
+          (state.parameters_on_way > 0 ? state.parameters_step > step_
+                                       : state.held || state_ != v1::RUN_STATE_RUNNING);
       if (waits_for_us) member.session->RenewLease();
       last_sign = absl::Nanoseconds(member.session->last_sign_ns_.load());
     }
@@ -552,7 +562,7 @@ void Run::Delete() {
   deleted_ = true;
   Broadcast(v1::RUN_EVENT_KIND_DELETED);
   for (auto& [worker, member] : members_) {
-    if (member.session) EndSession(member.session.get(), DeletedError(run_id_));
+    if (member.session) DismissSession(member.session.get(), DeletedError(run_id_));
   }
   pending_.clear();
   step_claim_ = {};

@@ -41,7 +41,6 @@ RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
   environment_.pool = &pool_;
   environment_.budget = StagingBudget::Create(limits.max_staged_bytes);
   environment_.shared_memory = Quota::Create(limits.max_shared_bytes);
-  environment_.staging_blocks = BlockPool::Create();
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }

@@ -1,5 +1,6 @@
 // Shared memory for workers on the same host.
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,12 @@ void DescribeFile(const SharedRegion& region, v1::SharedFile* file) {
   file->set_token(region.token());
 }
 
+// Whether regions may take this many files: half are for connections.
+bool LeavesFiles(int file) {
+  rlimit limit = {};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && static_cast<rlim_t>(file) < limit.rlim_cur / 2;
+}
+
 }  // namespace
 
 void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
@@ -34,7 +41,7 @@ void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
   auto quota = environment_.shared_memory->Take(bytes);
   if (quota == nullptr) return;
   auto gradient = SharedRegion::Create(bytes, SharedRegion::Access::kPeerWrites);
-  if (!gradient.ok()) return;
+  if (!gradient.ok() || !LeavesFiles((*gradient)->file())) return;
   if (parameter_region_ == nullptr) {
     const int64_t block_bytes =
         RoundUpToPages(environment_.block_elements * int64_t{sizeof(float)});
@@ -63,8 +70,7 @@ absl::Status Run::StageSharedGradient(WorkerSession* session, StagedPush* push) 
     return Error(absl::StatusCode::kInvalidArgument, "NOT_SHARED",
                  "gradient_is_shared, but the session has no shared memory; send chunks");
   }
-  return gradd::StageSharedGradient(*region, environment_.staging_blocks.get(), environment_.pool,
-                                    push);
+  return gradd::StageSharedGradient(*region, staging_blocks_.get(), environment_.pool, push);
 }
 
 bool Run::SendSharedParameters(WorkerSession* session,
@@ -80,7 +86,7 @@ bool Run::SendSharedParameters(WorkerSession* session,
     parameters.add_block_offsets(block.region_offset());
   }
   member->mapped = snapshot;
-  session->state_.parameters_on_way = false;
+  --session->state_.parameters_on_way;
   session->state_.sink->Send(std::move(response));
   return true;
 }

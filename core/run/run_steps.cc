@@ -105,7 +105,10 @@ void Run::AnswerEarly(StepWork* work) {
     if (work->next == nullptr) work->next = store_.NextSnapshot();
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
-    session->state_.parameters_on_way = true;
+    ++session->state_.parameters_on_way;
+    session->state_.parameters_step = step_ + 1;
+    // In the ledger at once: a worker whose stream breaks now asks at its next join.
+    MemberOf(session)->last_sequence = pending.push->header().sequence();
     session->state_.sink->SendParameters(work->next, session->state_.parameter_encoding);
     pending.answered = true;
   }
@@ -228,6 +231,9 @@ void Run::FinishIfDone() {
   }
   Broadcast(v1::RUN_EVENT_KIND_FINISHED);
   RetryAllHeld();
+  for (auto& [worker, member] : members_) {
+    if (member.session) EndIfHalfClosed(member.session.get());
+  }
 }
 
 }  // namespace gradd

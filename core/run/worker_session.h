@@ -98,10 +98,11 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     std::string worker;
     uint64_t instance = 0;
     v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
-    bool held = false;                            // A request waits for Run::BeginPush().
-    bool receiving = false;                       // A push has begun and is not committed.
-    bool half_closed = false;                     // No request will come any more.
-    bool parameters_on_way = false;               // SendParameters() was called, not all has left.
+    bool held = false;            // A request waits for Run::BeginPush().
+    bool receiving = false;       // A push has begun and is not committed.
+    bool half_closed = false;     // No request will come any more.
+    int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
+    int64_t parameters_step = 0;  // Of the last such call.
     std::shared_ptr<StagingBudget::Claim> claim;  // For the push that is held or coming in.
     std::shared_ptr<SharedRegion> gradient;       // Written by the worker; null: not shared.
     std::shared_ptr<const void> gradient_quota;

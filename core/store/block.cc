@@ -50,42 +50,47 @@ BlockRef BlockPool::Allocate(int64_t elements) {
 }
 
 BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
+  size_t found = free_.size();
   for (size_t i = free_.size(); i-- > 0;) {
-    BlockRef::Header* const header = free_[i];
-    if (header->elements != elements) continue;
-    free_[i] = free_.back();
-    free_.pop_back();
-    return header;
+    if (free_[i]->elements != elements) continue;
+    found = i;
+    // Blocks of the heap are only for when the region has none.
+    if (region_ == nullptr || free_[i]->region_offset >= 0) break;
   }
-  return nullptr;
+  if (found == free_.size()) return nullptr;
+  BlockRef::Header* const header = free_[found];
+  free_[found] = free_.back();
+  free_.pop_back();
+  return header;
 }
 
-BlockRef::Header* BlockPool::AllocateInRegion(int64_t elements) {
+bool BlockPool::AllocateInRegion(int64_t elements) {
   const int64_t bytes = RoundUpToPages(static_cast<int64_t>(BufferBytes(elements)));
-  if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_) return nullptr;
+  if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_ ||
+      !region_->Populate(region_used_bytes_, bytes)) {
+    return false;
+  }
   auto* const header = new BlockRef::Header();
   header->elements = elements;
   header->region_offset = region_used_bytes_;
   header->data = reinterpret_cast<float*>(region_->data() + region_used_bytes_);
+  free_.push_back(header);
   region_used_bytes_ += bytes;
   allocated_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  allocations_.fetch_add(1, std::memory_order_relaxed);
-  return header;
+  return true;
 }
 
 void BlockPool::AllocateBuffer(int64_t elements) {
-  if (BlockRef::Header* const header = AllocateInRegion(elements); header != nullptr) {
-    free_.push_back(header);
-    return;
-  }
   const size_t bytes = BufferBytes(elements);
-  const size_t blocks = BlocksPerPage(bytes);
-  const bool huge = blocks * bytes == kHugePageBytes;
-  const std::align_val_t alignment = huge ? std::align_val_t{kHugePageBytes} : kAlignment;
+  const size_t blocks = region_ == nullptr ? BlocksPerPage(bytes) : 1;
   // Room first, so that nothing is lost when there is no memory and Return() cannot fail.
   blocks_ += blocks;
   if (free_.capacity() < blocks_) free_.reserve(2 * blocks_);
   if (buffers_.size() == buffers_.capacity()) buffers_.reserve(2 * buffers_.size() + 1);
+  allocations_.fetch_add(1, std::memory_order_relaxed);
+  if (AllocateInRegion(elements)) return;
+  const bool huge = blocks * bytes == kHugePageBytes;
+  const std::align_val_t alignment = huge ? std::align_val_t{kHugePageBytes} : kAlignment;
   auto* const data = static_cast<float*>(operator new(blocks* bytes, alignment));
   buffers_.push_back({data, alignment});
   // Advice: where it is not taken, it is only slower.
@@ -97,7 +102,6 @@ void BlockPool::AllocateBuffer(int64_t elements) {
     free_.push_back(header);
   }
   allocated_bytes_.fetch_add(static_cast<int64_t>(blocks * bytes), std::memory_order_relaxed);
-  allocations_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void BlockPool::Return(BlockRef::Header* header) {

@@ -92,7 +92,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
   // Bytes of all buffers, in use and kept.
   int64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
-  // Buffers that had to be taken from the heap so far.
+  // Buffers that had to be made so far.
   int64_t allocations() const { return allocations_.load(std::memory_order_relaxed); }
 
  private:
@@ -104,15 +104,15 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   };
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AllocateBuffer(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Null if the region has no room.
-  BlockRef::Header* AllocateInRegion(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False if there is no region, or no room in it.
+  bool AllocateInRegion(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Return(BlockRef::Header* header);
 
   const std::shared_ptr<SharedRegion> region_;
   std::atomic<int64_t> allocated_bytes_{0};
   std::atomic<int64_t> allocations_{0};
   Mutex mutex_;
-  // A run has two sizes at most: full blocks and the last one. Has room for all blocks_.
+  // Of few sizes: full blocks and shorter ones. Has room for all blocks_.
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
   size_t blocks_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Buffer> buffers_ ABSL_GUARDED_BY(mutex_);

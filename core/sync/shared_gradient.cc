@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/base/norms.h"
 #include "core/base/prefetch.h"
+#include "core/store/block_payload.h"
 
 namespace gradd {
 namespace {
@@ -49,22 +51,33 @@ struct Copy {
 absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, ThreadPool* threads,
                                  StagedPush* push) {
   const int64_t elements = push->elements();
+  if (push->staged_elements() > 0) {
+    return Error(absl::StatusCode::kInvalidArgument, "CHUNK_OVERLAP",
+                 absl::StrCat("gradient_is_shared beside ", push->staged_elements(),
+                              " elements that are there already, none expected"));
+  }
   std::vector<Copy> copies(static_cast<size_t>((elements + kBlockElements - 1) / kBlockElements));
+  // Here and not on the threads, which must not throw.
+  try {
+    int64_t left = elements;
+    for (Copy& copy : copies) {
+      copy.size = std::min(kBlockElements, left);
+      copy.block = blocks->Allocate(StagingElements(copy.size));
+      left -= copy.size;
+    }
+  } catch (const std::bad_alloc&) {
+    return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
+                 absl::StrCat("no memory to stage ", elements, " elements"));
+  }
   threads->ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t index) {
     Copy& copy = copies[static_cast<size_t>(index)];
-    const int64_t begin = index * kBlockElements;
-    copy.size = std::min(kBlockElements, elements - begin);
-    copy.block = blocks->Allocate(StagingElements(copy.size));
-    copy.squared_norm = CopyAndSum(region.data() + static_cast<size_t>(begin) * sizeof(float),
-                                   copy.size, copy.block.data());
+    const auto begin = static_cast<size_t>(index * kBlockElements) * sizeof(float);
+    copy.squared_norm = CopyAndSum(region.data() + begin, copy.size, copy.block.data());
   });
   int64_t offset = 0;
   for (Copy& copy : copies) {
-    auto owner = std::make_shared<const BlockRef>(std::move(copy.block));
-    const Payload::Slice bytes(reinterpret_cast<const std::byte*>(owner->data()),
-                               static_cast<size_t>(copy.size) * sizeof(float));
-    GRADD_RETURN_IF_ERROR(
-        push->AddChecked(offset, Payload({bytes}, std::move(owner)), copy.squared_norm));
+    Payload bytes = BytesOf(std::move(copy.block), static_cast<size_t>(copy.size) * sizeof(float));
+    GRADD_RETURN_IF_ERROR(push->AddChecked(offset, std::move(bytes), copy.squared_norm));
     offset += copy.size;
   }
   return absl::OkStatus();

@@ -41,6 +41,8 @@ class StagedPush {
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
+  int64_t staged_elements() const { return staged_elements_; }
+
   // Squared L2 norm of the elements added so far, as exact as SquaredNorm() (core/base/norms.h).
   double squared_norm() const { return squared_norm_; }
 
