@@ -157,7 +157,13 @@ void FakeWorker::End(absl::Status status) {
   changed_.NotifyAll();
 }
 
-void FakeWorker::Abandon(absl::Status status) { End(std::move(status)); }
+void FakeWorker::Abandon(absl::Status status) {
+  {
+    MutexLock lock(&mutex_);
+    abandoned_ = true;
+  }
+  End(std::move(status));
+}
 
 template <typename Condition>
 void FakeWorker::WaitUntil(const Condition& condition) const {
@@ -183,6 +189,16 @@ std::vector<float> FakeWorker::WaitForParameters(int64_t step) const {
   };
   WaitUntil(arrived);
   return arrived() ? ValuesOf(*snapshots_.back()) : std::vector<float>();
+}
+
+size_t FakeWorker::snapshots() const {
+  MutexLock lock(&mutex_);
+  return snapshots_.size();
+}
+
+bool FakeWorker::abandoned() const {
+  MutexLock lock(&mutex_);
+  return abandoned_;
 }
 
 int64_t FakeWorker::snapshots_sent_early() const {

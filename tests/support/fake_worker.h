@@ -43,6 +43,9 @@ class FakeWorker : public SessionSink {
   v1::PushResult WaitForResult(size_t index) const;
   std::vector<float> WaitForParameters(int64_t step) const;
   std::vector<v1::RunEventKind> events() const;
+  size_t snapshots() const;
+  // Whether its stream was ended without what was still on its way.
+  bool abandoned() const;
   // Snapshots that were sent before all of their blocks were final.
   int64_t snapshots_sent_early() const;
   std::optional<v1::Welcome> welcome() const;
@@ -89,6 +92,7 @@ class FakeWorker : public SessionSink {
   std::vector<v1::RunEventKind> events_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<const Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+  bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // The floats of a snapshot's parameters.

@@ -88,6 +88,49 @@ TEST_F(RunTest, BlocksLeaveWhileTheStepIsStillBeingApplied) {
   }
 }
 
+TEST_F(RunTest, AWorkerThatDoesNotReadKeepsOneVersionOfTheParametersAtMost) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto reader = Join("reader");
+  const auto greedy = Join("greedy");
+  greedy->HoldParameters();
+  greedy->Push(1, 0, {1}, /*want_parameters=*/true);
+  for (int step = 1; step < 5; ++step) {
+    reader->Push(step, step, {1});
+    reader->WaitForResult(static_cast<size_t>(step - 1));
+    greedy->Push(1, 0, {1}, /*want_parameters=*/true);  // A duplicate.
+  }
+  EXPECT_EQ(greedy->snapshots(), 1u);
+  EXPECT_GT(greedy->requests_held(), 0u);
+}
+
+TEST_F(RunTest, AWorkerThatLeavesUnreadParametersBehindIsNotWaitedFor) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto polite = Join("polite");
+  polite->Push(1, 0, {1});
+  polite->WaitForResult(0);
+  polite->Leave();
+  EXPECT_FALSE(polite->abandoned());
+  const auto rude = Join("rude");
+  rude->HoldParameters();
+  rude->Push(1, 0, {1}, /*want_parameters=*/true);
+  rude->WaitForParameters(1);
+  rude->Leave();
+  EXPECT_TRUE(rude->WaitForEnd().ok());
+  EXPECT_TRUE(rude->abandoned());
+}
+
+TEST_F(RunTest, ANextPushDoesNotRenewTheLeaseOfAWorkerThatDoesNotRead) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  a->HoldParameters();
+  a->Push(1, 0, {1}, /*want_parameters=*/true);
+  a->WaitForParameters(1);
+  a->Push(2, 1, {1}, /*want_parameters=*/true);
+  EXPECT_GT(a->requests_held(), 0u);
+  for (int i = 0; i < 20; ++i) Pass(absl::Seconds(1));
+  EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
 TEST_F(RunTest, TheProfileSaysWhereTimeGoes) {
   const auto run = Create(SynchronousSpec(1, 2));
   const auto a = Join("a");
