@@ -39,9 +39,9 @@ TEST_F(SharedGradientTest, WhatIsStagedIsACopy) {
   std::vector<float> scratch(1000);
   for (int64_t begin = 0; begin < kElements; begin += 1000) {
     const int64_t size = std::min<int64_t>(1000, kElements - begin);
-    const float* const values = reader.Next(size, scratch.data());
+    const UnalignedFloat* const values = reader.Next(size, scratch.data());
     for (int64_t i = 0; i < size; ++i) {
-      ASSERT_EQ(values[i], static_cast<float>((begin + i) % 100));
+      ASSERT_EQ(static_cast<float>(values[i]), static_cast<float>((begin + i) % 100));
     }
   }
 }

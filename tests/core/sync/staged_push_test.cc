@@ -165,9 +165,10 @@ TEST(StagedPushTest, GivesBackWhatCameInAnyOrderAndAnySlices) {
     std::vector<float> scratch(kElements);
     for (int64_t at = begin; at < kElements;) {
       const int64_t size = std::min<int64_t>(1 + random() % 700, kElements - at);
-      const float* const read = reader.Next(size, scratch.data());
+      const UnalignedFloat* const read = reader.Next(size, scratch.data());
       for (int64_t i = 0; i < size; ++i) {
-        ASSERT_EQ(read[i], values[static_cast<size_t>(at + i)]) << at << " + " << i;
+        ASSERT_EQ(static_cast<float>(read[i]), values[static_cast<size_t>(at + i)])
+            << at << " + " << i;
       }
       at += size;
     }
@@ -208,9 +209,10 @@ TEST(StagedPushTest, ChunksOfAnyEncodingsInAnySlicesAreReadAsWhatTheyMean) {
     std::vector<float> scratch(kLength);
     for (int64_t at = begin; at < kLength;) {
       const int64_t size = std::min<int64_t>(1 + random() % 5000, kLength - at);
-      const float* const read = reader.Next(size, scratch.data());
+      const UnalignedFloat* const read = reader.Next(size, scratch.data());
       for (int64_t i = 0; i < size; ++i) {
-        ASSERT_EQ(read[i], expected[static_cast<size_t>(at + i)]) << at << " + " << i;
+        ASSERT_EQ(static_cast<float>(read[i]), expected[static_cast<size_t>(at + i)])
+            << at << " + " << i;
       }
       at += size;
     }
@@ -250,7 +252,7 @@ TEST(StagedPushTest, ManyTinySlicesTakeNoMoreMemoryThanTheirData) {
   EXPECT_TRUE(original.expired()) << "the push still holds the tiny slices";
   StagedPush::Reader reader(push, kElements - 1);
   float scratch[1];
-  EXPECT_EQ(*reader.Next(1, scratch), kElements - 1);
+  EXPECT_EQ(static_cast<float>(*reader.Next(1, scratch)), kElements - 1);
 }
 
 TEST(StagedPushTest, NormIsTheSameHoweverTheChunkIsSliced) {
@@ -469,7 +471,7 @@ TEST_F(StagedEncodingTest, AnEmptySparseChunkIsAllZeros) {
   EXPECT_EQ(push.squared_norm(), 0);
   std::vector<float> scratch(kElements, 77);
   StagedPush::Reader reader(push, 0);
-  const float* const read = reader.Next(kElements, scratch.data());
+  const UnalignedFloat* const read = reader.Next(kElements, scratch.data());
   EXPECT_EQ(std::vector<float>(read, read + kElements), std::vector<float>(kElements));
 }
 
