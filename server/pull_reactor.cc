@@ -67,8 +67,9 @@ void PullReactor::Pump() {
     Finish(grpc::Status::OK);
     return;
   }
-  writing_bytes_ = SerializeParameterChunk(DescribeBlock(*snapshot_, next_block_),
-                                           BlockPayload(snapshot_, next_block_));
+  writing_bytes_ =
+      SerializeParameterChunk(DescribeBlock(*snapshot_, next_block_, snapshot_->encoding),
+                              BlockPayload(snapshot_, next_block_));
   ++next_block_;
   StartWrite(&writing_bytes_);
 }

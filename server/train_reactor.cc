@@ -2,12 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
-#include <new>
 #include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "server/encoded_block.h"
+#include "server/chunks.h"
 #include "server/status.h"
 #include "transport/payload_message.h"
 
@@ -17,16 +16,10 @@ namespace {
 // A worker awaits each response, so no honest one leaves so many unread.
 constexpr size_t kMaxOutgoing = 256;
 
-grpc::ByteBuffer Serialized(EncodedBlock block) {
-  v1::TrainResponse message;
-  *message.mutable_parameters() = std::move(block.chunk);
-  return SerializeTrainResponse(message, block.data);
-}
-
 }  // namespace
 
 TrainReactor::TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context)
-    : pool_(registry->pool()), context_(context) {
+    : context_(context) {
   {
     MutexLock lock(&waker_->mutex);
     waker_->reactor = this;
@@ -127,7 +120,7 @@ bool TrainReactor::NextBlockIsFinal(const Outgoing& next) {
 void TrainReactor::Pump() {
   if (writing_ || block_waits_ || finished_) return;
   if (outgoing_.empty()) {
-    if (!ending_ || encoding_) return;
+    if (!ending_) return;
     finished_ = true;
     Finish(ToGrpcStatus(end_status_, context_));
     return;
@@ -144,45 +137,16 @@ void TrainReactor::Pump() {
     StartWrite(&writing_bytes_, options);
     return;
   }
-  const bool encodes = next.encoding != v1::ENCODING_FLOAT32;
-  if (encodes && !encoded_.Valid()) {
-    EncodeNext();
-    return;
-  }
-  if (!encodes && !NextBlockIsFinal(next)) return;
-  if (encodes) {
-    writing_bytes_.Swap(&encoded_);
-    encoded_.Clear();
-  } else {
-    writing_bytes_ =
-        Serialized(EncodeBlock(next.snapshot, next.next_block, next.encoding, buffers_.get()));
-  }
+  if (!NextBlockIsFinal(next)) return;
+  v1::TrainResponse message;
+  *message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block, next.encoding);
+  writing_bytes_ = SerializeTrainResponse(
+      message, BlockData(next.snapshot, next.next_block, next.encoding, buffers_.get()));
   const bool last = ++next.next_block == next.snapshot->parameters.size();
   what_ = last ? Writing::kLastBlock : Writing::kBlock;
   if (last) outgoing_.pop_front();
   writing_ = true;
   StartWrite(&writing_bytes_);
-  if (encodes && !last) EncodeNext();
-}
-
-void TrainReactor::EncodeNext() {
-  const Outgoing& next = outgoing_.front();
-  if (encoding_ || !NextBlockIsFinal(next)) return;
-  encoding_ = true;
-  pool_->Schedule(
-      [this, snapshot = next.snapshot, block = next.next_block, encoding = next.encoding] {
-        grpc::ByteBuffer bytes;
-        try {
-          bytes = Serialized(EncodeBlock(snapshot, block, encoding, buffers_.get()));
-        } catch (const std::bad_alloc&) {
-          context_->TryCancel();  // The worker comes back, perhaps to more memory.
-        }
-        MutexLock lock(&mutex_);
-        encoding_ = false;
-        if (!bytes.Valid()) outgoing_.clear();
-        if (!outgoing_.empty()) encoded_.Swap(&bytes);  // Else they were given up meanwhile.
-        Pump();
-      });
 }
 
 void TrainReactor::OnWriteDone(bool ok) {

@@ -9,7 +9,6 @@
 #include <string>
 
 #include "core/base/mutex.h"
-#include "core/base/thread_pool.h"
 #include "core/run/run_registry.h"
 #include "core/run/session_sink.h"
 #include "core/run/worker_session.h"
@@ -60,19 +59,14 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Encodes the next block on the pool, while the one before is being written. This stays until
-  // that is done.
-  void EncodeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   // For the log, which may take its time: not to be called with a lock held.
   // Whether the session begins with this join, if it is welcome.
   bool NoteJoin(const v1::Join& join);
   void LogJoin();
   void LogEnd();
 
-  ThreadPool* const pool_;
   grpc::CallbackServerContext* const context_;
-  const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For encoded blocks.
+  const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For what is encoded here.
 
   // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every
   // reaction takes the lock first, which it can.
@@ -90,8 +84,6 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool encoding_ ABSL_GUARDED_BY(mutex_) = false;
-  grpc::ByteBuffer encoded_ ABSL_GUARDED_BY(mutex_);  // The next block, if it was encoded.
   enum class Writing { kMessage, kBlock, kLastBlock };
   Writing what_ ABSL_GUARDED_BY(mutex_) = Writing::kMessage;  // Is written now.
   // For the log: what the join said, which is checked once the welcome is sent.

@@ -2,8 +2,10 @@
 
 #include <cstring>
 
+#include "core/base/multiversion.h"
 #include "core/codec/bfloat16.h"
 #include "core/codec/float16.h"
+#include "core/codec/float_bits.h"
 
 namespace gradd {
 namespace {
@@ -46,6 +48,18 @@ void DecodeDense(v1::Encoding encoding, const std::byte* in, int64_t size, float
       return DecodeFloat16(in, size, values);
     default:
       std::memcpy(values, in, Float32Bytes(size));
+  }
+}
+
+GRADD_MULTIVERSION
+bool DenseFinite(v1::Encoding encoding, const std::byte* in, int64_t size) {
+  switch (encoding) {
+    case v1::ENCODING_BFLOAT16:
+      return FiniteBits<uint16_t>(in, size, 0x7F80);
+    case v1::ENCODING_FLOAT16:
+      return FiniteBits<uint16_t>(in, size, 0x7C00);
+    default:
+      return FiniteBits<uint32_t>(in, size, kInfinityBits);
   }
 }
 

@@ -25,6 +25,12 @@ void EncodeDense(v1::Encoding encoding, const float* values, int64_t size, std::
 // Reads `size` elements in a dense encoding from `in`, of any alignment.
 void DecodeDense(v1::Encoding encoding, const std::byte* in, int64_t size, float* values);
 
+// Whether all of `size` elements in a dense encoding are finite.
+bool DenseFinite(v1::Encoding encoding, const std::byte* in, int64_t size);
+inline bool AllFinite(const float* values, int64_t size) {
+  return DenseFinite(v1::ENCODING_FLOAT32, reinterpret_cast<const std::byte*>(values), size);
+}
+
 }  // namespace gradd
 
 #endif  // GRADD_CORE_CODEC_DENSE_H_

@@ -56,15 +56,6 @@ void DecodeRun(const std::byte* in, int64_t size, float* values) {
   }
 }
 
-bool AllFinite(const std::byte* in, int64_t size) {
-  uint16_t carries = 0;
-  for (int64_t i = 0; i < size; ++i) {
-    const auto half = Load<uint16_t>(in + i * kFloat16Bytes);
-    carries = static_cast<uint16_t>(carries | ((half & 0x7FFF) + (0x8000 - kInfinity16)));
-  }
-  return (carries & 0x8000) == 0;
-}
-
 }  // namespace
 
 GRADD_MULTIVERSION
@@ -78,7 +69,8 @@ void DecodeFloat16(const std::byte* in, int64_t size, float* values) {
   for (int64_t begin = 0; begin < size; begin += kRun) {
     const int64_t count = std::min(kRun, size - begin);
     const std::byte* const run = in + begin * kFloat16Bytes;
-    (AllFinite(run, count) ? DecodeRun<true> : DecodeRun<false>)(run, count, values + begin);
+    (FiniteBits<uint16_t>(run, count, kInfinity16) ? DecodeRun<true>
+                                                   : DecodeRun<false>)(run, count, values + begin);
   }
 }
 

@@ -27,14 +27,16 @@ float LargestMagnitude(const float* values, int64_t size) {
 }
 
 // Random numbers for one group, 128 at a time: as many independent generators xorshift32
-// (Marsaglia 2003, "Xorshift RNGs", page 4), which need nothing that SSE2 has not.
+// (Marsaglia 2003, "Xorshift RNGs", page 4), which need nothing that SSE2 has not. Half a number
+// is enough for an element.
 constexpr int64_t kLanes = 128;
+constexpr int64_t kHalfGroup = kInt8GroupElements / 2;
 void Fill(uint64_t key, uint32_t* random) {
   uint32_t state[kLanes];
   for (int64_t lane = 0; lane < kLanes; ++lane) {
     state[lane] = static_cast<uint32_t>(Mix(key, static_cast<uint64_t>(lane))) | 1;
   }
-  for (int64_t i = 0; i < kInt8GroupElements; i += kLanes) {
+  for (int64_t i = 0; i < kHalfGroup; i += kLanes) {
     for (int64_t lane = 0; lane < kLanes; ++lane) {
       uint32_t x = state[lane];
       x ^= x << 13;
@@ -46,11 +48,11 @@ void Fill(uint64_t key, uint32_t* random) {
   }
 }
 
-// The byte for `value`, which is in units of the scale and within [-127, 127]. `random` decides in
-// steps of 2^-16: so many bits has a float32 between 128 and 256, where the sum is truncated, so
-// that a whole number stays what it is.
+// The byte for `value`, which is in units of the scale and within [-127, 127]. The upper half of
+// `random` decides in steps of 2^-16: so many bits has a float32 between 128 and 256, where the sum
+// is truncated, so that a whole number stays what it is.
 int8_t RoundAtRandom(float value, uint32_t random) {
-  const float uniform = FloatOf(random >> 16 << 7 | 0x3F800000);  // In [1, 2).
+  const float uniform = FloatOf((random >> 16 << 7) | 0x3F800000);  // In [1, 2).
   return static_cast<int8_t>(static_cast<int32_t>(value + 127 + uniform) - 128);
 }
 
@@ -58,7 +60,7 @@ int8_t RoundAtRandom(float value, uint32_t random) {
 
 GRADD_MULTIVERSION
 void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first, std::byte* out) {
-  uint32_t random[kInt8GroupElements];
+  uint32_t random[kHalfGroup];
   for (int64_t begin = 0; begin < size; begin += kInt8GroupElements) {
     const int64_t count = std::min(kInt8GroupElements, size - begin);
     const float* const group = values + begin;
@@ -74,9 +76,13 @@ void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first,
     out += kInt8ScaleBytes;
     Fill(Mix(seed, static_cast<uint64_t>((first + begin) / kInt8GroupElements)), random);
     auto* const bytes = reinterpret_cast<int8_t*>(out);
+    const int64_t upper = finite ? std::min(count, kHalfGroup) : 0;
+    const int64_t lower = finite ? count - upper : 0;
     if (!finite) std::fill_n(bytes, count, int8_t{0});
-    for (int64_t i = 0; i < (finite ? count : 0); ++i)
-      bytes[i] = RoundAtRandom(group[i] * inverse, random[i]);
+    for (int64_t i = 0; i < upper; ++i) bytes[i] = RoundAtRandom(group[i] * inverse, random[i]);
+    for (int64_t i = 0; i < lower; ++i) {
+      bytes[kHalfGroup + i] = RoundAtRandom(group[kHalfGroup + i] * inverse, random[i] << 16);
+    }
     out += count;
   }
 }

@@ -149,7 +149,8 @@ class Run : public std::enable_shared_from_this<Run> {
     double learning_rate = 0;
     int64_t staleness = 0;  // Greatest among the pushes.
     StepStatistics statistics;
-    std::shared_ptr<Snapshot> next;  // Leaves block by block; null: nobody gets it so.
+    // What leaves block by block, in each encoding that somebody takes.
+    std::map<v1::Encoding, std::shared_ptr<Snapshot>> next;
     absl::Duration begin_at;
   };
 

@@ -102,14 +102,15 @@ void Run::AnswerEarly(StepWork* work) {
     WorkerSession* const session = pending.session.get();
     if (!pending.want_parameters || session == nullptr || MemberOf(session) == nullptr) continue;
     if (session->state_.gradient != nullptr) continue;  // It maps them all at once.
-    if (work->next == nullptr) work->next = store_.NextSnapshot();
+    std::shared_ptr<Snapshot>& next = work->next[session->state_.parameter_encoding];
+    if (next == nullptr) next = store_.NextSnapshot(session->state_.parameter_encoding);
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
     ++session->state_.parameters_on_way;
     session->state_.parameters_step = step_ + 1;
     // In the ledger at once: a worker whose stream breaks now asks at its next join.
     MemberOf(session)->last_sequence = pending.push->header().sequence();
-    session->state_.sink->SendParameters(work->next, session->state_.parameter_encoding);
+    session->state_.sink->SendParameters(next, session->state_.parameter_encoding);
     pending.answered = true;
   }
 }
@@ -171,7 +172,7 @@ void Run::ApplyStep(StepWork* work) {
         for (float*& slot : update.slots_out) slot += tile.size;
       }
     });
-    if (work->next != nullptr) store_.Publish(block, work->next.get());
+    for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
   });
   store_.CommitStep();
 

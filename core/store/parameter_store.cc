@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/store/encoded_block.h"
 #include "core/store/initializer.h"
 
 namespace gradd {
@@ -14,7 +15,8 @@ ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, const Optimi
       block_elements_(block_elements),
       training_slot_(optimizer.training_slot()),
       pool_(BlockPool::Create()),
-      training_pool_(BlockPool::Create()) {
+      training_pool_(BlockPool::Create()),
+      encoded_pool_(BlockPool::Create()) {
   parameters_ = NewVector(PoolOf(-1));
   for (size_t i = 0; i < optimizer.slots().size(); ++i) {
     slots_.push_back(NewVector(PoolOf(static_cast<int>(i))));
@@ -61,8 +63,9 @@ std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents co
   return snapshot;
 }
 
-std::shared_ptr<Snapshot> ParameterStore::NextSnapshot() const {
+std::shared_ptr<Snapshot> ParameterStore::NextSnapshot(v1::Encoding encoding) const {
   auto next = NewSnapshot(step_ + 1);
+  next->encoding = encoding;
   next->parameters.resize(parameters_.size());
   next->progress = std::make_shared<BlockProgress>(parameters_.size());
   return next;
@@ -70,7 +73,12 @@ std::shared_ptr<Snapshot> ParameterStore::NextSnapshot() const {
 
 void ParameterStore::Publish(int64_t block, Snapshot* next) const {
   const auto index = static_cast<size_t>(block);
-  next->parameters[index] = training_vector()[index];
+  const BlockRef& values = training_vector()[index];
+  if (next->encoding == v1::ENCODING_FLOAT32) {
+    next->parameters[index] = values;
+  } else {
+    next->parameters[index] = EncodeBlock(next->encoding, values, encoded_pool_.get());
+  }
   next->progress->SetFinal(index);
 }
 

@@ -37,9 +37,9 @@ class ParameterStore {
   // it has no room, on the heap as before.
   void ShareTrainingVector(std::shared_ptr<SharedRegion> region);
 
-  // A snapshot for training of the step that is applied next, whose blocks Publish() fills in as
-  // they become final.
-  std::shared_ptr<Snapshot> NextSnapshot() const;
+  // A snapshot for training of the step that is applied next, in a dense encoding, whose blocks
+  // Publish() fills in as they become final.
+  std::shared_ptr<Snapshot> NextSnapshot(v1::Encoding encoding) const;
   void Publish(int64_t block, Snapshot* next) const;
 
   // Where one block is read and written during a step. In and out are the same memory where
@@ -66,9 +66,12 @@ class ParameterStore {
 
   // Bytes of all buffers, those that snapshots hold and free ones included.
   int64_t memory_bytes() const {
-    return pool_->allocated_bytes() + training_pool_->allocated_bytes();
+    return pool_->allocated_bytes() + training_pool_->allocated_bytes() +
+           encoded_pool_->allocated_bytes();
   }
-  int64_t block_allocations() const { return pool_->allocations() + training_pool_->allocations(); }
+  int64_t block_allocations() const {
+    return pool_->allocations() + training_pool_->allocations() + encoded_pool_->allocations();
+  }
 
  private:
   // Fresh blocks for those that a snapshot holds; empty refs for the others.
@@ -93,6 +96,7 @@ class ParameterStore {
   const int training_slot_;
   const std::shared_ptr<BlockPool> pool_;
   std::shared_ptr<BlockPool> training_pool_;  // Of the vector that workers train at.
+  const std::shared_ptr<BlockPool> encoded_pool_;
   int64_t step_ = 0;
   BlockVector parameters_;
   std::vector<BlockVector> slots_;

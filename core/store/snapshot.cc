@@ -1,6 +1,9 @@
 #include "core/store/snapshot.h"
 
+#include <algorithm>
 #include <cstddef>
+
+#include "core/codec/dense.h"
 
 namespace gradd {
 
@@ -8,11 +11,16 @@ namespace gradd {
 #error "blocks go on the wire as they are in memory: a little-endian machine is needed"
 #endif
 
-Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t index) {
-  const BlockRef& block = snapshot->parameters[index];
-  const Payload::Slice bytes(reinterpret_cast<const std::byte*>(block.data()),
-                             static_cast<size_t>(block.elements()) * sizeof(float));
-  return Payload({bytes}, snapshot);
+int64_t ElementsOfBlock(const Snapshot& snapshot, size_t block) {
+  const int64_t begin = static_cast<int64_t>(block) * snapshot.block_elements;
+  return std::min(snapshot.block_elements, snapshot.element_count - begin);
+}
+
+Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block) {
+  const int64_t bytes = ElementsOfBlock(*snapshot, block) * DenseElementBytes(snapshot->encoding);
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(snapshot->parameters[block].data()),
+                             static_cast<size_t>(bytes));
+  return Payload({slice}, snapshot);
 }
 
 }  // namespace gradd

@@ -8,6 +8,7 @@
 #include "core/store/block.h"
 #include "core/store/block_progress.h"
 #include "core/store/payload.h"
+#include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
 
@@ -28,11 +29,16 @@ struct Snapshot {
   int64_t element_count = 0;
   int64_t block_elements = 0;
   BlockVector parameters;
+  // How elements lie in the blocks of `parameters`; dense.
+  v1::Encoding encoding = v1::ENCODING_FLOAT32;
   std::vector<BlockVector> slots;  // With kAll, in the order of Optimizer::slots().
   // Set while the step that makes these parameters is being applied: a block may be read once it
   // is final. Null: they all are.
   std::shared_ptr<BlockProgress> progress;
 };
+
+// Elements of `snapshot.parameters[block]`.
+int64_t ElementsOfBlock(const Snapshot& snapshot, size_t block);
 
 // Bytes of `snapshot->parameters[block]`, borrowed.
 Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block);

@@ -1,7 +1,6 @@
 #include "core/sync/shared_gradient.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -9,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
-#include "core/base/norms.h"
 #include "core/base/prefetch.h"
+#include "core/codec/dense.h"
 #include "core/store/block_payload.h"
 
 namespace gradd {
@@ -23,27 +22,24 @@ int64_t StagingElements(int64_t elements) {
   return rounded;
 }
 
-// Copies `size` elements and returns the sum of their squares, which is not finite if one of the
-// copies is not.
-double CopyAndSum(const std::byte* from, int64_t size, float* to) {
-  double sum = 0;
-  for (int64_t begin = 0; begin < size; begin += kNormRun) {
-    const int64_t count = std::min(kNormRun, size - begin);
-    if (begin % kPageElements == kPageElements - kNormRun) {
-      PrefetchPage(reinterpret_cast<const UnalignedFloat*>(from) + begin + kNormRun);
-      PrefetchPage(to + begin + kNormRun);
-    }
+// Copies `size` elements and returns whether all copies are finite.
+bool CopyAndCheck(const std::byte* from, int64_t size, float* to) {
+  bool finite = true;
+  for (int64_t begin = 0; begin < size; begin += kPageElements) {
+    const int64_t count = std::min(kPageElements, size - begin);
+    PrefetchPage(reinterpret_cast<const UnalignedFloat*>(from) + begin + kPageElements);
+    PrefetchPage(to + begin + kPageElements);
     std::memcpy(to + begin, from + static_cast<size_t>(begin) * sizeof(float),
                 static_cast<size_t>(count) * sizeof(float));
-    sum += SquaredNorm(to + begin, count);
+    finite = AllFinite(to + begin, count) && finite;
   }
-  return sum;
+  return finite;
 }
 
 struct Copy {
   BlockRef block;
   int64_t size = 0;
-  double squared_norm = 0;
+  bool finite = false;
 };
 
 }  // namespace
@@ -72,12 +68,12 @@ absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, 
   threads->ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t index) {
     Copy& copy = copies[static_cast<size_t>(index)];
     const auto begin = static_cast<size_t>(index * kBlockElements) * sizeof(float);
-    copy.squared_norm = CopyAndSum(region.data() + begin, copy.size, copy.block.data());
+    copy.finite = CopyAndCheck(region.data() + begin, copy.size, copy.block.data());
   });
   int64_t offset = 0;
   for (Copy& copy : copies) {
     Payload bytes = BytesOf(std::move(copy.block), static_cast<size_t>(copy.size) * sizeof(float));
-    GRADD_RETURN_IF_ERROR(push->AddChecked(offset, std::move(bytes), copy.squared_norm));
+    GRADD_RETURN_IF_ERROR(push->AddChecked(offset, std::move(bytes), copy.finite));
     offset += copy.size;
   }
   return absl::OkStatus();

@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
-#include "core/base/norms.h"
 #include "core/codec/dense.h"
 #include "core/codec/int8.h"
 
@@ -83,13 +82,6 @@ float ReadScale(PayloadReader* bytes) {
   return scale;
 }
 
-// The index of the first one, which exists.
-int64_t FirstNonFinite(const UnalignedFloat* values) {
-  int64_t i = 0;
-  while (std::isfinite(values[i])) ++i;
-  return i;
-}
-
 absl::Status NonFiniteError(int64_t element, float value) {
   return ChunkError("NON_FINITE",
                     absl::StrCat("element ", element, " is ", value, ", expected a finite number"));
@@ -146,14 +138,46 @@ size_t StagedChunk::FirstByte(int64_t at) const {
   return static_cast<size_t>(byte);
 }
 
-absl::Status StagedChunk::CheckScales() const {
+absl::Status StagedChunk::NonFinite(int64_t begin, int64_t end) const {
+  Reader reader(*this, begin);
+  float value = 0;
+  for (int64_t at = begin; at < end; ++at) {
+    reader.Next(1, &value);
+    if (!std::isfinite(value)) return NonFiniteError(begin_ + at, value);
+  }
+  return absl::InternalError("all elements are finite");
+}
+
+absl::Status StagedChunk::CheckDense() const {
+  const auto unit = static_cast<size_t>(DenseElementBytes(encoding_));
+  PayloadReader reader(data_);
+  for (size_t left = data_.size_bytes(); left > 0;) {
+    std::byte scratch[kFloatBytes];
+    const Payload::Slice run = reader.Next(left, unit, scratch);
+    if (!DenseFinite(encoding_, run.data(), static_cast<int64_t>(run.size() / unit))) {
+      return NonFinite(0, elements_);
+    }
+    left -= run.size();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StagedChunk::CheckInt8() const {
   for (int64_t at = 0; at < elements_; at += kInt8GroupElements) {
     PayloadReader reader(data_, FirstByte(at));
     const float scale = ReadScale(&reader);
-    if (std::isfinite(scale) && scale >= 0) continue;
-    return ChunkError("SCALE_INVALID",
-                      absl::StrCat("the scale of the group at element ", begin_ + at, " is ", scale,
-                                   ", expected a finite number that is not negative"));
+    if (!std::isfinite(scale) || scale < 0) {
+      return ChunkError("SCALE_INVALID",
+                        absl::StrCat("the scale of the group at element ", begin_ + at, " is ",
+                                     scale, ", expected a finite number that is not negative"));
+    }
+    constexpr float kLargestByte = 128;
+    if (std::isfinite(kLargestByte * scale)) continue;
+    const int64_t end = std::min(at + kInt8GroupElements, elements_);
+    Reader values(*this, at);
+    float group[kInt8GroupElements];
+    values.Next(end - at, group);
+    if (!AllFinite(group, end - at)) return NonFinite(at, end);
   }
   return absl::OkStatus();
 }
@@ -176,41 +200,19 @@ absl::Status StagedChunk::CheckIndices() const {
   return absl::OkStatus();
 }
 
-absl::Status StagedChunk::CheckValues(double* squared_norm) {
-  if (encoding_ == v1::ENCODING_SPARSE) return CheckSparse(squared_norm);
-  if (encoding_ == v1::ENCODING_INT8) GRADD_RETURN_IF_ERROR(CheckScales());
-  Reader reader(*this, 0);
-  float scratch[kNormRun];
-  for (int64_t at = 0; at < elements_; at += kNormRun) {
-    const int64_t count = std::min(kNormRun, elements_ - at);
-    const UnalignedFloat* values = reader.NextInPlace(count);
-    if (values == nullptr) {
-      reader.Next(count, scratch);
-      values = scratch;
-    }
-    const double sum = SquaredNorm(values, count);
-    if (!std::isfinite(sum)) {
-      const int64_t bad = FirstNonFinite(values);
-      return NonFiniteError(begin_ + at + bad, values[bad]);
-    }
-    *squared_norm += sum;
-  }
-  return absl::OkStatus();
+absl::Status StagedChunk::CheckValues() {
+  if (encoding_ == v1::ENCODING_SPARSE) return CheckSparse();
+  return encoding_ == v1::ENCODING_INT8 ? CheckInt8() : CheckDense();
 }
 
-absl::Status StagedChunk::CheckSparse(double* squared_norm) {
+absl::Status StagedChunk::CheckSparse() {
   GRADD_RETURN_IF_ERROR(CheckIndices());
   const SparseView view = sparse();
   const auto pairs = static_cast<int64_t>(view.values.size());
-  for (int64_t at = 0; at < pairs; at += kNormRun) {
-    const int64_t count = std::min(kNormRun, pairs - at);
-    const float* const values = view.values.data() + at;
-    const double sum = SquaredNorm(values, count);
-    if (!std::isfinite(sum)) {
-      const int64_t bad = FirstNonFinite(values);
-      return NonFiniteError(begin_ + view.indices[static_cast<size_t>(at + bad)], values[bad]);
-    }
-    *squared_norm += sum;
+  if (!AllFinite(view.values.data(), pairs)) {
+    size_t bad = 0;
+    while (std::isfinite(view.values[bad])) ++bad;
+    return NonFiniteError(begin_ + view.indices[bad], view.values[bad]);
   }
   if (pairs * kSparsePairBytes > elements_ * kFloatBytes) {
     auto values = std::make_shared<std::vector<float>>(static_cast<size_t>(elements_));

@@ -27,10 +27,9 @@ class StagedChunk {
   static absl::StatusOr<StagedChunk> Create(const v1::ParameterChunk& chunk, Payload data,
                                             int64_t vector_elements);
 
-  // Checks the values: scales finite and not negative, indices ascending and inside the chunk, all
-  // elements finite. Adds their squares to `squared_norm`, in an order that does not depend on
-  // how the data is sliced. Only then may the chunk be read.
-  absl::Status CheckValues(double* squared_norm);
+  // Checks the values as they are, without decoding them: scales finite and not negative, indices
+  // ascending and inside the chunk, all elements finite. Only then may the chunk be read.
+  absl::Status CheckValues();
 
   int64_t begin() const { return begin_; }
   int64_t elements() const { return elements_; }
@@ -65,9 +64,12 @@ class StagedChunk {
   StagedChunk(v1::Encoding encoding, int64_t begin, int64_t elements, Payload data)
       : encoding_(encoding), begin_(begin), elements_(elements), data_(std::move(data)) {}
 
-  absl::Status CheckScales() const;
+  absl::Status CheckDense() const;
+  absl::Status CheckInt8() const;
   absl::Status CheckIndices() const;
-  absl::Status CheckSparse(double* squared_norm);
+  absl::Status CheckSparse();
+  // Of elements `begin` to `end`, of which one is not finite.
+  absl::Status NonFinite(int64_t begin, int64_t end) const;
   // Where in the data element `at` lies; not for SPARSE. At the beginning of an INT8 group, its
   // scale.
   size_t FirstByte(int64_t at) const;

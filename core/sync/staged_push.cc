@@ -1,7 +1,6 @@
 #include "core/sync/staged_push.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -27,19 +26,18 @@ absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
   absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), elements_);
   GRADD_RETURN_IF_ERROR(staged.status());
   GRADD_RETURN_IF_ERROR(CheckPlace(*staged));
-  GRADD_RETURN_IF_ERROR(staged->CheckValues(&squared_norm_));
+  GRADD_RETURN_IF_ERROR(staged->CheckValues());
   Keep(*std::move(staged));
   return absl::OkStatus();
 }
 
-absl::Status StagedPush::AddChecked(int64_t offset, Payload data, double squared_norm) {
+absl::Status StagedPush::AddChecked(int64_t offset, Payload data, bool finite) {
   v1::ParameterChunk chunk;
   chunk.set_offset(offset);
-  if (!std::isfinite(squared_norm)) return Add(chunk, std::move(data));  // It names the element.
+  if (!finite) return Add(chunk, std::move(data));  // It names the element.
   absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), elements_);
   GRADD_RETURN_IF_ERROR(staged.status());
   GRADD_RETURN_IF_ERROR(CheckPlace(*staged));
-  squared_norm_ += squared_norm;
   Keep(*std::move(staged));
   return absl::OkStatus();
 }

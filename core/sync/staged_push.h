@@ -34,17 +34,14 @@ class StagedPush {
   // good for nothing.
   absl::Status Add(const v1::ParameterChunk& chunk, Payload data);
 
-  // Adds float32 elements that nobody can change any more, together with the sum of their squares,
-  // instead of reading them once again. Otherwise as Add().
-  absl::Status AddChecked(int64_t offset, Payload data, double squared_norm);
+  // Adds float32 elements that nobody can change any more and that are known to be `finite`, or
+  // not, instead of reading them once again. Otherwise as Add().
+  absl::Status AddChecked(int64_t offset, Payload data, bool finite);
 
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
   int64_t staged_elements() const { return staged_elements_; }
-
-  // Squared L2 norm of the elements added so far, as exact as SquaredNorm() (core/base/norms.h).
-  double squared_norm() const { return squared_norm_; }
 
   // Reads a complete push from some element on, in order.
   class Reader {
@@ -69,7 +66,6 @@ class StagedPush {
   const int64_t elements_;
   absl::btree_map<int64_t, StagedChunk> chunks_;  // By offset.
   int64_t staged_elements_ = 0;
-  double squared_norm_ = 0;
 };
 
 }  // namespace gradd

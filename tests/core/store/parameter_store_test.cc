@@ -164,7 +164,7 @@ TEST_F(ParameterStoreTest, TheTrainingSlotStartsAsTheParametersAndIsHandedOut) {
 }
 
 TEST_F(ParameterStoreTest, BlocksOfTheNextStepCanBeReadOneByOne) {
-  const auto next = store_.NextSnapshot();
+  const auto next = store_.NextSnapshot(v1::ENCODING_FLOAT32);
   EXPECT_EQ(next->step, 1);
   const std::vector<float> before =
       Values(store_.TakeSnapshot(SnapshotContents::kTraining)->parameters);
