@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/codec/dense.h"
 #include "core/codec/error_feedback.h"
 #include "core/codec/mix.h"
@@ -43,7 +44,10 @@ class ChunkBuffers {
 class DensePushEncoder final : public PushEncoder {
  public:
   DensePushEncoder(v1::Encoding encoding, uint64_t seed, int64_t elements)
-      : encoding_(encoding), seed_(seed), elements_(elements) {}
+      : encoding_(encoding),
+        seed_(seed),
+        elements_(elements),
+        threads_(encoding == v1::ENCODING_FLOAT32 ? 0 : 2) {}
 
   absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
                      std::shared_ptr<const void> owner) override {
@@ -81,11 +85,11 @@ class DensePushEncoder final : public PushEncoder {
       data = Payload({slice}, owner_);
     } else {
       data = buffers_.Fill(BytesFor(count), [&](std::byte* out) {
-        if (encoding_ == v1::ENCODING_INT8) {
-          EncodeInt8(values, count, push_seed_, begin, out);
-        } else {
-          EncodeDense(encoding_, values, count, out);
-        }
+        constexpr int64_t kPieceElements = 16 * kInt8GroupElements;
+        threads_.ParallelFor((count + kPieceElements - 1) / kPieceElements, [&](int64_t piece) {
+          const int64_t at = piece * kPieceElements;
+          EncodePiece(begin + at, std::min(kPieceElements, count - at), out + BytesFor(at));
+        });
       });
     }
     return data;
@@ -94,6 +98,15 @@ class DensePushEncoder final : public PushEncoder {
   void Finish(bool /*applied*/) override { owner_.reset(); }
 
  private:
+  // Encodes elements from `begin` on, which is the first one of a group.
+  void EncodePiece(int64_t begin, int64_t count, std::byte* out) const {
+    const float* const values = gradient_.data() + begin;
+    if (encoding_ == v1::ENCODING_INT8) {
+      EncodeInt8(values, count, push_seed_, begin, out);
+    } else {
+      EncodeDense(encoding_, values, count, out);
+    }
+  }
   int64_t BytesFor(int64_t count) const {
     return encoding_ == v1::ENCODING_INT8 ? Int8Bytes(count) : count * DenseElementBytes(encoding_);
   }
@@ -107,6 +120,7 @@ class DensePushEncoder final : public PushEncoder {
   int64_t chunk_elements_ = 0;
   int64_t next_ = 0;
   ChunkBuffers buffers_;
+  ThreadPool threads_;  // The server waits for what is encoded.
 };
 
 // A few elements, chosen when the push begins; the others wait in the residual.
