@@ -18,7 +18,9 @@ struct ServerOptions {
   Limits limits;    // max_state_bytes 0: 0.9 of the memory there is at the start.
   int threads = 0;  // That apply steps; 0: one per core.
   absl::Duration drain = absl::Seconds(10);
-  int64_t block_elements = kBlockElements;  // For tests.
+  // For tests.
+  absl::Duration peer_patience = absl::Minutes(1);  // See PeerWatch.
+  int64_t block_elements = kBlockElements;
 };
 
 // OK, or what is wrong with which option.

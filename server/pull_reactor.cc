@@ -21,9 +21,9 @@ bool ParsePullRequest(const grpc::ByteBuffer& bytes, v1::PullRequest* request) {
 
 }  // namespace
 
-PullReactor::PullReactor(RunRegistry* registry, grpc::CallbackServerContext* context,
-                         const grpc::ByteBuffer& request)
-    : context_(context) {
+PullReactor::PullReactor(RunRegistry* registry, PeerWatch* watch,
+                         grpc::CallbackServerContext* context, const grpc::ByteBuffer& request)
+    : context_(context), watched_(watch->Add([context] { context->TryCancel(); })) {
   if (const absl::Status started = Start(registry, request); !started.ok()) {
     Finish(ToGrpcStatus(started, context_));
   }
@@ -75,6 +75,7 @@ void PullReactor::Pump() {
 }
 
 void PullReactor::OnWriteDone(bool ok) {
+  watched_->Renew();
   MutexLock lock(&mutex_);
   writing_bytes_.Clear();
   if (ok) {

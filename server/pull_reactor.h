@@ -11,13 +11,14 @@
 #include "core/run/run_registry.h"
 #include "core/store/snapshot.h"
 #include "gradd/v1/training_service.pb.h"
+#include "server/peer_watch.h"
 
 namespace gradd {
 
 // One Pull: a snapshot, block by block. Deletes itself when the RPC is done.
 class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  PullReactor(RunRegistry* registry, grpc::CallbackServerContext* context,
+  PullReactor(RunRegistry* registry, PeerWatch* watch, grpc::CallbackServerContext* context,
               const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
@@ -28,6 +29,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   grpc::CallbackServerContext* const context_;
+  const std::unique_ptr<PeerWatch::Entry> watched_;
   v1::PullRequest request_;
 
   Mutex mutex_;

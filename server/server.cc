@@ -81,7 +81,8 @@ Server::Server(const ServerOptions& options)
     : options_(WithStateLimit(options)),
       registry_(options_.limits, Threads(options.threads), Clock::Real(), options.block_elements),
       watchers_(&registry_),
-      training_service_(&registry_),
+      peer_watch_(&registry_.clock(), options_.peer_patience),
+      training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &watchers_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
@@ -160,6 +161,7 @@ void Server::TickUntilStopped() {
     mutex_.Unlock();
     registry_.Tick();
     watchers_.Tick();
+    peer_watch_.Tick();
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
   }

@@ -12,6 +12,7 @@
 #include "core/run/run_registry.h"
 #include "server/http.h"
 #include "server/options.h"
+#include "server/peer_watch.h"
 #include "server/run_service.h"
 #include "server/socket_file.h"
 #include "server/training_service.h"
@@ -50,6 +51,7 @@ class Server {
   const ServerOptions options_;
   RunRegistry registry_;
   Watchers watchers_;
+  PeerWatch peer_watch_;
   TrainingService training_service_;
   RunService run_service_;
   std::unique_ptr<HttpServer> http_;

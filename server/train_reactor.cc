@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <new>
 #include <string>
 #include <utility>
 
@@ -18,8 +19,9 @@ constexpr size_t kMaxOutgoing = 256;
 
 }  // namespace
 
-TrainReactor::TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context)
-    : context_(context) {
+TrainReactor::TrainReactor(RunRegistry* registry, PeerWatch* watch,
+                           grpc::CallbackServerContext* context)
+    : context_(context), joins_(watch->Add([context] { context->TryCancel(); })) {
   {
     MutexLock lock(&waker_->mutex);
     waker_->reactor = this;
@@ -50,7 +52,10 @@ void TrainReactor::OnReadDone(bool ok) {
   }
   const bool joins = request.has_join() && NoteJoin(request.join());
   const bool more = session->Handle(std::move(request), std::move(data));
-  if (joins) LogJoin();
+  if (joins) {
+    joins_->Stop();
+    LogJoin();
+  }
   if (more) ResumeReading();
 }
 
@@ -140,8 +145,14 @@ void TrainReactor::Pump() {
   if (!NextBlockIsFinal(next)) return;
   v1::TrainResponse message;
   *message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block, next.encoding);
-  writing_bytes_ = SerializeTrainResponse(
-      message, BlockData(next.snapshot, next.next_block, next.encoding, buffers_.get()));
+  try {
+    writing_bytes_ = SerializeTrainResponse(
+        message, BlockData(next.snapshot, next.next_block, next.encoding, buffers_.get()));
+  } catch (const std::bad_alloc&) {
+    context_->TryCancel();  // The worker comes back, perhaps to more memory.
+    outgoing_.clear();
+    return;
+  }
   const bool last = ++next.next_block == next.snapshot->parameters.size();
   what_ = last ? Writing::kLastBlock : Writing::kBlock;
   if (last) outgoing_.pop_front();
@@ -157,6 +168,7 @@ void TrainReactor::OnWriteDone(bool ok) {
     writing_bytes_.Clear();
     written = what_;
     if (!ok) {
+      if (!ending_) end_status_ = absl::CancelledError("its connection is gone");
       outgoing_.clear();
       ending_ = true;
     }

@@ -13,6 +13,7 @@
 #include "core/run/session_sink.h"
 #include "core/run/worker_session.h"
 #include "core/store/block.h"
+#include "server/peer_watch.h"
 
 namespace gradd {
 
@@ -22,7 +23,7 @@ namespace gradd {
 class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                      public SessionSink {
  public:
-  TrainReactor(RunRegistry* registry, grpc::CallbackServerContext* context);
+  TrainReactor(RunRegistry* registry, PeerWatch* watch, grpc::CallbackServerContext* context);
 
   // SessionSink.
   bool same_host() const override;
@@ -66,6 +67,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void LogEnd();
 
   grpc::CallbackServerContext* const context_;
+  const std::unique_ptr<PeerWatch::Entry> joins_;  // Until it has; then the run's lease holds.
   const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For what is encoded here.
 
   // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every

@@ -6,6 +6,7 @@
 
 #include "core/run/run_registry.h"
 #include "gradd/v1/training_service.grpc.pb.h"
+#include "server/peer_watch.h"
 
 namespace gradd {
 
@@ -23,8 +24,8 @@ class TrainingService
     : public v1::TrainingService::WithRawCallbackMethod_Train<
           v1::TrainingService::WithRawCallbackMethod_Pull<v1::TrainingService::Service>> {
  public:
-  // `registry` must outlive the service and its RPCs.
-  explicit TrainingService(RunRegistry* registry) : registry_(registry) {}
+  // Both must outlive the service and its RPCs.
+  TrainingService(RunRegistry* registry, PeerWatch* watch) : registry_(registry), watch_(watch) {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Train(
       grpc::CallbackServerContext* context) override;
@@ -33,6 +34,7 @@ class TrainingService
 
  private:
   RunRegistry* const registry_;
+  PeerWatch* const watch_;
 };
 
 }  // namespace gradd

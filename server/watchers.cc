@@ -124,8 +124,7 @@ grpc::ServerWriteReactor<v1::RunProgress>* Watchers::Add(grpc::CallbackServerCon
   {
     MutexLock lock(&mutex_);
     if (ended_) {
-      reactor->End(
-          Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping"));
+      reactor->End(StoppingError());
       return reactor;
     }
     if (reactors_.size() >= kMaxWatchers) {
@@ -149,8 +148,7 @@ void Watchers::EndAll() {
   MutexLock lock(&mutex_);
   ended_ = true;
   for (WatchReactor* reactor : reactors_) {
-    reactor->End(
-        Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping"));
+    reactor->End(StoppingError());
   }
 }
 

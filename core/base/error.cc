@@ -16,6 +16,14 @@ absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string
   return status;
 }
 
+absl::Status InvalidArgument(absl::string_view reason, absl::string_view message) {
+  return Error(absl::StatusCode::kInvalidArgument, reason, message);
+}
+
+absl::Status StoppingError() {
+  return Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping");
+}
+
 std::string ReasonOf(const absl::Status& status) {
   if (absl::optional<absl::Cord> reason = status.GetPayload(kReasonUrl)) {
     return std::string(*reason);

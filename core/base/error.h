@@ -12,6 +12,11 @@ namespace gradd {
 // beside the message that people read.
 absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string_view message);
 
+// What a peer hears that asks for something which is not right: INVALID_ARGUMENT.
+absl::Status InvalidArgument(absl::string_view reason, absl::string_view message);
+// What everyone hears while the server stops: UNAVAILABLE.
+absl::Status StoppingError();
+
 // The reason of `status`; for one made elsewhere, the name of its code.
 std::string ReasonOf(const absl::Status& status);
 

@@ -26,7 +26,6 @@ class Quota : public std::enable_shared_from_this<Quota> {
             }};
   }
 
-  int64_t limit_bytes() const { return limit_bytes_; }
   int64_t taken_bytes() const { return taken_bytes_.load(); }
 
  private:

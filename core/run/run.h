@@ -253,6 +253,12 @@ class Run : public std::enable_shared_from_this<Run> {
   void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way.
   void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the push is answered when its step begins.
+  bool LeavesEarly(const PendingPush& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes sure that the step needs no memory that is not there; false if it cannot be had. The step
+  // then waits: snapshots give some back sooner or later, and Tick() tries again.
+  bool ReserveForStep(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PutBack(std::unique_ptr<StepWork> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.
   void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

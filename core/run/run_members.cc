@@ -19,36 +19,29 @@ constexpr int64_t kMaxMessageBytes = int64_t{2} << 20;
 // Ids that a run remembers in its ledger, for each worker it may have at a time.
 constexpr int64_t kKnownWorkersFactor = 64;
 
-absl::Status StoppingError() {
-  return Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping");
-}
-
 absl::Status DeletedError(const std::string& run_id) {
   return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
                absl::StrCat("run \"", run_id, "\" was deleted"));
 }
 
-absl::Status PushError(absl::string_view reason, absl::string_view message) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message);
-}
-
 absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
   if (header.sequence() < 1) {
-    return PushError("SEQUENCE_INVALID",
-                     absl::StrCat("header.sequence: ", header.sequence(), ", at least 1 expected"));
+    return InvalidArgument("SEQUENCE_INVALID", absl::StrCat("header.sequence: ", header.sequence(),
+                                                            ", at least 1 expected"));
   }
   if (header.base_step() < 0 || header.base_step() > step) {
-    return PushError("BASE_STEP_IN_FUTURE",
-                     absl::StrCat("header.base_step: ", header.base_step(), " is outside [0, ",
-                                  step, "], the steps so far"));
+    return InvalidArgument("BASE_STEP_IN_FUTURE",
+                           absl::StrCat("header.base_step: ", header.base_step(),
+                                        " is outside [0, ", step, "], the steps so far"));
   }
   if (header.examples() < 1 || header.examples() > kMaxExamples) {
-    return PushError("EXAMPLES_OUT_OF_RANGE",
-                     absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
+    return InvalidArgument(
+        "EXAMPLES_OUT_OF_RANGE",
+        absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
   }
   if (!std::isfinite(header.loss())) {
-    return PushError("NON_FINITE",
-                     absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
+    return InvalidArgument(
+        "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
   }
   return absl::OkStatus();
 }
@@ -187,7 +180,7 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   }
   const int64_t expected = member->last_sequence + 1;
   if (header.sequence() != expected) {
-    return PushError(
+    return InvalidArgument(
         "SEQUENCE_SKIPS",
         absl::StrCat("header.sequence: ", header.sequence(), " skips; worker \"", state.worker,
                      "\" has committed ", member->last_sequence, ", expected ", expected));

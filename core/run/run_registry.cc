@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t kMaxRequestIdBytes = 128;
 
-absl::Status StoppingError() {
-  return Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server is stopping");
-}
-
 // A run that the limits allow may still be too large for the machine; that is no reason to end
 // the server.
 absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run_id,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -89,28 +90,60 @@ void Run::BeginStepIfDue() {
   step_work_->step = step_;
   step_work_->learning_rate = LearningRate(spec_.schedule(), step_);
   step_work_->begin_at = environment_.clock->Elapsed();
-  AnswerEarly(step_work_.get());
   if (spec_.policy().has_asynchronous()) {
     step_work_->learning_rate *=
         StalenessFactor(spec_.policy().asynchronous().correction(), step_work_->staleness);
   }
+  if (ReserveForStep(step_work_.get())) {
+    AnswerEarly(step_work_.get());
+  } else {
+    PutBack(std::move(step_work_));
+  }
+}
+
+bool Run::LeavesEarly(const PendingPush& pending) {
+  const WorkerSession* const session = pending.session.get();
+  return pending.want_parameters && session != nullptr && MemberOf(session) != nullptr &&
+         session->state_.gradient == nullptr &&  // Otherwise it maps them all at once.
+         store_.block_count() > 1;               // A single one travels as soon with the result.
+}
+
+bool Run::ReserveForStep(StepWork* work) {
+  try {
+    std::vector<const Snapshot*> nexts;
+    for (const PendingPush& pending : work->pushes) {
+      if (!LeavesEarly(pending)) continue;
+      const v1::Encoding encoding = pending.session->state_.parameter_encoding;
+      std::shared_ptr<Snapshot>& next = work->next[encoding];
+      if (next != nullptr) continue;
+      next = store_.NextSnapshot(encoding);
+      nexts.push_back(next.get());
+    }
+    store_.ReserveForStep(nexts);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void Run::PutBack(std::unique_ptr<StepWork> work) {
+  for (auto pending = work->pushes.rbegin(); pending != work->pushes.rend(); ++pending) {
+    pending_.push_front(std::move(*pending));
+  }
 }
 
 void Run::AnswerEarly(StepWork* work) {
-  if (store_.block_count() == 1) return;  // It travels as soon together with the result.
   for (PendingPush& pending : work->pushes) {
+    if (!LeavesEarly(pending)) continue;
     WorkerSession* const session = pending.session.get();
-    if (!pending.want_parameters || session == nullptr || MemberOf(session) == nullptr) continue;
-    if (session->state_.gradient != nullptr) continue;  // It maps them all at once.
-    std::shared_ptr<Snapshot>& next = work->next[session->state_.parameter_encoding];
-    if (next == nullptr) next = store_.NextSnapshot(session->state_.parameter_encoding);
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
     ++session->state_.parameters_on_way;
     session->state_.parameters_step = step_ + 1;
     // In the ledger at once: a worker whose stream breaks now asks at its next join.
     MemberOf(session)->last_sequence = pending.push->header().sequence();
-    session->state_.sink->SendParameters(next, session->state_.parameter_encoding);
+    const v1::Encoding encoding = session->state_.parameter_encoding;
+    session->state_.sink->SendParameters(work->next[encoding], encoding);
     pending.answered = true;
   }
 }

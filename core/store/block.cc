@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 
@@ -47,6 +48,18 @@ BlockRef BlockPool::Allocate(int64_t elements) {
   header->references.store(1, std::memory_order_relaxed);
   header->pool = shared_from_this();
   return BlockRef(header);
+}
+
+void BlockPool::Reserve(int64_t elements, int64_t count) {
+  MutexLock lock(&mutex_);
+  count -= std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
+    return header->elements == elements;
+  });
+  while (count > 0) {
+    const size_t before = free_.size();
+    AllocateBuffer(elements);
+    count -= static_cast<int64_t>(free_.size() - before);
+  }
 }
 
 BlockRef::Header* BlockPool::TakeFree(int64_t elements) {

@@ -85,6 +85,10 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   // nothing changed, if there is no memory.
   BlockRef Allocate(int64_t elements);
 
+  // Makes the next `count` calls of Allocate(elements) succeed, as long as nobody else makes any
+  // and blocks are not kept longer. Throws std::bad_alloc if there is no memory.
+  void Reserve(int64_t elements, int64_t count);
+
   // Whether `block` is of this pool and where its blocks should be.
   bool Owns(const BlockRef& block) const {
     return block.header_->pool.get() == this && (region_ == nullptr || block.region_offset() >= 0);

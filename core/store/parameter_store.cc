@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "core/store/encoded_block.h"
@@ -87,10 +88,30 @@ void ParameterStore::ShareTrainingVector(std::shared_ptr<SharedRegion> region) {
   training_pool_ = BlockPool::Create(std::move(region));
 }
 
+void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts) const {
+  std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
+  const auto add = [&blocks](const BlockVector& vector, BlockPool* pool) {
+    for (const BlockRef& block : vector) {
+      if (MustReplace(block, *pool)) ++blocks[{pool, block.elements()}];
+    }
+  };
+  add(parameters_, PoolOf(-1));
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    add(slots_[slot], PoolOf(static_cast<int>(slot)));
+  }
+  for (const Snapshot* const next : nexts) {
+    if (next->encoding == v1::ENCODING_FLOAT32) continue;
+    for (const BlockRef& block : parameters_) {
+      ++blocks[{encoded_pool_.get(), EncodedBlockLength(next->encoding, block.elements())}];
+    }
+  }
+  for (const auto& [which, count] : blocks) which.first->Reserve(which.second, count);
+}
+
 ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* replacement) {
   const auto index = static_cast<size_t>(block);
   const auto open = [](const BlockRef& current, BlockPool* pool, BlockRef* fresh) {
-    if (current.unique() && pool->Owns(current)) return current.data();
+    if (!MustReplace(current, *pool)) return current.data();
     *fresh = pool->Allocate(current.elements());
     return fresh->data();
   };

@@ -42,6 +42,10 @@ class ParameterStore {
   std::shared_ptr<Snapshot> NextSnapshot(v1::Encoding encoding) const;
   void Publish(int64_t block, Snapshot* next) const;
 
+  // Makes sure that the updates of the next step and Publish() into `nexts` need no memory that
+  // is not there. Throws std::bad_alloc if it cannot be had; they would then throw it.
+  void ReserveForStep(const std::vector<const Snapshot*>& nexts) const;
+
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block.
   struct BlockUpdate {
@@ -83,6 +87,11 @@ class ParameterStore {
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
   std::shared_ptr<Snapshot> NewSnapshot(int64_t step) const;
+  // Whether an update must write elsewhere: a snapshot holds the block, or it lies in the wrong
+  // pool.
+  static bool MustReplace(const BlockRef& block, const BlockPool& pool) {
+    return !block.unique() || !pool.Owns(block);
+  }
   const BlockVector& training_vector() const {
     return training_slot_ < 0 ? parameters_ : slots_[static_cast<size_t>(training_slot_)];
   }

@@ -17,10 +17,6 @@ namespace {
 
 constexpr int64_t kFloatBytes = sizeof(float);
 
-absl::Status ChunkError(absl::string_view reason, absl::string_view message) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message);
-}
-
 // All bytes in one piece, aligned as only floats need it.
 Payload InOnePiece(const Payload& data) {
   auto floats = std::make_shared<std::vector<float>>((data.size_bytes() + 3) / sizeof(float));
@@ -83,8 +79,8 @@ float ReadScale(PayloadReader* bytes) {
 }
 
 absl::Status NonFiniteError(int64_t element, float value) {
-  return ChunkError("NON_FINITE",
-                    absl::StrCat("element ", element, " is ", value, ", expected a finite number"));
+  return InvalidArgument(
+      "NON_FINITE", absl::StrCat("element ", element, " is ", value, ", expected a finite number"));
 }
 
 }  // namespace
@@ -94,39 +90,42 @@ absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk,
   const int64_t offset = chunk.offset();
   const v1::Encoding encoding = EncodingOf(chunk.encoding());
   if (!Supported(encoding)) {
-    return ChunkError("ENCODING_UNSUPPORTED",
-                      absl::StrCat("chunk at offset ", offset, " has encoding ",
-                                   v1::Encoding_Name(encoding), " (", static_cast<int>(encoding),
-                                   "), expected FLOAT32, BFLOAT16, FLOAT16, INT8 or SPARSE"));
+    return InvalidArgument(
+        "ENCODING_UNSUPPORTED",
+        absl::StrCat("chunk at offset ", offset, " has encoding ", v1::Encoding_Name(encoding),
+                     " (", static_cast<int>(encoding),
+                     "), expected FLOAT32, BFLOAT16, FLOAT16, INT8 or SPARSE"));
   }
   const auto bytes = static_cast<int64_t>(data.size_bytes());
   if (bytes > kMaxChunkBytes) {
-    return ChunkError("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes,
-                                                 " bytes, at most ", kMaxChunkBytes, " expected"));
+    return InvalidArgument(
+        "CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes, " bytes, at most ",
+                                   kMaxChunkBytes, " expected"));
   }
   const Length length = LengthOf(encoding, bytes, chunk.element_count());
   const int64_t size = length.elements;
   if (size < 1) {
-    return ChunkError("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes,
-                                                 " bytes, expected ", length.expected));
+    return InvalidArgument("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes,
+                                                      " bytes, expected ", length.expected));
   }
   if (chunk.element_count() != 0 && chunk.element_count() != size) {
-    return ChunkError("CHUNK_SIZE",
-                      absl::StrCat("chunk at offset ", offset, " has ", size,
+    return InvalidArgument(
+        "CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", size,
                                    " elements, and an element_count of ", chunk.element_count()));
   }
   if (offset < 0 || offset > vector_elements - size) {
-    return ChunkError("CHUNK_OUT_OF_RANGE",
-                      absl::StrCat("chunk offset ", offset, " + ", size,
-                                   " elements exceeds the layout's ", vector_elements));
+    return InvalidArgument("CHUNK_OUT_OF_RANGE",
+                           absl::StrCat("chunk offset ", offset, " + ", size,
+                                        " elements exceeds the layout's ", vector_elements));
   }
   if (encoding == v1::ENCODING_INT8 &&
       (offset % kInt8GroupElements != 0 ||
        (size % kInt8GroupElements != 0 && offset + size != vector_elements))) {
-    return ChunkError("CHUNK_MISALIGNED",
-                      absl::StrCat("chunk of INT8 elements ", offset, " to ", offset + size - 1,
-                                   ", expected to begin at a multiple of ", kInt8GroupElements,
-                                   " and to end at one or at the layout's end"));
+    return InvalidArgument(
+        "CHUNK_MISALIGNED",
+        absl::StrCat("chunk of INT8 elements ", offset, " to ", offset + size - 1,
+                     ", expected to begin at a multiple of ", kInt8GroupElements,
+                     " and to end at one or at the layout's end"));
   }
   if (encoding == v1::ENCODING_SPARSE || TinySlices(data)) data = InOnePiece(data);
   return StagedChunk(encoding, offset, size, std::move(data));
@@ -167,9 +166,9 @@ absl::Status StagedChunk::CheckInt8() const {
     PayloadReader reader(data_, FirstByte(at));
     const float scale = ReadScale(&reader);
     if (!std::isfinite(scale) || scale < 0) {
-      return ChunkError("SCALE_INVALID",
-                        absl::StrCat("the scale of the group at element ", begin_ + at, " is ",
-                                     scale, ", expected a finite number that is not negative"));
+      return InvalidArgument(
+          "SCALE_INVALID", absl::StrCat("the scale of the group at element ", begin_ + at, " is ",
+                                        scale, ", expected a finite number that is not negative"));
     }
     constexpr float kLargestByte = 128;
     if (std::isfinite(kLargestByte * scale)) continue;
@@ -186,14 +185,14 @@ absl::Status StagedChunk::CheckIndices() const {
   int64_t previous = -1;
   for (const uint32_t index : sparse().indices) {
     if (index >= elements_) {
-      return ChunkError("INDEX_OUT_OF_RANGE",
-                        absl::StrCat("chunk at offset ", begin_, " has index ", index,
-                                     ", expected less than its element_count of ", elements_));
+      return InvalidArgument("INDEX_OUT_OF_RANGE",
+                             absl::StrCat("chunk at offset ", begin_, " has index ", index,
+                                          ", expected less than its element_count of ", elements_));
     }
     if (index <= previous) {
-      return ChunkError(index == previous ? "INDEX_REPEATED" : "INDEX_NOT_ASCENDING",
-                        absl::StrCat("chunk at offset ", begin_, " has index ", index, " after ",
-                                     previous, ", expected ascending ones"));
+      return InvalidArgument(index == previous ? "INDEX_REPEATED" : "INDEX_NOT_ASCENDING",
+                             absl::StrCat("chunk at offset ", begin_, " has index ", index,
+                                          " after ", previous, ", expected ascending ones"));
     }
     previous = index;
   }

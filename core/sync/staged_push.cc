@@ -8,14 +8,6 @@
 #include "core/base/error.h"
 
 namespace gradd {
-namespace {
-
-absl::Status ChunkError(absl::string_view reason, absl::string_view message) {
-  return Error(absl::StatusCode::kInvalidArgument, reason, message);
-}
-
-}  // namespace
-
 int64_t MaxChunks(int64_t elements) {
   constexpr int64_t kAlwaysFine = 64;
   constexpr int64_t kMinMeanElements = int64_t{16} * 1024;
@@ -49,15 +41,15 @@ absl::Status StagedPush::CheckPlace(const StagedChunk& chunk) const {
       next != chunks_.begin() && std::prev(next)->second.end() > chunk.begin();
   if (hits_next || hits_previous) {
     const StagedChunk& other = (hits_next ? next : std::prev(next))->second;
-    return ChunkError("CHUNK_OVERLAP",
-                      absl::StrCat("chunk of elements ", chunk.begin(), " to ", chunk.end() - 1,
-                                   " overlaps an earlier one of elements ", other.begin(), " to ",
-                                   other.end() - 1));
+    return InvalidArgument(
+        "CHUNK_OVERLAP", absl::StrCat("chunk of elements ", chunk.begin(), " to ", chunk.end() - 1,
+                                      " overlaps an earlier one of elements ", other.begin(),
+                                      " to ", other.end() - 1));
   }
   if (static_cast<int64_t>(chunks_.size()) >= MaxChunks(elements_)) {
-    return ChunkError("TOO_MANY_CHUNKS",
-                      absl::StrCat("more than ", MaxChunks(elements_), " chunks for ", elements_,
-                                   " elements; send larger ones"));
+    return InvalidArgument("TOO_MANY_CHUNKS",
+                           absl::StrCat("more than ", MaxChunks(elements_), " chunks for ",
+                                        elements_, " elements; send larger ones"));
   }
   return absl::OkStatus();
 }
@@ -75,9 +67,9 @@ absl::Status StagedPush::CheckComplete() const {
     if (offset != covered) break;
     covered = chunk.end();
   }
-  return ChunkError("CHUNK_MISSING",
-                    absl::StrCat("committed with ", staged_elements_, " of ", elements_,
-                                 " elements; the first missing one is ", covered));
+  return InvalidArgument("CHUNK_MISSING",
+                         absl::StrCat("committed with ", staged_elements_, " of ", elements_,
+                                      " elements; the first missing one is ", covered));
 }
 
 StagedPush::Reader::Reader(const StagedPush& push, int64_t begin)

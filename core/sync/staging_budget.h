@@ -45,13 +45,12 @@ class StagingBudget : public std::enable_shared_from_this<StagingBudget> {
     return std::shared_ptr<StagingBudget>(new StagingBudget(limit_bytes));
   }
 
-  // Claims `bytes`, 0 to limit_bytes(). One that `extends` what the caller holds already does
+  // Claims `bytes`, 0 to the limit. One that `extends` what the caller holds already does
   // not queue behind the others, who may be waiting for what it holds. Where granted() is false at
   // first, `on_granted` is called once it is true. It may be called in any thread and with any lock
   // held, so it should do no more than schedule something.
   std::shared_ptr<Claim> MakeClaim(int64_t bytes, bool extends, std::function<void()> on_granted);
 
-  int64_t limit_bytes() const { return limit_bytes_; }
   int64_t claimed_bytes() const;
 
  private:

@@ -1,9 +1,13 @@
 """What does not fit into the memory is refused; the server and its runs stay."""
+import queue
 import resource
+import threading
 import unittest
 
 import grpc
-from gradd_process import SANITIZED, ServerTest, spec
+from gradd.v1 import training_service_pb2 as api
+from gradd_process import SANITIZED, ServerTest, TIMEOUT_SECONDS, spec
+from train_stream import Stream, header, join, push
 
 ADDRESS_SPACE_BYTES = 4 << 30
 
@@ -45,3 +49,39 @@ class DefaultLimitTest(LimitedServerTest):
     def test_a_run_that_cannot_fit_is_refused_before_it_takes_any_memory(self):
         self.assertIn(f"the server's limit of {ADDRESS_SPACE_BYTES * 9 // 10}", self.refused_run())
         self.assertLess(self.resident_bytes(), 100 << 20)
+
+
+@unittest.skipIf(SANITIZED, "sanitizers need the address space for themselves")
+class StepWithoutMemoryTest(LimitedServerTest):
+    ELEMENTS = 100_000_000
+
+    def zeros(self, sequence):
+        """A push without a single element that is not 0."""
+        chunk = api.ParameterChunk(encoding=api.ENCODING_SPARSE, element_count=self.ELEMENTS)
+        return push(header(sequence, base_step=sequence - 1), chunk)
+
+    def test_a_step_waits_for_memory_that_readers_hold(self):
+        self.create("run", spec(self.ELEMENTS))
+        worker = Stream(self.training, join(run="runs/run"))
+        worker.next()
+        applied = queue.Queue()
+        threading.Thread(target=lambda: [applied.put(answer.push_result.step)
+                                         for answer in worker.responses], daemon=True).start()
+        self.addCleanup(worker.cancel)
+        pulls = []
+        for sequence in range(1, 30):
+            # Each reader that stands still keeps 400 MB of its own.
+            pulls.append(self.training.Pull(api.PullRequest(run="runs/run")))
+            next(pulls[-1])
+            worker.send(self.zeros(sequence))
+            try:
+                self.assertEqual(applied.get(timeout=5), sequence)
+            except queue.Empty:
+                break
+        else:
+            self.fail("the memory has not run out")
+        self.assertGreater(sequence, 2)
+        self.assertEqual(self.describe("run").progress.step, sequence - 1)
+        for pull in pulls:
+            pull.cancel()
+        self.assertEqual(applied.get(timeout=TIMEOUT_SECONDS), sequence)

@@ -30,7 +30,7 @@ float Decode(uint16_t half) {
 TEST(Bfloat16Test, EveryValueSurvivesARoundTrip) {
   for (uint32_t half = 0; half <= 0xFFFF; ++half) {
     const float value = Decode(static_cast<uint16_t>(half));
-    ASSERT_EQ(ToBits(value), half << 16);
+    ASSERT_EQ(BitsOf(value), half << 16);
     if (std::isnan(value)) {
       ASSERT_TRUE(std::isnan(Decode(Encode(value))));
     } else {
@@ -40,13 +40,13 @@ TEST(Bfloat16Test, EveryValueSurvivesARoundTrip) {
 }
 
 TEST(Bfloat16Test, RoundsToTheNearestAndTiesToEven) {
-  EXPECT_EQ(Encode(FromBits(0x3F807FFF)), 0x3F80);
-  EXPECT_EQ(Encode(FromBits(0x3F808000)), 0x3F80) << "a tie, down to even";
-  EXPECT_EQ(Encode(FromBits(0x3F808001)), 0x3F81);
-  EXPECT_EQ(Encode(FromBits(0x3F818000)), 0x3F82) << "a tie, up to even";
-  EXPECT_EQ(Encode(FromBits(0xBF818000)), 0xBF82);
-  EXPECT_EQ(Encode(FromBits(0x3FFFFFFF)), 0x4000) << "into the next exponent";
-  EXPECT_EQ(Encode(FromBits(0x00008001)), 0x0001) << "a subnormal";
+  EXPECT_EQ(Encode(FloatOf(0x3F807FFF)), 0x3F80);
+  EXPECT_EQ(Encode(FloatOf(0x3F808000)), 0x3F80) << "a tie, down to even";
+  EXPECT_EQ(Encode(FloatOf(0x3F808001)), 0x3F81);
+  EXPECT_EQ(Encode(FloatOf(0x3F818000)), 0x3F82) << "a tie, up to even";
+  EXPECT_EQ(Encode(FloatOf(0xBF818000)), 0xBF82);
+  EXPECT_EQ(Encode(FloatOf(0x3FFFFFFF)), 0x4000) << "into the next exponent";
+  EXPECT_EQ(Encode(FloatOf(0x00008001)), 0x0001) << "a subnormal";
   EXPECT_EQ(Encode(-0.0F), 0x8000);
 }
 
@@ -55,12 +55,12 @@ TEST(Bfloat16Test, FiniteStaysFiniteAndTheRestStaysWhatItIs) {
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(Encode(max), 0x7F7F);
   EXPECT_EQ(Encode(-max), 0xFF7F);
-  EXPECT_EQ(Encode(FromBits(0x7F7F8000)), 0x7F7F);
-  EXPECT_EQ(Encode(FromBits(0x7F7F7FFF)), 0x7F7F);
+  EXPECT_EQ(Encode(FloatOf(0x7F7F8000)), 0x7F7F);
+  EXPECT_EQ(Encode(FloatOf(0x7F7F7FFF)), 0x7F7F);
   EXPECT_EQ(Encode(infinity), 0x7F80);
   EXPECT_EQ(Encode(-infinity), 0xFF80);
   for (const uint32_t nan : {0x7F800001U, 0xFFC00000U, 0x7FFFFFFFU, 0xFF80FFFFU}) {
-    EXPECT_TRUE(std::isnan(Decode(Encode(FromBits(nan))))) << nan;
+    EXPECT_TRUE(std::isnan(Decode(Encode(FloatOf(nan))))) << nan;
   }
 }
 

@@ -5,23 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <random>
 #include <vector>
 
+#include "core/codec/float_bits.h"
+
 namespace gradd {
-
-inline float FromBits(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-inline uint32_t ToBits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
 
 // Gradients of very different sizes.
 inline std::vector<float> RandomValues(int64_t size, unsigned seed) {

@@ -77,7 +77,7 @@ TEST(Float16Test, FiniteStaysFiniteAndTheRestStaysWhatItIs) {
   EXPECT_EQ(Encode(infinity), 0x7C00);
   EXPECT_EQ(Encode(-infinity), 0xFC00);
   for (const uint32_t nan : {0x7F800001U, 0xFFC00000U, 0x7FFFFFFFU, 0xFF80FFFFU}) {
-    EXPECT_TRUE(std::isnan(Decode(Encode(FromBits(nan))))) << nan;
+    EXPECT_TRUE(std::isnan(Decode(Encode(FloatOf(nan))))) << nan;
   }
   EXPECT_EQ(Encode(std::numeric_limits<float>::denorm_min()), 0);
   EXPECT_EQ(Encode(-1e-30F), 0x8000);

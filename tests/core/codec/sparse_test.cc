@@ -16,7 +16,7 @@ TEST(SparseTest, WritesRelativeIndicesThenValues) {
     EncodeSparse(indices, values, 100, out);
     std::vector<uint32_t> read(6);
     std::memcpy(read.data(), out, 24);
-    EXPECT_EQ(read, std::vector<uint32_t>({0, 3, 3'999'999'900, ToBits(1), ToBits(-2), ToBits(3)}));
+    EXPECT_EQ(read, std::vector<uint32_t>({0, 3, 3'999'999'900, BitsOf(1), BitsOf(-2), BitsOf(3)}));
   });
 }
 

@@ -88,6 +88,26 @@ TEST(BlockTest, FullBlocksComeInPairsOnOneHugePage) {
   }
 }
 
+TEST(BlockTest, AReservationMakesTheNextBlocksNeedNoMemory) {
+  const auto pool = BlockPool::Create();
+  const BlockRef other = pool->Allocate(64);
+  pool->Reserve(64, 3);
+  pool->Reserve(5, 2);
+  const int64_t allocations = pool->allocations();
+  pool->Reserve(64, 3);
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 3; ++i) blocks.push_back(pool->Allocate(64));
+  for (int i = 0; i < 2; ++i) blocks.push_back(pool->Allocate(5));
+  EXPECT_EQ(pool->allocations(), allocations);
+}
+
+TEST(BlockTest, AReservationThatCannotBeHadThrows) {
+  constexpr int64_t kElements = int64_t{1} << 40;
+  const auto pool = BlockPool::Create();
+  EXPECT_THROW(pool->Reserve(kElements, 1000), std::bad_alloc);
+  EXPECT_EQ(pool->Allocate(64).elements(), 64);
+}
+
 TEST(BlockTest, ReferencesMayComeAndGoInManyThreads) {
   const auto pool = BlockPool::Create();
   const BlockRef block = pool->Allocate(4);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/thread_pool.h"
+#include "core/codec/dense.h"
 #include "core/optim/optimizer.h"
 #include "core/store/layout.h"
 
@@ -183,6 +184,41 @@ TEST_F(ParameterStoreTest, BlocksOfTheNextStepCanBeReadOneByOne) {
   store_.CommitStep();
   EXPECT_EQ(Values(next->parameters),
             Values(store_.TakeSnapshot(SnapshotContents::kTraining)->parameters));
+}
+
+TEST_F(ParameterStoreTest, BlocksOfTheNextStepComeEncodedAsTheyAreWanted) {
+  const auto plain = store_.NextSnapshot(v1::ENCODING_FLOAT32);
+  const auto encoded = store_.NextSnapshot(v1::ENCODING_BFLOAT16);
+  ASSERT_EQ(encoded->encoding, v1::ENCODING_BFLOAT16);
+  for (int64_t block = 0; block < store_.block_count(); ++block) {
+    store_.UpdateBlock(block, [](const ParameterStore::BlockUpdate& update) {
+      std::copy_n(update.parameters_in, update.size, update.parameters_out);
+    });
+    store_.Publish(block, plain.get());
+    store_.Publish(block, encoded.get());
+    const auto index = static_cast<size_t>(block);
+    ASSERT_TRUE(encoded->progress->Await(index, [] {}));
+    const int64_t size = ElementsOfBlock(*encoded, index);
+    ASSERT_EQ(size, plain->parameters[index].elements());
+    std::vector<std::byte> expected(static_cast<size_t>(size) * 2);
+    EncodeDense(v1::ENCODING_BFLOAT16, plain->parameters[index].data(), size, expected.data());
+    const Payload payload = BlockPayload(encoded, index);
+    ASSERT_EQ(payload.slices().size(), 1U);
+    EXPECT_EQ(std::vector<std::byte>(payload.slices()[0].begin(), payload.slices()[0].end()),
+              expected);
+  }
+}
+
+TEST_F(ParameterStoreTest, AStepThatHasItsReservationNeedsNoMemory) {
+  const auto held = store_.TakeSnapshot(SnapshotContents::kAll);
+  const auto next = store_.NextSnapshot(v1::ENCODING_FLOAT16);
+  store_.ReserveForStep({next.get()});
+  const int64_t allocations = store_.block_allocations();
+  for (int64_t block = 0; block < store_.block_count(); ++block) {
+    store_.UpdateBlock(block, [](const ParameterStore::BlockUpdate&) {});
+    store_.Publish(block, next.get());
+  }
+  EXPECT_EQ(store_.block_allocations(), allocations);
 }
 
 TEST_F(ParameterStoreTest, SharedBlocksLieInTheRegionAndStayWhereNobodyHoldsThem) {
