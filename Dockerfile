@@ -11,7 +11,7 @@ RUN cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_CXX_COMPILER_LAUNCHER= \
 FROM docker.io/library/debian:bookworm-slim
 RUN apt-get update \
   && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-    libgrpc++1.51 libprotobuf32 libabsl20220623 libprometheus-cpp-core1.0 libcivetweb1 \
+    libgrpc++1.51 libprotobuf32 libabsl20220623 libre2-9 libprometheus-cpp-core1.0 libcivetweb1 \
     libspdlog1.10 libopenblas0-pthread zlib1g dataset-fashion-mnist \
   && rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/*
 COPY --from=build /src/build/release/bin/gradd /src/build/release/bin/gradctl \

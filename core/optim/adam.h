@@ -6,16 +6,26 @@
 #include <vector>
 
 #include "core/optim/elementwise_optimizer.h"
+#include "core/optim/hyper_parameters.h"
+#include "gradd/v1/optimizer.pb.h"
 
 namespace gradd {
 
 // Adam (Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1):
 //   m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g^2
 //   p = p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
-struct AdamRule : TrainsAtParameters {
+struct AdamRule : ElementRule {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
+
+  static AdamRule Read(const v1::Adam& in, HyperParameters* read) {
+    AdamRule rule;
+    rule.beta1 = GRADD_HYPER_PARAMETER(read, in, beta1, rule.beta1, kFromZeroBelowOne);
+    rule.beta2 = GRADD_HYPER_PARAMETER(read, in, beta2, rule.beta2, kFromZeroBelowOne);
+    rule.epsilon = GRADD_HYPER_PARAMETER(read, in, epsilon, rule.epsilon, kAboveZeroToOne);
+    return rule;
+  }
 
   static constexpr int kSlots = 2;
   std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}, {"second_moment", 0}}; }

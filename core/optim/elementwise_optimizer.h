@@ -10,6 +10,7 @@
 #include "core/base/norms.h"
 #include "core/base/prefetch.h"
 #include "core/optim/optimizer.h"
+#include "core/optim/weight_decay.h"
 
 // Asserts that the iterations of the next loop are independent, although pointers may be the
 // same: an update in place reads element i before it writes element i, and touches no other.
@@ -21,84 +22,202 @@
 
 namespace gradd {
 
+// What most rules share; a rule derives from this and hides what it has otherwise.
+struct ElementRule {
+  // The slot at which workers take gradients; -1: the parameters themselves.
+  static constexpr int kTrainingSlot = -1;
+  // The point at which the gradient of this element was taken.
+  template <typename Slots>
+  static float GradientPoint(float p, const Slots& /*slots*/) {
+    return p;
+  }
+
+  // Numbers in double that it keeps between steps, once for all tensors or for each of them.
+  static constexpr int kKept = 0;
+  static constexpr bool kPerTensor = false;
+  std::vector<ScalarSpec> Kept() const { return {}; }
+
+  // Sums over all elements that the update needs first: of all tensors together, or of each.
+  static constexpr int kSums = 0;
+};
+
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
 // compiler vectorizes it, and because every element goes through the same operations in the
 // same order, the result does not depend on the vector width.
 //
-// A rule has
+// A rule derives from ElementRule and has
 //   static constexpr int kSlots;
 //   std::vector<SlotSpec> Slots() const;               // kSlots of them
-//   static constexpr int kTrainingSlot;                // or -1
 //   struct Scalars;                                    // what is the same for all elements
 //   Scalars Prepare(const StepInput& input) const;     // in double, rounded once
-//   using Slots = std::array<float, kSlots>;
-//   // The point at which the gradient of this element was taken.
-//   static float GradientPoint(float p, const Slots& slots);
 //   // The new parameter; updates the slots.
-//   static float Apply(const Scalars& scalars, float p, float g, Slots& slots);
+//   static float Apply(const Scalars& scalars, float p, float g, std::array<float, kSlots>& slots);
+// With kKept > 0, instead of the Prepare() above, for all tensors (or each, with kPerTensor)
+//   Scalars Prepare(const StepInput& input, double* kept) const;
+// With kSums > 0 the terms of the sums, and what follows from the sums: for each tensor with
+// kPerTensor, else once, of all elements. Without kKept, `kept` is null.
+//   static std::array<float, kSums> Terms(const Scalars& scalars, float p, float g,
+//                                         const std::array<float, kSlots>& slots);
+//   Scalars WithSums(const Scalars& scalars, const double* sums, double* kept) const;
 template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
  public:
-  explicit ElementwiseOptimizer(Rule rule)
-      : rule_(std::move(rule)), slots_(rule_.Slots()), scalars_(rule_.Prepare({})) {}
+  ElementwiseOptimizer(Rule rule, const WeightDecay& decay)
+      : rule_(std::move(rule)), decay_(decay), slots_(rule_.Slots()), kept_(rule_.Kept()) {}
 
   const std::vector<SlotSpec>& slots() const override { return slots_; }
   int training_slot() const override { return Rule::kTrainingSlot; }
-  void BeginStep(const StepInput& input) override { scalars_ = rule_.Prepare(input); }
+  const std::vector<ScalarSpec>& scalars() const override { return kept_; }
+  bool scalars_per_tensor() const override { return Rule::kPerTensor && Rule::kKept > 0; }
+  int sums() const override { return Rule::kSums; }
+
+  void BeginStep(const StepInput& input, absl::Span<double> kept) override {
+    coupled_ = static_cast<float>(decay_.coupled);
+    decoupled_ = static_cast<float>(input.learning_rate * decay_.decoupled);
+    if constexpr (Rule::kKept == 0) {
+      scalars_.assign(1, rule_.Prepare(input));
+    } else {
+      scalars_.clear();
+      for (size_t at = 0; at < kept.size(); at += Rule::kKept) {
+        scalars_.push_back(rule_.Prepare(input, &kept[at]));
+      }
+    }
+  }
+
+  void SumTile(const Tile& tile, double* sums) const override {
+    if constexpr (Rule::kSums > 0) {
+      decays() ? AddTerms<true>(tile, sums) : AddTerms<false>(tile, sums);
+    }
+  }
+
+  void EndSums(absl::Span<const double> sums, absl::Span<double> kept) override {
+    if constexpr (Rule::kSums > 0) {
+      constexpr size_t kSums = Rule::kSums;
+      if constexpr (Rule::kPerTensor) {
+        const size_t tensors = sums.size() / kSums;
+        scalars_.resize(tensors, scalars_.front());
+        for (size_t tensor = 0; tensor < tensors; ++tensor) {
+          scalars_[tensor] =
+              rule_.WithSums(scalars_[tensor], &sums[tensor * kSums], KeptOf(tensor, kept));
+        }
+      } else {
+        std::array<double, kSums> all = {};
+        for (size_t i = 0; i < sums.size(); ++i) all[i % kSums] += sums[i];
+        scalars_.front() = rule_.WithSums(scalars_.front(), all.data(), KeptOf(0, kept));
+      }
+    }
+  }
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
-    constexpr size_t kSlots = Rule::kSlots;
-    std::array<const float*, kSlots> slots_in;
-    std::array<float*, kSlots> slots_out;
-    for (size_t k = 0; k < kSlots; ++k) {
-      slots_in[k] = tile.slots_in[k];
-      slots_out[k] = tile.slots_out[k];
+    decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+  }
+
+ private:
+  static constexpr size_t kSlots = Rule::kSlots;
+  using Slots = std::array<float, kSlots>;
+
+  static double* KeptOf(size_t tensor, absl::Span<double> kept) {
+    return Rule::kKept == 0 ? nullptr : &kept[tensor * Rule::kKept];
+  }
+  const typename Rule::Scalars& ScalarsOf(const Tile& tile) const {
+    return scalars_[Rule::kPerTensor ? tile.tensor : 0];
+  }
+  bool decays() const { return coupled_ != 0 || decoupled_ != 0; }
+
+  // Where a tile lies; copies, so that the compiler sees that nobody changes them.
+  struct Vectors {
+    explicit Vectors(const Tile& tile) : gradient(tile.gradient), parameters(tile.parameters_in) {
+      for (size_t k = 0; k < kSlots; ++k) slots[k] = tile.slots_in[k];
     }
-    const typename Rule::Scalars scalars = scalars_;
-    const UnalignedFloat* const gradient = tile.gradient;
-    const float* const parameters_in = tile.parameters_in;
+    const UnalignedFloat* gradient;
+    const float* parameters;
+    std::array<const float*, kSlots> slots;
+  };
+
+  // Reads the next page ahead where one begins after the run from `begin` on.
+  static void Prefetch(const Vectors& in, int64_t begin) {
+    if (begin % kPageElements != kPageElements - kNormRun) return;
+    const int64_t page = begin + kNormRun;
+    PrefetchPage(in.gradient + page);
+    PrefetchPage(in.parameters + page);
+    for (size_t k = 0; k < kSlots; ++k) PrefetchPage(in.slots[k] + page);
+  }
+
+  template <bool kDecays>
+  static float DecayedGradient(float g, float p, const Slots& slots, float coupled) {
+    return kDecays ? g + coupled * Rule::GradientPoint(p, slots) : g;
+  }
+  // Not p * (1 - decay): that factor, rounded to float32, is off by more than the decay of a small
+  // learning rate can bear.
+  template <bool kDecays>
+  static float DecayedParameter(float p, float decoupled) {
+    return kDecays ? p - decoupled * p : p;
+  }
+
+  template <bool kDecays>
+  void Update(const Tile& tile, TileNorms* norms) const {
+    const Vectors in(tile);
     float* const parameters_out = tile.parameters_out;
+    std::array<float*, kSlots> slots_out;
+    for (size_t k = 0; k < kSlots; ++k) slots_out[k] = tile.slots_out[k];
+    const typename Rule::Scalars scalars = ScalarsOf(tile);
+    const float coupled = coupled_;
+    const float decoupled = decoupled_;
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
-      if (begin % kPageElements == kPageElements - kNormRun) {
-        const int64_t page = begin + kNormRun;
-        PrefetchPage(gradient + page);
-        PrefetchPage(parameters_in + page);
-        for (size_t k = 0; k < kSlots; ++k) PrefetchPage(slots_in[k] + page);
-      }
+      Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
       GRADD_INDEPENDENT_ITERATIONS
       for (int64_t i = begin; i < end; ++i) {
-        std::array<float, kSlots> slots;
-        for (size_t k = 0; k < kSlots; ++k) slots[k] = slots_in[k][i];
-        const float before = parameters_in[i];
-        const float after = Rule::Apply(scalars, before, gradient[i], slots);
+        Slots slots;
+        for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][i];
+        const float before = in.parameters[i];
+        const float g = DecayedGradient<kDecays>(in.gradient[i], before, slots, coupled);
+        const float p = DecayedParameter<kDecays>(before, decoupled);
+        const float after = Rule::Apply(scalars, p, g, slots);
         update[i - begin] = after - before;
         parameters_out[i] = after;
         for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];
       }
       if (norms == nullptr) continue;
-      sum.gradient += SquaredNorm(gradient + begin, end - begin);
+      sum.gradient += SquaredNorm(in.gradient + begin, end - begin);
       sum.update += SquaredNorm(update, end - begin);
       sum.parameters += SquaredNorm(parameters_out + begin, end - begin);
     }
     if (norms != nullptr) *norms = sum;
   }
 
- private:
-  const Rule rule_;
-  const std::vector<SlotSpec> slots_;
-  typename Rule::Scalars scalars_;
-};
-
-// What most rules share: the gradient was taken at the parameters themselves.
-struct TrainsAtParameters {
-  static constexpr int kTrainingSlot = -1;
-  template <typename Slots>
-  static float GradientPoint(float p, const Slots& /*slots*/) {
-    return p;
+  template <bool kDecays>
+  void AddTerms(const Tile& tile, double* sums) const {
+    const Vectors in(tile);
+    const typename Rule::Scalars scalars = ScalarsOf(tile);
+    const float coupled = coupled_;
+    const float decoupled = decoupled_;
+    for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
+      Prefetch(in, begin);
+      const int64_t size = std::min(kNormRun, tile.size - begin);
+      alignas(64) float terms[Rule::kSums][kNormRun];
+      for (int64_t i = 0; i < size; ++i) {
+        Slots slots;
+        for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][begin + i];
+        const float before = in.parameters[begin + i];
+        const float g = DecayedGradient<kDecays>(in.gradient[begin + i], before, slots, coupled);
+        const float p = DecayedParameter<kDecays>(before, decoupled);
+        const std::array<float, Rule::kSums> of_element = Rule::Terms(scalars, p, g, slots);
+        for (size_t k = 0; k < of_element.size(); ++k) terms[k][i] = of_element[k];
+      }
+      for (size_t k = 0; k < Rule::kSums; ++k) sums[k] += Sum(terms[k], size);
+    }
   }
+
+  const Rule rule_;
+  const WeightDecay decay_;
+  const std::vector<SlotSpec> slots_;
+  const std::vector<ScalarSpec> kept_;
+  std::vector<typename Rule::Scalars> scalars_;  // Of all tensors, or of each.
+  float coupled_ = 0;
+  float decoupled_ = 0;
 };
 
 }  // namespace gradd

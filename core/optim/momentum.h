@@ -5,15 +5,24 @@
 #include <vector>
 
 #include "core/optim/elementwise_optimizer.h"
+#include "core/optim/hyper_parameters.h"
+#include "gradd/v1/optimizer.pb.h"
 
 namespace gradd {
 
 // Heavy-ball momentum (Polyak 1964, "Some methods of speeding up the convergence of iteration
 // methods", equation 9), in the form of torch.optim.SGD:
 //   v = momentum * v + (1 - dampening) * g, at the first step v = g;  p = p - lr * v.
-struct MomentumRule : TrainsAtParameters {
+struct MomentumRule : ElementRule {
   double momentum = 0.9;
   double dampening = 0;
+
+  static MomentumRule Read(const v1::Momentum& in, HyperParameters* read) {
+    MomentumRule rule;
+    rule.momentum = GRADD_HYPER_PARAMETER(read, in, momentum, rule.momentum, kFromZeroBelowOne);
+    rule.dampening = GRADD_HYPER_PARAMETER(read, in, dampening, rule.dampening, kZeroToOne);
+    return rule;
+  }
 
   static constexpr int kSlots = 1;
   std::vector<SlotSpec> Slots() const { return {{"momentum", 0}}; }

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "core/optim/elementwise_optimizer.h"
+#include "core/optim/hyper_parameters.h"
+#include "gradd/v1/optimizer.pb.h"
 
 namespace gradd {
 
@@ -13,12 +15,20 @@ namespace gradd {
 // and 4, with g taken at w + momentum * v:
 //   v = momentum * v - lr * g;  w = w + v.
 // Workers train at the look-ahead point w + momentum * v, which is kept as a slot.
-struct NesterovLookAheadRule {
+struct NesterovLookAheadRule : ElementRule {
   double momentum = 0.9;
+
+  static NesterovLookAheadRule Read(const v1::Nesterov& in, HyperParameters* read) {
+    NesterovLookAheadRule rule;
+    rule.momentum = GRADD_HYPER_PARAMETER(read, in, momentum, rule.momentum, kAboveZeroBelowOne);
+    return rule;
+  }
 
   static constexpr int kSlots = 2;
   static constexpr int kTrainingSlot = 1;
-  std::vector<SlotSpec> Slots() const { return {{"velocity", 0}, {"look_ahead", 0}}; }
+  std::vector<SlotSpec> Slots() const {
+    return {{"velocity"}, {kTrainingPoint, 0, /*starts_at_parameters=*/true}};
+  }
 
   struct Scalars {
     float momentum;
@@ -43,8 +53,14 @@ struct NesterovLookAheadRule {
 // torch.optim.SGD(nesterov=True) has it:
 //   v = momentum * v + g;  p = p - lr * (g + momentum * v).
 // With a constant learning rate, this p is the other form's w + momentum * v.
-struct NesterovReformulatedRule : TrainsAtParameters {
+struct NesterovReformulatedRule : ElementRule {
   double momentum = 0.9;
+
+  static NesterovReformulatedRule Read(const v1::Nesterov& in, HyperParameters* read) {
+    NesterovReformulatedRule rule;
+    rule.momentum = GRADD_HYPER_PARAMETER(read, in, momentum, rule.momentum, kAboveZeroBelowOne);
+    return rule;
+  }
 
   static constexpr int kSlots = 1;
   std::vector<SlotSpec> Slots() const { return {{"momentum", 0}}; }

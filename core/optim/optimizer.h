@@ -5,32 +5,34 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "core/base/unaligned_float.h"
+#include "core/store/slot.h"
 
 namespace gradd {
 
-// The fused loop works on tiles of this many elements: gradient, parameters and
-// slots of one tile stay in the L1 cache from summation to norms. Blocks are whole
-// numbers of tiles, except for a layout's last one, so the results of per-tile
-// reductions do not depend on the block size.
-inline constexpr int64_t kTileElements = 2048;
+// The name of every optimizer's slot that holds the point at which workers take gradients.
+inline constexpr char kTrainingPoint[] = "training_point";
 
-// One optimizer state vector of a run, as long as its parameters.
-struct SlotSpec {
-  std::string name;  // Stable: checkpoints and metrics use it. Example: "momentum".
-  float initial_value = 0;
+// A number that an optimizer keeps between steps besides its slots.
+struct ScalarSpec {
+  std::string name;  // Stable, as a slot's.
+  double initial_value = 0;
 };
 
 // What an update depends on besides the vectors.
 struct StepInput {
-  int64_t step = 0;          // Steps applied before this one; 0 for the first.
-  double learning_rate = 0;  // The schedule's rate at `step`; finite, >= 0.
+  int64_t step = 0;          // Steps that this optimizer has applied before; 0 for the first.
+  double learning_rate = 0;  // The schedule's rate, times the group's factor; finite, >= 0.
+  double loss = 0;           // Mean loss of the pushes; finite.
 };
 
-// One tile of the vectors. `parameters_out` may be `parameters_in`, and a slot's
-// out its in (an update in place); apart from that nothing overlaps.
+// One tile of the vectors: elements of one tensor. `parameters_out` may be `parameters_in`, and a
+// slot's out its in (an update in place); apart from that nothing overlaps.
 struct Tile {
-  int64_t size = 0;  // 1 to kTileElements.
+  int64_t begin = 0;  // Index of its first element in the flat vector.
+  int64_t size = 0;   // 1 to kTileElements.
+  size_t tensor = 0;  // Which of the optimizer's tensors, counted from 0.
   const UnalignedFloat* gradient = nullptr;
   const float* parameters_in = nullptr;
   float* parameters_out = nullptr;
@@ -45,11 +47,14 @@ struct TileNorms {
   double parameters = 0;  // Of parameters_out.
 };
 
-// An update rule with its hyper-parameters. It holds no per-parameter state: the
-// store keeps the slots.
+// An update rule with its hyper-parameters. It holds nothing between steps: the store keeps the
+// slots, and its owner the scalars.
 //
-// Thread safety: BeginStep() is exclusive; after it UpdateTile() may be called from
-// many threads for different tiles.
+// A step: BeginStep(); where sums() > 0, SumTile() for every tile, then EndSums(); then
+// UpdateTile() for every tile.
+//
+// Thread safety: BeginStep() and EndSums() are exclusive; SumTile() and UpdateTile() may be called
+// from many threads for different tiles.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -58,12 +63,23 @@ class Optimizer {
   virtual const std::vector<SlotSpec>& slots() const = 0;
 
   // Index of the slot that holds the point at which workers take gradients, or -1
-  // where that is the parameters themselves. At step 0 the store fills this slot
-  // with the initial parameters.
+  // where that is the parameters themselves.
   virtual int training_slot() const { return -1; }
 
-  // Computes, in double, the scalars of one step.
-  virtual void BeginStep(const StepInput& input) = 0;
+  // What it keeps for each of its tensors, or once for all of them.
+  virtual const std::vector<ScalarSpec>& scalars() const;
+  virtual bool scalars_per_tensor() const { return false; }
+
+  // Computes, in double, what is the same for all elements in this step. `scalars` are those that
+  // it keeps, tensor after tensor, and may change.
+  virtual void BeginStep(const StepInput& input, absl::Span<double> scalars) = 0;
+
+  // How many sums over all elements of a tensor the update needs first.
+  virtual int sums() const { return 0; }
+  // Adds those of one tile, in an order that depends on its size alone.
+  virtual void SumTile(const Tile& tile, double* sums) const;
+  // `sums`: sums() for each tensor, one tensor after the other.
+  virtual void EndSums(absl::Span<const double> sums, absl::Span<double> scalars);
 
   // Updates one tile. The result depends on the tile's contents alone, not on its
   // place, alignment, thread or the machine's vector width. A null `norms` saves

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/optim/elementwise_optimizer.h"
+#include "core/optim/hyper_parameters.h"
+#include "gradd/v1/optimizer.pb.h"
 
 namespace gradd {
 
@@ -18,10 +20,18 @@ namespace gradd {
 //   d = sqrt(s - a^2) + epsilon
 //   without momentum: p = p - lr * g / d;  with it: b = momentum * b + g / d, p = p - lr * b.
 template <bool kCentered, bool kMomentum>
-struct RmsPropRule : TrainsAtParameters {
+struct RmsPropRule : ElementRule {
   double decay = 0.99;
   double epsilon = 1e-8;
   double momentum = 0;
+
+  static RmsPropRule Read(const v1::RmsProp& in, HyperParameters* read) {
+    RmsPropRule rule;
+    rule.decay = GRADD_HYPER_PARAMETER(read, in, decay, rule.decay, kFromZeroBelowOne);
+    rule.epsilon = GRADD_HYPER_PARAMETER(read, in, epsilon, rule.epsilon, kAboveZeroToOne);
+    rule.momentum = GRADD_HYPER_PARAMETER(read, in, momentum, 0, kFromZeroBelowOne);
+    return rule;
+  }
 
   static constexpr int kSlots = 1 + (kCentered ? 1 : 0) + (kMomentum ? 1 : 0);
   static constexpr size_t kAverage = 1;

@@ -5,12 +5,16 @@
 #include <vector>
 
 #include "core/optim/elementwise_optimizer.h"
+#include "core/optim/hyper_parameters.h"
+#include "gradd/v1/optimizer.pb.h"
 
 namespace gradd {
 
 // Stochastic gradient descent: p = p - lr * g (Robbins and Monro 1951, "A Stochastic
 // Approximation Method", equation 6).
-struct SgdRule : TrainsAtParameters {
+struct SgdRule : ElementRule {
+  static SgdRule Read(const v1::Sgd& /*in*/, HyperParameters* /*read*/) { return {}; }
+
   static constexpr int kSlots = 0;
   std::vector<SlotSpec> Slots() const { return {}; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +11,6 @@
 #include "absl/strings/str_split.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
-#include "core/optim/optimizer_factory.h"
 #include "core/run/field_json.h"
 #include "core/run/run_spec.h"
 #include "core/schedule/schedule.h"
@@ -27,6 +27,7 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   v1::Run spec;
   spec.set_name(absl::StrCat("runs/", run_id));
   *spec.mutable_optimizer() = run.optimizer();
+  *spec.mutable_groups() = run.groups();
   *spec.mutable_schedule() = run.schedule();
   *spec.mutable_policy() = run.policy();
   spec.set_max_steps(run.max_steps());
@@ -44,12 +45,12 @@ absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
   for (const std::string& path : mask.paths()) {
     const std::string top = path.substr(0, path.find('.'));
     const bool mutable_field = top == "optimizer" || top == "schedule" || top == "policy" ||
-                               top == "max_steps" || top == "lease_duration";
+                               top == "groups" || top == "max_steps" || top == "lease_duration";
     if (!mutable_field || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
       return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
                    absl::StrCat("update_mask: \"", path,
-                                "\" is no field below optimizer, schedule, policy, max_steps or "
-                                "lease_duration"));
+                                "\" is no field below optimizer, groups, schedule, policy, "
+                                "max_steps or lease_duration"));
     }
   }
   return absl::OkStatus();
@@ -79,13 +80,6 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
   return absl::OkStatus();
 }
 
-// Whether one can go on with the other's slots.
-bool SameSlots(const Optimizer& a, const Optimizer& b) {
-  return a.training_slot() == b.training_slot() &&
-         std::equal(a.slots().begin(), a.slots().end(), b.slots().begin(), b.slots().end(),
-                    [](const SlotSpec& x, const SlotSpec& y) { return x.name == y.name; });
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, const v1::Run& spec,
@@ -93,26 +87,25 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  auto optimizer = ValidateMutableFields(spec, limits);
-  GRADD_RETURN_IF_ERROR(optimizer.status());
+  auto plan = ValidateMutableFields(spec, *layout, environment.block_elements, limits);
+  GRADD_RETURN_IF_ERROR(plan.status());
   GRADD_RETURN_IF_ERROR(CheckStaging(spec.policy(), layout->element_count(), 0, limits));
-  return std::shared_ptr<Run>(new Run(run_id, SpecOf(run_id, spec), *std::move(layout),
-                                      *std::move(optimizer), environment));
+  return std::shared_ptr<Run>(
+      new Run(run_id, SpecOf(run_id, spec), *std::move(layout), *std::move(plan), environment));
 }
 
-Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Optimizer> optimizer,
+Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
          const RunEnvironment& environment)
     : run_id_(std::move(run_id)),
       layout_(std::move(layout)),
       environment_(environment),
       create_time_(environment.clock->WallTime()),
       created_at_(environment.clock->Elapsed()),
-      state_bytes_(StateBytes(layout_, *optimizer)),
-      store_(layout_, spec.seed(), *optimizer, environment.pool, environment.block_elements),
+      state_bytes_(StateBytes(layout_, *plan)),
+      store_(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
+             environment.block_elements),
       spec_(std::move(spec)),
-      optimizer_(std::move(optimizer)),
-      tile_norms_(
-          static_cast<size_t>((layout_.element_count() + kTileElements - 1) / kTileElements)) {}
+      plan_(std::move(plan)) {}
 
 v1::Run Run::Describe(Detail detail) const {
   MutexLock lock(&mutex_);
@@ -227,14 +220,9 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     google::protobuf::util::FieldMaskUtil::MergeOptions replace;
     replace.set_replace_message_fields(true);
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
-    auto optimizer = ValidateMutableFields(updated, environment_.limits);
-    GRADD_RETURN_IF_ERROR(optimizer.status());
-    const bool same_kind = updated.optimizer().kind_case() == spec_.optimizer().kind_case();
-    if (!same_kind || !SameSlots(*optimizer_, **optimizer)) {
-      return Error(absl::StatusCode::kInvalidArgument, "OPTIMIZER_KIND",
-                   "optimizer: its kind, and what decides about its slots, cannot be changed "
-                   "after the run is created");
-    }
+    auto plan =
+        ValidateMutableFields(updated, layout_, environment_.block_elements, environment_.limits);
+    GRADD_RETURN_IF_ERROR(plan.status());
     GRADD_RETURN_IF_ERROR(CheckStaging(updated.policy(), layout_.element_count(), live_members_,
                                        environment_.limits));
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
@@ -243,13 +231,15 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
                                 OpenStep()));
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
+    GRADD_RETURN_IF_ERROR(ReserveForPlan(**plan));
     for (const std::string& path : mask.paths()) {
       const std::string old_value = FieldJson(spec_, path);
       const std::string new_value = FieldJson(updated, path);
       if (old_value != new_value) Record(author, path, old_value, new_value);
     }
     spec_ = std::move(updated);
-    optimizer_ = *std::move(optimizer);
+    next_plan_ = *std::move(plan);
+    if (!step_work_) AdoptPlan();
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
                           live_members_ >= spec_.policy().synchronous().workers());
     if (!step_work_) SupersedeOldPushes();
@@ -262,6 +252,34 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
   }
   Advance();
   return absl::OkStatus();
+}
+
+absl::Status Run::ReserveForPlan(const UpdatePlan& plan) {
+  const int64_t more = StateBytes(layout_, plan) - state_bytes_;
+  std::shared_ptr<const void> memory;
+  if (more > 0) {
+    auto taken =
+        TakeStateMemory(run_id_, more, environment_.state_memory.get(), environment_.limits);
+    GRADD_RETURN_IF_ERROR(taken.status());
+    memory = *std::move(taken);
+  }
+  try {
+    store_.ReserveForSlots(plan.slots(plan_.get()));
+  } catch (const std::bad_alloc&) {
+    return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
+                 absl::StrCat("run \"", run_id_,
+                              "\": the server's machine does not have the memory for the slots"));
+  }
+  more_state_memory_ = std::move(memory);
+  return absl::OkStatus();
+}
+
+void Run::AdoptPlan() {
+  if (next_plan_ == nullptr) return;
+  next_plan_->Continue(*plan_);
+  store_.ChangeSlots(next_plan_->slots(plan_.get()), environment_.pool);
+  plan_ = std::exchange(next_plan_, nullptr);
+  training_snapshot_.reset();  // Another vector may be what workers train at.
 }
 
 absl::Status Run::Pause(const std::string& author) {

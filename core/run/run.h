@@ -19,7 +19,7 @@
 #include "core/base/shared_region.h"
 #include "core/base/thread_pool.h"
 #include "core/diagnostics/progress_tracker.h"
-#include "core/optim/optimizer.h"
+#include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/run/worker_session.h"
 #include "core/store/layout.h"
@@ -39,6 +39,7 @@ struct RunEnvironment {
   ThreadPool* pool = nullptr;
   std::shared_ptr<StagingBudget> budget;
   std::shared_ptr<Quota> shared_memory;  // For gradient regions.
+  std::shared_ptr<Quota> state_memory;   // For parameters and slots.
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -144,7 +145,7 @@ class Run : public std::enable_shared_from_this<Run> {
   // One step on its way: what it needs besides the store.
   struct StepWork {
     std::vector<PendingPush> pushes;
-    std::shared_ptr<Optimizer> optimizer;
+    std::shared_ptr<UpdatePlan> plan;
     int64_t step = 0;
     double learning_rate = 0;
     int64_t staleness = 0;  // Greatest among the pushes.
@@ -154,7 +155,7 @@ class Run : public std::enable_shared_from_this<Run> {
     absl::Duration begin_at;
   };
 
-  Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Optimizer> optimizer,
+  Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
       const RunEnvironment& environment);
 
   // ---- For WorkerSession, in the order of a session's life. ----
@@ -261,6 +262,10 @@ class Run : public std::enable_shared_from_this<Run> {
   void PutBack(std::unique_ptr<StepWork> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.
   void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Goes on with next_plan_, if there is one. No step is on its way.
+  void AdoptPlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes sure that the memory for the slots of `plan` is there.
+  absl::Status ReserveForPlan(const UpdatePlan& plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeAsynchronousPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Begins and applies steps for as long as one is due: small ones here and now, large ones
@@ -299,7 +304,11 @@ class Run : public std::enable_shared_from_this<Run> {
   v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;
   bool deleted_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<Optimizer> optimizer_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<UpdatePlan> plan_ ABSL_GUARDED_BY(mutex_);
+  // Takes its place as soon as no step is on its way; null: there is none.
+  std::shared_ptr<UpdatePlan> next_plan_ ABSL_GUARDED_BY(mutex_);
+  // Room for slots that it had not when it was created.
+  std::shared_ptr<const void> more_state_memory_ ABSL_GUARDED_BY(mutex_);
   int64_t step_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // By worker id: the order in which gradients are summed.
@@ -334,8 +343,6 @@ class Run : public std::enable_shared_from_this<Run> {
   std::deque<v1::Change> history_ ABSL_GUARDED_BY(mutex_);
   absl::Duration paused_at_ ABSL_GUARDED_BY(mutex_);
   absl::Duration paused_total_ ABSL_GUARDED_BY(mutex_);
-
-  std::vector<TileNorms> tile_norms_;  // Used by ApplyStep() alone.
 };
 
 }  // namespace gradd

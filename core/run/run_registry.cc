@@ -1,5 +1,6 @@
 #include "core/run/run_registry.h"
 
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -37,6 +38,8 @@ RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
   environment_.pool = &pool_;
   environment_.budget = StagingBudget::Create(limits.max_staged_bytes);
   environment_.shared_memory = Quota::Create(limits.max_shared_bytes);
+  environment_.state_memory = Quota::Create(
+      limits.max_state_bytes > 0 ? limits.max_state_bytes : std::numeric_limits<int64_t>::max());
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }
@@ -50,9 +53,9 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec
   const Limits& limits = environment_.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  auto optimizer = ValidateMutableFields(spec, limits);
-  GRADD_RETURN_IF_ERROR(optimizer.status());
-  const int64_t bytes = StateBytes(*layout, **optimizer);
+  auto plan = ValidateMutableFields(spec, *layout, environment_.block_elements, limits);
+  GRADD_RETURN_IF_ERROR(plan.status());
+  const int64_t bytes = StateBytes(*layout, **plan);
 
   MutexLock lock(&mutex_);
   if (draining_) return StoppingError();
@@ -74,14 +77,9 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec
         absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
         absl::StrCat("the server has its limit of ", limits.max_runs, " runs; delete one first"));
   }
-  if (limits.max_state_bytes > 0 && bytes > limits.max_state_bytes - state_bytes_) {
-    return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",
-                 absl::StrCat("run \"", run_id, "\" needs ", bytes,
-                              " bytes for parameters and slots; the runs have ", state_bytes_,
-                              " of the server's limit of ", limits.max_state_bytes));
-  }
-  runs_[run_id] = {nullptr, request_id, bytes};
-  state_bytes_ += bytes;
+  auto memory = TakeStateMemory(run_id, bytes, environment_.state_memory.get(), limits);
+  GRADD_RETURN_IF_ERROR(memory.status());
+  runs_[run_id] = {nullptr, request_id, *std::move(memory)};
   return absl::OkStatus();
 }
 
@@ -99,15 +97,13 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
   if (existing != nullptr) return existing;
   auto run = CreateIfMemoryAllows(run_id, spec, environment_);
   MutexLock lock(&mutex_);
-  Entry& entry = runs_[run_id];
   // Drain() has not seen it, so no worker may.
   if (run.ok() && draining_) run = StoppingError();
   if (!run.ok()) {
-    state_bytes_ -= entry.state_bytes;
     runs_.erase(run_id);
     return run.status();
   }
-  entry.run = *run;
+  runs_[run_id].run = *run;
   return run;
 }
 
@@ -130,7 +126,6 @@ absl::Status RunRegistry::Delete(absl::string_view name) {
     MutexLock lock(&mutex_);
     const auto found = runs_.find((*run)->run_id());
     if (found != runs_.end() && found->second.run == *run) {
-      state_bytes_ -= found->second.state_bytes;
       runs_.erase(found);
     }
   }

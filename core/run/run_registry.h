@@ -62,7 +62,7 @@ class RunRegistry {
   struct Entry {
     std::shared_ptr<Run> run;  // Null while the run is being created.
     std::string request_id;
-    int64_t state_bytes = 0;
+    std::shared_ptr<const void> state_memory;  // Room for its parameters and slots.
   };
   absl::Status Reserve(const std::string& run_id, const v1::Run& spec,
                        const std::string& request_id, std::shared_ptr<Run>* existing);
@@ -71,7 +71,6 @@ class RunRegistry {
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
-  int64_t state_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Last, so that its threads end before what they use.
   ThreadPool pool_;
 };

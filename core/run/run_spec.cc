@@ -9,7 +9,6 @@
 #include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
-#include "core/optim/optimizer_factory.h"
 #include "core/schedule/schedule.h"
 #include "core/sync/synchronization_policy.h"
 
@@ -61,10 +60,12 @@ absl::Status ValidateWorkerId(absl::string_view worker) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<Optimizer>> ValidateMutableFields(const v1::Run& run,
-                                                                 const Limits& limits) {
-  auto optimizer = MakeOptimizer(run.optimizer());
-  GRADD_RETURN_IF_ERROR(optimizer.status());
+absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run& run,
+                                                                  const Layout& layout,
+                                                                  int64_t block_elements,
+                                                                  const Limits& limits) {
+  auto plan = UpdatePlan::Create(layout, run.optimizer(), run.groups(), block_elements);
+  GRADD_RETURN_IF_ERROR(plan.status());
   GRADD_RETURN_IF_ERROR(ValidateSchedule(run.schedule()));
   GRADD_RETURN_IF_ERROR(ValidatePolicy(run.policy(), limits.max_workers_per_run));
   if (run.max_steps() < 0 || run.max_steps() > kMaxSteps) {
@@ -76,16 +77,26 @@ absl::StatusOr<std::shared_ptr<Optimizer>> ValidateMutableFields(const v1::Run& 
         ParseDuration("lease_duration", run.lease_duration(), absl::Seconds(1), absl::Hours(1))
             .status());
   }
-  return std::shared_ptr<Optimizer>(std::move(*optimizer));
+  return std::shared_ptr<UpdatePlan>(*std::move(plan));
 }
 
 absl::Duration LeaseDuration(const v1::Run& run) {
   return run.has_lease_duration() ? FromProto(run.lease_duration()) : kDefaultLease;
 }
 
-int64_t StateBytes(const Layout& layout, const Optimizer& optimizer) {
-  return layout.element_count() * static_cast<int64_t>(sizeof(float)) *
-         (1 + static_cast<int64_t>(optimizer.slots().size()));
+int64_t StateBytes(const Layout& layout, const UpdatePlan& plan) {
+  return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.slot_bytes();
+}
+
+absl::StatusOr<std::shared_ptr<const void>> TakeStateMemory(const std::string& run_id,
+                                                            int64_t bytes, Quota* memory,
+                                                            const Limits& limits) {
+  const int64_t taken = memory->taken_bytes();
+  if (std::shared_ptr<const void> part = memory->Take(bytes)) return part;
+  return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",
+               absl::StrCat("run \"", run_id, "\" needs ", bytes,
+                            " bytes for parameters and slots; the runs have ", taken,
+                            " of the server's limit of ", limits.max_state_bytes));
 }
 
 absl::Status CheckStaging(const v1::SynchronizationPolicy& policy, int64_t elements,

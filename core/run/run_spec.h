@@ -7,7 +7,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "core/optim/optimizer.h"
+#include "core/base/quota.h"
+#include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/store/layout.h"
 #include "gradd/v1/run.pb.h"
@@ -24,16 +25,24 @@ absl::Status ValidateRunId(absl::string_view run_id);
 // OK if `worker` is 1 to 128 bytes of printable ASCII without spaces.
 absl::Status ValidateWorkerId(absl::string_view worker);
 
-// Checks the fields of `run` that a client may change later: optimizer, schedule, policy,
-// max_steps and lease_duration. Returns the optimizer they describe.
-absl::StatusOr<std::shared_ptr<Optimizer>> ValidateMutableFields(const v1::Run& run,
-                                                                 const Limits& limits);
+// Checks the fields of `run` that a client may change later: optimizer, groups, schedule, policy,
+// max_steps and lease_duration. Returns how the optimizers update the parameters.
+absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run& run,
+                                                                  const Layout& layout,
+                                                                  int64_t block_elements,
+                                                                  const Limits& limits);
 
 // The lease of a valid run, default filled in.
 absl::Duration LeaseDuration(const v1::Run& run);
 
 // Bytes of the parameters and all slots.
-int64_t StateBytes(const Layout& layout, const Optimizer& optimizer);
+int64_t StateBytes(const Layout& layout, const UpdatePlan& plan);
+
+// `bytes` of what `memory` has for the state of all runs, until the result is destroyed;
+// RESOURCE_EXHAUSTED if so many are not left.
+absl::StatusOr<std::shared_ptr<const void>> TakeStateMemory(const std::string& run_id,
+                                                            int64_t bytes, Quota* memory,
+                                                            const Limits& limits);
 
 // OK if pushes of `elements` elements can be staged at all, and for a synchronous run all
 // of a step at once; else RESOURCE_EXHAUSTED with the numbers.

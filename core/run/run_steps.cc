@@ -86,7 +86,7 @@ void Run::BeginStepIfDue() {
         std::max(step_work_->staleness, step_ - pending.push->header().base_step());
   }
   step_work_->pushes = std::move(pushes);
-  step_work_->optimizer = optimizer_;
+  step_work_->plan = plan_;
   step_work_->step = step_;
   step_work_->learning_rate = LearningRate(spec_.schedule(), step_);
   step_work_->begin_at = environment_.clock->Elapsed();
@@ -185,37 +185,26 @@ void Run::ApplyStep(StepWork* work) {
   std::vector<std::shared_ptr<const StagedPush>> pushes;
   for (const PendingPush& pending : work->pushes) pushes.push_back(pending.push);
   const Aggregate aggregate(std::move(pushes));
-  Optimizer& optimizer = *work->optimizer;
-  optimizer.BeginStep({work->step, work->learning_rate});
+  UpdatePlan& plan = *work->plan;
+  plan.BeginStep({work->step, work->learning_rate, aggregate.loss()});
+  if (plan.needs_sums()) {
+    environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
+      const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
+      Aggregate::Reader gradient(aggregate, read.begin);
+      plan.SumBlock(read, &gradient);
+    });
+    plan.EndSums();
+  }
   environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
-    store_.UpdateBlock(block, [&](ParameterStore::BlockUpdate update) {
+    store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
       Aggregate::Reader gradient(aggregate, update.begin);
-      auto norms = tile_norms_.begin() + update.begin / kTileElements;
-      for (int64_t at = 0; at < update.size; at += kTileElements, ++norms) {
-        Tile tile;
-        tile.size = std::min(kTileElements, update.size - at);
-        tile.gradient = gradient.Next(tile.size);
-        tile.parameters_in = update.parameters_in + at;
-        tile.parameters_out = update.parameters_out + at;
-        tile.slots_in = update.slots_in.data();
-        tile.slots_out = update.slots_out.data();
-        *norms = {};
-        optimizer.UpdateTile(tile, &*norms);
-        for (const float*& slot : update.slots_in) slot += tile.size;
-        for (float*& slot : update.slots_out) slot += tile.size;
-      }
+      plan.UpdateBlock(update, &gradient);
     });
     for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
   });
   store_.CommitStep();
 
-  // Tile by tile in order, so that the norms do not depend on who computed what.
-  TileNorms sum;
-  for (const TileNorms& norms : tile_norms_) {
-    sum.gradient += norms.gradient;
-    sum.update += norms.update;
-    sum.parameters += norms.parameters;
-  }
+  const TileNorms sum = plan.norms();
   work->statistics.loss = aggregate.loss();
   work->statistics.examples = aggregate.examples();
   work->statistics.staleness = work->staleness;
@@ -228,6 +217,7 @@ void Run::ApplyStep(StepWork* work) {
 void Run::CompleteStep() {
   const std::unique_ptr<StepWork> work = std::move(step_work_);
   ++step_;
+  AdoptPlan();
   step_claim_ = {};
   progress_.AddStep(work->statistics);
   completed_at_ = environment_.clock->Elapsed();

@@ -10,34 +10,22 @@
 
 namespace gradd {
 
-ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer,
+ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots,
                                ThreadPool* pool, int64_t block_elements)
     : element_count_(layout.element_count()),
       block_elements_(block_elements),
-      training_slot_(optimizer.training_slot()),
       pool_(BlockPool::Create()),
       training_pool_(BlockPool::Create()),
       encoded_pool_(BlockPool::Create()) {
+  layout_.training_slot = slots.training_slot;
   parameters_ = NewVector(PoolOf(-1));
-  for (size_t i = 0; i < optimizer.slots().size(); ++i) {
-    slots_.push_back(NewVector(PoolOf(static_cast<int>(i))));
-  }
-  // Everything is allocated by now: the threads must not throw.
+  // Its memory is there by now: the threads must not throw.
   const LayoutInitializer initializer(layout.message(), seed);
   pool->ParallelFor(block_count(), [&](int64_t block) {
-    const auto index = static_cast<size_t>(block);
-    float* const parameters = parameters_[index].data();
-    const int64_t size = parameters_[index].elements();
-    initializer.Fill(block_begin(block), size, parameters);
-    for (size_t slot = 0; slot < slots_.size(); ++slot) {
-      float* const values = slots_[slot][index].data();
-      if (static_cast<int>(slot) == training_slot_) {
-        std::memcpy(values, parameters, static_cast<size_t>(size) * sizeof(float));
-      } else {
-        std::fill_n(values, size, optimizer.slots()[slot].initial_value);
-      }
-    }
+    const BlockRef& values = parameters_[static_cast<size_t>(block)];
+    initializer.Fill(block_begin(block), values.elements(), values.data());
   });
+  ChangeSlots(std::move(slots), pool);
 }
 
 BlockVector ParameterStore::NewVector(BlockPool* pool) const {
@@ -47,6 +35,84 @@ BlockVector ParameterStore::NewVector(BlockPool* pool) const {
     blocks.push_back(pool->Allocate(std::min(block_elements_, element_count_ - begin)));
   }
   return blocks;
+}
+
+void ParameterStore::StartBlock(const SlotVector& slot, int64_t block, bool restart,
+                                float* values) const {
+  const BlockRef& parameters = parameters_[static_cast<size_t>(block)];
+  const int64_t first = block_begin(block);
+  if (!restart) std::fill_n(values, parameters.elements(), 0.0F);
+  for (const SlotVector::Section& section : slot.sections) {
+    if (restart && !section.restarts) continue;
+    const int64_t begin = std::max<int64_t>(section.begin - first, 0);
+    const int64_t end = std::min(section.end - first, parameters.elements());
+    if (begin >= end) continue;
+    if (section.starts_at_parameters) {
+      std::copy(parameters.data() + begin, parameters.data() + end, values + begin);
+    } else {
+      std::fill(values + begin, values + end, section.initial_value);
+    }
+  }
+}
+
+void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
+  struct Fresh {
+    size_t slot;
+    int64_t block;
+    BlockRef old;  // Empty where there was none.
+  };
+  std::vector<BlockVector> vectors(slots.slots.size(), BlockVector(parameters_.size()));
+  std::vector<Fresh> fresh;
+  for (size_t slot = 0; slot < vectors.size(); ++slot) {
+    const SlotVector& wanted = slots.slots[slot];
+    const BlockVector none(parameters_.size());
+    const auto same = std::find_if(layout_.slots.begin(), layout_.slots.end(),
+                                   [&](const auto& other) { return other.name == wanted.name; });
+    const BlockVector& old = same == layout_.slots.end()
+                                 ? none
+                                 : slots_[static_cast<size_t>(same - layout_.slots.begin())];
+    SlotVector restarting;
+    std::copy_if(wanted.sections.begin(), wanted.sections.end(),
+                 std::back_inserter(restarting.sections),
+                 [](const SlotVector::Section& section) { return section.restarts; });
+    BlockPool* const blocks =
+        (static_cast<int>(slot) == slots.training_slot ? training_pool_ : pool_).get();
+    for (int64_t block = 0; block < block_count(); ++block) {
+      const auto index = static_cast<size_t>(block);
+      const int64_t begin = block_begin(block);
+      const int64_t end = begin + parameters_[index].elements();
+      if (!wanted.Meets(begin, end)) continue;
+      if (old[index] && !restarting.Meets(begin, end)) {
+        vectors[slot][index] = old[index];
+      } else {
+        vectors[slot][index] = blocks->Allocate(end - begin);
+        fresh.push_back({slot, block, old[index]});
+      }
+    }
+  }
+  // Their memory is there by now: the threads must not throw.
+  pool->ParallelFor(static_cast<int64_t>(fresh.size()), [&](int64_t i) {
+    const Fresh& start = fresh[static_cast<size_t>(i)];
+    const BlockRef& values = vectors[start.slot][static_cast<size_t>(start.block)];
+    if (start.old) std::copy_n(start.old.data(), values.elements(), values.data());
+    StartBlock(slots.slots[start.slot], start.block, static_cast<bool>(start.old), values.data());
+  });
+  layout_ = std::move(slots);
+  slots_ = std::move(vectors);
+}
+
+void ParameterStore::ReserveForSlots(const SlotVectors& slots) const {
+  std::map<int64_t, int64_t> blocks;  // By length.
+  for (const SlotVector& slot : slots.slots) {
+    for (int64_t begin = 0; begin < element_count_; begin += block_elements_) {
+      const int64_t end = std::min(begin + block_elements_, element_count_);
+      const bool there = std::any_of(
+          layout_.slots.begin(), layout_.slots.end(),
+          [&](const auto& other) { return other.name == slot.name && other.Meets(begin, end); });
+      if (slot.Meets(begin, end) && !there) ++blocks[end - begin];
+    }
+  }
+  for (const auto& [elements, count] : blocks) pool_->Reserve(elements, count);
 }
 
 std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {
@@ -92,7 +158,7 @@ void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts) c
   std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
   const auto add = [&blocks](const BlockVector& vector, BlockPool* pool) {
     for (const BlockRef& block : vector) {
-      if (MustReplace(block, *pool)) ++blocks[{pool, block.elements()}];
+      if (block && MustReplace(block, *pool)) ++blocks[{pool, block.elements()}];
     }
   };
   add(parameters_, PoolOf(-1));
@@ -122,11 +188,24 @@ ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* rep
   update.parameters_out = open(parameters_[index], PoolOf(-1), &replacement->parameters);
   replacement->slots.resize(slots_.size());
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
-    update.slots_in.push_back(slots_[slot][index].data());
+    const BlockRef& values = slots_[slot][index];
+    update.slots_in.push_back(values ? values.data() : nullptr);
     update.slots_out.push_back(
-        open(slots_[slot][index], PoolOf(static_cast<int>(slot)), &replacement->slots[slot]));
+        values ? open(values, PoolOf(static_cast<int>(slot)), &replacement->slots[slot]) : nullptr);
   }
   return update;
+}
+
+ParameterStore::BlockUpdate ParameterStore::ReadBlock(int64_t block) const {
+  const auto index = static_cast<size_t>(block);
+  BlockUpdate read;
+  read.begin = block_begin(block);
+  read.size = parameters_[index].elements();
+  read.parameters_in = parameters_[index].data();
+  for (const BlockVector& slot : slots_) {
+    read.slots_in.push_back(slot[index] ? slot[index].data() : nullptr);
+  }
+  return read;
 }
 
 void ParameterStore::Close(int64_t block, Replacement replacement) {

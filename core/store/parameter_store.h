@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "core/base/thread_pool.h"
-#include "core/optim/optimizer.h"
 #include "core/store/block.h"
 #include "core/store/layout.h"
+#include "core/store/slot.h"
 #include "core/store/snapshot.h"
 
 namespace gradd {
 
-// The parameters of one run and the slots of its optimizer, in copy-on-write blocks.
+// The parameters of one run and the slots of its optimizers, in copy-on-write blocks.
 //
 // Thread safety: exclusive, except that UpdateBlock() may run in many threads for different
 // blocks. Snapshots, once taken, are independent of the store.
@@ -22,8 +22,15 @@ class ParameterStore {
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
   // and element index alone. `block_elements` is a multiple of kTileElements. Throws
   // std::bad_alloc if there is no memory.
-  ParameterStore(const Layout& layout, uint64_t seed, const Optimizer& optimizer, ThreadPool* pool,
+  ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, ThreadPool* pool,
                  int64_t block_elements = kBlockElements);
+
+  // Changes the slots between two steps: blocks of a slot that was there under the same name stay
+  // as they are, others start as their spec says. Throws std::bad_alloc, with nothing changed, if
+  // there is no memory.
+  void ChangeSlots(SlotVectors slots, ThreadPool* pool);
+  // Makes the memory for that be there. May be called at any time.
+  void ReserveForSlots(const SlotVectors& slots) const;
 
   int64_t step() const { return step_; }
   int64_t block_count() const { return static_cast<int64_t>(parameters_.size()); }
@@ -47,7 +54,7 @@ class ParameterStore {
   void ReserveForStep(const std::vector<const Snapshot*>& nexts) const;
 
   // Where one block is read and written during a step. In and out are the same memory where
-  // no snapshot holds the block.
+  // no snapshot holds the block. Pointers are null for slots that the block has not.
   struct BlockUpdate {
     int64_t begin = 0;  // Index of the first element in the flat vector.
     int64_t size = 0;
@@ -56,6 +63,9 @@ class ParameterStore {
     std::vector<const float*> slots_in;
     std::vector<float*> slots_out;
   };
+
+  // Where one block is read; the outs are null.
+  BlockUpdate ReadBlock(int64_t block) const;
 
   // Calls `update` with the memory of one block; what it wrote is the block's new content.
   template <typename Update>
@@ -86,6 +96,8 @@ class ParameterStore {
   BlockUpdate Open(int64_t block, Replacement* replacement);
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
+  // Sets a slot's block to what it starts with: all of it, or only the sections that restart.
+  void StartBlock(const SlotVector& slot, int64_t block, bool restart, float* values) const;
   std::shared_ptr<Snapshot> NewSnapshot(int64_t step) const;
   // Whether an update must write elsewhere: a snapshot holds the block, or it lies in the wrong
   // pool.
@@ -93,22 +105,23 @@ class ParameterStore {
     return !block.unique() || !pool.Owns(block);
   }
   const BlockVector& training_vector() const {
-    return training_slot_ < 0 ? parameters_ : slots_[static_cast<size_t>(training_slot_)];
+    return layout_.training_slot < 0 ? parameters_
+                                     : slots_[static_cast<size_t>(layout_.training_slot)];
   }
   // Where blocks of a slot come from; -1: of the parameters.
   BlockPool* PoolOf(int slot) const {
-    return (slot == training_slot_ ? training_pool_ : pool_).get();
+    return (slot == layout_.training_slot ? training_pool_ : pool_).get();
   }
 
   const int64_t element_count_;
   const int64_t block_elements_;
-  const int training_slot_;
   const std::shared_ptr<BlockPool> pool_;
   std::shared_ptr<BlockPool> training_pool_;  // Of the vector that workers train at.
   const std::shared_ptr<BlockPool> encoded_pool_;
+  SlotVectors layout_;
   int64_t step_ = 0;
   BlockVector parameters_;
-  std::vector<BlockVector> slots_;
+  std::vector<BlockVector> slots_;  // As layout_.slots; empty refs for blocks that they have not.
 };
 
 }  // namespace gradd

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "core/optim/optimizer.h"
+#include "core/store/slot.h"
 
 namespace gradd {
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/store/gradient_reader.h"
 #include "core/sync/staged_push.h"
 
 namespace gradd {
@@ -25,12 +26,11 @@ class Aggregate {
   int64_t examples() const { return examples_; }
 
   // Reads the mean gradient from some element on, in order.
-  class Reader {
+  class Reader final : public GradientReader {
    public:
     Reader(const Aggregate& aggregate, int64_t begin);
 
-    // The next `size` elements, 1 to kTileElements. Valid until the next call.
-    const UnalignedFloat* Next(int64_t size);
+    const UnalignedFloat* Next(int64_t size) override;
 
    private:
     const Aggregate& aggregate_;

@@ -74,9 +74,11 @@ void Update(benchmark::State& state, const OptimizerCase& row) {
   std::vector<Values> slots;
   for (const SlotSpec& slot : optimizer->slots())
     slots.emplace_back(blocks.get(), slot.initial_value);
+  std::vector<double> kept;
+  for (const ScalarSpec& scalar : optimizer->scalars()) kept.push_back(scalar.initial_value);
   int64_t step = 0;
   for (auto _ : state) {
-    optimizer->BeginStep({step++, row.learning_rate});
+    optimizer->BeginStep({step++, row.learning_rate, 0}, absl::MakeSpan(kept));
     ForEachBlock(&pool, [&](int64_t block, int64_t size) {
       std::vector<const float*> in(slots.size());
       std::vector<float*> out(slots.size());

@@ -37,12 +37,14 @@ class Vectors {
       : optimizer_(optimizer), parameters_(std::move(parameters)) {
     for (const SlotSpec& slot : optimizer->slots()) {
       slots_.emplace_back(parameters_.size(), slot.initial_value);
+      if (slot.starts_at_parameters) slots_.back() = parameters_;
     }
-    if (optimizer->training_slot() >= 0) training() = parameters_;
+    for (const ScalarSpec& scalar : optimizer->scalars()) kept_.push_back(scalar.initial_value);
   }
 
-  // Updates [begin, begin + size) in place.
-  TileNorms UpdateRange(const Values& gradient, int64_t begin, int64_t size) {
+  // Calls visit(tile) for [begin, begin + size) in place.
+  template <typename Visit>
+  void WithTile(const Values& gradient, int64_t begin, int64_t size, const Visit& visit) {
     std::vector<const float*> in;
     std::vector<float*> out;
     for (Values& slot : slots_) {
@@ -50,18 +52,34 @@ class Vectors {
       out.push_back(slot.data() + begin);
     }
     Tile tile;
+    tile.begin = begin;
     tile.size = size;
     tile.gradient = gradient.data() + begin;
     tile.parameters_in = parameters_.data() + begin;
     tile.parameters_out = parameters_.data() + begin;
     tile.slots_in = in.data();
     tile.slots_out = out.data();
+    visit(tile);
+  }
+  // Begins a step on `gradient`: all of it is one tensor.
+  void Begin(const StepInput& input, const Values& gradient) {
+    optimizer_->BeginStep(input, absl::MakeSpan(kept_));
+    if (optimizer_->sums() == 0) return;
+    std::vector<double> sums(static_cast<size_t>(optimizer_->sums()));
+    const auto count = static_cast<int64_t>(parameters_.size());
+    for (int64_t at = 0; at < count; at += kTileElements) {
+      WithTile(gradient, at, std::min(kTileElements, count - at),
+               [&](const Tile& tile) { optimizer_->SumTile(tile, sums.data()); });
+    }
+    optimizer_->EndSums(sums, absl::MakeSpan(kept_));
+  }
+  TileNorms UpdateRange(const Values& gradient, int64_t begin, int64_t size) {
     TileNorms norms;
-    optimizer_->UpdateTile(tile, &norms);
+    WithTile(gradient, begin, size, [&](const Tile& tile) { optimizer_->UpdateTile(tile, &norms); });
     return norms;
   }
-  void Step(int64_t step, double learning_rate, const Values& gradient) {
-    optimizer_->BeginStep({step, learning_rate});
+  void Step(int64_t step, double learning_rate, const Values& gradient, double loss = 0) {
+    Begin({step, learning_rate, loss}, gradient);
     const auto count = static_cast<int64_t>(parameters_.size());
     for (int64_t at = 0; at < count; at += kTileElements) {
       UpdateRange(gradient, at, std::min(kTileElements, count - at));
@@ -80,6 +98,7 @@ class Vectors {
   Optimizer* const optimizer_;
   Values parameters_;
   std::vector<Values> slots_;
+  std::vector<double> kept_;
 };
 
 // The problem of tests/golden/generate.py.
@@ -223,7 +242,7 @@ TEST_P(OptimizerTest, AnyLengthAndAlignmentTouchesItsElementsAlone) {
       vectors.parameters()[shift + size] = kSentinel;
       for (Values& slot : vectors.slots()) slot[shift + size] = kSentinel;
       const float before = vectors.parameters()[shift > 0 ? shift - 1 : 0];
-      optimizer_->BeginStep({3, 0.1});
+      vectors.Begin({3, 0.1, 0}, gradient);
       const TileNorms norms = vectors.UpdateRange(gradient, static_cast<int64_t>(shift), length);
       const TileNorms expected =
           alone.UpdateRange(Values(gradient.begin() + static_cast<int64_t>(shift),
@@ -254,7 +273,7 @@ TEST_P(OptimizerTest, PiecesOfAnyLengthGiveTheBitsOfTheWhole) {
     for (int step = 0; step < 5; ++step) {
       const Values gradient = Random(kSize, 100 + static_cast<unsigned>(step));
       whole.Step(step, 0.1, gradient);
-      optimizer_->BeginStep({step, 0.1});
+      pieces.Begin({step, 0.1, 0}, gradient);
       for (int64_t at = 0; at < static_cast<int64_t>(kSize);) {
         const int64_t size =
             std::min<int64_t>(1 + random() % 300, static_cast<int64_t>(kSize) - at);
@@ -273,7 +292,7 @@ TEST_P(OptimizerTest, InPlaceAndElsewhereGiveTheSameBits) {
   Vectors source(optimizer_.get(), Random(kSize, 1));
   Vectors target(optimizer_.get(), Values(kSize, 0));
   const Values gradient = Random(kSize, 2);
-  optimizer_->BeginStep({0, 0.1});
+  in_place.Begin({0, 0.1, 0}, gradient);
   const TileNorms expected = in_place.UpdateRange(gradient, 0, kSize);
   std::vector<const float*> in;
   std::vector<float*> out;
@@ -301,7 +320,7 @@ TEST_P(OptimizerTest, NormsAreThoseOfGradientUpdateAndParameters) {
     Values gradient = Random(kSize, 2);
     for (float& g : gradient) g *= scale;
     const Values before = vectors.parameters();
-    optimizer_->BeginStep({0, 1e-3});
+    vectors.Begin({0, 1e-3, 0}, gradient);
     const TileNorms norms = vectors.UpdateRange(gradient, 0, kSize);
     TileNorms expected;
     for (size_t i = 0; i < kSize; ++i) {

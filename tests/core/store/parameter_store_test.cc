@@ -11,26 +11,21 @@
 
 #include "core/base/thread_pool.h"
 #include "core/codec/dense.h"
-#include "core/optim/optimizer.h"
 #include "core/store/layout.h"
 
 namespace gradd {
 namespace {
 
-// An optimizer with slots but no arithmetic: the store asks only for the slots.
-class SlotsOnly : public Optimizer {
- public:
-  explicit SlotsOnly(int training_slot = -1)
-      : training_slot_(training_slot), slots_({{"first", 0}, {"second", 0.5f}}) {}
-  const std::vector<SlotSpec>& slots() const override { return slots_; }
-  int training_slot() const override { return training_slot_; }
-  void BeginStep(const StepInput& /*input*/) override {}
-  void UpdateTile(const Tile& /*tile*/, TileNorms* /*norms*/) const override {}
+constexpr int64_t kEverything = int64_t{1} << 40;
 
- private:
-  const int training_slot_;
-  const std::vector<SlotSpec> slots_;
-};
+// Two slots for all elements; the training slot starts at the parameters.
+SlotVectors TwoSlots(int training_slot = -1) {
+  SlotVectors slots;
+  slots.slots = {{"first", {{0, kEverything, 0, training_slot == 0, false}}},
+                 {"second", {{0, kEverything, 0.5F, training_slot == 1, false}}}};
+  slots.training_slot = training_slot;
+  return slots;
+}
 
 Layout MakeLayout(int64_t elements) {
   v1::Layout layout;
@@ -72,9 +67,8 @@ class ParameterStoreTest : public testing::Test {
  protected:
   static constexpr int64_t kElements = 3 * kTileElements + 100;
   ThreadPool pool_{2};
-  SlotsOnly optimizer_;
   const Layout layout_ = MakeLayout(kElements);
-  ParameterStore store_{layout_, /*seed=*/1, optimizer_, &pool_, kTileElements};
+  ParameterStore store_{layout_, /*seed=*/1, TwoSlots(), &pool_, kTileElements};
 };
 
 TEST_F(ParameterStoreTest, StartsWithTheLayoutsValues) {
@@ -96,7 +90,7 @@ TEST_F(ParameterStoreTest, StartsWithTheLayoutsValues) {
 TEST_F(ParameterStoreTest, InitialValuesDependOnSeedAndNameAlone) {
   const auto values = [&](uint64_t seed, int64_t block_elements, int threads) {
     ThreadPool pool(threads);
-    const ParameterStore store(layout_, seed, optimizer_, &pool, block_elements);
+    const ParameterStore store(layout_, seed, TwoSlots(), &pool, block_elements);
     return Values(store.TakeSnapshot(SnapshotContents::kEvaluation)->parameters);
   };
   EXPECT_EQ(values(1, kTileElements, 1), values(1, 4 * kTileElements, 4));
@@ -154,8 +148,7 @@ TEST_F(ParameterStoreTest, SteadyStateWithSnapshotsAllocatesNothing) {
 }
 
 TEST_F(ParameterStoreTest, TheTrainingSlotStartsAsTheParametersAndIsHandedOut) {
-  const SlotsOnly optimizer(/*training_slot=*/0);
-  ParameterStore store(layout_, 1, optimizer, &pool_, kTileElements);
+  ParameterStore store(layout_, 1, TwoSlots(/*training_slot=*/0), &pool_, kTileElements);
   const std::vector<float> initial =
       Values(store.TakeSnapshot(SnapshotContents::kEvaluation)->parameters);
   EXPECT_EQ(Values(store.TakeSnapshot(SnapshotContents::kTraining)->parameters), initial);

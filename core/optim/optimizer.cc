@@ -1,0 +1,14 @@
+#include "core/optim/optimizer.h"
+
+namespace gradd {
+
+const std::vector<ScalarSpec>& Optimizer::scalars() const {
+  static const auto& none = *new std::vector<ScalarSpec>();
+  return none;
+}
+
+void Optimizer::SumTile(const Tile& /*tile*/, double* /*sums*/) const {}
+
+void Optimizer::EndSums(absl::Span<const double> /*sums*/, absl::Span<double> /*scalars*/) {}
+
+}  // namespace gradd

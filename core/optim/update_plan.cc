@@ -1,0 +1,319 @@
+#include "core/optim/update_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+
+namespace gradd {
+namespace {
+
+constexpr size_t kMaxSlots = 8;  // Of one optimizer.
+
+bool SameKept(const Optimizer& a, const Optimizer& b) {
+  const auto same_name = [](const ScalarSpec& x, const ScalarSpec& y) { return x.name == y.name; };
+  return a.scalars_per_tensor() == b.scalars_per_tensor() &&
+         std::equal(a.scalars().begin(), a.scalars().end(), b.scalars().begin(), b.scalars().end(),
+                    same_name);
+}
+
+bool SameSlots(const Optimizer& a, const Optimizer& b) {
+  const auto same_name = [](const SlotSpec& x, const SlotSpec& y) { return x.name == y.name; };
+  return std::equal(a.slots().begin(), a.slots().end(), b.slots().begin(), b.slots().end(),
+                    same_name);
+}
+
+bool SameStart(const SlotVector::Section& a, const SlotVector::Section& b) {
+  return a.initial_value == b.initial_value && a.starts_at_parameters == b.starts_at_parameters &&
+         a.restarts == b.restarts;
+}
+
+void CopyElements(const float* from, float* to, int64_t size) {
+  if (from != to) std::memcpy(to, from, static_cast<size_t>(size) * sizeof(float));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UpdatePlan>> UpdatePlan::Create(
+    const Layout& layout, const v1::Optimizer& optimizer,
+    const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements) {
+  auto made = MakeParameterGroups(layout, optimizer, groups);
+  GRADD_RETURN_IF_ERROR(made.status());
+  return std::unique_ptr<UpdatePlan>(new UpdatePlan(layout, *std::move(made), block_elements));
+}
+
+UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements)
+    : block_elements_(block_elements),
+      elements_(layout.element_count()),
+      group_of_tensor_(std::move(groups.of_tensor)) {
+  groups_.resize(groups.groups.size());
+  for (size_t g = 0; g < groups_.size(); ++g) groups_[g].spec = std::move(groups.groups[g]);
+  for (const size_t group : group_of_tensor_) {
+    tensor_in_group_.push_back(groups_[group].tensors++);
+  }
+  CutPieces(layout, block_elements);
+  CollectSlots();
+  for (Group& group : groups_) {
+    if (group.spec.optimizer == nullptr) continue;
+    const Optimizer& optimizer = *group.spec.optimizer;
+    for (size_t i = 0; i < (optimizer.scalars_per_tensor() ? group.tensors : 1); ++i) {
+      for (const ScalarSpec& spec : optimizer.scalars()) group.kept.push_back(spec.initial_value);
+    }
+    if (group.tensors > 0) {
+      most_sums_ = std::max(most_sums_, static_cast<size_t>(optimizer.sums()));
+    }
+  }
+  needs_sums_ = most_sums_ > 0;
+  piece_sums_.resize(pieces_.size() * most_sums_);
+  piece_norms_.resize(pieces_.size());
+}
+
+void UpdatePlan::CutPieces(const Layout& layout, int64_t block_elements) {
+  int64_t begin = 0;
+  for (int tensor = 0; tensor < layout.message().tensors_size(); ++tensor) {
+    tensor_begin_.push_back(begin);
+    const int64_t end = begin + ElementCount(layout.message().tensors(tensor));
+    while (begin < end) {
+      if (begin == static_cast<int64_t>(first_piece_.size()) * block_elements) {
+        first_piece_.push_back(pieces_.size());
+      }
+      const int64_t tile_end = (begin / kTileElements + 1) * kTileElements;
+      const int64_t piece_end = std::min(end, tile_end);
+      pieces_.push_back(
+          {begin, static_cast<int32_t>(piece_end - begin), static_cast<uint32_t>(tensor)});
+      begin = piece_end;
+    }
+  }
+  tensor_begin_.push_back(begin);
+  first_piece_.push_back(pieces_.size());
+}
+
+void UpdatePlan::CollectSlots() {
+  const auto index_of = [this](const SlotSpec& spec) {
+    const auto at = std::find(slots_.begin(), slots_.end(), spec.name) - slots_.begin();
+    if (at == static_cast<int64_t>(slots_.size())) slots_.push_back(spec.name);
+    return static_cast<size_t>(at);
+  };
+  for (Group& group : groups_) {
+    if (group.spec.optimizer == nullptr || group.tensors == 0) continue;
+    const Optimizer& optimizer = *group.spec.optimizer;
+    for (const SlotSpec& spec : optimizer.slots()) group.slots.push_back(index_of(spec));
+    if (optimizer.training_slot() >= 0) {
+      training_slot_ =
+          static_cast<int>(group.slots[static_cast<size_t>(optimizer.training_slot())]);
+    }
+  }
+}
+
+bool UpdatePlan::Uses(size_t tensor, size_t slot) const {
+  const std::vector<size_t>& slots = groups_[group_of_tensor_[tensor]].slots;
+  return std::find(slots.begin(), slots.end(), slot) != slots.end();
+}
+
+bool UpdatePlan::HasSlot(size_t tensor, const std::string& name) const {
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (slots_[slot] != name) continue;
+    return static_cast<int>(slot) == training_slot_ || Uses(tensor, slot);
+  }
+  return false;
+}
+
+SlotVector UpdatePlan::SlotVectorOf(size_t slot, const UpdatePlan* before) const {
+  SlotVector vector;
+  vector.name = slots_[slot];
+  for (size_t tensor = 0; tensor < group_of_tensor_.size(); ++tensor) {
+    const Group& group = groups_[group_of_tensor_[tensor]];
+    SlotVector::Section section = {tensor_begin_[tensor], tensor_begin_[tensor + 1], 0, true,
+                                   before != nullptr && !before->HasSlot(tensor, slots_[slot])};
+    if (Uses(tensor, slot)) {
+      const auto at = std::find(group.slots.begin(), group.slots.end(), slot) - group.slots.begin();
+      const SlotSpec& spec = group.spec.optimizer->slots()[static_cast<size_t>(at)];
+      section.initial_value = spec.initial_value;
+      section.starts_at_parameters = spec.starts_at_parameters;
+    } else if (static_cast<int>(slot) != training_slot_) {
+      continue;
+    }
+    const bool continues = !vector.sections.empty() &&
+                           vector.sections.back().end == section.begin &&
+                           SameStart(vector.sections.back(), section);
+    if (continues) {
+      vector.sections.back().end = section.end;
+    } else {
+      vector.sections.push_back(section);
+    }
+  }
+  return vector;
+}
+
+SlotVectors UpdatePlan::slots(const UpdatePlan* before) const {
+  SlotVectors result;
+  result.training_slot = training_slot_;
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    result.slots.push_back(SlotVectorOf(slot, before));
+  }
+  return result;
+}
+
+int64_t UpdatePlan::slot_bytes() const {
+  int64_t elements = 0;
+  for (const SlotVector& slot : slots(nullptr).slots) {
+    for (int64_t begin = 0; begin < elements_; begin += block_elements_) {
+      const int64_t end = std::min(begin + block_elements_, elements_);
+      if (slot.Meets(begin, end)) elements += end - begin;
+    }
+  }
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
+void UpdatePlan::Continue(const UpdatePlan& before) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    group.first_step = before.next_step_;
+    // A group goes on if all of its tensors had the same slots and kept values in one group.
+    const Group* const old = before.GroupLike(*this, g);
+    if (old == nullptr) continue;
+    group.kept = old->kept;
+    group.first_step = old->first_step;
+  }
+  next_step_ = before.next_step_;
+}
+
+const UpdatePlan::Group* UpdatePlan::GroupLike(const UpdatePlan& other, size_t group) const {
+  const Group& wanted = other.groups_[group];
+  if (wanted.spec.optimizer == nullptr || wanted.tensors == 0) return nullptr;
+  const Group* found = nullptr;
+  for (size_t tensor = 0; tensor < group_of_tensor_.size(); ++tensor) {
+    if (other.group_of_tensor_[tensor] != group) continue;
+    const Group* const here = &groups_[group_of_tensor_[tensor]];
+    if (found != nullptr && here != found) return nullptr;
+    found = here;
+  }
+  const bool same = found->spec.optimizer != nullptr && found->tensors == wanted.tensors &&
+                    SameSlots(*found->spec.optimizer, *wanted.spec.optimizer) &&
+                    SameKept(*found->spec.optimizer, *wanted.spec.optimizer);
+  return same ? found : nullptr;
+}
+
+std::vector<UpdatePlan::Kept> UpdatePlan::kept() const {
+  std::vector<Kept> result;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (groups_[g].spec.optimizer == nullptr) continue;
+    const std::vector<ScalarSpec>& scalars = groups_[g].spec.optimizer->scalars();
+    for (size_t i = 0; i < scalars.size(); ++i) {
+      Kept kept = {absl::StrCat(g, "/", scalars[i].name), {}};
+      for (size_t at = i; at < groups_[g].kept.size(); at += scalars.size()) {
+        kept.values.push_back(groups_[g].kept[at]);
+      }
+      result.push_back(std::move(kept));
+    }
+  }
+  return result;
+}
+
+void UpdatePlan::BeginStep(const StepInput& input) {
+  for (Group& group : groups_) {
+    if (group.spec.optimizer == nullptr || group.tensors == 0) continue;
+    StepInput of_group = input;
+    of_group.step = input.step - group.first_step;
+    of_group.learning_rate = input.learning_rate * group.spec.learning_rate_factor;
+    group.spec.optimizer->BeginStep(of_group, absl::MakeSpan(group.kept));
+  }
+  std::fill(piece_sums_.begin(), piece_sums_.end(), 0);
+  next_step_ = input.step + 1;
+}
+
+// The tiles of one block, one after the other.
+template <typename Visit>
+void UpdatePlan::ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
+                              const Visit& visit) const {
+  const auto index = static_cast<size_t>(block.begin / block_elements_);
+  for (size_t i = first_piece_[index]; i < first_piece_[index + 1]; ++i) {
+    const Piece& piece = pieces_[i];
+    const Group& group = groups_[group_of_tensor_[piece.tensor]];
+    const int64_t at = piece.begin - block.begin;
+    std::array<const float*, kMaxSlots> slots_in = {};
+    std::array<float*, kMaxSlots> slots_out = {};
+    for (size_t k = 0; k < group.slots.size(); ++k) {
+      const size_t slot = group.slots[k];
+      slots_in[k] = block.slots_in[slot] + at;
+      slots_out[k] = block.slots_out.empty() ? nullptr : block.slots_out[slot] + at;
+    }
+    Tile tile;
+    tile.begin = piece.begin;
+    tile.size = piece.size;
+    tile.tensor = tensor_in_group_[piece.tensor];
+    tile.gradient = gradient->Next(piece.size);
+    tile.parameters_in = block.parameters_in + at;
+    tile.parameters_out = block.parameters_out == nullptr ? nullptr : block.parameters_out + at;
+    tile.slots_in = slots_in.data();
+    tile.slots_out = slots_out.data();
+    visit(i, group, tile);
+  }
+}
+
+void UpdatePlan::SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
+  ForEachPiece(block, gradient, [this](size_t piece, const Group& group, const Tile& tile) {
+    if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) return;
+    group.spec.optimizer->SumTile(tile, &piece_sums_[piece * most_sums_]);
+  });
+}
+
+void UpdatePlan::EndSums() {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) continue;
+    const auto count = static_cast<size_t>(group.spec.optimizer->sums());
+    std::vector<double> sums(group.tensors * count);
+    for (size_t i = 0; i < pieces_.size(); ++i) {
+      const size_t tensor = pieces_[i].tensor;
+      if (group_of_tensor_[tensor] != g) continue;
+      for (size_t k = 0; k < count; ++k) {
+        sums[tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
+      }
+    }
+    group.spec.optimizer->EndSums(sums, absl::MakeSpan(group.kept));
+  }
+}
+
+void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
+  ForEachPiece(block, gradient, [&](size_t piece, const Group& group, const Tile& tile) {
+    piece_norms_[piece] = {};
+    if (group.spec.optimizer == nullptr) {
+      CopyElements(tile.parameters_in, tile.parameters_out, tile.size);
+    } else {
+      group.spec.optimizer->UpdateTile(tile, &piece_norms_[piece]);
+    }
+    CopyOtherSlots(group, block, tile);
+  });
+}
+
+void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
+                                const Tile& tile) const {
+  if (group.slots.size() == slots_.size()) return;
+  const int64_t at = tile.begin - block.begin;
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (block.slots_in[slot] == nullptr ||
+        std::find(group.slots.begin(), group.slots.end(), slot) != group.slots.end()) {
+      continue;
+    }
+    // Workers train at the parameters themselves where the optimizer says nothing else.
+    const float* const from =
+        static_cast<int>(slot) == training_slot_ ? tile.parameters_out : block.slots_in[slot] + at;
+    CopyElements(from, block.slots_out[slot] + at, tile.size);
+  }
+}
+
+TileNorms UpdatePlan::norms() const {
+  TileNorms sum;
+  for (const TileNorms& norms : piece_norms_) {
+    sum.gradient += norms.gradient;
+    sum.update += norms.update;
+    sum.parameters += norms.parameters;
+  }
+  return sum;
+}
+
+}  // namespace gradd

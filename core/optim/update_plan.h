@@ -1,0 +1,116 @@
+#ifndef GRADD_CORE_OPTIM_UPDATE_PLAN_H_
+#define GRADD_CORE_OPTIM_UPDATE_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/optim/optimizer.h"
+#include "core/optim/parameter_groups.h"
+#include "core/store/gradient_reader.h"
+#include "core/store/layout.h"
+#include "core/store/parameter_store.h"
+#include "gradd/v1/optimizer.pb.h"
+
+namespace gradd {
+
+// How the vectors of a run are updated: which optimizer works on which tensor, with which slots.
+//
+// A step: BeginStep(); where needs_sums(), SumBlock() for every block, then EndSums(); then
+// UpdateBlock() for every block. Results do not depend on the blocks' length and order.
+//
+// Thread safety: SumBlock() and UpdateBlock() may be called from many threads for different blocks;
+// everything else is exclusive.
+class UpdatePlan {
+ public:
+  // INVALID_ARGUMENT as MakeParameterGroups(). `block_elements` is a multiple of kTileElements.
+  static absl::StatusOr<std::unique_ptr<UpdatePlan>> Create(
+      const Layout& layout, const v1::Optimizer& optimizer,
+      const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements);
+
+  // The slots that it needs, and what of them starts anew when it takes the place of `before`;
+  // null: it is the first one.
+  SlotVectors slots(const UpdatePlan* before) const;
+  // Bytes of all slots.
+  int64_t slot_bytes() const;
+
+  // Takes over what `before` has kept, where that means the same here. Otherwise an optimizer
+  // begins with its first step.
+  void Continue(const UpdatePlan& before);
+
+  // What the optimizers keep besides the slots, by name: to be restored together with them.
+  struct Kept {
+    std::string name;
+    std::vector<double> values;
+  };
+  std::vector<Kept> kept() const;
+
+  // `step`: of the run.
+  void BeginStep(const StepInput& input);
+
+  // `gradient` reads from the block's first element on.
+  bool needs_sums() const { return needs_sums_; }
+  void SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient);
+  void EndSums();
+
+  void UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient);
+
+  // Those of all updated elements, when every block is updated.
+  TileNorms norms() const;
+
+ private:
+  // A run of elements of one tensor within one tile.
+  struct Piece {
+    int64_t begin;
+    int32_t size;
+    uint32_t tensor;  // Of the layout.
+  };
+  // What belongs to an optimizer while the plan is in force.
+  struct Group {
+    ParameterGroup spec;
+    std::vector<size_t> slots;  // Where its slots are among the plan's.
+    std::vector<double> kept;   // See Optimizer::scalars().
+    size_t tensors = 0;
+    int64_t first_step = 0;  // Of the run, when it began.
+  };
+
+  UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements);
+  void CutPieces(const Layout& layout, int64_t block_elements);
+  void CollectSlots();
+  // Whether the tensor's optimizer has that slot.
+  bool Uses(size_t tensor, size_t slot) const;
+  // Whether the tensor has a slot of that name with a meaning.
+  bool HasSlot(size_t tensor, const std::string& name) const;
+  SlotVector SlotVectorOf(size_t slot, const UpdatePlan* before) const;
+  // The group that goes on as `group` of the plan `other`; null if none does.
+  const Group* GroupLike(const UpdatePlan& other, size_t group) const;
+  template <typename Visit>
+  void ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
+                    const Visit& visit) const;
+  // Copies the slots that the tile's optimizer does not write from where they were.
+  void CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
+                      const Tile& tile) const;
+
+  const int64_t block_elements_;
+  const int64_t elements_;
+  std::vector<Group> groups_;
+  std::vector<size_t> group_of_tensor_;
+  std::vector<size_t> tensor_in_group_;
+  std::vector<int64_t> tensor_begin_;  // And the end of the last one.
+  std::vector<std::string> slots_;     // Names of all groups' slots, each once.
+  int training_slot_ = -1;
+  std::vector<Piece> pieces_;        // In the order of the elements.
+  std::vector<size_t> first_piece_;  // Of each block, and the number of all pieces.
+  std::vector<TileNorms> piece_norms_;
+  int64_t next_step_ = 0;  // Of the run.
+  bool needs_sums_ = false;
+  size_t most_sums_ = 0;            // Of any group.
+  std::vector<double> piece_sums_;  // most_sums_ for each piece.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_OPTIM_UPDATE_PLAN_H_
