@@ -16,7 +16,7 @@ using ReferenceRule =
 
 // One row drives every test of optimizers, and the benchmark.
 struct OptimizerCase {
-  std::string name;      // Also the key in tests/golden/optimizers.json.
+  std::string name;      // Also the key in tests/golden/optimizers.json, if torch has it.
   std::string spec;      // v1::Optimizer in text format.
   double learning_rate;  // For the golden trajectories.
   ReferenceRule reference;
@@ -27,6 +27,14 @@ struct OptimizerCase {
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);
 
 const std::vector<OptimizerCase>& OptimizerTable();
+
+// Its parts, by the families of core/optim/optimizer_families.h.
+std::vector<OptimizerCase> FirstOrderTable();
+std::vector<OptimizerCase> AdaptiveTable();
+
+// A reference with weight decay in front of it.
+ReferenceRule WithL2(double decay, const ReferenceRule& rule);
+ReferenceRule WithDecoupledDecay(double decay, const ReferenceRule& rule);
 
 }  // namespace gradd
 

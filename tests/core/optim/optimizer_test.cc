@@ -75,7 +75,8 @@ class Vectors {
   }
   TileNorms UpdateRange(const Values& gradient, int64_t begin, int64_t size) {
     TileNorms norms;
-    WithTile(gradient, begin, size, [&](const Tile& tile) { optimizer_->UpdateTile(tile, &norms); });
+    WithTile(gradient, begin, size,
+             [&](const Tile& tile) { optimizer_->UpdateTile(tile, &norms); });
     return norms;
   }
   void Step(int64_t step, double learning_rate, const Values& gradient, double loss = 0) {
