@@ -17,6 +17,14 @@ ReferenceRule WithDecoupledDecay(double decay, const ReferenceRule& rule) {
   };
 }
 
+Reference::Reference(ReferenceRule rule)
+    : rule_([rule = std::move(rule)](int64_t t, double lr, double /*loss*/,
+                                     const std::vector<double>& g, std::vector<double>* p,
+                                     std::vector<std::vector<double>>* state) {
+        state->resize(p->size());
+        for (size_t i = 0; i < p->size(); ++i) rule(t, lr, g[i], &(*p)[i], &(*state)[i]);
+      }) {}
+
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row) { return out << row.name; }
 
 const std::vector<OptimizerCase>& OptimizerTable() {

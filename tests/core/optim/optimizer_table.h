@@ -5,6 +5,7 @@
 #include <functional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gradd {
@@ -14,12 +15,33 @@ namespace gradd {
 using ReferenceRule =
     std::function<void(int64_t t, double lr, double g, double* p, std::vector<double>* state)>;
 
+// The same for all elements of a tensor at once, with `loss` at the point of the gradient. The
+// state is empty at first.
+using TensorReferenceRule =
+    std::function<void(int64_t t, double lr, double loss, const std::vector<double>& g,
+                       std::vector<double>* p, std::vector<std::vector<double>>* state)>;
+
+// One of the two.
+class Reference {
+ public:
+  Reference(ReferenceRule rule);                                   // NOLINT
+  Reference(TensorReferenceRule rule) : rule_(std::move(rule)) {}  // NOLINT
+
+  void Step(int64_t t, double lr, double loss, const std::vector<double>& g, std::vector<double>* p,
+            std::vector<std::vector<double>>* state) const {
+    rule_(t, lr, loss, g, p, state);
+  }
+
+ private:
+  TensorReferenceRule rule_;
+};
+
 // One row drives every test of optimizers, and the benchmark.
 struct OptimizerCase {
   std::string name;      // Also the key in tests/golden/optimizers.json, if torch has it.
   std::string spec;      // v1::Optimizer in text format.
   double learning_rate;  // For the golden trajectories.
-  ReferenceRule reference;
+  Reference reference;
   double parabola_rate;    // With which it converges on a parabola,
   double rosenbrock_rate;  // and on Rosenbrock's function.
 };
