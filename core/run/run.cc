@@ -219,6 +219,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     v1::Run updated = spec_;
     google::protobuf::util::FieldMaskUtil::MergeOptions replace;
     replace.set_replace_message_fields(true);
+    replace.set_replace_repeated_fields(true);
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
     auto plan =
         ValidateMutableFields(updated, layout_, environment_.block_elements, environment_.limits);

@@ -1,6 +1,7 @@
 #include "core/run/run.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -691,6 +692,108 @@ TEST_F(RunTest, ALearningRateChangesFromTheNextStepOnAndIsRecorded) {
   EXPECT_EQ(description.history(0).new_value(), "0.5");
   EXPECT_EQ(description.history(0).author(), "ada");
   EXPECT_EQ(description.history(0).step(), 1);
+}
+
+v1::Run Updated(gradd::Run* run, const std::string& text, const char* path) {
+  v1::Run values;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &values)) << text;
+  google::protobuf::FieldMask mask;
+  mask.add_paths(path);
+  const absl::Status updated = run->Update(values, mask, "ada");
+  EXPECT_TRUE(updated.ok()) << updated;
+  return run->Describe(gradd::Run::Detail::kFull);
+}
+
+TEST_F(RunTest, AnOptimizerThatIsChangedGoesOnWithSlotsOfTheSameName) {
+  v1::Run spec = SynchronousSpec(2, 1);
+  spec.mutable_optimizer()->mutable_momentum()->set_momentum(0.5);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  a->Push(1, 0, {1, 2});
+  EXPECT_EQ(Parameters(run.get()), Values({-1, -2}));
+
+  // Nesterov has the same slot: v = 0.5 * 1 + 1 = 1.5, p -= 1 + 0.5 * 1.5.
+  const v1::Run changed =
+      Updated(run.get(), "optimizer { nesterov { momentum: 0.5 } }", "optimizer");
+  ASSERT_EQ(changed.history_size(), 1);
+  EXPECT_EQ(changed.history(0).field(), "optimizer");
+  EXPECT_EQ(changed.history(0).author(), "ada");
+  EXPECT_EQ(changed.history(0).step(), 1);
+  EXPECT_THAT(changed.history(0).old_value(), HasSubstr("momentum"));
+  EXPECT_THAT(changed.history(0).new_value(), HasSubstr("nesterov"));
+  a->Push(2, 1, {1, 2});
+  EXPECT_EQ(Parameters(run.get()), Values({-2.75F, -5.5F}));
+}
+
+TEST_F(RunTest, AnOptimizerThatIsChangedStartsItsOtherSlotsAndItsStepsAnew) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  for (int64_t step = 0; step < 10; ++step) a->Push(step + 1, step, {1});
+  EXPECT_EQ(Parameters(run.get()), Values({-10}));
+  Updated(run.get(), "optimizer { adam {} }", "optimizer");
+  a->Push(11, 10, {3});
+  // Adam's first step is of the learning rate's size, whatever the gradient.
+  EXPECT_NEAR(Parameters(run.get())[0], -11, 1e-6);
+}
+
+TEST_F(RunTest, AWorkerThatTrainedElsewhereTrainsAtTheParametersAfterAChange) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_optimizer()->mutable_nesterov()->set_form(v1::Nesterov::FORM_LOOK_AHEAD);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  a->Push(1, 0, {1});
+  EXPECT_NE(Parameters(run.get(), SnapshotContents::kTraining), Parameters(run.get()));
+  Updated(run.get(), "optimizer { sgd {} }", "optimizer");
+  EXPECT_EQ(Parameters(run.get(), SnapshotContents::kTraining), Parameters(run.get()));
+  Updated(run.get(), "optimizer { nesterov { form: FORM_LOOK_AHEAD } }", "optimizer");
+  EXPECT_EQ(Parameters(run.get(), SnapshotContents::kTraining), Parameters(run.get()));
+}
+
+TEST_F(RunTest, GroupsTrainTheirTensorsInTheirOwnWay) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_layout()->clear_tensors();
+  for (const char* name : {"body/weights", "body/bias", "head/weights"}) {
+    v1::Tensor& tensor = *spec.mutable_layout()->add_tensors();
+    tensor.set_name(name);
+    tensor.add_shape(2);
+  }
+  v1::ParameterGroup& frozen = *spec.add_groups();
+  frozen.set_pattern("head/.*");
+  frozen.set_frozen(true);
+  v1::ParameterGroup& slow = *spec.add_groups();
+  slow.set_pattern(".*/bias");
+  slow.set_learning_rate_factor(0.5);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  a->Push(1, 0, {1, 1, 1, 1, 1, 1});
+  EXPECT_EQ(Parameters(run.get()), Values({-1, -1, -0.5F, -0.5F, 0, 0}));
+
+  const v1::Run changed = Updated(run.get(), "groups { pattern: 'head/.*' }", "groups");
+  EXPECT_EQ(changed.groups_size(), 1);
+  EXPECT_EQ(changed.history(0).field(), "groups");
+  a->Push(2, 1, {1, 1, 1, 1, 1, 1});
+  EXPECT_EQ(Parameters(run.get()), Values({-2, -2, -1.5F, -1.5F, -1, -1}));
+}
+
+TEST_F(RunTest, SlotsThatExceedTheServersLimitAreRefusedInAChange) {
+  Limits limits;
+  limits.max_state_bytes = 3000;
+  RunRegistry small(limits, /*threads=*/1, &clock_);
+  const auto run = small.Create("r", SynchronousSpec(300, 1), "");
+  ASSERT_TRUE(run.ok()) << run.status();
+  v1::Run values;
+  values.mutable_optimizer()->mutable_adam();
+  google::protobuf::FieldMask mask;
+  mask.add_paths("optimizer");
+  const absl::Status refused = (*run)->Update(values, mask, "ada");
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused), "STATE_TOO_LARGE");
+  values.mutable_optimizer()->mutable_momentum();
+  EXPECT_TRUE((*run)->Update(values, mask, "ada").ok());
+  EXPECT_FALSE(small.Create("s", SynchronousSpec(300, 1), "").ok());
+  values.mutable_optimizer()->mutable_sgd();
+  EXPECT_TRUE((*run)->Update(values, mask, "ada").ok());
+  EXPECT_TRUE(small.Create("s", SynchronousSpec(300, 1), "").ok());
 }
 
 TEST_F(RunTest, RefusedUpdatesChangeNothing) {
