@@ -2,6 +2,7 @@
 #define GRADD_CORE_OPTIM_MAKE_ELEMENTWISE_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -12,14 +13,19 @@
 
 namespace gradd {
 
+// "optimizer.adam": the field of `spec` that is set.
+inline std::string KindPath(const v1::Optimizer& spec) {
+  const auto* const oneof = v1::Optimizer::descriptor()->FindOneofByName("kind");
+  return absl::StrCat("optimizer.",
+                      spec.GetReflection()->GetOneofFieldDescriptor(spec, oneof)->name());
+}
+
 // The optimizer of a rule for one element, whose hyper-parameters are in `kind`, the field of
 // `spec` that is set. INVALID_ARGUMENT names field, value and range.
 template <typename Rule, typename Kind>
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeElementwise(const v1::Optimizer& spec,
                                                            const Kind& kind) {
-  const auto* const oneof = v1::Optimizer::descriptor()->FindOneofByName("kind");
-  const auto* const field = spec.GetReflection()->GetOneofFieldDescriptor(spec, oneof);
-  HyperParameters read(absl::StrCat("optimizer.", field->name()));
+  HyperParameters read(KindPath(spec));
   const Rule rule = Rule::Read(kind, &read);
   GRADD_RETURN_IF_ERROR(read.status());
   const absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);

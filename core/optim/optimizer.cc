@@ -7,6 +7,8 @@ const std::vector<ScalarSpec>& Optimizer::scalars() const {
   return none;
 }
 
+std::vector<const TensorTransform*> Optimizer::transforms() const { return {}; }
+
 void Optimizer::SumTile(const Tile& /*tile*/, double* /*sums*/) const {}
 
 void Optimizer::EndSums(absl::Span<const double> /*sums*/, absl::Span<double> /*scalars*/) {}

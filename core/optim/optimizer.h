@@ -47,6 +47,8 @@ struct TileNorms {
   double parameters = 0;  // Of parameters_out.
 };
 
+class TensorTransform;
+
 // An update rule with its hyper-parameters. It holds nothing between steps: the store keeps the
 // slots, and its owner the scalars.
 //
@@ -65,6 +67,9 @@ class Optimizer {
   // Index of the slot that holds the point at which workers take gradients, or -1
   // where that is the parameters themselves.
   virtual int training_slot() const { return -1; }
+
+  // What is done to the gradient of a whole tensor, one after the other, before anything else.
+  virtual std::vector<const TensorTransform*> transforms() const;
 
   // What it keeps for each of its tensors, or once for all of them.
   virtual const std::vector<ScalarSpec>& scalars() const;

@@ -13,6 +13,7 @@ namespace gradd {
 // where the kind of `spec` is of another one. Errors as MakeOptimizer().
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeFirstOrder(const v1::Optimizer& spec);
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaptive(const v1::Optimizer& spec);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeWholeTensor(const v1::Optimizer& spec);
 
 }  // namespace gradd
 

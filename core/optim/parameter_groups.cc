@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/optim/hyper_parameters.h"
 #include "core/optim/optimizer_factory.h"
+#include "core/optim/row_stages.h"
 
 namespace gradd {
 namespace {
@@ -20,6 +21,16 @@ constexpr size_t kMaxPatternBytes = 256;
 absl::Status Within(const std::string& path, const absl::Status& status) {
   if (status.ok()) return status;
   return Error(status.code(), ReasonOf(status), absl::StrCat(path, ".", status.message()));
+}
+
+absl::Status SetOptimizer(const v1::Optimizer& spec, ParameterGroup* group) {
+  auto optimizer = MakeOptimizer(spec);
+  GRADD_RETURN_IF_ERROR(optimizer.status());
+  auto stages = MakeRowStages(spec);
+  GRADD_RETURN_IF_ERROR(stages.status());
+  group->optimizer = *std::move(optimizer);
+  group->stages = *std::move(stages);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::ParameterGroup& spec,
@@ -37,9 +48,9 @@ absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::Para
   GRADD_RETURN_IF_ERROR(read.status());
   v1::Optimizer merged = spec.has_optimizer() ? spec.optimizer() : default_optimizer;
   if (spec.has_weight_decay()) merged.set_weight_decay(spec.weight_decay());
-  auto optimizer = MakeOptimizer(merged);
-  GRADD_RETURN_IF_ERROR(Within(path, optimizer.status()));
-  if (!spec.frozen()) group.optimizer = *std::move(optimizer);
+  const absl::Status made = SetOptimizer(merged, &group);
+  GRADD_RETURN_IF_ERROR(Within(path, made));
+  if (spec.frozen()) group = {};
   return group;
 }
 
@@ -87,9 +98,9 @@ absl::StatusOr<ParameterGroups> MakeParameterGroups(
     GRADD_RETURN_IF_ERROR(group.status());
     made.groups.push_back(*std::move(group));
   }
-  auto by_default = MakeOptimizer(optimizer);
-  GRADD_RETURN_IF_ERROR(by_default.status());
-  made.groups.push_back({*std::move(by_default), 1});
+  ParameterGroup by_default;
+  GRADD_RETURN_IF_ERROR(SetOptimizer(optimizer, &by_default));
+  made.groups.push_back(std::move(by_default));
   return made;
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/optim/optimizer.h"
+#include "core/optim/tensor_transform.h"
 #include "core/store/layout.h"
 #include "gradd/v1/optimizer.pb.h"
 
@@ -15,6 +16,7 @@ namespace gradd {
 struct ParameterGroup {
   std::unique_ptr<Optimizer> optimizer;  // Null: frozen.
   double learning_rate_factor = 1;
+  std::vector<std::unique_ptr<TensorTransform>> stages;  // Before the optimizer.
 };
 
 // Which tensor is in which group.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/base/norms.h"
 
 namespace gradd {
 namespace {
@@ -29,6 +30,14 @@ bool SameSlots(const Optimizer& a, const Optimizer& b) {
 bool SameStart(const SlotVector::Section& a, const SlotVector::Section& b) {
   return a.initial_value == b.initial_value && a.starts_at_parameters == b.starts_at_parameters &&
          a.restarts == b.restarts;
+}
+
+double TileSquaredNorm(const UnalignedFloat* values, int64_t size) {
+  double sum = 0;
+  for (int64_t at = 0; at < size; at += kNormRun) {
+    sum += SquaredNorm(values + at, std::min(kNormRun, size - at));
+  }
+  return sum;
 }
 
 void CopyElements(const float* from, float* to, int64_t size) {
@@ -56,6 +65,7 @@ UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t blo
   }
   CutPieces(layout, block_elements);
   CollectSlots();
+  CollectTransforms(layout);
   for (Group& group : groups_) {
     if (group.spec.optimizer == nullptr) continue;
     const Optimizer& optimizer = *group.spec.optimizer;
@@ -108,6 +118,24 @@ void UpdatePlan::CollectSlots() {
   }
 }
 
+void UpdatePlan::CollectTransforms(const Layout& layout) {
+  work_of_tensor_.assign(group_of_tensor_.size(), kNone);
+  for (size_t tensor = 0; tensor < group_of_tensor_.size(); ++tensor) {
+    const ParameterGroup& group = groups_[group_of_tensor_[tensor]].spec;
+    std::vector<const TensorTransform*> transforms;
+    for (const auto& stage : group.stages) transforms.push_back(stage.get());
+    if (group.optimizer != nullptr) {
+      for (const auto* const transform : group.optimizer->transforms()) {
+        transforms.push_back(transform);
+      }
+    }
+    if (transforms.empty()) continue;
+    const auto& shape = layout.message().tensors(static_cast<int>(tensor)).shape();
+    work_of_tensor_[tensor] = works_.size();
+    works_.push_back({tensor, TensorWork({{shape.begin(), shape.end()}}, std::move(transforms))});
+  }
+}
+
 bool UpdatePlan::Uses(size_t tensor, size_t slot) const {
   const std::vector<size_t>& slots = groups_[group_of_tensor_[tensor]].slots;
   return std::find(slots.begin(), slots.end(), slot) != slots.end();
@@ -157,7 +185,31 @@ SlotVectors UpdatePlan::slots(const UpdatePlan* before) const {
   return result;
 }
 
-int64_t UpdatePlan::slot_bytes() const {
+void UpdatePlan::Allocate() {
+  for (Work& work : works_) work.work.Allocate();
+}
+
+int64_t UpdatePlan::transformed_begin(int64_t index) const {
+  return tensor_begin_[works_[static_cast<size_t>(index)].tensor];
+}
+
+void UpdatePlan::TransformTensor(int64_t index, GradientReader* gradient,
+                                 GradientReader* parameters) {
+  Work& work = works_[static_cast<size_t>(index)];
+  const int64_t size = tensor_begin_[work.tensor + 1] - tensor_begin_[work.tensor];
+  const auto read = [size](GradientReader* from, float* to) {
+    for (int64_t at = 0; at < size; at += kTileElements) {
+      const int64_t count = std::min(kTileElements, size - at);
+      const UnalignedFloat* const values = from->Next(count);
+      std::copy(values, values + count, to + at);
+    }
+  };
+  read(gradient, work.work.gradient());
+  if (work.work.needs_parameters()) read(parameters, work.work.parameters());
+  work.work.Transform(groups_[group_of_tensor_[work.tensor]].input);
+}
+
+int64_t UpdatePlan::state_bytes() const {
   int64_t elements = 0;
   for (const SlotVector& slot : slots(nullptr).slots) {
     for (int64_t begin = 0; begin < elements_; begin += block_elements_) {
@@ -165,7 +217,18 @@ int64_t UpdatePlan::slot_bytes() const {
       if (slot.Meets(begin, end)) elements += end - begin;
     }
   }
-  return elements * static_cast<int64_t>(sizeof(float));
+  int64_t bytes = elements * static_cast<int64_t>(sizeof(float));
+  for (const Work& work : works_) bytes += work.work.bytes();
+  return bytes;
+}
+
+bool UpdatePlan::TransformsContinue(const UpdatePlan& before, size_t group) const {
+  return std::all_of(works_.begin(), works_.end(), [&](const Work& work) {
+    if (group_of_tensor_[work.tensor] != group) return true;
+    const size_t old = before.work_of_tensor_[work.tensor];
+    return old == kNone ? work.work.state().empty()
+                        : work.work.ContinuesAll(before.works_[old].work);
+  });
 }
 
 void UpdatePlan::Continue(const UpdatePlan& before) {
@@ -174,9 +237,13 @@ void UpdatePlan::Continue(const UpdatePlan& before) {
     group.first_step = before.next_step_;
     // A group goes on if all of its tensors had the same slots and kept values in one group.
     const Group* const old = before.GroupLike(*this, g);
-    if (old == nullptr) continue;
+    if (old == nullptr || !TransformsContinue(before, g)) continue;
     group.kept = old->kept;
     group.first_step = old->first_step;
+  }
+  for (Work& work : works_) {
+    const size_t old = before.work_of_tensor_[work.tensor];
+    if (old != kNone) work.work.Continue(before.works_[old].work);
   }
   next_step_ = before.next_step_;
 }
@@ -216,10 +283,10 @@ std::vector<UpdatePlan::Kept> UpdatePlan::kept() const {
 void UpdatePlan::BeginStep(const StepInput& input) {
   for (Group& group : groups_) {
     if (group.spec.optimizer == nullptr || group.tensors == 0) continue;
-    StepInput of_group = input;
-    of_group.step = input.step - group.first_step;
-    of_group.learning_rate = input.learning_rate * group.spec.learning_rate_factor;
-    group.spec.optimizer->BeginStep(of_group, absl::MakeSpan(group.kept));
+    group.input = input;
+    group.input.step = input.step - group.first_step;
+    group.input.learning_rate = input.learning_rate * group.spec.learning_rate_factor;
+    group.spec.optimizer->BeginStep(group.input, absl::MakeSpan(group.kept));
   }
   std::fill(piece_sums_.begin(), piece_sums_.end(), 0);
   next_step_ = input.step + 1;
@@ -245,20 +312,27 @@ void UpdatePlan::ForEachPiece(const ParameterStore::BlockUpdate& block, Gradient
     tile.begin = piece.begin;
     tile.size = piece.size;
     tile.tensor = tensor_in_group_[piece.tensor];
-    tile.gradient = gradient->Next(piece.size);
+    const UnalignedFloat* const raw = gradient->Next(piece.size);
+    const size_t work = work_of_tensor_[piece.tensor];
+    const bool transformed = work != kNone;
+    tile.gradient = transformed
+                        ? works_[work].work.result() + (piece.begin - tensor_begin_[piece.tensor])
+                        : raw;
     tile.parameters_in = block.parameters_in + at;
     tile.parameters_out = block.parameters_out == nullptr ? nullptr : block.parameters_out + at;
     tile.slots_in = slots_in.data();
     tile.slots_out = slots_out.data();
-    visit(i, group, tile);
+    visit(i, group, tile, transformed ? raw : nullptr);
   }
 }
 
 void UpdatePlan::SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
-  ForEachPiece(block, gradient, [this](size_t piece, const Group& group, const Tile& tile) {
-    if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) return;
-    group.spec.optimizer->SumTile(tile, &piece_sums_[piece * most_sums_]);
-  });
+  ForEachPiece(
+      block, gradient,
+      [this](size_t piece, const Group& group, const Tile& tile, const UnalignedFloat* /*raw*/) {
+        if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) return;
+        group.spec.optimizer->SumTile(tile, &piece_sums_[piece * most_sums_]);
+      });
 }
 
 void UpdatePlan::EndSums() {
@@ -279,15 +353,18 @@ void UpdatePlan::EndSums() {
 }
 
 void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
-  ForEachPiece(block, gradient, [&](size_t piece, const Group& group, const Tile& tile) {
-    piece_norms_[piece] = {};
-    if (group.spec.optimizer == nullptr) {
-      CopyElements(tile.parameters_in, tile.parameters_out, tile.size);
-    } else {
-      group.spec.optimizer->UpdateTile(tile, &piece_norms_[piece]);
-    }
-    CopyOtherSlots(group, block, tile);
-  });
+  ForEachPiece(block, gradient,
+               [&](size_t piece, const Group& group, const Tile& tile, const UnalignedFloat* raw) {
+                 piece_norms_[piece] = {};
+                 if (group.spec.optimizer == nullptr) {
+                   CopyElements(tile.parameters_in, tile.parameters_out, tile.size);
+                 } else {
+                   group.spec.optimizer->UpdateTile(tile, &piece_norms_[piece]);
+                   if (raw != nullptr)
+                     piece_norms_[piece].gradient = TileSquaredNorm(raw, tile.size);
+                 }
+                 CopyOtherSlots(group, block, tile);
+               });
 }
 
 void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/parameter_groups.h"
+#include "core/optim/tensor_work.h"
 #include "core/store/gradient_reader.h"
 #include "core/store/layout.h"
 #include "core/store/parameter_store.h"
@@ -19,11 +21,12 @@ namespace gradd {
 
 // How the vectors of a run are updated: which optimizer works on which tensor, with which slots.
 //
-// A step: BeginStep(); where needs_sums(), SumBlock() for every block, then EndSums(); then
-// UpdateBlock() for every block. Results do not depend on the blocks' length and order.
+// A step: BeginStep(); TransformTensor() for each of transformed_tensors(); where needs_sums(),
+// SumBlock() for every block, then EndSums(); then UpdateBlock() for every block. Results do not
+// depend on the blocks' length and order.
 //
-// Thread safety: SumBlock() and UpdateBlock() may be called from many threads for different blocks;
-// everything else is exclusive.
+// Thread safety: TransformTensor(), SumBlock() and UpdateBlock() may be called from many threads
+// for different tensors resp. blocks; everything else is exclusive.
 class UpdatePlan {
  public:
   // INVALID_ARGUMENT as MakeParameterGroups(). `block_elements` is a multiple of kTileElements.
@@ -34,11 +37,13 @@ class UpdatePlan {
   // The slots that it needs, and what of them starts anew when it takes the place of `before`;
   // null: it is the first one.
   SlotVectors slots(const UpdatePlan* before) const;
-  // Bytes of all slots.
-  int64_t slot_bytes() const;
+  // Bytes of all slots, and of what Allocate() takes.
+  int64_t state_bytes() const;
+  // Takes the memory that it needs besides the slots. Throws std::bad_alloc if there is none.
+  void Allocate();
 
   // Takes over what `before` has kept, where that means the same here. Otherwise an optimizer
-  // begins with its first step.
+  // begins with its first step. Both are allocated.
   void Continue(const UpdatePlan& before);
 
   // What the optimizers keep besides the slots, by name: to be restored together with them.
@@ -50,6 +55,12 @@ class UpdatePlan {
 
   // `step`: of the run.
   void BeginStep(const StepInput& input);
+
+  int64_t transformed_tensors() const { return static_cast<int64_t>(works_.size()); }
+  // The first element of such a tensor.
+  int64_t transformed_begin(int64_t index) const;
+  // `gradient` and `parameters` read from there on.
+  void TransformTensor(int64_t index, GradientReader* gradient, GradientReader* parameters);
 
   // `gradient` reads from the block's first element on.
   bool needs_sums() const { return needs_sums_; }
@@ -74,12 +85,16 @@ class UpdatePlan {
     std::vector<size_t> slots;  // Where its slots are among the plan's.
     std::vector<double> kept;   // See Optimizer::scalars().
     size_t tensors = 0;
+    StepInput input;         // Of this step.
     int64_t first_step = 0;  // Of the run, when it began.
   };
 
   UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements);
   void CutPieces(const Layout& layout, int64_t block_elements);
   void CollectSlots();
+  void CollectTransforms(const Layout& layout);
+  // Whether all of a group's tensors can go on with what their transforms kept in `before`.
+  bool TransformsContinue(const UpdatePlan& before, size_t group) const;
   // Whether the tensor's optimizer has that slot.
   bool Uses(size_t tensor, size_t slot) const;
   // Whether the tensor has a slot of that name with a meaning.
@@ -105,6 +120,14 @@ class UpdatePlan {
   std::vector<Piece> pieces_;        // In the order of the elements.
   std::vector<size_t> first_piece_;  // Of each block, and the number of all pieces.
   std::vector<TileNorms> piece_norms_;
+  // For each tensor: where its work is among works_, or none.
+  static constexpr size_t kNone = std::numeric_limits<size_t>::max();
+  struct Work {
+    size_t tensor;  // Of the layout.
+    TensorWork work;
+  };
+  std::vector<size_t> work_of_tensor_;
+  std::vector<Work> works_;
   int64_t next_step_ = 0;  // Of the run.
   bool needs_sums_ = false;
   size_t most_sums_ = 0;            // Of any group.

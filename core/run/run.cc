@@ -105,7 +105,9 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
       store_(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
              environment.block_elements),
       spec_(std::move(spec)),
-      plan_(std::move(plan)) {}
+      plan_(std::move(plan)) {
+  plan_->Allocate();
+}
 
 v1::Run Run::Describe(Detail detail) const {
   MutexLock lock(&mutex_);
@@ -232,7 +234,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
                                 OpenStep()));
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
-    GRADD_RETURN_IF_ERROR(ReserveForPlan(**plan));
+    GRADD_RETURN_IF_ERROR(ReserveForPlan(plan->get()));
     for (const std::string& path : mask.paths()) {
       const std::string old_value = FieldJson(spec_, path);
       const std::string new_value = FieldJson(updated, path);
@@ -255,8 +257,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
   return absl::OkStatus();
 }
 
-absl::Status Run::ReserveForPlan(const UpdatePlan& plan) {
-  const int64_t more = StateBytes(layout_, plan) - state_bytes_;
+absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
+  const int64_t more = StateBytes(layout_, *plan) - state_bytes_;
   std::shared_ptr<const void> memory;
   if (more > 0) {
     auto taken =
@@ -265,7 +267,8 @@ absl::Status Run::ReserveForPlan(const UpdatePlan& plan) {
     memory = *std::move(taken);
   }
   try {
-    store_.ReserveForSlots(plan.slots(plan_.get()));
+    plan->Allocate();
+    store_.ReserveForSlots(plan->slots(plan_.get()));
   } catch (const std::bad_alloc&) {
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                  absl::StrCat("run \"", run_id_,

@@ -264,8 +264,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Goes on with next_plan_, if there is one. No step is on its way.
   void AdoptPlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Makes sure that the memory for the slots of `plan` is there.
-  absl::Status ReserveForPlan(const UpdatePlan& plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes sure that the memory that `plan` needs is there.
+  absl::Status ReserveForPlan(UpdatePlan* plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeAsynchronousPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Begins and applies steps for as long as one is due: small ones here and now, large ones

@@ -85,7 +85,7 @@ absl::Duration LeaseDuration(const v1::Run& run) {
 }
 
 int64_t StateBytes(const Layout& layout, const UpdatePlan& plan) {
-  return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.slot_bytes();
+  return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.state_bytes();
 }
 
 absl::StatusOr<std::shared_ptr<const void>> TakeStateMemory(const std::string& run_id,

@@ -187,6 +187,11 @@ void Run::ApplyStep(StepWork* work) {
   const Aggregate aggregate(std::move(pushes));
   UpdatePlan& plan = *work->plan;
   plan.BeginStep({work->step, work->learning_rate, aggregate.loss()});
+  environment_.pool->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
+    Aggregate::Reader gradient(aggregate, plan.transformed_begin(tensor));
+    ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
+    plan.TransformTensor(tensor, &gradient, &parameters);
+  });
   if (plan.needs_sums()) {
     environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
       const ParameterStore::BlockUpdate read = store_.ReadBlock(block);

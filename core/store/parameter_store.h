@@ -7,6 +7,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/store/block.h"
+#include "core/store/gradient_reader.h"
 #include "core/store/layout.h"
 #include "core/store/slot.h"
 #include "core/store/snapshot.h"
@@ -66,6 +67,18 @@ class ParameterStore {
 
   // Where one block is read; the outs are null.
   BlockUpdate ReadBlock(int64_t block) const;
+
+  // Reads the parameters from element `begin` on.
+  class Reader final : public GradientReader {
+   public:
+    Reader(const ParameterStore& store, int64_t begin) : store_(store), at_(begin) {}
+    const UnalignedFloat* Next(int64_t size) override;
+
+   private:
+    const ParameterStore& store_;
+    int64_t at_;
+    std::vector<float> scratch_;
+  };
 
   // Calls `update` with the memory of one block; what it wrote is the block's new content.
   template <typename Update>

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/optim/tensor_transform.h"
+
 namespace gradd {
 
 // One element of an optimizer in double, written from the papers' formulas and independently
@@ -44,15 +46,31 @@ struct OptimizerCase {
   Reference reference;
   double parabola_rate;    // With which it converges on a parabola,
   double rosenbrock_rate;  // and on Rosenbrock's function.
+  // Of one step, relative to the element's change. Products of matrices in float32 have an error
+  // that depends on their largest elements, and not on each.
+  double step_error = 1e-6;
 };
 
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);
 
 const std::vector<OptimizerCase>& OptimizerTable();
 
+// How tests see a tensor of so many elements: where that can be, as a matrix with nearly as many
+// rows as columns.
+inline TensorShape TestShape(size_t elements) {
+  const auto size = static_cast<int64_t>(elements);
+  int64_t rows = 1;
+  for (int64_t i = 2; i * i <= size; ++i) {
+    if (size % i == 0) rows = i;
+  }
+  if (rows == 1) return {{size}};
+  return {{rows, size / rows}};
+}
+
 // Its parts, by the families of core/optim/optimizer_families.h.
 std::vector<OptimizerCase> FirstOrderTable();
 std::vector<OptimizerCase> AdaptiveTable();
+std::vector<OptimizerCase> WholeTensorTable();
 
 // A reference with weight decay in front of it.
 ReferenceRule WithL2(double decay, const ReferenceRule& rule);

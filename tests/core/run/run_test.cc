@@ -775,6 +775,47 @@ TEST_F(RunTest, GroupsTrainTheirTensorsInTheirOwnWay) {
   EXPECT_EQ(Parameters(run.get()), Values({-2, -2, -1.5F, -1.5F, -1, -1}));
 }
 
+// The parameters after some steps of Muon on tensors that cut blocks and tiles anywhere, with
+// stages.
+Values TrainWholeTensors(int threads, int64_t block_elements) {
+  FakeClock clock;
+  RunRegistry registry(Limits(), threads, &clock, block_elements);
+  v1::Run spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      R"(layout {
+           tensors { name: 'a' shape: [50, 70] initializer { uniform { low: -1 high: 1 } } }
+           tensors { name: 'b' shape: [33] initializer { uniform { low: -1 high: 1 } } }
+           tensors { name: 'c' shape: [3, 40, 41] initializer { uniform { low: -1 high: 1 } } }
+         }
+         optimizer { muon {} weight_decay: 0.1 centralize_gradient: true adaptive_clipping: 0.1 }
+         groups { pattern: 'b' optimizer { adafactor {} } }
+         schedule { learning_rate: 0.1 }
+         policy { synchronous { workers: 1 } })",
+      &spec));
+  const auto run = registry.Create("r", spec, "");
+  EXPECT_TRUE(run.ok()) << run.status();
+  FakeWorker worker(&registry, "r", "w");
+  worker.Join();
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  for (int64_t step = 0; step < 3; ++step) {
+    Values gradient(static_cast<size_t>((*run)->element_count()));
+    for (float& g : gradient) g = normal(random);
+    worker.Push(step + 1, step, gradient);
+    worker.WaitForResult(static_cast<size_t>(step));
+  }
+  Values values;
+  (*run)->RequestSnapshot(SnapshotContents::kEvaluation,
+                          [&](const auto& snapshot) { values = ValuesOf(*snapshot); });
+  return values;
+}
+
+TEST(WholeTensorRunTest, TheBitsDependNeitherOnThreadsNorOnBlocks) {
+  const Values reference = TrainWholeTensors(1, 64 * kTileElements);
+  EXPECT_EQ(TrainWholeTensors(2, kTileElements), reference);
+  EXPECT_EQ(TrainWholeTensors(3, 2 * kTileElements), reference);
+}
+
 TEST_F(RunTest, SlotsThatExceedTheServersLimitAreRefusedInAChange) {
   Limits limits;
   limits.max_state_bytes = 3000;

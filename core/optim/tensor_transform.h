@@ -1,0 +1,61 @@
+#ifndef GRADD_CORE_OPTIM_TENSOR_TRANSFORM_H_
+#define GRADD_CORE_OPTIM_TENSOR_TRANSFORM_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/optim/optimizer.h"
+
+namespace gradd {
+
+// The shape of a tensor, and how it is seen as a matrix: its first dimension by all others.
+struct TensorShape {
+  std::vector<int64_t> dimensions;  // Each at least 1; none: a scalar.
+
+  int64_t elements() const {
+    int64_t product = 1;
+    for (const int64_t dimension : dimensions) product *= dimension;
+    return product;
+  }
+  bool is_matrix() const { return dimensions.size() >= 2; }
+  int64_t rows() const { return is_matrix() ? dimensions.front() : 1; }
+  int64_t columns() const { return elements() / rows(); }
+};
+
+// A vector of float32 that a transform keeps for a tensor.
+struct TensorStateSpec {
+  std::string name;  // Stable, as a slot's.
+  int64_t length = 0;
+  float initial_value = 0;
+};
+
+// Turns the gradient of a whole tensor into another one, for rules that no single element can
+// follow: those of rows, columns and matrices. It holds nothing between steps.
+//
+// Thread safe: different tensors may be transformed at the same time. The result depends on the
+// arguments alone.
+class TensorTransform {
+ public:
+  virtual ~TensorTransform() = default;
+
+  // What it keeps for a tensor of that shape.
+  virtual std::vector<TensorStateSpec> State(const TensorShape& shape) const = 0;
+
+  // Whether it looks at the parameters.
+  virtual bool needs_parameters() const { return false; }
+
+  // A tensor's vectors, each of as many elements as it has.
+  struct Vectors {
+    const float* gradient = nullptr;
+    const float* parameters = nullptr;  // Null if they are not needed.
+    float* result = nullptr;
+    std::vector<float*> state;  // In the order of State().
+  };
+  virtual void Transform(const StepInput& input, const TensorShape& shape,
+                         const Vectors& vectors) const = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_OPTIM_TENSOR_TRANSFORM_H_
