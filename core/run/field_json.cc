@@ -1,6 +1,8 @@
 #include "core/run/field_json.h"
 
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -15,24 +17,47 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
+namespace {
+
+std::string MessageJson(const Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  return google::protobuf::util::MessageToJsonString(message, &json, options).ok() ? json : "";
+}
+
+// Only whole messages can be printed: the list is what a message says that has nothing else,
+// {"milestones":[...]}.
+std::string ListJson(const Message& message, const FieldDescriptor* field) {
+  if (message.GetReflection()->FieldSize(message, field) == 0) return "";
+  const std::unique_ptr<Message> list(message.New());
+  list->CopyFrom(message);
+  std::vector<const FieldDescriptor*> others;
+  list->GetReflection()->ListFields(*list, &others);
+  for (const FieldDescriptor* other : others) {
+    if (other != field) list->GetReflection()->ClearField(list.get(), other);
+  }
+  const std::string json = MessageJson(*list);
+  const size_t colon = json.find(':');
+  return colon == std::string::npos ? "" : json.substr(colon + 1, json.size() - colon - 2);
+}
+
+}  // namespace
+
 std::string FieldJson(const Message& message, absl::string_view path) {
   const std::pair<absl::string_view, absl::string_view> split =
       absl::StrSplit(path, absl::MaxSplits('.', 1));
   const Reflection& reflection = *message.GetReflection();
   const FieldDescriptor* const field =
       message.GetDescriptor()->FindFieldByName(std::string(split.first));
-  if (field == nullptr || field->is_repeated() ||
-      (field->has_presence() && !reflection.HasField(message, field))) {
-    return "";
-  }
+  if (field == nullptr) return "";
+  if (field->is_repeated()) return ListJson(message, field);
+  if (field->has_presence() && !reflection.HasField(message, field)) return "";
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_MESSAGE: {
       const Message& value = reflection.GetMessage(message, field);
       if (!split.second.empty()) return FieldJson(value, split.second);
-      google::protobuf::util::JsonPrintOptions options;
-      options.preserve_proto_field_names = true;
-      std::string json;
-      return google::protobuf::util::MessageToJsonString(value, &json, options).ok() ? json : "";
+      return MessageJson(value);
     }
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return absl::StrFormat("%.15g", reflection.GetDouble(message, field));

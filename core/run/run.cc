@@ -13,7 +13,6 @@
 #include "core/optim/optimizer_factory.h"
 #include "core/run/field_json.h"
 #include "core/run/run_spec.h"
-#include "core/schedule/schedule.h"
 #include "google/protobuf/util/field_mask_util.h"
 
 namespace gradd {
@@ -111,6 +110,7 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Optimi
       store_(layout_, spec.seed(), *optimizer, environment.pool, environment.block_elements),
       spec_(std::move(spec)),
       optimizer_(std::move(optimizer)),
+      plateau_(spec_.schedule()),
       tile_norms_(
           static_cast<size_t>((layout_.element_count() + kTileElements - 1) / kTileElements)) {}
 
@@ -158,7 +158,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_step(step_);
   progress->set_max_steps(spec_.max_steps());
   progress->set_state(state_);
-  progress->set_learning_rate(LearningRate(spec_.schedule(), step_));
+  progress->set_learning_rate(RateAt(step_));
   progress_.Fill(progress);
   progress->set_live_workers(static_cast<int32_t>(live_members_));
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
@@ -226,6 +226,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     v1::Run updated = spec_;
     google::protobuf::util::FieldMaskUtil::MergeOptions replace;
     replace.set_replace_message_fields(true);
+    replace.set_replace_repeated_fields(true);
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
     auto optimizer = ValidateMutableFields(updated, environment_.limits);
     GRADD_RETURN_IF_ERROR(optimizer.status());
@@ -249,6 +250,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
       if (old_value != new_value) Record(author, path, old_value, new_value);
     }
     spec_ = std::move(updated);
+    plateau_.Configure(spec_.schedule());
     optimizer_ = *std::move(optimizer);
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
                           live_members_ >= spec_.policy().synchronous().workers());
@@ -313,6 +315,8 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
   if (has_evaluation_ && evaluation.step() < evaluation_.step()) return absl::OkStatus();
   evaluation_ = evaluation;
   has_evaluation_ = true;
+  const double factor = plateau_.factor();
+  if (plateau_.ObserveEvaluation(evaluation)) RecordReduction(factor);
   return absl::OkStatus();
 }
 
