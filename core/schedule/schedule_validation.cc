@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace gradd {
 namespace {
 
 constexpr int kMaxSequenceDepth = 3;
+constexpr size_t kMaxBytes = size_t{64} << 10;
 constexpr RealRange kLearningRates = {0, 1e6};
 
 template <typename Message>
@@ -103,6 +105,12 @@ absl::Status CheckSchedule(const v1::Schedule& schedule, const std::string& path
 }  // namespace
 
 absl::Status ValidateSchedule(const v1::Schedule& schedule) {
+  // Wherever a run is described its schedule is, and messages are bounded.
+  if (schedule.ByteSizeLong() > kMaxBytes) {
+    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                 absl::StrCat("schedule: ", schedule.ByteSizeLong(), " bytes, at most ", kMaxBytes,
+                              " expected"));
+  }
   return CheckSchedule(schedule, "schedule", /*depth=*/0);
 }
 

@@ -713,6 +713,25 @@ TEST_F(RunTest, AListIsReplacedAsAWholeAndRecorded) {
   EXPECT_EQ(description.history(0).new_value(), R"(["7"])");
 }
 
+TEST_F(RunTest, AHistoryOfLongValuesFitsAMessage) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  v1::Run change;
+  for (int i = 1; i <= 1000; ++i) {
+    change.mutable_schedule()->mutable_multi_step_decay()->add_milestones(i);
+  }
+  google::protobuf::FieldMask mask;
+  mask.add_paths("schedule.multi_step_decay");
+  for (int i = 0; i < 1000; ++i) {
+    change.mutable_schedule()->mutable_multi_step_decay()->set_gamma(i % 2 == 0 ? 0.5 : 0.25);
+    ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+  }
+  const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(description.history_size(), 1000);
+  EXPECT_EQ(description.history(0).new_value().size(), 403u);
+  EXPECT_EQ(description.history(0).new_value().substr(0, 21), R"({"milestones":["1","2)");
+  EXPECT_LT(description.ByteSizeLong(), size_t{1} << 20);
+}
+
 TEST_F(RunTest, RefusedUpdatesChangeNothing) {
   v1::Run spec = SynchronousSpec(1, 1);
   spec.mutable_optimizer()->mutable_momentum();

@@ -409,6 +409,15 @@ TEST(ValidateScheduleTest, ListsAreBounded) {
   EXPECT_TRUE(ValidateSchedule(schedule).ok());
   schedule.mutable_multi_step_decay()->add_milestones(1001);
   EXPECT_THAT(std::string(ValidateSchedule(schedule).message()), HasSubstr("1001 entries"));
+  schedule.mutable_multi_step_decay()->mutable_milestones()->RemoveLast();
+  v1::Schedule sequence;
+  for (int i = 0; i < 40; ++i) {
+    v1::SequenceSchedule::Part& part = *sequence.mutable_sequence()->add_parts();
+    *part.mutable_schedule() = schedule;
+    if (i < 39) part.set_steps(1);
+  }
+  EXPECT_THAT(std::string(ValidateSchedule(sequence).message()),
+              HasSubstr(" bytes, at most 65536 expected"));
 }
 
 }  // namespace
