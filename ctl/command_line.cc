@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/program_options.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
@@ -64,15 +65,15 @@ const char* GroupOf(const ShortName& name) {
   return "Options";
 }
 
-// The kinds that `name` belongs to, for the help text: ` (rmsprop, adam)`.
+// The kinds that `name` belongs to, for the help text: `rmsprop, adam`; "" if to any.
 std::string KindsOf(const std::string& name) {
   std::string kinds;
+  if (!DependsOnKind(name)) return kinds;
   for (const ShortName& entry : ShortNames()) {
     if (entry.name != name) continue;
     const std::string path = entry.path;
     const size_t first = path.find('.');
     const size_t second = path.find('.', first + 1);
-    if (first == std::string::npos || second == std::string::npos) return "";
     absl::StrAppend(&kinds, kinds.empty() ? "" : ", ",
                     KindName(path.substr(first + 1, second - first - 1)));
   }
@@ -92,9 +93,12 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
                   .description(""))
       ->type_name("sgd|momentum|nesterov|adagrad|rmsprop|adam")
       ->group("Optimizer");
-  create->add_option("--schedule", run.schedule, "How the learning rate changes")
-      ->check(CLI::IsMember({"constant", "step", "exponential"}).description(""))
-      ->type_name("constant|step|exponential")
+  const std::vector<std::string> schedules = KindNames(*v1::Schedule::descriptor());
+  create
+      ->add_option("--schedule", run.schedule,
+                   absl::StrCat("How the learning rate changes: ", absl::StrJoin(schedules, ", ")))
+      ->check(CLI::IsMember(schedules).description(""))
+      ->type_name("KIND")
       ->group("Schedule");
   create->add_flag("--async", run.asynchronous, "Every push is a step; else synchronous")
       ->group("Synchronization");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -11,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "ctl/status.h"
@@ -28,7 +30,8 @@ using google::protobuf::OneofDescriptor;
 using google::protobuf::Reflection;
 
 constexpr ShortName kShortNames[] = {
-    {"learning-rate", "", "schedule.learning_rate", "NUMBER", "Learning rate at the first step"},
+    {"learning-rate", "", "schedule.learning_rate", "NUMBER",
+     "Learning rate, which the schedule scales"},
     {"steps", "max-steps", "max_steps", "N", "Finish after this many steps; 0: never"},
     {"seed", "", "seed", "N", "Seed of the initial parameters [0]"},
     {"lease", "", "lease_duration", "DURATION", "How long a worker may be silent [15s]"},
@@ -52,11 +55,79 @@ constexpr ShortName kShortNames[] = {
     {"epsilon", "", "optimizer.adam.epsilon", "", ""},
 
     {"step-size", "", "schedule.step_decay.step_size", "N", "Steps between two decays"},
-    {"gamma", "", "schedule.step_decay.gamma", "NUMBER", "Factor of one decay"},
+    {"milestones", "", "schedule.multi_step_decay.milestones", "N,N,...", "Steps of the decays"},
+    {"gamma", "", "schedule.step_decay.gamma", "NUMBER",
+     "Factor of one decay; cyclic: of one step"},
+    {"gamma", "", "schedule.multi_step_decay.gamma", "", ""},
+    {"gamma", "", "schedule.cyclic.gamma", "", ""},
     {"decay-steps", "", "schedule.exponential_decay.decay_steps", "N",
-     "Steps over which the rate falls by --decay-rate [1]"},
+     "Steps of the decay; with --decay-rate, of one such decay [1]"},
+    {"decay-steps", "", "schedule.inverse_time_decay.decay_steps", "", ""},
+    {"decay-steps", "", "schedule.polynomial_decay.decay_steps", "", ""},
+    {"decay-steps", "", "schedule.cosine_decay.decay_steps", "", ""},
+    {"decay-steps", "", "schedule.stable_decay.decay_steps", "", ""},
     {"decay-rate", "", "schedule.exponential_decay.decay_rate", "NUMBER", "Factor of one decay"},
+    {"decay-rate", "", "schedule.inverse_time_decay.decay_rate", "", ""},
     {"staircase", "", "schedule.exponential_decay.staircase", "", "Decay in jumps"},
+    {"staircase", "", "schedule.inverse_time_decay.staircase", "", ""},
+    {"power", "", "schedule.polynomial_decay.power", "NUMBER", "[1]"},
+    {"total-steps", "", "schedule.linear.total_steps", "N", "Steps from the start to the end"},
+    {"total-steps", "", "schedule.one_cycle.total_steps", "", ""},
+    {"start-factor", "", "schedule.linear.start_factor", "NUMBER",
+     "The rate at the start, as a factor [1; one-cycle: 0.04]"},
+    {"start-factor", "", "schedule.one_cycle.start_factor", "", ""},
+    {"end-factor", "", "schedule.polynomial_decay.end_factor", "NUMBER",
+     "The rate at the end, as a factor [0; one-cycle: 4e-6]"},
+    {"end-factor", "", "schedule.linear.end_factor", "", ""},
+    {"end-factor", "", "schedule.cosine_decay.end_factor", "", ""},
+    {"end-factor", "", "schedule.cosine_restarts.end_factor", "", ""},
+    {"end-factor", "", "schedule.one_cycle.end_factor", "", ""},
+    {"end-factor", "", "schedule.stable_decay.end_factor", "", ""},
+    {"period", "", "schedule.cosine_restarts.period", "N", "Steps before the first restart"},
+    {"period-factor", "", "schedule.cosine_restarts.period_factor", "N",
+     "How much longer each period is than the last one [1]"},
+    {"up-steps", "", "schedule.cyclic.up_steps", "N", "Steps up to a peak"},
+    {"down-steps", "", "schedule.cyclic.down_steps", "N", "Steps down from a peak [--up-steps]"},
+    {"max-factor", "", "schedule.cyclic.max_factor", "NUMBER", "The first peak, as a factor"},
+    {"cyclic-form", "", "schedule.cyclic.form", "triangular|triangular2|exp-range", "[triangular]"},
+    {"rise-fraction", "", "schedule.one_cycle.rise_fraction", "NUMBER",
+     "Part of the steps in which the rate rises [0.3]"},
+    {"three-phase", "", "schedule.one_cycle.three_phase", "",
+     "Down to the start first, then to the end"},
+    {"annealing", "", "schedule.one_cycle.annealing", "linear|cosine|square-root",
+     "[cosine; stable-decay: linear]"},
+    {"annealing", "", "schedule.stable_decay.annealing", "", ""},
+    {"stable-steps", "", "schedule.stable_decay.stable_steps", "N", "Steps before the decay [0]"},
+    {"timescale", "", "schedule.inverse_square_root.timescale", "N",
+     "The rate is 1 / sqrt(1 + step / timescale)"},
+    {"points", "", "schedule.piecewise.points", "STEP:FACTOR,...", "Points of the curve"},
+    {"interpolate", "", "schedule.piecewise.interpolate", "", "Straight lines between the points"},
+    {"parts", "", "schedule.sequence.parts", "JSON", R"([{"steps": 100, "schedule": {...}}, ...])"},
+    {"warm-up", "", "schedule.warm_up.steps", "N", "Steps of a warm-up before the schedule"},
+    {"warm-up-start", "", "schedule.warm_up.start_factor", "NUMBER",
+     "The rate at its start, as a factor [0]"},
+    {"warm-up-annealing", "", "schedule.warm_up.annealing", "linear|cosine|square-root",
+     "[linear]"},
+    {"plateau-metric", "", "schedule.reduce_on_plateau.metric",
+     "training-loss|evaluation-loss|evaluation-accuracy",
+     "Reduce the rate when this gets no better"},
+    {"plateau-factor", "", "schedule.reduce_on_plateau.factor", "NUMBER", "By how much [0.1]"},
+    {"plateau-patience", "", "schedule.reduce_on_plateau.patience", "N",
+     "After how many observations [10]"},
+    {"plateau-mode", "", "schedule.reduce_on_plateau.mode", "min|max",
+     "What is better [by metric]"},
+    {"plateau-threshold", "", "schedule.reduce_on_plateau.threshold", "NUMBER",
+     "By how much better [1e-4]"},
+    {"plateau-threshold-mode", "", "schedule.reduce_on_plateau.threshold_mode", "relative|absolute",
+     "[relative]"},
+    {"plateau-cooldown", "", "schedule.reduce_on_plateau.cooldown", "N",
+     "Observations to wait after a reduction [0]"},
+    {"plateau-min-factor", "", "schedule.reduce_on_plateau.min_factor", "NUMBER",
+     "Never below this factor in all [0]"},
+    {"plateau-epsilon", "", "schedule.reduce_on_plateau.epsilon", "NUMBER",
+     "Smallest reduction that is made [1e-8]"},
+    {"plateau-interval", "", "schedule.reduce_on_plateau.interval", "N",
+     "Steps between observations of the training loss [1]"},
 
     {"workers", "", "policy.synchronous.workers", "N", "Workers to start with [1]"},
     {"deadline", "", "policy.synchronous.deadline", "DURATION",
@@ -81,7 +152,8 @@ Owner OwnerOf(absl::string_view path) {
   Owner owner;
   if (parts.size() < 3) return owner;
   owner.holder = v1::Run::descriptor()->FindFieldByName(parts[0]);
-  owner.member = owner.holder->message_type()->FindFieldByName(parts[1]);
+  const FieldDescriptor* const field = owner.holder->message_type()->FindFieldByName(parts[1]);
+  if (field->real_containing_oneof() != nullptr) owner.member = field;
   return owner;
 }
 
@@ -196,6 +268,60 @@ absl::Status SetLeaf(absl::string_view path, absl::string_view text, const Field
   }
 }
 
+// What a list's text looks like.
+std::string ListForm(const FieldDescriptor* field) {
+  if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return "values with commas, or JSON";
+  if (!ConsistsOfNumbers(field)) return "JSON in [] expected";
+  std::vector<std::string> names;
+  for (int i = 0; i < field->message_type()->field_count(); ++i) {
+    names.push_back(field->message_type()->field(i)->name());
+  }
+  return absl::StrCat(absl::StrJoin(names, ":"), " with commas, or JSON");
+}
+
+// `100,200` or, of messages that consist of numbers, `0:1,100:0.5`, as a JSON list; empty if `text`
+// is neither.
+std::string ListAsJson(absl::string_view text, const FieldDescriptor* field) {
+  std::vector<std::string> entries;
+  for (const absl::string_view entry : absl::StrSplit(text, ',')) {
+    if (!ConsistsOfNumbers(field)) {
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) return "";
+      entries.push_back(absl::StrCat("\"", entry, "\""));
+      continue;
+    }
+    const Descriptor& type = *field->message_type();
+    const std::vector<absl::string_view> values = absl::StrSplit(entry, ':');
+    if (values.size() != static_cast<size_t>(type.field_count())) return "";
+    std::vector<std::string> members;
+    for (int i = 0; i < type.field_count(); ++i) {
+      members.push_back(
+          absl::StrCat("\"", type.field(i)->name(), "\":\"", values[static_cast<size_t>(i)], "\""));
+    }
+    entries.push_back(absl::StrCat("{", absl::StrJoin(members, ","), "}"));
+  }
+  return absl::StrCat("[", absl::StrJoin(entries, ","), "]");
+}
+
+absl::Status SetList(absl::string_view path, absl::string_view text, const FieldDescriptor* field,
+                     Message* message) {
+  const Reflection& reflection = *message->GetReflection();
+  if (text == "default") {
+    reflection.ClearField(message, field);
+    return absl::OkStatus();
+  }
+  const bool is_json = absl::StartsWith(text, "[");
+  const std::string list = is_json ? std::string(text) : ListAsJson(text, field);
+  const std::unique_ptr<Message> parsed(message->New());
+  const bool valid = google::protobuf::util::JsonStringToMessage(
+                         absl::StrCat("{\"", field->name(), "\":", list, "}"), parsed.get())
+                         .ok();
+  if (!valid || reflection.FieldSize(*parsed, field) == 0) {
+    return ValueError(path, text, absl::StrCat("a list: ", ListForm(field)));
+  }
+  reflection.SwapFields(message, parsed.get(), {field});
+  return absl::OkStatus();
+}
+
 absl::Status UnknownField(absl::string_view name) {
   std::vector<absl::string_view> names;
   for (const ShortName& entry : kShortNames) {
@@ -211,10 +337,32 @@ absl::Status UnknownField(absl::string_view name) {
 
 absl::Span<const ShortName> ShortNames() { return kShortNames; }
 
+bool ConsistsOfNumbers(const FieldDescriptor* field) {
+  if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return false;
+  const Descriptor& type = *field->message_type();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor::CppType kind = type.field(i)->cpp_type();
+    const bool number =
+        kind == FieldDescriptor::CPPTYPE_INT64 || kind == FieldDescriptor::CPPTYPE_DOUBLE;
+    if (!number || type.field(i)->is_repeated()) return false;
+  }
+  return true;
+}
+
 std::string KindName(absl::string_view field_name) {
-  if (field_name == "step_decay") return "step";
-  if (field_name == "exponential_decay") return "exponential";
+  if (v1::Schedule::descriptor()->FindFieldByName(std::string(field_name)) != nullptr) {
+    if (field_name != "stable_decay") absl::ConsumeSuffix(&field_name, "_decay");
+    return absl::StrReplaceAll(field_name, {{"_", "-"}});
+  }
   return absl::StrReplaceAll(field_name, {{"_", ""}});
+}
+
+std::vector<std::string> KindNames(const Descriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < type.oneof_decl(0)->field_count(); ++i) {
+    names.push_back(KindName(type.oneof_decl(0)->field(i)->name()));
+  }
+  return names;
 }
 
 std::string KindName(const Message& message) {
@@ -275,7 +423,8 @@ absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* r
                                      " has no field \"", parts[i], "\""));
     }
     if (field->is_repeated()) {
-      return UsageError(absl::StrCat(path, ": \"", parts[i], "\" is a list and cannot be set"));
+      if (i + 1 == parts.size()) return SetList(path, text, field, message);
+      return UsageError(absl::StrCat(path, ": \"", parts[i], "\" is a list, set only as a whole"));
     }
     if (i + 1 == parts.size()) return SetLeaf(path, text, field, message);
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {

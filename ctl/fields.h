@@ -2,6 +2,7 @@
 #define GRADD_CTL_FIELDS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,7 +37,8 @@ bool DependsOnKind(absl::string_view name);
 
 // Sets the field at `path` of `run` to what `text` says: a number, `true` or `false`, an enum value
 // in short (`learning-rate`) or in full, a duration (`60`, `60s`, `5m`), JSON for a whole message,
-// or `default`, which clears the field where it has one. Ranges are the server's to check.
+// a list (`100,200`, of messages that consist of numbers `0:1,100:0.5`, else JSON in []), or
+// `default`, which clears the field where it has one. Ranges are the server's to check.
 absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* run);
 
 // `60` and `60s` are a minute, `5m` five.
@@ -46,8 +48,15 @@ absl::StatusOr<absl::Duration> ParseDurationText(absl::string_view text);
 // (`adagrad`); "" if none.
 std::string KindName(const google::protobuf::Message& message);
 
-// As people write the oneof member `field_name`: `ada_grad` is `adagrad`.
+// As people write the oneof member `field_name`: `ada_grad` is `adagrad`, `one_cycle` is
+// `one-cycle`.
 std::string KindName(absl::string_view field_name);
+
+// All that KindName() can be for `type`'s oneof, in the order of the fields.
+std::vector<std::string> KindNames(const google::protobuf::Descriptor& type);
+
+// Whether `field` is a message of single numbers, which is written with colons: `100:0.5`.
+bool ConsistsOfNumbers(const google::protobuf::FieldDescriptor* field);
 
 // The number, without its prefix and in lower case: WEIGHT_DECAY_MODE_COUPLED is `coupled`.
 std::string EnumText(const google::protobuf::EnumValueDescriptor& value);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
+#include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace gradd::ctl {
@@ -22,6 +24,7 @@ using google::protobuf::Reflection;
 
 constexpr int kShownTensors = 50;
 constexpr int kShownChanges = 10;
+constexpr int kShownEntries = 10;  // Of a list.
 constexpr char kUnknown[] = "-";
 
 std::string OrUnknown(const std::string& text) { return text.empty() ? kUnknown : text; }
@@ -45,6 +48,8 @@ std::string Text(Enum value, const google::protobuf::EnumDescriptor* type) {
 
 std::string StateText(v1::RunState state) { return Text(state, v1::RunState_descriptor()); }
 
+std::string Describe(const Message& message);
+
 std::string ValueText(const Message& message, const FieldDescriptor& field) {
   const Reflection& reflection = *message.GetReflection();
   switch (field.cpp_type()) {
@@ -65,18 +70,46 @@ std::string ValueText(const Message& message, const FieldDescriptor& field) {
     return absl::FormatDuration(FromProto(
         static_cast<const google::protobuf::Duration&>(reflection.GetMessage(message, &field))));
   }
-  return JsonLine(reflection.GetMessage(message, &field));
+  const std::string inner = Describe(reflection.GetMessage(message, &field));
+  return inner.empty() ? "" : absl::StrCat("(", inner, ")");
+}
+
+// The first entries, as they can be given: `100 200`, `0:1 100:0.5`; of other messages what is set.
+std::string ListText(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  const int size = reflection.FieldSize(message, &field);
+  const int shown = std::min(size, kShownEntries);
+  std::vector<std::string> entries;
+  for (int i = 0; i < shown; ++i) {
+    std::string text;
+    if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      google::protobuf::TextFormat::PrintFieldValueToString(message, &field, i, &text);
+    } else if (const Message& entry = reflection.GetRepeatedMessage(message, &field, i);
+               ConsistsOfNumbers(&field)) {
+      for (int j = 0; j < field.message_type()->field_count(); ++j) {
+        absl::StrAppend(&text, j > 0 ? ":" : "", ValueText(entry, *field.message_type()->field(j)));
+      }
+    } else {
+      text = absl::StrCat("(", Describe(entry), ")");
+    }
+    entries.push_back(std::move(text));
+  }
+  if (size > shown) entries.push_back(absl::StrCat("and ", size - shown, " more"));
+  return absl::StrJoin(entries, " ");
 }
 
 // The fields that are set: `beta1 0.95, epsilon 1e-08`. A oneof's member comes first, under
-// its kind: `adam, beta1 0.95, weight_decay 0.01`.
+// its kind: `adam, beta1 0.95, weight_decay 0.01`; other messages in parentheses:
+// `cosine, decay_steps 900, warm_up (steps 100)`.
 std::string Describe(const Message& message) {
   std::vector<const FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   std::vector<std::string> parts;
   for (const FieldDescriptor* field : fields) {
     if (field->real_containing_oneof() == nullptr) {
-      parts.push_back(absl::StrCat(field->name(), " ", ValueText(message, *field)));
+      const std::string value =
+          field->is_repeated() ? ListText(message, *field) : ValueText(message, *field);
+      parts.push_back(value.empty() ? field->name() : absl::StrCat(field->name(), " ", value));
       continue;
     }
     const std::string inner = Describe(message.GetReflection()->GetMessage(message, field));

@@ -44,16 +44,13 @@ absl::Status SetOptimizer(const std::string& kind, v1::Optimizer* optimizer) {
 }
 
 absl::Status SetSchedule(const std::string& kind, v1::Schedule* schedule) {
-  if (kind == "constant") {
-    schedule->mutable_constant();
-  } else if (kind == "step") {
-    schedule->mutable_step_decay();
-  } else if (kind == "exponential") {
-    schedule->mutable_exponential_decay();
-  } else {
-    return UsageError(absl::StrCat("unknown schedule \"", kind, "\""));
+  const auto* const shapes = schedule->GetDescriptor()->oneof_decl(0);
+  for (int i = 0; i < shapes->field_count(); ++i) {
+    if (KindName(shapes->field(i)->name()) != kind) continue;
+    schedule->GetReflection()->MutableMessage(schedule, shapes->field(i));
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return UsageError(absl::StrCat("unknown schedule \"", kind, "\""));
 }
 
 bool Overlap(const std::string& a, const std::string& b) {

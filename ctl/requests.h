@@ -18,7 +18,7 @@ using Assignment = std::pair<std::string, std::string>;
 struct NewRun {
   std::string run;        // Id or name.
   std::string optimizer;  // `sgd`, `momentum`, `nesterov`, `adagrad`, `rmsprop` or `adam`.
-  std::string schedule;   // `constant`, `step` or `exponential`.
+  std::string schedule;   // One of KindNames() for Schedule.
   bool asynchronous = false;
   std::vector<Assignment> fields;  // Short names and values.
 };

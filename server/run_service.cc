@@ -17,6 +17,7 @@ namespace gradd {
 namespace {
 
 constexpr int32_t kDefaultPageSize = 100;
+constexpr size_t kMaxPageBytes = 1 << 20;  // The run beyond it is the last one.
 constexpr int32_t kMaxPageSize = 1000;
 constexpr size_t kMaxAuthorBytes = 128;
 
@@ -70,13 +71,15 @@ absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& reques
   }
   const int page_size = request.page_size() == 0 ? kDefaultPageSize : request.page_size();
   std::string last;
+  size_t bytes = 0;
   for (const auto& run : registry.All()) {
     if (!request.page_token().empty() && run->run_id() <= request.page_token()) continue;
-    if (response->runs_size() == page_size) {
+    if (response->runs_size() == page_size || bytes >= kMaxPageBytes) {
       response->set_next_page_token(last);
       break;
     }
     *response->add_runs() = run->Describe(Run::Detail::kSummary);
+    bytes += response->runs().rbegin()->ByteSizeLong();
     last = run->run_id();
   }
   return absl::OkStatus();

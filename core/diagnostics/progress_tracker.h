@@ -45,6 +45,9 @@ class ProgressTracker {
   // Steps per second over the last ten seconds.
   double StepsPerSecond() const;
 
+  // 0 before the first step.
+  double smoothed_loss() const { return loss_.value(); }
+
   const PushOutcomeCounts& outcomes() const { return outcomes_; }
   const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
 

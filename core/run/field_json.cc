@@ -2,14 +2,13 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/descriptor.h"
-#include "google/protobuf/util/field_mask_util.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace gradd {
@@ -20,23 +19,27 @@ using google::protobuf::Reflection;
 
 namespace {
 
-std::string Json(const Message& message) {
+std::string MessageJson(const Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string json;
   return google::protobuf::util::MessageToJsonString(message, &json, options).ok() ? json : "";
 }
 
-// The elements of a repeated field, as [...]; empty if there are none.
+// Only whole messages can be printed: the list is what a message says that has nothing else,
+// {"milestones":[...]}.
 std::string ListJson(const Message& message, const FieldDescriptor* field) {
-  const std::unique_ptr<Message> alone(message.New());
-  google::protobuf::FieldMask mask;
-  mask.add_paths(field->name());
-  google::protobuf::util::FieldMaskUtil::MergeMessageTo(message, mask, {}, alone.get());
-  const std::string json = Json(*alone);
-  const std::string prefix = absl::StrCat("{\"", field->name(), "\":");
-  if (!absl::StartsWith(json, prefix)) return "";
-  return json.substr(prefix.size(), json.size() - prefix.size() - 1);
+  if (message.GetReflection()->FieldSize(message, field) == 0) return "";
+  const std::unique_ptr<Message> list(message.New());
+  list->CopyFrom(message);
+  std::vector<const FieldDescriptor*> others;
+  list->GetReflection()->ListFields(*list, &others);
+  for (const FieldDescriptor* other : others) {
+    if (other != field) list->GetReflection()->ClearField(list.get(), other);
+  }
+  const std::string json = MessageJson(*list);
+  const size_t colon = json.find(':');
+  return colon == std::string::npos ? "" : json.substr(colon + 1, json.size() - colon - 2);
 }
 
 }  // namespace
@@ -54,7 +57,7 @@ std::string FieldJson(const Message& message, absl::string_view path) {
     case FieldDescriptor::CPPTYPE_MESSAGE: {
       const Message& value = reflection.GetMessage(message, field);
       if (!split.second.empty()) return FieldJson(value, split.second);
-      return Json(value);
+      return MessageJson(value);
     }
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return absl::StrFormat("%.15g", reflection.GetDouble(message, field));

@@ -13,14 +13,25 @@
 #include "core/base/error.h"
 #include "core/run/field_json.h"
 #include "core/run/run_spec.h"
-#include "core/schedule/schedule.h"
 #include "google/protobuf/util/field_mask_util.h"
 
 namespace gradd {
 namespace {
 
 constexpr size_t kMaxHistory = 1000;
+constexpr size_t kMaxHistoryValueBytes = 400;  // So that a whole history fits a message.
 constexpr int kMaxDescribedWorkers = 1000;
+
+// The first kMaxHistoryValueBytes of `text`, less what would be a part of a character.
+std::string Abbreviated(const std::string& text) {
+  if (text.size() <= kMaxHistoryValueBytes) return text;
+  size_t size = kMaxHistoryValueBytes;
+  const auto continues = [&](size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
+  };
+  while (size > 0 && continues(size)) --size;
+  return absl::StrCat(text.substr(0, size), "...");
+}
 
 // Keeps what a client may set.
 v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
@@ -105,7 +116,8 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
       store_(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
              environment.block_elements),
       spec_(std::move(spec)),
-      plan_(std::move(plan)) {
+      plan_(std::move(plan)),
+      plateau_(spec_.schedule()) {
   plan_->Allocate();
 }
 
@@ -153,7 +165,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_step(step_);
   progress->set_max_steps(spec_.max_steps());
   progress->set_state(state_);
-  progress->set_learning_rate(LearningRate(spec_.schedule(), step_));
+  progress->set_learning_rate(RateAt(step_));
   progress_.Fill(progress);
   progress->set_live_workers(static_cast<int32_t>(live_members_));
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
@@ -192,8 +204,8 @@ void Run::Record(const std::string& author, const std::string& field, const std:
   change.set_step(OpenStep());
   change.set_author(author);
   change.set_field(field);
-  change.set_old_value(old_value);
-  change.set_new_value(new_value);
+  change.set_old_value(Abbreviated(old_value));
+  change.set_new_value(Abbreviated(new_value));
   history_.push_back(std::move(change));
   if (history_.size() > kMaxHistory) history_.pop_front();
 }
@@ -241,6 +253,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
       if (old_value != new_value) Record(author, path, old_value, new_value);
     }
     spec_ = std::move(updated);
+    plateau_.Configure(spec_.schedule());
     next_plan_ = *std::move(plan);
     if (!step_work_) AdoptPlan();
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
@@ -335,6 +348,8 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
   if (has_evaluation_ && evaluation.step() < evaluation_.step()) return absl::OkStatus();
   evaluation_ = evaluation;
   has_evaluation_ = true;
+  const double factor = plateau_.factor();
+  if (plateau_.ObserveEvaluation(evaluation)) RecordReduction(factor);
   return absl::OkStatus();
 }
 

@@ -22,6 +22,7 @@
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/run/worker_session.h"
+#include "core/schedule/plateau.h"
 #include "core/store/layout.h"
 #include "core/store/parameter_store.h"
 #include "core/store/snapshot.h"
@@ -274,6 +275,10 @@ class Run : public std::enable_shared_from_this<Run> {
   void ApplySteps();
   void ApplyStep(StepWork* work);
   void CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The learning rate of `step` as the schedule has it, reduced on plateaus.
+  double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Enters into the history that the plateau's factor was `old_factor` until now.
+  void RecordReduction(double old_factor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // A snapshot between two steps; all workers of a step share one.
@@ -310,6 +315,7 @@ class Run : public std::enable_shared_from_this<Run> {
   // Room for slots that it had not when it was created.
   std::shared_ptr<const void> more_state_memory_ ABSL_GUARDED_BY(mutex_);
   int64_t step_ ABSL_GUARDED_BY(mutex_) = 0;
+  Plateau plateau_ ABSL_GUARDED_BY(mutex_);
 
   // By worker id: the order in which gradients are summed.
   std::map<std::string, Member> members_ ABSL_GUARDED_BY(mutex_);

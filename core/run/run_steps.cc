@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/schedule/schedule.h"
@@ -88,7 +89,7 @@ void Run::BeginStepIfDue() {
   step_work_->pushes = std::move(pushes);
   step_work_->plan = plan_;
   step_work_->step = step_;
-  step_work_->learning_rate = LearningRate(spec_.schedule(), step_);
+  step_work_->learning_rate = RateAt(step_);
   step_work_->begin_at = environment_.clock->Elapsed();
   if (spec_.policy().has_asynchronous()) {
     step_work_->learning_rate *=
@@ -225,6 +226,8 @@ void Run::CompleteStep() {
   AdoptPlan();
   step_claim_ = {};
   progress_.AddStep(work->statistics);
+  const double factor = plateau_.factor();
+  if (plateau_.ObserveTrainingLoss(step_, progress_.smoothed_loss())) RecordReduction(factor);
   completed_at_ = environment_.clock->Elapsed();
   for (const PendingPush& pending : work->pushes) {
     StepProfile& profile = progress_.profile();
@@ -244,6 +247,17 @@ void Run::CompleteStep() {
   for (auto& [contents, receive] : requests) receive(TakeSnapshot(contents));
   FinishIfDone();
   if (draining_) EndIdleSessions();
+}
+
+double Run::RateAt(int64_t step) const {
+  return LearningRate(spec_.schedule(), step) * plateau_.factor();
+}
+
+void Run::RecordReduction(double old_factor) {
+  const double rate = LearningRate(spec_.schedule(), OpenStep());
+  Record("reduce_on_plateau", "schedule.reduce_on_plateau",
+         absl::StrFormat("%.15g", rate * old_factor),
+         absl::StrFormat("%.15g", rate * plateau_.factor()));
 }
 
 void Run::FinishIfDone() {

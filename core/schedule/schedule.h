@@ -13,7 +13,8 @@ namespace gradd {
 absl::Status ValidateSchedule(const v1::Schedule& schedule);
 
 // The learning rate at `step` (steps already applied, 0 for the first), computed in
-// double from `step` alone. `schedule` must be valid.
+// double from `step` alone; finite and not negative. Its cost does not grow with the step.
+// `schedule` must be valid. `reduce_on_plateau` is not in it: see Plateau.
 double LearningRate(const v1::Schedule& schedule, int64_t step);
 
 }  // namespace gradd

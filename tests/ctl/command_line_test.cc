@@ -12,6 +12,7 @@
 namespace gradd::ctl {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
@@ -54,6 +55,20 @@ TEST(CommandLineTest, CommonOptionsGoBeforeOrAfterTheCommand) {
     ASSERT_TRUE(line.ok()) << line.status();
     EXPECT_TRUE(line->json);
     EXPECT_EQ(line->server, "h:1");
+  }
+}
+
+TEST(CommandLineTest, ListsArriveAsTheyAreWritten) {
+  const std::string parts = R"([{"steps": 5, "schedule": {"constant": {}}}, {}])";
+  for (const Assignment& field :
+       {Assignment("points", "0:1,10:0.5"), Assignment("milestones", "1,2"),
+        Assignment("milestones", "[1, 2]"), Assignment("parts", parts)}) {
+    const absl::StatusOr<CommandLine> line =
+        Parse({"create", "x", "--layout", "l.json", "--learning-rate", "1", "--schedule",
+               "cosine-restarts", "--" + field.first, field.second});
+    ASSERT_TRUE(line.ok()) << line.status();
+    EXPECT_EQ(line->new_run.schedule, "cosine-restarts");
+    EXPECT_THAT(line->new_run.fields, Contains(field));
   }
 }
 

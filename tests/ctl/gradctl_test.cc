@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "ctl/status.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -200,6 +202,35 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
                                "0.3121", "785 x 10", "waiting", "1921", "0.002", "grace"}) {
     EXPECT_THAT(console_.out, HasSubstr(expected));
   }
+}
+
+TEST_F(GradctlTest, ShowDescribesWhateverAScheduleIsMadeOf) {
+  AddFashion();
+  v1::Schedule& schedule = *server_.runs["runs/fashion"].mutable_schedule();
+  const auto shown = [&](const std::string& text) {
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &schedule)) << text;
+    EXPECT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+    const size_t begin = console_.out.find("  schedule        ") + 18;
+    return console_.out.substr(begin, console_.out.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(shown("learning_rate: 0.1 cosine_decay { decay_steps: 900 } "
+                  "warm_up { steps: 100 annealing: ANNEALING_COSINE } reduce_on_plateau {}"),
+            "cosine, decay_steps 900, learning_rate 0.1, warm_up (steps 100, annealing cosine), "
+            "reduce_on_plateau");
+  EXPECT_EQ(shown("learning_rate: 1 multi_step_decay { milestones: [ 10, 20 ] gamma: 0.5 }"),
+            "multi-step, milestones 10 20, gamma 0.5, learning_rate 1");
+  EXPECT_EQ(shown("learning_rate: 1 piecewise { points { step: 0 factor: 1 } "
+                  "points { step: 100 factor: 0.5 } interpolate: true }"),
+            "piecewise, points 0:1 100:0.5, interpolate true, learning_rate 1");
+  EXPECT_EQ(
+      shown("learning_rate: 1 sequence { parts { steps: 5 schedule { warm_up { steps: 2 } } } "
+            "parts { schedule { learning_rate: 0.5 linear { total_steps: 9 } } } }"),
+      "sequence, parts (steps 5, schedule (warm_up (steps 2))) "
+      "(schedule (linear, total_steps 9, learning_rate 0.5)), learning_rate 1");
+  std::string milestones;
+  for (int i = 1; i <= 12; ++i) absl::StrAppend(&milestones, "milestones: ", i, " ");
+  EXPECT_EQ(shown("multi_step_decay { gamma: 1 " + milestones + "}"),
+            "multi-step, milestones 1 2 3 4 5 6 7 8 9 10 and 2 more, gamma 1");
 }
 
 TEST_F(GradctlTest, UnknownRunIsNamedWithItsCode) {

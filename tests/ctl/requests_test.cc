@@ -80,6 +80,120 @@ TEST(MakeCreateRequestTest, EveryFieldOfEveryKindCanBeGiven) {
   }
 }
 
+TEST(MakeCreateRequestTest, EveryFieldOfEveryScheduleCanBeGiven) {
+  std::set<std::string> paths;
+  for (const ShortName& name : ShortNames()) paths.insert(name.path);
+  const auto* const type = v1::Schedule::descriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* const member = type->field(i);
+    if (member->message_type() == nullptr) continue;
+    if (member->real_containing_oneof() != nullptr) {
+      NewRun run = Sgd({});
+      run.schedule = KindName(member->name());
+      const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+      ASSERT_TRUE(request.ok()) << request.status();
+      EXPECT_EQ(KindName(request->run().schedule()), run.schedule);
+    }
+    for (int j = 0; j < member->message_type()->field_count(); ++j) {
+      const std::string path =
+          absl::StrCat("schedule.", member->name(), ".", member->message_type()->field(j)->name());
+      EXPECT_EQ(paths.count(path), 1) << path;
+    }
+  }
+}
+
+TEST(MakeCreateRequestTest, SchedulesAreCalledAsPeopleCallThem) {
+  EXPECT_THAT(
+      KindNames(*v1::Schedule::descriptor()),
+      ElementsAre("constant", "step", "exponential", "multi-step", "inverse-time", "polynomial",
+                  "linear", "cosine", "cosine-restarts", "cyclic", "one-cycle", "stable-decay",
+                  "inverse-square-root", "piecewise", "sequence"));
+  NewRun run = Sgd({});
+  run.schedule = "fast";
+  EXPECT_EQ(MakeCreateRequest(run, v1::Layout()).status().message(), "unknown schedule \"fast\"");
+}
+
+TEST(MakeCreateRequestTest, ListsAreGivenWithCommasOrAsJson) {
+  for (const char* text : {"100,200,9007199254740992", R"([100, "200", 9007199254740992])"}) {
+    NewRun run = Sgd({{"milestones", text}});
+    run.schedule = "multi-step";
+    const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+    ASSERT_TRUE(request.ok()) << request.status();
+    EXPECT_THAT(request->run().schedule().multi_step_decay().milestones(),
+                ElementsAre(100, 200, int64_t{1} << 53));
+  }
+  for (const char* text :
+       {"0:1,100:2.5e-3", R"([{"factor": 1}, {"step": 100, "factor": 2.5e-3}])"}) {
+    NewRun run = Sgd({{"points", text}, {"interpolate", "true"}});
+    run.schedule = "piecewise";
+    const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+    ASSERT_TRUE(request.ok()) << request.status();
+    const v1::PiecewiseSchedule& piecewise = request->run().schedule().piecewise();
+    ASSERT_EQ(piecewise.points_size(), 2);
+    EXPECT_EQ(piecewise.points(0).step(), 0);
+    EXPECT_EQ(piecewise.points(0).factor(), 1);
+    EXPECT_EQ(piecewise.points(1).step(), 100);
+    EXPECT_EQ(piecewise.points(1).factor(), 2.5e-3);
+    EXPECT_TRUE(piecewise.interpolate());
+  }
+  NewRun run =
+      Sgd({{"parts", R"([{"steps": 5, "schedule": {"linear": {"total_steps": 5}}}, {}])"}});
+  run.schedule = "sequence";
+  const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+  ASSERT_TRUE(request.ok()) << request.status();
+  const v1::SequenceSchedule& sequence = request->run().schedule().sequence();
+  ASSERT_EQ(sequence.parts_size(), 2);
+  EXPECT_EQ(sequence.parts(0).schedule().linear().total_steps(), 5);
+}
+
+TEST(MakeCreateRequestTest, ListsThatAreNoneAreRefused) {
+  struct Case {
+    const char* schedule;
+    Assignment field;
+  };
+  const std::vector<Case> cases = {
+      {"multi-step", {"milestones", ""}},
+      {"multi-step", {"milestones", "1,"}},
+      {"multi-step", {"milestones", "1.5"}},
+      {"multi-step", {"milestones", "1;2"}},
+      {"multi-step", {"milestones", "[1, 2"}},
+      {"multi-step", {"milestones", "[]"}},
+      {"multi-step", {"milestones", "1:2"}},
+      {"piecewise", {"points", "1"}},
+      {"piecewise", {"points", "1:2:3"}},
+      {"piecewise", {"points", "1:fast"}},
+      {"piecewise", {"points", "[{\"at\": 1}]"}},
+      {"sequence", {"parts", "100:linear"}},
+      {"sequence", {"parts", "100"}},
+      {"sequence", {"parts", "[{\"steps\": \"x\"}]"}},
+  };
+  for (const Case& each : cases) {
+    NewRun run = Sgd({each.field});
+    run.schedule = each.schedule;
+    const absl::Status status = MakeCreateRequest(run, v1::Layout()).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << each.field.first << "=" << each.field.second;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("\"" + each.field.second + "\" is not a"));
+  }
+}
+
+TEST(MakeCreateRequestTest, WarmUpAndReduceOnPlateauGoWithEverySchedule) {
+  for (const std::string& schedule : KindNames(*v1::Schedule::descriptor())) {
+    NewRun run = Sgd({{"warm-up", "100"},
+                      {"warm-up-annealing", "cosine"},
+                      {"plateau-metric", "evaluation-accuracy"},
+                      {"plateau-factor", "0.5"}});
+    run.schedule = schedule;
+    const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+    ASSERT_TRUE(request.ok()) << request.status();
+    const v1::Schedule& created = request->run().schedule();
+    EXPECT_EQ(KindName(created), schedule);
+    EXPECT_EQ(created.warm_up().steps(), 100);
+    EXPECT_EQ(created.warm_up().annealing(), v1::ANNEALING_COSINE);
+    EXPECT_EQ(created.reduce_on_plateau().metric(), v1::PLATEAU_METRIC_EVALUATION_ACCURACY);
+    EXPECT_EQ(created.reduce_on_plateau().factor(), 0.5);
+  }
+}
+
 TEST(ShortNamesTest, AllStandForFieldsThatExist) {
   for (const ShortName& name : ShortNames()) {
     v1::Run run;
@@ -97,8 +211,9 @@ TEST(MakeCreateRequestTest, AFieldOfAnotherOptimizerIsRefusedSayingWhose) {
 }
 
 TEST(MakeCreateRequestTest, AFieldOfAnotherScheduleOrPolicyIsRefusedSayingWhose) {
-  EXPECT_EQ(MakeCreateRequest(Sgd({{"gamma", "0.9"}}), v1::Layout()).status().message(),
-            "--gamma belongs to the schedule step, and this run's is constant");
+  EXPECT_EQ(
+      MakeCreateRequest(Sgd({{"gamma", "0.9"}}), v1::Layout()).status().message(),
+      "--gamma belongs to the schedule step or multi-step or cyclic, and this run's is constant");
   NewRun asynchronous = Sgd({{"workers", "2"}});
   asynchronous.asynchronous = true;
   EXPECT_EQ(MakeCreateRequest(asynchronous, v1::Layout()).status().message(),
@@ -166,6 +281,25 @@ TEST(MakeUpdateRequestTest, DefaultClearsAField) {
   EXPECT_FALSE(request->run().optimizer().adam().has_beta1());
 }
 
+TEST(MakeUpdateRequestTest, ListsWarmUpAndReduceOnPlateauAreSetLikeOtherFields) {
+  v1::Run current = RunWithAdam();
+  current.mutable_schedule()->mutable_multi_step_decay();
+  const absl::StatusOr<v1::UpdateRunRequest> request = MakeUpdateRequest(
+      current,
+      {{"milestones", "10,20"}, {"warm-up", "5"}, {"schedule.reduce_on_plateau", "default"}});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->update_mask().paths(),
+              ElementsAre("schedule.multi_step_decay.milestones", "schedule.warm_up.steps",
+                          "schedule.reduce_on_plateau"));
+  EXPECT_THAT(request->run().schedule().multi_step_decay().milestones(), ElementsAre(10, 20));
+  EXPECT_EQ(request->run().schedule().warm_up().steps(), 5);
+  EXPECT_FALSE(request->run().schedule().has_reduce_on_plateau());
+  const absl::StatusOr<v1::UpdateRunRequest> cleared =
+      MakeUpdateRequest(current, {{"milestones", "default"}});
+  ASSERT_TRUE(cleared.ok()) << cleared.status();
+  EXPECT_EQ(cleared->run().schedule().multi_step_decay().milestones_size(), 0);
+}
+
 TEST(MakeUpdateRequestTest, AWholeMessageIsGivenAsJson) {
   const absl::StatusOr<v1::UpdateRunRequest> request =
       MakeUpdateRequest(RunWithAdam(), {{"policy", R"({"asynchronous": {"max_staleness": 4}})"}});
@@ -209,6 +343,9 @@ TEST(DependsOnKindTest, OnlyWordsOfOneKindDo) {
   EXPECT_TRUE(DependsOnKind("momentum"));
   EXPECT_TRUE(DependsOnKind("rho"));
   EXPECT_TRUE(DependsOnKind("deadline"));
+  EXPECT_TRUE(DependsOnKind("milestones"));
+  EXPECT_FALSE(DependsOnKind("warm-up"));
+  EXPECT_FALSE(DependsOnKind("plateau-factor"));
   EXPECT_FALSE(DependsOnKind("learning-rate"));
   EXPECT_FALSE(DependsOnKind("max-steps"));
   EXPECT_FALSE(DependsOnKind("optimizer.adam.beta1"));

@@ -10,6 +10,7 @@ import json
 import math
 import os
 
+import numpy
 import torch
 
 SGD, ADAGRAD, RMS, ADAM = torch.optim.SGD, torch.optim.Adagrad, torch.optim.RMSprop, torch.optim.Adam
@@ -53,26 +54,112 @@ def trajectory(make):
     return states
 
 
-def rates(make):
-    p = torch.zeros(1, requires_grad=True)
-    optimizer = SGD([p], lr=0.3)
+# The rates of a scheduler whose base rate is 0.3. Of 1,000 steps every 11th is kept, and the `events` with the steps
+# before and after them.
+def rates(make, *events):
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.3, momentum=0.9)
     scheduler = make(optimizer)
+    kept = {step + i for step in events for i in (-1, 0, 1)} | set(range(0, 1000, 11)) | {998, 999}
     result = []
     for step in range(1000):
-        if step % 37 == 0:
-            result.append([step, optimizer.param_groups[0]['lr']])
+        # Where torch has both, the closed form: the recursive one amplifies rounding errors near its end.
+        closed = getattr(scheduler, '_get_closed_form_lr', None)
+        if step in kept:
+            result.append([step, closed()[0] if closed else optimizer.param_groups[0]['lr']])
         optimizer.step()
-        scheduler.step()
+        if step < 999:  # Some end there.
+            scheduler.step()
     return result
 
 
+def one_cycle(**options):
+    return lambda o: LR.OneCycleLR(o, max_lr=0.3, total_steps=1000, **options)
+
+
+def cyclic(**options):
+    return lambda o: LR.CyclicLR(o, base_lr=0.3, max_lr=1.8, step_size_up=60, **options)
+
+
+def warmed_up(make):
+    return lambda o: LR.SequentialLR(o, [LR.LinearLR(o, start_factor=0.25, total_iters=80), make(o)], milestones=[80])
+
+
+# What torch has no scheduler for.
+def formula(factor):
+    return lambda o: LR.LambdaLR(o, factor)
+
+
+LR = torch.optim.lr_scheduler
 SCHEDULES = {
-    'step_decay': lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=30, gamma=0.7),
-    'exponential_decay': lambda o: torch.optim.lr_scheduler.ExponentialLR(o, gamma=0.995),
+    'step_decay': rates(lambda o: LR.StepLR(o, step_size=30, gamma=0.7), 30, 60, 990),
+    'exponential_decay': rates(lambda o: LR.ExponentialLR(o, gamma=0.995)),
+    'multi_step_decay': rates(lambda o: LR.MultiStepLR(o, milestones=[1, 100, 101, 640], gamma=0.3), 1, 100, 640),
+    'polynomial_decay': rates(lambda o: LR.PolynomialLR(o, total_iters=700, power=2.5), 700),
+    'polynomial_decay_linear': rates(lambda o: LR.PolynomialLR(o, total_iters=999)),
+    'linear': rates(lambda o: LR.LinearLR(o, start_factor=0.9, end_factor=0.2, total_iters=613), 613),
+    'linear_up': rates(lambda o: LR.LinearLR(o, start_factor=0.1, total_iters=400), 400),
+    'constant_factor': rates(lambda o: LR.ConstantLR(o, factor=0.25, total_iters=300), 300),
+    'cosine_decay': rates(lambda o: LR.CosineAnnealingLR(o, T_max=999, eta_min=0.003)),
+    'cosine_decay_to_zero': rates(lambda o: LR.CosineAnnealingLR(o, T_max=999)),
+    'cosine_restarts': rates(lambda o: LR.CosineAnnealingWarmRestarts(o, T_0=70, eta_min=0.03), 70, 140, 980),
+    'cosine_restarts_growing': rates(lambda o: LR.CosineAnnealingWarmRestarts(o, T_0=13, T_mult=2),
+                                     13, 39, 91, 195, 403, 819),
+    'cosine_restarts_tripling': rates(lambda o: LR.CosineAnnealingWarmRestarts(o, T_0=9, T_mult=3, eta_min=0.006),
+                                      9, 36, 117, 360),
+    'cyclic_triangular': rates(cyclic(mode='triangular'), 60, 120, 180, 240),
+    'cyclic_triangular2': rates(cyclic(mode='triangular2', step_size_down=40), 60, 100, 160, 200),
+    'cyclic_exp_range': rates(cyclic(mode='exp_range', gamma=0.997, step_size_down=140), 60, 200, 260),
+    'one_cycle': rates(one_cycle(), 299, 300),
+    'one_cycle_linear': rates(one_cycle(anneal_strategy='linear', pct_start=0.2503, div_factor=10.,
+                                        final_div_factor=100.), 249, 250),
+    'one_cycle_three_phase': rates(one_cycle(three_phase=True), 299, 598),
+    'one_cycle_three_phase_linear': rates(one_cycle(three_phase=True, anneal_strategy='linear', pct_start=0.4),
+                                          399, 798),
+    'one_cycle_without_rise': rates(one_cycle(pct_start=0.)),
+    'one_cycle_all_rise': rates(one_cycle(pct_start=1.)),
+    'warm_up': rates(warmed_up(lambda o: LR.ConstantLR(o, factor=1)), 80),
+    'warm_up_cosine': rates(warmed_up(lambda o: LR.CosineAnnealingLR(o, T_max=920, eta_min=0.003)), 80),
+    'warm_up_step': rates(warmed_up(lambda o: LR.StepLR(o, step_size=90, gamma=0.5)), 80, 170, 260),
+    'sequence': rates(lambda o: LR.SequentialLR(o, [
+        LR.LinearLR(o, start_factor=0.5, total_iters=100), LR.ExponentialLR(o, gamma=0.99),
+        LR.CosineAnnealingWarmRestarts(o, T_0=50, T_mult=2)], milestones=[100, 300]), 100, 300, 350, 450),
+    'inverse_time_decay': rates(formula(lambda s: 1 / (1 + 0.5 * s / 20))),
+    'inverse_time_decay_staircase': rates(formula(lambda s: 1 / (1 + 0.5 * (s // 20))), 20, 40),
+    'inverse_square_root': rates(formula(lambda s: min(s / 64, math.sqrt(64 / max(s, 1)))), 64),
+    'stable_decay': rates(formula(lambda s: min(s / 50, 1) * (1 - 0.9 * min(max(s - 650, 0) / 300, 1))),
+                          50, 650, 950),
+    'stable_decay_square_root': rates(formula(lambda s: 1 - math.sqrt(min(max(s - 600, 0) / 350, 1))), 600, 950),
+    'piecewise': rates(formula(lambda s: 0.5 if s < 200 else 1 if s < 201 else 0.25 if s < 777 else 3),
+                       100, 200, 777),
+    'piecewise_interpolated': rates(formula(lambda s: float(numpy.interp(s, [100, 200, 201, 777], [0.5, 1, 0.25, 3]))),
+                                    100, 200, 777),
 }
+
+
+# What ReduceLROnPlateau observes and the rate after each observation. Losses fall, accuracies rise, both with ripples.
+def reductions(mode, **options):
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    scheduler = LR.ReduceLROnPlateau(optimizer, mode, **options)
+    result = []
+    for i in range(300):
+        loss = 0.2 + 2 * math.exp(-i / 30) + 0.2 * math.sin(1.7 * i) * math.exp(-i / 90)
+        metric = loss if mode == 'min' else 1 - loss / 3
+        scheduler.step(metric)
+        result.append([metric, optimizer.param_groups[0]['lr']])
+    return result
+
+
+SCHEDULES.update({
+    'plateau_defaults': reductions('min'),
+    'plateau_min_relative': reductions('min', factor=0.5, patience=3, threshold=0.01),
+    'plateau_min_absolute': reductions('min', factor=0.7, patience=2, threshold=0.05, threshold_mode='abs', cooldown=4),
+    'plateau_max_relative': reductions('max', factor=0.25, patience=4, threshold=0.002, min_lr=0.006),
+    'plateau_max_absolute': reductions('max', factor=0.9, patience=0, threshold=0.001, threshold_mode='abs',
+                                       cooldown=1, eps=0.003),
+})
 
 here = os.path.dirname(os.path.abspath(__file__))
 for name, content in (('optimizers', {n: trajectory(m) for n, m in CASES.items()}),
-                      ('schedules', {n: rates(m) for n, m in SCHEDULES.items()})):
+                      ('schedules', SCHEDULES)):
     with open(os.path.join(here, name + '.json'), 'w') as out:
         out.write('{\n' + ',\n'.join(f'"{k}": {json.dumps(v)}' for k, v in content.items()) + '\n}\n')

@@ -75,6 +75,28 @@ TEST_F(RunServiceTest, ListsAllRunsPageByPage) {
   EXPECT_EQ(pages, 3);
 }
 
+TEST_F(RunServiceTest, APageOfLongSchedulesFitsAMessage) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  for (int i = 0; i < 1000; ++i) {
+    v1::PiecewiseSchedule::Point& point =
+        *spec.mutable_schedule()->mutable_piecewise()->add_points();
+    point.set_step(int64_t{1} << 52 | i);
+    point.set_factor(1);
+  }
+  constexpr int kRuns = 100;
+  for (int i = 0; i < kRuns; ++i) Create("r" + std::to_string(i), spec);
+  v1::ListRunsRequest request;
+  int runs = 0;
+  do {
+    v1::ListRunsResponse response;
+    ASSERT_EQ(Outcome(&v1::RunService::Stub::ListRuns, request, &response), "OK");
+    EXPECT_LT(response.ByteSizeLong(), size_t{2} << 20);
+    runs += response.runs_size();
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(runs, kRuns);
+}
+
 TEST_F(RunServiceTest, RefusesPagesThatMakeNoSense) {
   v1::ListRunsResponse response;
   v1::ListRunsRequest request;

@@ -837,6 +837,45 @@ TEST_F(RunTest, SlotsThatExceedTheServersLimitAreRefusedInAChange) {
   EXPECT_TRUE(small.Create("s", SynchronousSpec(300, 1), "").ok());
 }
 
+TEST_F(RunTest, AListIsReplacedAsAWholeAndRecorded) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  v1::MultiStepDecaySchedule& decay = *spec.mutable_schedule()->mutable_multi_step_decay();
+  decay.set_gamma(0.5);
+  decay.add_milestones(1);
+  decay.add_milestones(2);
+  const auto run = Create(spec);
+  v1::Run change;
+  change.mutable_schedule()->mutable_multi_step_decay()->add_milestones(7);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("schedule.multi_step_decay.milestones");
+  ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+  const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
+  EXPECT_THAT(description.schedule().multi_step_decay().milestones(), ElementsAre(7));
+  EXPECT_EQ(description.schedule().multi_step_decay().gamma(), 0.5);
+  ASSERT_EQ(description.history_size(), 1);
+  EXPECT_EQ(description.history(0).old_value(), R"(["1","2"])");
+  EXPECT_EQ(description.history(0).new_value(), R"(["7"])");
+}
+
+TEST_F(RunTest, AHistoryOfLongValuesFitsAMessage) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  v1::Run change;
+  for (int i = 1; i <= 1000; ++i) {
+    change.mutable_schedule()->mutable_multi_step_decay()->add_milestones(i);
+  }
+  google::protobuf::FieldMask mask;
+  mask.add_paths("schedule.multi_step_decay");
+  for (int i = 0; i < 1000; ++i) {
+    change.mutable_schedule()->mutable_multi_step_decay()->set_gamma(i % 2 == 0 ? 0.5 : 0.25);
+    ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+  }
+  const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(description.history_size(), 1000);
+  EXPECT_EQ(description.history(0).new_value().size(), 403u);
+  EXPECT_EQ(description.history(0).new_value().substr(0, 21), R"({"milestones":["1","2)");
+  EXPECT_LT(description.ByteSizeLong(), size_t{1} << 20);
+}
+
 TEST_F(RunTest, RefusedUpdatesChangeNothing) {
   v1::Run spec = SynchronousSpec(1, 1);
   spec.mutable_optimizer()->mutable_momentum();
@@ -992,6 +1031,76 @@ TEST_F(RunTest, EvaluationsAreKeptIfTheyAreNewer) {
   evaluation.set_accuracy(1);
   evaluation.set_loss(std::numeric_limits<double>::infinity());
   EXPECT_FALSE(run->ReportEvaluation(evaluation).ok());
+}
+
+TEST_F(RunTest, EvaluationsThatGetNoBetterReduceTheRateAndTheHistorySaysSo) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_schedule()->mutable_step_decay()->set_step_size(2);
+  spec.mutable_schedule()->mutable_step_decay()->set_gamma(0.5);
+  v1::ReduceOnPlateau& plateau = *spec.mutable_schedule()->mutable_reduce_on_plateau();
+  plateau.set_metric(v1::PLATEAU_METRIC_EVALUATION_ACCURACY);
+  plateau.set_factor(0.25);
+  plateau.set_patience(0);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto evaluate = [&](int64_t step, double accuracy) {
+    v1::Evaluation evaluation;
+    evaluation.set_step(step);
+    evaluation.set_accuracy(accuracy);
+    evaluation.set_examples(1);
+    EXPECT_TRUE(run->ReportEvaluation(evaluation).ok());
+  };
+  evaluate(0, 0.5);
+  a->Push(1, 0, {1});
+  evaluate(1, 0.75);
+  EXPECT_EQ(run->Progress().learning_rate(), 1);
+  a->Push(2, 1, {1});
+  evaluate(2, 0.75);
+  evaluate(2, 0.75);  // Sent again.
+  EXPECT_EQ(run->Progress().learning_rate(), 0.125);
+  a->Push(3, 2, {8});
+  EXPECT_EQ(Parameters(run.get()), Values({-3}));
+  const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(description.history_size(), 1);
+  EXPECT_EQ(description.history(0).author(), "reduce_on_plateau");
+  EXPECT_EQ(description.history(0).field(), "schedule.reduce_on_plateau");
+  EXPECT_EQ(description.history(0).old_value(), "0.5");
+  EXPECT_EQ(description.history(0).new_value(), "0.125");
+  EXPECT_EQ(description.history(0).step(), 2);
+}
+
+TEST_F(RunTest, AReductionLastsUntilTheSettingsOfReduceOnPlateauChange) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  v1::ReduceOnPlateau& plateau = *spec.mutable_schedule()->mutable_reduce_on_plateau();
+  plateau.set_metric(v1::PLATEAU_METRIC_TRAINING_LOSS);
+  plateau.set_factor(0.5);
+  plateau.set_patience(1);
+  plateau.set_cooldown(100);
+  plateau.set_interval(2);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  for (int step = 0; step < 6; ++step) {
+    EXPECT_EQ(run->Progress().learning_rate(), 1) << step;
+    a->Push(step + 1, step, {1});
+  }
+  EXPECT_EQ(run->Progress().learning_rate(), 0.5);
+  const auto update = [&](const std::string& path, const v1::Run& change) {
+    google::protobuf::FieldMask mask;
+    mask.add_paths(path);
+    EXPECT_TRUE(run->Update(change, mask, "ada").ok());
+  };
+  v1::Run change;
+  change.mutable_schedule()->set_learning_rate(4);
+  update("schedule.learning_rate", change);
+  EXPECT_EQ(run->Progress().learning_rate(), 2);
+  a->Push(7, 6, {1});
+  EXPECT_EQ(Parameters(run.get()), Values({-8}));
+  change.mutable_schedule()->mutable_reduce_on_plateau()->set_patience(3);
+  update("schedule.reduce_on_plateau.patience", change);
+  EXPECT_EQ(run->Progress().learning_rate(), 4);
+  update("schedule.reduce_on_plateau", v1::Run());
+  EXPECT_EQ(run->Progress().learning_rate(), 4);
+  EXPECT_FALSE(run->Describe(gradd::Run::Detail::kFull).schedule().has_reduce_on_plateau());
 }
 
 TEST_F(RunTest, WorkersTrainAtTheLookAheadPointAndEvaluateAtTheParameters) {
