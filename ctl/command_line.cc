@@ -246,8 +246,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->required()
       ->type_name("FILE");
   pull->add_option("--view", view, "Which parameters; they differ for nesterov look-ahead")
-      ->check(CLI::IsMember({"evaluation", "training"}).description(""))
-      ->type_name("evaluation|training")
+      ->check(CLI::IsMember({"evaluation", "training", "average"}).description(""))
+      ->type_name("evaluation|training|average")
       ->capture_default_str();
 
   // CLI11 takes them from the back.
@@ -270,7 +270,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
                                 : ParseErrorText(app, error),
                      "; see gradctl --help"));
   }
-  line.training_view = view == "training";
+  line.view = view == "training"  ? v1::PARAMETER_VIEW_TRAINING
+              : view == "average" ? v1::PARAMETER_VIEW_AVERAGE
+                                  : v1::PARAMETER_VIEW_EVALUATION;
   GRADD_RETURN_IF_ERROR(Complete(texts, assignments, fields, &line));
   return line;
 }

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "ctl/requests.h"
+#include "gradd/v1/training_service.pb.h"
 
 namespace gradd::ctl {
 
@@ -48,7 +49,7 @@ struct CommandLine {
 
   // pull.
   std::string output;
-  bool training_view = false;
+  v1::ParameterView view = v1::PARAMETER_VIEW_EVALUATION;
 };
 
 // Understands `args` (without the program's name) and the environment variables of the options

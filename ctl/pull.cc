@@ -93,8 +93,7 @@ absl::Status Pull(const CommandLine& line, Server* server, Console* console) {
 
   v1::PullRequest request;
   request.set_run(RunName(line.run));
-  request.set_view(line.training_view ? v1::PARAMETER_VIEW_TRAINING
-                                      : v1::PARAMETER_VIEW_EVALUATION);
+  request.set_view(line.view);
   const int64_t bytes = run->parameter_count() * static_cast<int64_t>(sizeof(float));
   Download download(*run, *format, file->get());
   GRADD_RETURN_IF_ERROR(

@@ -19,6 +19,17 @@ bool ParsePullRequest(const grpc::ByteBuffer& bytes, v1::PullRequest* request) {
   return reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
 }
 
+SnapshotContents ContentsOf(v1::ParameterView view) {
+  switch (view) {
+    case v1::PARAMETER_VIEW_TRAINING:
+      return SnapshotContents::kTraining;
+    case v1::PARAMETER_VIEW_AVERAGE:
+      return SnapshotContents::kAverage;
+    default:
+      return SnapshotContents::kEvaluation;
+  }
+}
+
 }  // namespace
 
 PullReactor::PullReactor(RunRegistry* registry, PeerWatch* watch,
@@ -40,9 +51,8 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
   }
   auto run = registry->Find(request_.run());
   GRADD_RETURN_IF_ERROR(run.status());
-  const SnapshotContents contents = request_.view() == v1::PARAMETER_VIEW_TRAINING
-                                        ? SnapshotContents::kTraining
-                                        : SnapshotContents::kEvaluation;
+  const SnapshotContents contents = ContentsOf(request_.view());
+  GRADD_RETURN_IF_ERROR((*run)->CheckContents(contents));
   (*run)->RequestSnapshot(contents, [this](std::shared_ptr<const Snapshot> snapshot) {
     MutexLock lock(&mutex_);
     if (snapshot == nullptr) {

@@ -50,6 +50,15 @@ inline double SquaredNorm(const UnalignedFloat* values, int64_t size) {
   return norms_internal::SumOfSquares<double>(values, size);
 }
 
+// The same for any size, run by run.
+inline double LongSquaredNorm(const UnalignedFloat* values, int64_t size) {
+  double sum = 0;
+  for (int64_t at = 0; at < size; at += kNormRun) {
+    sum += SquaredNorm(values + at, size - at < kNormRun ? size - at : kNormRun);
+  }
+  return sum;
+}
+
 // Sum of `size` values in double, added in an order that depends on `size` alone.
 inline double Sum(const float* values, int64_t size) {
   constexpr int64_t kLanes = norms_internal::kLanes;

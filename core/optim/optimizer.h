@@ -14,6 +14,9 @@ namespace gradd {
 // The name of every optimizer's slot that holds the point at which workers take gradients.
 inline constexpr char kTrainingPoint[] = "training_point";
 
+// The same for a slot that holds an average of the parameters, which can be pulled.
+inline constexpr char kAverageSlot[] = "average";
+
 // A number that an optimizer keeps between steps besides its slots.
 struct ScalarSpec {
   std::string name;  // Stable, as a slot's.

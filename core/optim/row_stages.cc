@@ -10,13 +10,7 @@
 namespace gradd {
 namespace {
 
-double Norm(const float* values, int64_t size) {
-  double squares = 0;
-  for (int64_t at = 0; at < size; at += kNormRun) {
-    squares += SquaredNorm(values + at, std::min(kNormRun, size - at));
-  }
-  return std::sqrt(squares);
-}
+double Norm(const float* values, int64_t size) { return std::sqrt(LongSquaredNorm(values, size)); }
 
 }  // namespace
 

@@ -32,14 +32,6 @@ bool SameStart(const SlotVector::Section& a, const SlotVector::Section& b) {
          a.restarts == b.restarts;
 }
 
-double TileSquaredNorm(const UnalignedFloat* values, int64_t size) {
-  double sum = 0;
-  for (int64_t at = 0; at < size; at += kNormRun) {
-    sum += SquaredNorm(values + at, std::min(kNormRun, size - at));
-  }
-  return sum;
-}
-
 void CopyElements(const float* from, float* to, int64_t size) {
   if (from != to) std::memcpy(to, from, static_cast<size_t>(size) * sizeof(float));
 }
@@ -144,7 +136,7 @@ bool UpdatePlan::Uses(size_t tensor, size_t slot) const {
 bool UpdatePlan::HasSlot(size_t tensor, const std::string& name) const {
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
     if (slots_[slot] != name) continue;
-    return static_cast<int>(slot) == training_slot_ || Uses(tensor, slot);
+    return Mirrors(slot) || Uses(tensor, slot);
   }
   return false;
 }
@@ -161,7 +153,7 @@ SlotVector UpdatePlan::SlotVectorOf(size_t slot, const UpdatePlan* before) const
       const SlotSpec& spec = group.spec.optimizer->slots()[static_cast<size_t>(at)];
       section.initial_value = spec.initial_value;
       section.starts_at_parameters = spec.starts_at_parameters;
-    } else if (static_cast<int>(slot) != training_slot_) {
+    } else if (!Mirrors(slot)) {
       continue;
     }
     const bool continues = !vector.sections.empty() &&
@@ -176,8 +168,16 @@ SlotVector UpdatePlan::SlotVectorOf(size_t slot, const UpdatePlan* before) const
   return vector;
 }
 
+bool UpdatePlan::Mirrors(size_t slot) const {
+  return static_cast<int>(slot) == training_slot_ || slots_[slot] == kAverageSlot;
+}
+
 SlotVectors UpdatePlan::slots(const UpdatePlan* before) const {
   SlotVectors result;
+  const auto average = std::find(slots_.begin(), slots_.end(), kAverageSlot);
+  if (average != slots_.end()) {
+    result.average_slot = static_cast<int>(average - slots_.begin());
+  }
   result.training_slot = training_slot_;
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
     result.slots.push_back(SlotVectorOf(slot, before));
@@ -361,7 +361,7 @@ void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientR
                  } else {
                    group.spec.optimizer->UpdateTile(tile, &piece_norms_[piece]);
                    if (raw != nullptr)
-                     piece_norms_[piece].gradient = TileSquaredNorm(raw, tile.size);
+                     piece_norms_[piece].gradient = LongSquaredNorm(raw, tile.size);
                  }
                  CopyOtherSlots(group, block, tile);
                });
@@ -376,9 +376,7 @@ void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockU
         std::find(group.slots.begin(), group.slots.end(), slot) != group.slots.end()) {
       continue;
     }
-    // Workers train at the parameters themselves where the optimizer says nothing else.
-    const float* const from =
-        static_cast<int>(slot) == training_slot_ ? tile.parameters_out : block.slots_in[slot] + at;
+    const float* const from = Mirrors(slot) ? tile.parameters_out : block.slots_in[slot] + at;
     CopyElements(from, block.slots_out[slot] + at, tile.size);
   }
 }

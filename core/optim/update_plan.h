@@ -99,6 +99,9 @@ class UpdatePlan {
   bool Uses(size_t tensor, size_t slot) const;
   // Whether the tensor has a slot of that name with a meaning.
   bool HasSlot(size_t tensor, const std::string& name) const;
+  // Whether the slot is what somebody reads instead of the parameters: it equals them where the
+  // optimizer does not have it.
+  bool Mirrors(size_t slot) const;
   SlotVector SlotVectorOf(size_t slot, const UpdatePlan* before) const;
   // The group that goes on as `group` of the plan `other`; null if none does.
   const Group* GroupLike(const UpdatePlan& other, size_t group) const;

@@ -364,6 +364,15 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   }
 }
 
+absl::Status Run::CheckContents(SnapshotContents contents) const {
+  if (contents != SnapshotContents::kAverage) return absl::OkStatus();
+  MutexLock lock(&mutex_);
+  if (plan_->slots(nullptr).average_slot >= 0) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition, "NO_AVERAGE",
+               absl::StrCat("the optimizer of run \"", run_id_,
+                            "\" keeps no average; set optimizer.parameter_average"));
+}
+
 std::shared_ptr<const Snapshot> Run::TakeSnapshot(SnapshotContents contents) {
   if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);
   std::shared_ptr<const Snapshot> snapshot = training_snapshot_.lock();

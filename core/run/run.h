@@ -104,6 +104,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // run is deleted.
   using SnapshotReceiver = std::function<void(std::shared_ptr<const Snapshot>)>;
   void RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive);
+  // FAILED_PRECONDITION if the run's optimizer does not keep that.
+  absl::Status CheckContents(SnapshotContents contents) const;
 
  private:
   friend class WorkerSession;

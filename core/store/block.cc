@@ -55,11 +55,33 @@ void BlockPool::Reserve(int64_t elements, int64_t count) {
   count -= std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
     return header->elements == elements;
   });
-  while (count > 0) {
-    const size_t before = free_.size();
-    AllocateBuffer(elements);
-    count -= static_cast<int64_t>(free_.size() - before);
+  const size_t free_before = free_.size();
+  const size_t buffers_before = buffers_.size();
+  try {
+    while (count > 0) {
+      const size_t before = free_.size();
+      AllocateBuffer(elements);
+      count -= static_cast<int64_t>(free_.size() - before);
+    }
+  } catch (const std::bad_alloc&) {
+    // All or nothing: whatever else needs memory now finds some.
+    GiveBack(free_before, buffers_before);
+    throw;
   }
+}
+
+void BlockPool::GiveBack(size_t free_blocks, size_t buffers) {
+  if (region_ != nullptr) return;
+  int64_t bytes = 0;
+  for (; free_.size() > free_blocks; free_.pop_back()) {
+    bytes += static_cast<int64_t>(BufferBytes(free_.back()->elements));
+    --blocks_;
+    delete free_.back();
+  }
+  for (; buffers_.size() > buffers; buffers_.pop_back()) {
+    operator delete(buffers_.back().data, buffers_.back().alignment);
+  }
+  allocated_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 BlockRef::Header* BlockPool::TakeFree(int64_t elements) {

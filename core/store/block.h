@@ -107,6 +107,8 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
     std::align_val_t alignment;
   };
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Frees the newest blocks and buffers, all but so many; not those of a region.
+  void GiveBack(size_t free_blocks, size_t buffers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AllocateBuffer(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False if there is no region, or no room in it.
   bool AllocateInRegion(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -125,7 +125,11 @@ std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {
 
 std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents contents) const {
   auto snapshot = NewSnapshot(step_);
-  snapshot->parameters = contents == SnapshotContents::kTraining ? training_vector() : parameters_;
+  snapshot->parameters = parameters_;
+  if (contents == SnapshotContents::kTraining) snapshot->parameters = training_vector();
+  if (contents == SnapshotContents::kAverage && has_average()) {
+    snapshot->parameters = slots_[static_cast<size_t>(layout_.average_slot)];
+  }
   if (contents == SnapshotContents::kAll) snapshot->slots = slots_;
   return snapshot;
 }

@@ -38,6 +38,8 @@ class ParameterStore {
   int64_t block_elements() const { return block_elements_; }
   int64_t block_begin(int64_t block) const { return block * block_elements_; }
 
+  bool has_average() const { return layout_.average_slot >= 0; }
+
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
 

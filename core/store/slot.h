@@ -45,6 +45,7 @@ struct SlotVector {
 struct SlotVectors {
   std::vector<SlotVector> slots;
   int training_slot = -1;
+  int average_slot = -1;  // An average of the parameters that can be read; -1: there is none.
 };
 
 }  // namespace gradd

@@ -19,6 +19,7 @@ using BlockVector = std::vector<BlockRef>;
 enum class SnapshotContents {
   kEvaluation,  // The parameters, for evaluation and use.
   kTraining,    // The point where workers take the next gradient, as `parameters`.
+  kAverage,     // Their average as `parameters`, where the optimizer keeps one.
   kAll,         // The parameters and all slots.
 };
 
