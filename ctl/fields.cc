@@ -273,6 +273,7 @@ std::string ListForm(const FieldDescriptor* field) {
   if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return "values with commas, or JSON";
   if (!ConsistsOfNumbers(field)) return "JSON in [] expected";
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(field->message_type()->field_count()));
   for (int i = 0; i < field->message_type()->field_count(); ++i) {
     names.push_back(field->message_type()->field(i)->name());
   }
@@ -293,6 +294,7 @@ std::string ListAsJson(absl::string_view text, const FieldDescriptor* field) {
     const std::vector<absl::string_view> values = absl::StrSplit(entry, ':');
     if (values.size() != static_cast<size_t>(type.field_count())) return "";
     std::vector<std::string> members;
+    members.reserve(values.size());
     for (int i = 0; i < type.field_count(); ++i) {
       members.push_back(
           absl::StrCat("\"", type.field(i)->name(), "\":\"", values[static_cast<size_t>(i)], "\""));
@@ -359,6 +361,7 @@ std::string KindName(absl::string_view field_name) {
 
 std::vector<std::string> KindNames(const Descriptor& type) {
   std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(type.oneof_decl(0)->field_count()));
   for (int i = 0; i < type.oneof_decl(0)->field_count(); ++i) {
     names.push_back(KindName(type.oneof_decl(0)->field(i)->name()));
   }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/base/duration.h"
+#include "core/base/utf8.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
@@ -24,7 +25,8 @@ using google::protobuf::Reflection;
 
 constexpr int kShownTensors = 50;
 constexpr int kShownChanges = 10;
-constexpr int kShownEntries = 10;  // Of a list.
+constexpr int kShownEntries = 10;        // Of a list.
+constexpr size_t kShownValueBytes = 60;  // Of a change.
 constexpr char kUnknown[] = "-";
 
 std::string OrUnknown(const std::string& text) { return text.empty() ? kUnknown : text; }
@@ -176,9 +178,11 @@ void AppendChanges(const v1::Run& run, absl::Time now, std::string* page) {
   const int earlier = std::max(0, run.history_size() - kShownChanges);
   for (int i = earlier; i < run.history_size(); ++i) {
     const v1::Change& change = run.history(i);
-    rows.push_back({absl::StrCat("  ", change.field()), OrUnknown(change.old_value()),
-                    OrUnknown(change.new_value()), absl::StrCat(change.step()),
-                    AgeText(change.time(), now), OrUnknown(change.author())});
+    rows.push_back({absl::StrCat("  ", change.field()),
+                    OrUnknown(Abbreviated(change.old_value(), kShownValueBytes)),
+                    OrUnknown(Abbreviated(change.new_value(), kShownValueBytes)),
+                    absl::StrCat(change.step()), AgeText(change.time(), now),
+                    OrUnknown(change.author())});
   }
   absl::StrAppend(page, "\n", Table({"  CHANGE", "FROM", "TO", "STEP", "WHEN", "WHO"}, rows));
   if (earlier > 0) {

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/strings/str_cat.h"
+
 namespace gradd {
 
 bool IsPrintableUtf8(absl::string_view text) {
@@ -25,6 +27,15 @@ bool IsPrintableUtf8(absl::string_view text) {
     text.remove_prefix(rest + 1);
   }
   return true;
+}
+
+std::string Abbreviated(absl::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return std::string(text);
+  const auto continues = [text](size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
+  };
+  while (max_bytes > 0 && continues(max_bytes)) --max_bytes;
+  return absl::StrCat(text.substr(0, max_bytes), "...");
 }
 
 }  // namespace gradd

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "core/run/field_json.h"
 #include "core/run/run_spec.h"
 #include "google/protobuf/util/field_mask_util.h"
@@ -21,17 +22,6 @@ namespace {
 constexpr size_t kMaxHistory = 1000;
 constexpr size_t kMaxHistoryValueBytes = 400;  // So that a whole history fits a message.
 constexpr int kMaxDescribedWorkers = 1000;
-
-// The first kMaxHistoryValueBytes of `text`, less what would be a part of a character.
-std::string Abbreviated(const std::string& text) {
-  if (text.size() <= kMaxHistoryValueBytes) return text;
-  size_t size = kMaxHistoryValueBytes;
-  const auto continues = [&](size_t at) {
-    return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
-  };
-  while (size > 0 && continues(size)) --size;
-  return absl::StrCat(text.substr(0, size), "...");
-}
 
 // Keeps what a client may set.
 v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
@@ -204,8 +194,8 @@ void Run::Record(const std::string& author, const std::string& field, const std:
   change.set_step(OpenStep());
   change.set_author(author);
   change.set_field(field);
-  change.set_old_value(Abbreviated(old_value));
-  change.set_new_value(Abbreviated(new_value));
+  change.set_old_value(Abbreviated(old_value, kMaxHistoryValueBytes));
+  change.set_new_value(Abbreviated(new_value, kMaxHistoryValueBytes));
   history_.push_back(std::move(change));
   if (history_.size() > kMaxHistory) history_.pop_front();
 }

@@ -14,8 +14,8 @@ inline double Progress(int64_t step, int64_t length) {
   return std::min(1.0, static_cast<double>(step) / static_cast<double>(length));
 }
 
-// The value on the way `from` one `to` another, at `progress` from 0 to 1; neither end is negative,
-// and so is nothing between them. An annealing that is not specified is `otherwise`.
+// The value on the way `from` one `to` another, at `progress` from 0 to 1; not negative if neither
+// of them is. An annealing that is not specified is `otherwise`.
 inline double Anneal(v1::Annealing annealing, v1::Annealing otherwise, double from, double to,
                      double progress) {
   constexpr double kPi = 3.14159265358979323846;

@@ -233,6 +233,13 @@ TEST_F(GradctlTest, ShowDescribesWhateverAScheduleIsMadeOf) {
             "multi-step, milestones 1 2 3 4 5 6 7 8 9 10 and 2 more, gamma 1");
 }
 
+TEST_F(GradctlTest, ShowShortensTheLongValuesOfChanges) {
+  AddFashion();
+  server_.runs["runs/fashion"].mutable_history(0)->set_new_value(std::string(400, '7'));
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk);
+  EXPECT_THAT(console_.out, HasSubstr(" " + std::string(60, '7') + "... "));
+}
+
 TEST_F(GradctlTest, UnknownRunIsNamedWithItsCode) {
   EXPECT_EQ(Run({"show", "fasion"}), kExitRefused);
   EXPECT_EQ(console_.err, "gradctl: no run \"fasion\" (NOT_FOUND)\n");

@@ -27,5 +27,13 @@ TEST(Utf8Test, MalformedBytesAreNot) {
   }
 }
 
+TEST(AbbreviatedTest, LongTextIsCutBetweenCharacters) {
+  EXPECT_EQ(Abbreviated("", 0), "");
+  EXPECT_EQ(Abbreviated("abc", 3), "abc");
+  EXPECT_EQ(Abbreviated("abcd", 3), "abc...");
+  EXPECT_EQ(Abbreviated("a\xe2\x98\x83", 4), "a\xe2\x98\x83");
+  for (const size_t bytes : {1, 2, 3}) EXPECT_EQ(Abbreviated("a\xe2\x98\x83", bytes), "a...");
+}
+
 }  // namespace
 }  // namespace gradd
