@@ -20,10 +20,11 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeElementwise(const v1::Optimizer& 
   const auto* const oneof = v1::Optimizer::descriptor()->FindOneofByName("kind");
   const auto* const field = spec.GetReflection()->GetOneofFieldDescriptor(spec, oneof);
   HyperParameters read(absl::StrCat("optimizer.", field->name()));
-  const Rule rule = Rule::Read(kind, &read);
+  Rule rule = Rule::Read(kind, &read);
   GRADD_RETURN_IF_ERROR(read.status());
-  const absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
+  absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
   GRADD_RETURN_IF_ERROR(decay.status());
+  rule.TakeDecay(&*decay);
   return std::make_unique<ElementwiseOptimizer<Rule>>(rule, *decay);
 }
 

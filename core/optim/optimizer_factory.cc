@@ -22,7 +22,7 @@ std::string Kinds() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::Optimizer& spec) {
-  for (const auto make : {MakeFirstOrder, MakeAdaptive}) {
+  for (const auto make : {MakeFirstOrder, MakeAdaptive, MakeRateFree, MakeTensorNorm}) {
     auto optimizer = make(spec);
     if (!optimizer.ok() || *optimizer != nullptr) return optimizer;
   }

@@ -13,6 +13,8 @@ namespace gradd {
 // where the kind of `spec` is of another one. Errors as MakeOptimizer().
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeFirstOrder(const v1::Optimizer& spec);
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaptive(const v1::Optimizer& spec);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeRateFree(const v1::Optimizer& spec);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeTensorNorm(const v1::Optimizer& spec);
 
 }  // namespace gradd
 

@@ -254,7 +254,18 @@ void UpdatePlan::ForEachPiece(const ParameterStore::BlockUpdate& block, Gradient
   }
 }
 
+bool UpdatePlan::NeedsSums(int64_t block_begin) const {
+  const auto block = static_cast<size_t>(block_begin / block_elements_);
+  return std::any_of(
+      pieces_.begin() + static_cast<int64_t>(first_piece_[block]),
+      pieces_.begin() + static_cast<int64_t>(first_piece_[block + 1]), [this](const Piece& piece) {
+        const auto& optimizer = groups_[group_of_tensor_[piece.tensor]].spec.optimizer;
+        return optimizer != nullptr && optimizer->sums() > 0;
+      });
+}
+
 void UpdatePlan::SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
+  if (!NeedsSums(block.begin)) return;
   ForEachPiece(block, gradient, [this](size_t piece, const Group& group, const Tile& tile) {
     if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) return;
     group.spec.optimizer->SumTile(tile, &piece_sums_[piece * most_sums_]);
@@ -262,19 +273,23 @@ void UpdatePlan::SumBlock(const ParameterStore::BlockUpdate& block, GradientRead
 }
 
 void UpdatePlan::EndSums() {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    Group& group = groups_[g];
-    if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) continue;
-    const auto count = static_cast<size_t>(group.spec.optimizer->sums());
-    std::vector<double> sums(group.tensors * count);
-    for (size_t i = 0; i < pieces_.size(); ++i) {
-      const size_t tensor = pieces_[i].tensor;
-      if (group_of_tensor_[tensor] != g) continue;
-      for (size_t k = 0; k < count; ++k) {
-        sums[tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
-      }
+  const auto count_of = [](const Group& group) {
+    return static_cast<size_t>(group.spec.optimizer == nullptr ? 0 : group.spec.optimizer->sums());
+  };
+  std::vector<std::vector<double>> sums(groups_.size());
+  for (size_t g = 0; g < groups_.size(); ++g)
+    sums[g].resize(groups_[g].tensors * count_of(groups_[g]));
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    const size_t tensor = pieces_[i].tensor;
+    const size_t g = group_of_tensor_[tensor];
+    const size_t count = count_of(groups_[g]);
+    for (size_t k = 0; k < count; ++k) {
+      sums[g][tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
     }
-    group.spec.optimizer->EndSums(sums, absl::MakeSpan(group.kept));
+  }
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (sums[g].empty()) continue;
+    groups_[g].spec.optimizer->EndSums(sums[g], absl::MakeSpan(groups_[g].kept));
   }
 }
 

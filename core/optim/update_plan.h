@@ -90,6 +90,8 @@ class UpdatePlan {
   template <typename Visit>
   void ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
                     const Visit& visit) const;
+  // Whether a tensor of the block that begins there has an optimizer that needs sums.
+  bool NeedsSums(int64_t block_begin) const;
   // Copies the slots that the tile's optimizer does not write from where they were.
   void CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
                       const Tile& tile) const;
