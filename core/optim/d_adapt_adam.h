@@ -31,7 +31,7 @@ struct DAdaptAdamRule : ElementRule {
   static DAdaptAdamRule Read(const v1::DAdaptAdam& in, HyperParameters* read) {
     DAdaptAdamRule rule;
     rule.beta1 = GRADD_HYPER_PARAMETER(read, in, beta1, rule.beta1, kFromZeroBelowOne);
-    rule.beta2 = GRADD_HYPER_PARAMETER(read, in, beta2, rule.beta2, kAboveZeroBelowOne);
+    rule.beta2 = GRADD_HYPER_PARAMETER(read, in, beta2, rule.beta2, kFromZeroBelowOne);
     rule.epsilon = GRADD_HYPER_PARAMETER(read, in, epsilon, rule.epsilon, kAboveZeroToOne);
     rule.initial_distance = GRADD_HYPER_PARAMETER(read, in, initial_distance, rule.initial_distance,
                                                   kAboveZeroUpToMillion);

@@ -30,7 +30,7 @@ std::ostream& operator<<(std::ostream& out, const OptimizerCase& row) { return o
 const std::vector<OptimizerCase>& OptimizerTable() {
   static const auto& table = *new std::vector<OptimizerCase>([] {
     std::vector<OptimizerCase> all;
-    for (const auto part : {FirstOrderTable, AdaptiveTable}) {
+    for (const auto part : {FirstOrderTable, AdaptiveTable, RateFreeTable, TensorNormTable}) {
       std::vector<OptimizerCase> rows = part();
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }

@@ -44,6 +44,9 @@ struct OptimizerCase {
   Reference reference;
   double parabola_rate;    // With which it converges on a parabola,
   double rosenbrock_rate;  // and on Rosenbrock's function.
+  // Which number of an element's state in the reference is the point at which workers take
+  // gradients; -1: p is.
+  int training_state = -1;
 };
 
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);
@@ -53,6 +56,8 @@ const std::vector<OptimizerCase>& OptimizerTable();
 // Its parts, by the families of core/optim/optimizer_families.h.
 std::vector<OptimizerCase> FirstOrderTable();
 std::vector<OptimizerCase> AdaptiveTable();
+std::vector<OptimizerCase> RateFreeTable();
+std::vector<OptimizerCase> TensorNormTable();
 
 // A reference with weight decay in front of it.
 ReferenceRule WithL2(double decay, const ReferenceRule& rule);
