@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/optim/optimizer_factory.h"
 #include "tests/core/optim/optimizer_table.h"
 
@@ -179,7 +180,7 @@ TEST_P(OptimizerTest, FollowsTheFormulaInDoubleOverAThousandSteps) {
       worst = std::max(worst, RelativeError(vectors.parameters()[k], expected[k]));
     }
   }
-  RecordProperty("worst", std::to_string(worst));
+  RecordProperty("worst", absl::StrCat(worst));
   // Rounding to float32 a thousand times takes about 6e-8 * sqrt(1000).
   EXPECT_LE(worst, 1e-6);
 }

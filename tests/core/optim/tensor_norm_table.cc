@@ -98,8 +98,8 @@ std::vector<OptimizerCase> TensorNormTable() {
       {"lars_options", "lars { momentum: 0.5 trust_coefficient: 0.02 epsilon: 0.1 }", 0.2,
        Lars(0.5, 0.02, 0.1, 0), 0.1, 0.01},
       {"lars_weight_decay", "lars {} weight_decay: 0.05", 1, Lars(0.9, 0.001, 0, 0.05), 1, 0.1},
-      {"lars_decoupled_weight_decay", "lars {}" + decoupled, 0.1,
-       Decoupled(0.05, Lars(0.9, 0.001, 0, 0)), 0.01, 0.01},
+      {"lars_decoupled_weight_decay", "lars { trust_coefficient: 1 }" + decoupled, 0.01,
+       Decoupled(0.05, Lars(0.9, 1, 0, 0)), 0.001, 0.0001},
       {"lamb", "lamb {}", 0.01, Lamb(0.9, 0.999, 1e-6, 0), 0.002, 0.001},
       {"lamb_options", "lamb { beta1: 0.8 beta2: 0.99 epsilon: 1e-3 }", 0.01,
        Lamb(0.8, 0.99, 1e-3, 0), 0.002, 0.001},
@@ -115,7 +115,7 @@ std::vector<OptimizerCase> TensorNormTable() {
       {"novo_grad_decoupled_weight_decay", "novo_grad {}" + decoupled, 0.01,
        NovoGrad(0.95, 0.98, 1e-8, 0.05), 0.001, 0.0002},
       {"fromage", "fromage {}", 0.01, Fromage(), 0.001, 0.0005},
-      {"fromage_weight_decay", "fromage {} weight_decay: 0.05", 0.01, Coupled(0.05, Fromage()),
+      {"fromage_weight_decay", "fromage {} weight_decay: 0.05", 0.002, Coupled(0.05, Fromage()),
        0.001, 0.0005},
   };
 }
