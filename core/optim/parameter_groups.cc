@@ -39,7 +39,11 @@ absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::Para
   if (spec.has_weight_decay()) merged.set_weight_decay(spec.weight_decay());
   auto optimizer = MakeOptimizer(merged);
   GRADD_RETURN_IF_ERROR(Within(path, optimizer.status()));
-  if (!spec.frozen()) group.optimizer = *std::move(optimizer);
+  const absl::StatusOr<GradientClip> clip = ReadGradientClip(merged);
+  GRADD_RETURN_IF_ERROR(Within(path, clip.status()));
+  if (spec.frozen()) return group;
+  group.optimizer = *std::move(optimizer);
+  group.clip = *clip;
   return group;
 }
 
@@ -89,7 +93,9 @@ absl::StatusOr<ParameterGroups> MakeParameterGroups(
   }
   auto by_default = MakeOptimizer(optimizer);
   GRADD_RETURN_IF_ERROR(by_default.status());
-  made.groups.push_back({*std::move(by_default), 1});
+  const absl::StatusOr<GradientClip> clip = ReadGradientClip(optimizer);
+  GRADD_RETURN_IF_ERROR(clip.status());
+  made.groups.push_back({*std::move(by_default), 1, *clip});
   return made;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/optim/gradient_clip.h"
 #include "core/optim/optimizer.h"
 #include "core/store/layout.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -15,6 +16,7 @@ namespace gradd {
 struct ParameterGroup {
   std::unique_ptr<Optimizer> optimizer;  // Null: frozen.
   double learning_rate_factor = 1;
+  GradientClip clip;
 };
 
 // Which tensor is in which group.

@@ -187,7 +187,7 @@ void Run::ApplyStep(StepWork* work) {
   const Aggregate aggregate(std::move(pushes));
   UpdatePlan& plan = *work->plan;
   plan.BeginStep({work->step, work->learning_rate, aggregate.loss()});
-  if (plan.needs_sums()) {
+  for (int pass = 0; pass < plan.sum_passes(); ++pass) {
     environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
       const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
       Aggregate::Reader gradient(aggregate, read.begin);

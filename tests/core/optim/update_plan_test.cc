@@ -92,7 +92,7 @@ class Trainer {
 
   void Step(const Values& gradient, double learning_rate, double loss = 0) {
     plan_->BeginStep({store_.step(), learning_rate, loss});
-    if (plan_->needs_sums()) {
+    for (int pass = 0; pass < plan_->sum_passes(); ++pass) {
       pool_.ParallelFor(store_.block_count(), [&](int64_t block) {
         const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
         Reader reader(gradient.data() + read.begin);
@@ -195,7 +195,7 @@ TEST_P(UpdatePlanTableTest, BlocksAndThreadsDoNotMatter) {
 
 TEST_P(UpdatePlanTableTest, TensorsThatCutTilesDoNotMatterWithoutSums) {
   Trainer whole(MakeLayout({7000}, 0.5F), GetParam().spec);
-  if (whole.plan().needs_sums()) GTEST_SKIP() << "sums are taken in the order of the pieces";
+  if (whole.plan().sum_passes() > 0) GTEST_SKIP() << "sums are taken in the order of the pieces";
   Trainer cut(MakeLayout({1, 6, 93, 2000, 4000, 17, 883}, 0.5F), GetParam().spec);
   whole.Train(4, GetParam().parabola_rate);
   cut.Train(4, GetParam().parabola_rate);
@@ -284,10 +284,10 @@ TEST(UpdatePlanTest, ValuesAreKeptForEachTensorOfTheGroup) {
 TEST(UpdatePlanTest, AnOptimizerWithoutTensorsTakesNoSums) {
   for (const char* const optimizer : {"lars {}", "novo_grad {}", "dog {}", "momo {}"}) {
     Trainer trainer(MakeLayout({10, 20}), optimizer, {"pattern: '[ab]' optimizer { sgd {} }"});
-    EXPECT_FALSE(trainer.plan().needs_sums());
+    EXPECT_EQ(trainer.plan().sum_passes(), 0);
     trainer.Train(2, 0.1);
     Trainer mixed(MakeLayout({10, 20}), optimizer, {"pattern: '[ab]' optimizer { dog {} }"});
-    EXPECT_TRUE(mixed.plan().needs_sums());
+    EXPECT_EQ(mixed.plan().sum_passes(), 1);
     mixed.Train(2, 0.1);
     EXPECT_NE(mixed.parameters(), trainer.parameters());
   }
@@ -485,6 +485,94 @@ TEST(UpdatePlanTest, ATrainingPointComesAndGoesWithItsOptimizer) {
   EXPECT_EQ(Part(trainer.slot("base_point"), 0, 1000), Part(trainer.parameters(), 0, 1000));
   trainer.Change("sgd {}");
   EXPECT_EQ(trainer.training(), trainer.parameters());
+}
+
+double Norm(const Values& values, size_t begin, size_t end) {
+  double sum = 0;
+  for (size_t i = begin; i < end; ++i) sum += std::pow(static_cast<double>(values[i]), 2);
+  return std::sqrt(sum);
+}
+
+TEST(UpdatePlanTest, GradientsAreBoundedByValueThenTensorThenGlobally) {
+  const Layout layout = MakeLayout({3000, 100, 900}, 0.5F);
+  Values gradient = Random(4000, 1);
+  for (size_t i = 3000; i < 3100; ++i) gradient[i] *= 0.01F;  // "b" is within the bounds.
+  Values expected = gradient;
+  for (float& g : expected) g = std::min(std::max(g, -1.5F), 1.5F);
+  const auto scale = [&](size_t begin, size_t end, double bound) {
+    const double factor = std::min(1.0, bound / Norm(expected, begin, end));
+    for (size_t i = begin; i < end; ++i) {
+      expected[i] = static_cast<float>(factor * static_cast<double>(expected[i]));
+    }
+  };
+  scale(0, 3000, 20);
+  scale(3000, 3100, 20);
+  scale(3100, 4000, 20);
+  EXPECT_FLOAT_EQ(expected[3050], gradient[3050]);
+  scale(0, 4000, 5);
+  Trainer trainer(layout,
+                  "sgd {} clip_by_value: 1.5 clip_by_tensor_norm: 20 clip_by_global_norm: 5");
+  EXPECT_EQ(trainer.plan().sum_passes(), 1);
+  trainer.Step(gradient, 1);
+  for (size_t i = 0; i < 4000; ++i) {
+    ASSERT_NEAR(trainer.parameters()[i], 0.5F - expected[i], 1e-6) << i;
+  }
+  // What a step says of its gradient is about the one that came.
+  const double norm = Norm(gradient, 0, 4000);
+  EXPECT_NEAR(std::sqrt(trainer.plan().norms().gradient), norm, 1e-5 * norm);
+}
+
+TEST(UpdatePlanTest, BoundsOfValuesNeedNoSums) {
+  Trainer trainer(MakeLayout({4}, 1), "sgd {} clip_by_value: 0.25 weight_decay: 0.5");
+  EXPECT_EQ(trainer.plan().sum_passes(), 0);
+  trainer.Step({0.125F, -1, 1, 0}, 1);
+  // Weight decay comes after them.
+  EXPECT_THAT(trainer.parameters(), ElementsAre(0.375F, 0.75F, 0.25F, 0.5F));
+}
+
+TEST(UpdatePlanTest, SumsOfAnOptimizerAreThoseOfBoundedGradients) {
+  const Layout layout = MakeLayout({3000, 2000}, 0.5F);
+  Trainer clipped(layout, "dog {} clip_by_global_norm: 1", {}, kTileElements, 3);
+  Trainer other_blocks(layout, "dog {} clip_by_global_norm: 1", {}, 2 * kTileElements, 1);
+  Trainer plain(layout, "dog {}");
+  EXPECT_EQ(clipped.plan().sum_passes(), 2);
+  for (unsigned step = 0; step < 5; ++step) {
+    const Values gradient = Random(5000, step);
+    Values bounded = gradient;
+    const double norm = Norm(gradient, 0, gradient.size());
+    for (float& g : bounded) g = static_cast<float>(static_cast<double>(g) / norm);
+    clipped.Step(gradient, 1);
+    other_blocks.Step(gradient, 1);
+    plain.Step(bounded, 1);
+  }
+  EXPECT_NEAR(clipped.kept()[1], 5, 1e-5);  // The sum of all squared norms.
+  EXPECT_NEAR(clipped.kept()[0], plain.kept()[0], 1e-6 * plain.kept()[0]);
+  EXPECT_EQ(other_blocks.parameters(), clipped.parameters());
+  EXPECT_EQ(other_blocks.kept(), clipped.kept());
+}
+
+TEST(UpdatePlanTest, GroupsHaveBoundsOfTheirOwn) {
+  Trainer trainer(MakeLayout({2, 2, 2}, 1), "sgd {} clip_by_global_norm: 1",
+                  {"pattern: 'b' optimizer { sgd {} clip_by_global_norm: 2 }",
+                   "pattern: 'c' learning_rate_factor: 1"});
+  trainer.Step({3, 4, 3, 4, 30, 40}, 1);
+  const Values after = trainer.parameters();
+  const Values expected = {0.4F, 0.2F, -0.2F, -0.6F, 0.4F, 0.2F};
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(after[i], expected[i], 1e-6);
+}
+
+TEST(UpdatePlanTest, BoundsHaveRanges) {
+  for (const char* const field : {"clip_by_value", "clip_by_tensor_norm", "clip_by_global_norm"}) {
+    for (const char* const value : {"0", "-1", "1.1e6", "nan", "inf"}) {
+      const std::string wrong = absl::StrCat("sgd {} ", field, ": ", value);
+      const std::string message = absl::StrCat("optimizer.", field, ": ");
+      EXPECT_THAT(MakePlan(MakeLayout({1}), wrong, {}, kTileElements).status().message(),
+                  HasSubstr(message));
+      const std::string group = absl::StrCat("pattern: 'a' optimizer { ", wrong, " }");
+      EXPECT_THAT(MakePlan(MakeLayout({1}), "sgd {}", {group}, kTileElements).status().message(),
+                  HasSubstr(absl::StrCat("groups[0].", message)));
+    }
+  }
 }
 
 TEST(UpdatePlanTest, GroupsSayWhatIsWrong) {
