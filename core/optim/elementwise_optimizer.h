@@ -40,7 +40,8 @@ struct ElementRule {
   // Sums over all elements that the update needs first: of all tensors together, or of each.
   static constexpr int kSums = 0;
 
-  // Takes over the weight decay that it applies itself, in another way than by default.
+  // Sets to 0 the weight decay that the rule applies itself, in another way than the loop does: in
+  // front of Apply() and Terms().
   void TakeDecay(WeightDecay* /*decay*/) {}
 };
 

@@ -340,6 +340,17 @@ TEST_P(OptimizerTest, InPlaceAndElsewhereGiveTheSameBits) {
   EXPECT_EQ(norms.update, expected.update);
 }
 
+TEST_P(OptimizerTest, NothingToDoIsNoNan) {
+  for (const float start : {0.0f, 1.0f}) {
+    Vectors vectors(optimizer_.get(), Values(100, start));
+    // Also when the loss is at its lower bound, and with the learning rate of a warm-up's start.
+    for (int step = 0; step < 3; ++step) vectors.Step(step, 0.1 * step, Values(100, 0), /*loss=*/0);
+    for (const float p : vectors.parameters()) ASSERT_TRUE(std::isfinite(p));
+    vectors.Step(3, 0.1, Values(100, 1), /*loss=*/1);
+    for (const float p : vectors.parameters()) ASSERT_TRUE(std::isfinite(p));
+  }
+}
+
 TEST_P(OptimizerTest, NormsAreThoseOfGradientUpdateAndParameters) {
   constexpr size_t kSize = kTileElements;
   for (const float scale : {1.0f, 1e-25f, 1e15f}) {
