@@ -60,17 +60,18 @@ inline double LongSquaredNorm(const UnalignedFloat* values, int64_t size) {
 }
 
 // Sum of `size` values in double, added in an order that depends on `size` alone.
-inline double Sum(const float* values, int64_t size) {
+template <typename Scalar>
+inline double Sum(const Scalar* values, int64_t size) {
   constexpr int64_t kLanes = norms_internal::kLanes;
   double lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {
     for (int64_t lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] += static_cast<double>(values[i + lane]);
+      lanes[lane] += values[i + lane];
     }
   }
   for (int64_t lane = 0; lane < kLanes && i < size; ++lane, ++i) {
-    lanes[lane] += static_cast<double>(values[i]);
+    lanes[lane] += values[i];
   }
   double sum = 0;
   for (const double lane : lanes) sum += lane;

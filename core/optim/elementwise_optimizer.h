@@ -39,6 +39,10 @@ struct ElementRule {
 
   // Sums over all elements that the update needs first: of all tensors together, or of each.
   static constexpr int kSums = 0;
+
+  // Sets to 0 the weight decay that the rule applies itself, in another way than the loop does: in
+  // front of Apply() and Terms().
+  void TakeDecay(WeightDecay* /*decay*/) {}
 };
 
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
@@ -55,9 +59,10 @@ struct ElementRule {
 // With kKept > 0, instead of the Prepare() above, for all tensors (or each, with kPerTensor)
 //   Scalars Prepare(const StepInput& input, double* kept) const;
 // With kSums > 0 the terms of the sums, and what follows from the sums: for each tensor with
-// kPerTensor, else once, of all elements. Without kKept, `kept` is null.
-//   static std::array<float, kSums> Terms(const Scalars& scalars, float p, float g,
-//                                         const std::array<float, kSlots>& slots);
+// kPerTensor, else once, of all elements. Without kKept, `kept` is null. Terms are in double, so
+// that squares neither overflow nor vanish.
+//   static std::array<double, kSums> Terms(const Scalars& scalars, float p, float g,
+//                                          const std::array<float, kSlots>& slots);
 //   Scalars WithSums(const Scalars& scalars, const double* sums, double* kept) const;
 template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
@@ -120,7 +125,8 @@ class ElementwiseOptimizer final : public Optimizer {
     return Rule::kKept == 0 ? nullptr : &kept[tensor * Rule::kKept];
   }
   const typename Rule::Scalars& ScalarsOf(const Tile& tile) const {
-    return scalars_[Rule::kPerTensor ? tile.tensor : 0];
+    // Before EndSums(), tensors for which nothing is kept have the same ones.
+    return scalars_[scalars_.size() == 1 ? 0 : tile.tensor];
   }
   bool decays() const { return coupled_ != 0 || decoupled_ != 0; }
 
@@ -197,14 +203,14 @@ class ElementwiseOptimizer final : public Optimizer {
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
       Prefetch(in, begin);
       const int64_t size = std::min(kNormRun, tile.size - begin);
-      alignas(64) float terms[Rule::kSums][kNormRun];
+      alignas(64) double terms[Rule::kSums][kNormRun];
       for (int64_t i = 0; i < size; ++i) {
         Slots slots;
         for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][begin + i];
         const float before = in.parameters[begin + i];
         const float g = DecayedGradient<kDecays>(in.gradient[begin + i], before, slots, coupled);
         const float p = DecayedParameter<kDecays>(before, decoupled);
-        const std::array<float, Rule::kSums> of_element = Rule::Terms(scalars, p, g, slots);
+        const std::array<double, Rule::kSums> of_element = Rule::Terms(scalars, p, g, slots);
         for (size_t k = 0; k < of_element.size(); ++k) terms[k][i] = of_element[k];
       }
       for (size_t k = 0; k < Rule::kSums; ++k) sums[k] += Sum(terms[k], size);

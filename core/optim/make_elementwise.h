@@ -26,10 +26,11 @@ template <typename Rule, typename Kind>
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeElementwise(const v1::Optimizer& spec,
                                                            const Kind& kind) {
   HyperParameters read(KindPath(spec));
-  const Rule rule = Rule::Read(kind, &read);
+  Rule rule = Rule::Read(kind, &read);
   GRADD_RETURN_IF_ERROR(read.status());
-  const absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
+  absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
   GRADD_RETURN_IF_ERROR(decay.status());
+  rule.TakeDecay(&*decay);
   return std::make_unique<ElementwiseOptimizer<Rule>>(rule, *decay);
 }
 

@@ -27,7 +27,8 @@ std::string Kinds() {
 }
 
 OptimizerOr MakeKind(const v1::Optimizer& spec) {
-  for (const auto make : {MakeFirstOrder, MakeAdaptive, MakeWholeTensor}) {
+  for (const auto make :
+       {MakeFirstOrder, MakeAdaptive, MakeRateFree, MakeTensorNorm, MakeWholeTensor}) {
     auto optimizer = make(spec);
     if (!optimizer.ok() || *optimizer != nullptr) return optimizer;
   }

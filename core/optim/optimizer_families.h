@@ -14,6 +14,8 @@ namespace gradd {
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeFirstOrder(const v1::Optimizer& spec);
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaptive(const v1::Optimizer& spec);
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeWholeTensor(const v1::Optimizer& spec);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeRateFree(const v1::Optimizer& spec);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeTensorNorm(const v1::Optimizer& spec);
 
 }  // namespace gradd
 

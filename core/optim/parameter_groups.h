@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/optim/gradient_clip.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/tensor_transform.h"
 #include "core/store/layout.h"
@@ -17,6 +18,7 @@ struct ParameterGroup {
   std::unique_ptr<Optimizer> optimizer;  // Null: frozen.
   double learning_rate_factor = 1;
   std::vector<std::unique_ptr<TensorTransform>> stages;  // Before the optimizer.
+  GradientClip clip;
 };
 
 // Which tensor is in which group.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -64,11 +65,13 @@ UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t blo
     for (size_t i = 0; i < (optimizer.scalars_per_tensor() ? group.tensors : 1); ++i) {
       for (const ScalarSpec& spec : optimizer.scalars()) group.kept.push_back(spec.initial_value);
     }
-    if (group.tensors > 0) {
-      most_sums_ = std::max(most_sums_, static_cast<size_t>(optimizer.sums()));
-    }
+    group.clip_factor.assign(group.tensors, 1);
+    if (group.tensors == 0) continue;
+    if (optimizer.sums() > 0) rule_passes_ = 1;
+    if (group.spec.clip.by_norm()) clip_passes_ = 1;
+    most_sums_ = std::max(most_sums_, static_cast<size_t>(optimizer.sums()));
   }
-  needs_sums_ = most_sums_ > 0;
+  most_sums_ = std::max(most_sums_, static_cast<size_t>(clip_passes_));
   piece_sums_.resize(pieces_.size() * most_sums_);
   piece_norms_.resize(pieces_.size());
 }
@@ -288,9 +291,20 @@ void UpdatePlan::BeginStep(const StepInput& input) {
     group.input.learning_rate = input.learning_rate * group.spec.learning_rate_factor;
     group.spec.optimizer->BeginStep(group.input, absl::MakeSpan(group.kept));
   }
-  std::fill(piece_sums_.begin(), piece_sums_.end(), 0);
+  pass_ = 0;
   next_step_ = input.step + 1;
 }
+
+// A tile with the gradient that its optimizer gets to see.
+struct UpdatePlan::Clipped {
+  Clipped(const Group& group, const Tile& given) : tile(given) {
+    if (!group.spec.clip.any()) return;
+    group.spec.clip.Apply(group.clip_factor[given.tensor], given.gradient, given.size, gradient);
+    tile.gradient = gradient;
+  }
+  Tile tile;
+  alignas(64) float gradient[kTileElements];
+};
 
 // The tiles of one block, one after the other.
 template <typename Visit>
@@ -314,54 +328,99 @@ void UpdatePlan::ForEachPiece(const ParameterStore::BlockUpdate& block, Gradient
     tile.tensor = tensor_in_group_[piece.tensor];
     const UnalignedFloat* const raw = gradient->Next(piece.size);
     const size_t work = work_of_tensor_[piece.tensor];
-    const bool transformed = work != kNone;
-    tile.gradient = transformed
-                        ? works_[work].work.result() + (piece.begin - tensor_begin_[piece.tensor])
-                        : raw;
+    tile.gradient = work == kNone
+                        ? raw
+                        : works_[work].work.result() + (piece.begin - tensor_begin_[piece.tensor]);
     tile.parameters_in = block.parameters_in + at;
     tile.parameters_out = block.parameters_out == nullptr ? nullptr : block.parameters_out + at;
     tile.slots_in = slots_in.data();
     tile.slots_out = slots_out.data();
-    visit(i, group, tile, transformed ? raw : nullptr);
+    visit(i, group, tile, raw);
   }
 }
 
+size_t UpdatePlan::SumsOf(const Group& group) const {
+  if (group.spec.optimizer == nullptr) return 0;
+  if (pass_ < clip_passes_) return group.spec.clip.by_norm() ? 1 : 0;
+  return static_cast<size_t>(group.spec.optimizer->sums());
+}
+
+bool UpdatePlan::NeedsSums(int64_t block_begin) const {
+  const auto block = static_cast<size_t>(block_begin / block_elements_);
+  return std::any_of(
+      pieces_.begin() + static_cast<int64_t>(first_piece_[block]),
+      pieces_.begin() + static_cast<int64_t>(first_piece_[block + 1]),
+      [this](const Piece& piece) { return SumsOf(groups_[group_of_tensor_[piece.tensor]]) > 0; });
+}
+
 void UpdatePlan::SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
+  if (!NeedsSums(block.begin)) return;
   ForEachPiece(
       block, gradient,
       [this](size_t piece, const Group& group, const Tile& tile, const UnalignedFloat* /*raw*/) {
-        if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) return;
-        group.spec.optimizer->SumTile(tile, &piece_sums_[piece * most_sums_]);
+        if (SumsOf(group) == 0) return;
+        double* const sums = &piece_sums_[piece * most_sums_];
+        if (pass_ < clip_passes_) {
+          *sums = group.spec.clip.SquaredNorm(tile.gradient, tile.size);
+        } else {
+          const Clipped clipped(group, tile);
+          group.spec.optimizer->SumTile(clipped.tile, sums);
+        }
       });
 }
 
 void UpdatePlan::EndSums() {
+  std::vector<std::vector<double>> sums(groups_.size());
   for (size_t g = 0; g < groups_.size(); ++g) {
-    Group& group = groups_[g];
-    if (group.spec.optimizer == nullptr || group.spec.optimizer->sums() == 0) continue;
-    const auto count = static_cast<size_t>(group.spec.optimizer->sums());
-    std::vector<double> sums(group.tensors * count);
-    for (size_t i = 0; i < pieces_.size(); ++i) {
-      const size_t tensor = pieces_[i].tensor;
-      if (group_of_tensor_[tensor] != g) continue;
-      for (size_t k = 0; k < count; ++k) {
-        sums[tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
-      }
+    sums[g].resize(groups_[g].tensors * SumsOf(groups_[g]));
+  }
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    const size_t tensor = pieces_[i].tensor;
+    const size_t g = group_of_tensor_[tensor];
+    const size_t count = SumsOf(groups_[g]);
+    for (size_t k = 0; k < count; ++k) {
+      sums[g][tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
     }
-    group.spec.optimizer->EndSums(sums, absl::MakeSpan(group.kept));
+  }
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (sums[g].empty()) continue;
+    if (pass_ < clip_passes_) {
+      SetClipFactors(sums[g], &groups_[g]);
+    } else {
+      groups_[g].spec.optimizer->EndSums(sums[g], absl::MakeSpan(groups_[g].kept));
+    }
+  }
+  std::fill(piece_sums_.begin(), piece_sums_.end(), 0);
+  ++pass_;
+}
+
+void UpdatePlan::SetClipFactors(const std::vector<double>& squares, Group* group) {
+  const GradientClip& clip = group->spec.clip;
+  std::vector<double> factors;
+  double all = 0;
+  for (const double square : squares) {
+    const double factor = ClipFactor(clip.tensor_norm, std::sqrt(square));
+    factors.push_back(factor);
+    all += factor * factor * square;
+  }
+  const double of_all = ClipFactor(clip.global_norm, std::sqrt(all));
+  for (size_t i = 0; i < factors.size(); ++i) {
+    group->clip_factor[i] = static_cast<float>(factors[i] * of_all);
   }
 }
 
 void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
   ForEachPiece(block, gradient,
                [&](size_t piece, const Group& group, const Tile& tile, const UnalignedFloat* raw) {
-                 piece_norms_[piece] = {};
+                 TileNorms* const norms = &piece_norms_[piece];
+                 *norms = {};
                  if (group.spec.optimizer == nullptr) {
                    CopyElements(tile.parameters_in, tile.parameters_out, tile.size);
                  } else {
-                   group.spec.optimizer->UpdateTile(tile, &piece_norms_[piece]);
-                   if (raw != nullptr)
-                     piece_norms_[piece].gradient = LongSquaredNorm(raw, tile.size);
+                   const Clipped clipped(group, tile);
+                   group.spec.optimizer->UpdateTile(clipped.tile, norms);
+                   if (clipped.tile.gradient != raw)
+                     norms->gradient = LongSquaredNorm(raw, tile.size);
                  }
                  CopyOtherSlots(group, block, tile);
                });

@@ -21,7 +21,7 @@ namespace gradd {
 
 // How the vectors of a run are updated: which optimizer works on which tensor, with which slots.
 //
-// A step: BeginStep(); TransformTensor() for each of transformed_tensors(); where needs_sums(),
+// A step: BeginStep(); TransformTensor() for each of transformed_tensors(); sum_passes() times
 // SumBlock() for every block, then EndSums(); then UpdateBlock() for every block. Results do not
 // depend on the blocks' length and order.
 //
@@ -63,7 +63,7 @@ class UpdatePlan {
   void TransformTensor(int64_t index, GradientReader* gradient, GradientReader* parameters);
 
   // `gradient` reads from the block's first element on.
-  bool needs_sums() const { return needs_sums_; }
+  int sum_passes() const { return clip_passes_ + rule_passes_; }
   void SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient);
   void EndSums();
 
@@ -82,12 +82,15 @@ class UpdatePlan {
   // What belongs to an optimizer while the plan is in force.
   struct Group {
     ParameterGroup spec;
-    std::vector<size_t> slots;  // Where its slots are among the plan's.
-    std::vector<double> kept;   // See Optimizer::scalars().
+    std::vector<size_t> slots;       // Where its slots are among the plan's.
+    std::vector<double> kept;        // See Optimizer::scalars().
+    std::vector<float> clip_factor;  // Of each tensor's gradient, in this step.
     size_t tensors = 0;
     StepInput input;         // Of this step.
     int64_t first_step = 0;  // Of the run, when it began.
   };
+
+  struct Clipped;
 
   UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements);
   void CutPieces(const Layout& layout, int64_t block_elements);
@@ -108,6 +111,12 @@ class UpdatePlan {
   template <typename Visit>
   void ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
                     const Visit& visit) const;
+  // How many sums the group takes in the present pass: for its bounds, then for its optimizer.
+  size_t SumsOf(const Group& group) const;
+  // Whether a tensor of the block that begins there takes any.
+  bool NeedsSums(int64_t block_begin) const;
+  // From the squared norms of the group's tensors.
+  static void SetClipFactors(const std::vector<double>& squares, Group* group);
   // Copies the slots that the tile's optimizer does not write from where they were.
   void CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
                       const Tile& tile) const;
@@ -132,8 +141,10 @@ class UpdatePlan {
   std::vector<size_t> work_of_tensor_;
   std::vector<Work> works_;
   int64_t next_step_ = 0;  // Of the run.
-  bool needs_sums_ = false;
-  size_t most_sums_ = 0;            // Of any group.
+  int clip_passes_ = 0;    // 0 or 1, and so is the next one.
+  int rule_passes_ = 0;
+  int pass_ = 0;                    // Of this step.
+  size_t most_sums_ = 0;            // Of any group in any pass.
   std::vector<double> piece_sums_;  // most_sums_ for each piece.
 };
 

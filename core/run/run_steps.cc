@@ -193,7 +193,7 @@ void Run::ApplyStep(StepWork* work) {
     ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
     plan.TransformTensor(tensor, &gradient, &parameters);
   });
-  if (plan.needs_sums()) {
+  for (int pass = 0; pass < plan.sum_passes(); ++pass) {
     environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
       const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
       Aggregate::Reader gradient(aggregate, read.begin);

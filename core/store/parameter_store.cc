@@ -102,17 +102,24 @@ void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
 }
 
 void ParameterStore::ReserveForSlots(const SlotVectors& slots) const {
-  std::map<int64_t, int64_t> blocks;  // By length.
-  for (const SlotVector& slot : slots.slots) {
+  std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
+  for (size_t index = 0; index < slots.slots.size(); ++index) {
+    const SlotVector& slot = slots.slots[index];
+    BlockPool* const pool =
+        (static_cast<int>(index) == slots.training_slot ? training_pool_ : pool_).get();
     for (int64_t begin = 0; begin < element_count_; begin += block_elements_) {
       const int64_t end = std::min(begin + block_elements_, element_count_);
       const bool there = std::any_of(
           layout_.slots.begin(), layout_.slots.end(),
           [&](const auto& other) { return other.name == slot.name && other.Meets(begin, end); });
-      if (slot.Meets(begin, end) && !there) ++blocks[end - begin];
+      const bool restarts = std::any_of(
+          slot.sections.begin(), slot.sections.end(), [&](const SlotVector::Section& section) {
+            return section.restarts && section.begin < end && begin < section.end;
+          });
+      if (slot.Meets(begin, end) && (!there || restarts)) ++blocks[{pool, end - begin}];
     }
   }
-  for (const auto& [elements, count] : blocks) pool_->Reserve(elements, count);
+  for (const auto& [which, count] : blocks) which.first->Reserve(which.second, count);
 }
 
 std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {

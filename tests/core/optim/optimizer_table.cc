@@ -30,7 +30,8 @@ std::ostream& operator<<(std::ostream& out, const OptimizerCase& row) { return o
 const std::vector<OptimizerCase>& OptimizerTable() {
   static const auto& table = *new std::vector<OptimizerCase>([] {
     std::vector<OptimizerCase> all;
-    for (const auto part : {FirstOrderTable, AdaptiveTable, WholeTensorTable}) {
+    for (const auto part :
+         {FirstOrderTable, AdaptiveTable, RateFreeTable, TensorNormTable, WholeTensorTable}) {
       std::vector<OptimizerCase> rows = part();
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }

@@ -46,6 +46,9 @@ struct OptimizerCase {
   Reference reference;
   double parabola_rate;    // With which it converges on a parabola,
   double rosenbrock_rate;  // and on Rosenbrock's function.
+  // Which number of an element's state in the reference is the point at which workers take
+  // gradients; -1: p is.
+  int training_state = -1;
   // Of one step, relative to the element's change. Products of matrices in float32 have an error
   // that depends on their largest elements, and not on each.
   double step_error = 1e-6;
@@ -71,6 +74,8 @@ inline TensorShape TestShape(size_t elements) {
 std::vector<OptimizerCase> FirstOrderTable();
 std::vector<OptimizerCase> AdaptiveTable();
 std::vector<OptimizerCase> WholeTensorTable();
+std::vector<OptimizerCase> RateFreeTable();
+std::vector<OptimizerCase> TensorNormTable();
 
 // A reference with weight decay in front of it.
 ReferenceRule WithL2(double decay, const ReferenceRule& rule);

@@ -89,6 +89,22 @@ TEST_F(RunTest, BlocksLeaveWhileTheStepIsStillBeingApplied) {
   }
 }
 
+TEST_F(RunTest, SumsOverAllBlocksAndTheMeanLossComeBeforeTheUpdate) {
+  constexpr int64_t kElements = 3 * kBlockElements;
+  v1::Run spec = SynchronousSpec(kElements, 2);
+  spec.mutable_optimizer()->mutable_polyak_step_size();
+  // Two passes: the norm of the gradient as it comes, then that of the bounded one.
+  spec.mutable_optimizer()->set_clip_by_global_norm(std::sqrt(static_cast<double>(kElements)));
+  Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, Values(kElements, 1), /*want_parameters=*/false, /*examples=*/1, /*loss=*/1);
+  b->Push(1, 0, Values(kElements, 3), /*want_parameters=*/true, /*examples=*/1, /*loss=*/3);
+  // The mean gradient is 2, bounded 1; the step size 2 / (0.5 * kElements).
+  const double expected = -4.0 / kElements;
+  for (const float p : b->WaitForParameters(1)) ASSERT_NEAR(p, expected, 1e-6 * -expected);
+}
+
 TEST_F(RunTest, AWorkerThatDoesNotReadKeepsOneVersionOfTheParametersAtMost) {
   const auto run = Create(AsynchronousSpec(1));
   const auto reader = Join("reader");

@@ -71,6 +71,18 @@ class ParameterStoreTest : public testing::Test {
   ParameterStore store_{layout_, /*seed=*/1, TwoSlots(), &pool_, kTileElements};
 };
 
+TEST_F(ParameterStoreTest, WhatIsReservedForSlotsIsEnough) {
+  for (const int training_slot : {-1, 1}) {
+    SlotVectors slots = TwoSlots(training_slot);
+    slots.slots[1].name = training_slot < 0 ? "another" : "point";
+    slots.slots[0].sections[0].restarts = true;  // Of a slot that is there.
+    store_.ReserveForSlots(slots);
+    const int64_t allocations = store_.block_allocations();
+    store_.ChangeSlots(slots, &pool_);
+    EXPECT_EQ(store_.block_allocations(), allocations) << training_slot;
+  }
+}
+
 TEST_F(ParameterStoreTest, StartsWithTheLayoutsValues) {
   const auto snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
   const std::vector<float> values = Values(snapshot->parameters);
