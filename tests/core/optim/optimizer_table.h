@@ -47,6 +47,9 @@ struct OptimizerCase {
   // Which number of an element's state in the reference is the point at which workers take
   // gradients; -1: p is.
   int training_state = -1;
+  // At this rate a rounding grows on its way by more than elsewhere: what rounding the parameters
+  // alone does to the reference says by how much.
+  bool roundings_grow = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);

@@ -295,6 +295,19 @@ std::vector<OptimizerCase> RateFreeTable() {
        Coupled(0.05, MomoAdam(0.9, 0.999, 1e-8, 0, 0)), 0.1, 0.1},
       {"momo_adam_decoupled_weight_decay", "momo_adam {}" + decoupled, 0.1,
        MomoAdam(0.9, 0.999, 1e-8, 0, 0.05), 0.1, 0.1},
+      // As people use them, at learning rate 1.
+      {"d_adapt_adam_rate_one", "d_adapt_adam {}", 1, DAdaptAdam(0.9, 0.999, 1e-8, 1e-6, 0), 1, 0.1,
+       -1, true},
+      {"prodigy_rate_one", "prodigy {}", 1, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0), 1, 1, -1,
+       true},
+      {"prodigy_weight_decay_rate_one", "prodigy {} weight_decay: 0.05", 1,
+       Coupled(0.05, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0)), 1, 1, -1, true},
+      {"prodigy_decoupled_weight_decay_rate_one", "prodigy {}" + decoupled, 1,
+       Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0.05), 0.3, 1, -1, true},
+      {"dowg_rate_one", "dowg {}", 1, Dowg(0.01, 1e-4, 0), 1, 1, -1, true},
+      {"dowg_decoupled_weight_decay_rate_one", "dowg {}" + decoupled, 1, Dowg(0.01, 1e-4, 0.05), 1,
+       1, -1, true},
+      {"momo_rate_one", "momo {}", 1, Momo(0.9, 0, 0), 1, 1, -1, true},
   };
 }
 
