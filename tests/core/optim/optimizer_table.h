@@ -46,9 +46,16 @@ struct OptimizerCase {
   Reference reference;
   double parabola_rate;    // With which it converges on a parabola,
   double rosenbrock_rate;  // and on Rosenbrock's function.
+  // The step jumps where a number changes its sign: a difference of one rounding becomes one of a
+  // whole step, so that trajectories can be compared only for the same gradients.
+  bool jumps = false;
+  double error_bound = 1e-6;  // Relative, over a thousand steps, against the reference.
   // Which number of an element's state in the reference is the point at which workers take
   // gradients; -1: p is.
   int training_state = -1;
+  // At this rate a rounding grows on its way by more than elsewhere: what rounding the parameters
+  // alone does to the reference says by how much.
+  bool roundings_grow = false;
   // Of one step, relative to the element's change. Products of matrices in float32 have an error
   // that depends on their largest elements, and not on each.
   double step_error = 1e-6;

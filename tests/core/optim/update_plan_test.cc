@@ -88,10 +88,17 @@ class Trainer {
         block_elements_(block_elements),
         pool_(threads),
         plan_(*MakePlan(layout, optimizer, groups, block_elements)),
-        store_(layout, /*seed=*/1, plan_->slots(nullptr), &pool_, block_elements) {}
+        store_(layout, /*seed=*/1, plan_->slots(nullptr), &pool_, block_elements) {
+    plan_->Allocate();
+  }
 
   void Step(const Values& gradient, double learning_rate, double loss = 0) {
     plan_->BeginStep({store_.step(), learning_rate, loss});
+    pool_.ParallelFor(plan_->transformed_tensors(), [&](int64_t tensor) {
+      Reader reader(gradient.data() + plan_->transformed_begin(tensor));
+      ParameterStore::Reader parameters(store_, plan_->transformed_begin(tensor));
+      plan_->TransformTensor(tensor, &reader, &parameters);
+    });
     for (int pass = 0; pass < plan_->sum_passes(); ++pass) {
       pool_.ParallelFor(store_.block_count(), [&](int64_t block) {
         const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
@@ -117,6 +124,7 @@ class Trainer {
   }
   void Change(const std::string& optimizer, const std::vector<std::string>& groups = {}) {
     std::unique_ptr<UpdatePlan> next = *MakePlan(layout_, optimizer, groups, block_elements_);
+    next->Allocate();
     next->Continue(*plan_);
     store_.ChangeSlots(next->slots(plan_.get()), &pool_);
     plan_ = std::move(next);
