@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/program_options.h"
 #include "core/base/version.h"
-#include "core/codec/mix.h"
+#include "core/base/mix.h"
 
 namespace gradd {
 namespace {

@@ -6,7 +6,7 @@
 #include "core/base/multiversion.h"
 #include "core/base/prefetch.h"
 #include "core/codec/float_bits.h"
-#include "core/codec/mix.h"
+#include "core/base/mix.h"
 
 namespace gradd {
 namespace {

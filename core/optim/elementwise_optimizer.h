@@ -9,6 +9,7 @@
 
 #include "core/base/norms.h"
 #include "core/base/prefetch.h"
+#include "core/optim/normal_noise.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/weight_decay.h"
 
@@ -39,6 +40,9 @@ struct ElementRule {
 
   // Sums over all elements that the update needs first: of all tensors together, or of each.
   static constexpr int kSums = 0;
+
+  // Whether Apply() takes noise, a number drawn from the standard normal distribution.
+  static constexpr bool kDrawsNoise = false;
 };
 
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
@@ -59,6 +63,8 @@ struct ElementRule {
 //   static std::array<float, kSums> Terms(const Scalars& scalars, float p, float g,
 //                                         const std::array<float, kSlots>& slots);
 //   Scalars WithSums(const Scalars& scalars, const double* sums, double* kept) const;
+// With kDrawsNoise, a member `uint64_t noise_key` of Scalars and a last argument `float noise` of
+// Apply(): key and place in the flat vector say which (DrawNormal()).
 template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
  public:
@@ -168,6 +174,10 @@ class ElementwiseOptimizer final : public Optimizer {
       Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
+      alignas(64) float noise[Rule::kDrawsNoise ? kNormRun : 1];
+      if constexpr (Rule::kDrawsNoise) {
+        DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, noise);
+      }
       GRADD_INDEPENDENT_ITERATIONS
       for (int64_t i = begin; i < end; ++i) {
         Slots slots;
@@ -175,7 +185,12 @@ class ElementwiseOptimizer final : public Optimizer {
         const float before = in.parameters[i];
         const float g = DecayedGradient<kDecays>(in.gradient[i], before, slots, coupled);
         const float p = DecayedParameter<kDecays>(before, decoupled);
-        const float after = Rule::Apply(scalars, p, g, slots);
+        float after;
+        if constexpr (Rule::kDrawsNoise) {
+          after = Rule::Apply(scalars, p, g, slots, noise[i - begin]);
+        } else {
+          after = Rule::Apply(scalars, p, g, slots);
+        }
         update[i - begin] = after - before;
         parameters_out[i] = after;
         for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];

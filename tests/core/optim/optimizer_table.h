@@ -44,6 +44,9 @@ struct OptimizerCase {
   Reference reference;
   double parabola_rate;    // With which it converges on a parabola,
   double rosenbrock_rate;  // and on Rosenbrock's function.
+  // The step jumps where a number changes its sign: a difference of one rounding becomes one of a
+  // whole step, so that trajectories can be compared only for the same gradients.
+  bool jumps = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);
