@@ -46,7 +46,7 @@ inline float Log(float x) {
   // log(m) = 2 * atanh(s), whose series ends where float32 does, because |s| < 0.172.
   const float s = (m - 1) / (m + 1);
   const float z = s * s;
-  const float series = 2 + z * (2.0f / 3 + z * (2.0f / 5 + z * (2.0f / 7 + z * (2.0f / 9))));
+  const float series = 2 + z * (2.0f / 3 + z * (2.0f / 5 + z * (2.0f / 7)));
   return static_cast<float>(exponent) * 0.693147182f + s * series;
 }
 
@@ -83,14 +83,20 @@ inline float CubeRoot(float x) {
   return y;
 }
 
-// Sine of 2 * pi * turns for turns from -1/4 to 1/4; the error is below 1e-7.
-inline float SineOfTurns(float turns) {
-  const float x = 6.28318548f * turns;
+// x >= 0, or -x if the highest bit of `bits` is set.
+inline float WithSign(float x, uint32_t bits) {
+  using element_math_internal::BitsOf;
+  return BitsOf<float>(BitsOf<uint32_t>(x) | (bits & 0x80000000));
+}
+
+// Of x from -pi/4 to pi/4; the errors are below 4e-7.
+inline float Sine(float x) {
   const float z = x * x;
-  const float series =
-      1 -
-      z * (1.0f / 6 - z * (1.0f / 120 - z * (1.0f / 5040 - z * (1.0f / 362880 - z / 39916800))));
-  return x * series;
+  return x * (1 - z * (1.0f / 6 - z * (1.0f / 120 - z * (1.0f / 5040))));
+}
+inline float Cosine(float x) {
+  const float z = x * x;
+  return 1 - z * (1.0f / 2 - z * (1.0f / 24 - z * (1.0f / 720 - z * (1.0f / 40320))));
 }
 
 }  // namespace gradd

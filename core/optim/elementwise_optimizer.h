@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/multiversion.h"
 #include "core/base/norms.h"
 #include "core/base/prefetch.h"
 #include "core/optim/normal_noise.h"
@@ -43,6 +44,9 @@ struct ElementRule {
 
   // Whether Apply() takes noise, a number drawn from the standard normal distribution.
   static constexpr bool kDrawsNoise = false;
+
+  // Whether its arithmetic takes longer than memory does.
+  static constexpr bool kIsArithmetic = false;
 };
 
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
@@ -115,7 +119,11 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
-    decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+    if constexpr (Rule::kIsArithmetic) {
+      decays() ? UpdateWide<true>(tile, norms) : UpdateWide<false>(tile, norms);
+    } else {
+      decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+    }
   }
 
  private:
@@ -161,7 +169,13 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   template <bool kDecays>
-  void Update(const Tile& tile, TileNorms* norms) const {
+  GRADD_MULTIVERSION_WIDE void UpdateWide(const Tile& tile, TileNorms* norms) const {
+    Update<kDecays>(tile, norms);
+  }
+
+  // Inlined, so that UpdateWide() has all of it in every version.
+  template <bool kDecays>
+  [[gnu::always_inline]] void Update(const Tile& tile, TileNorms* norms) const {
     const Vectors in(tile);
     float* const parameters_out = tile.parameters_out;
     std::array<float*, kSlots> slots_out;
@@ -174,9 +188,11 @@ class ElementwiseOptimizer final : public Optimizer {
       Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
-      alignas(64) float noise[Rule::kDrawsNoise ? kNormRun : 1];
+      NoiseBuffer buffer;
+      const float* noise = nullptr;
       if constexpr (Rule::kDrawsNoise) {
-        DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, noise);
+        static_assert(kNormRun <= kNoiseRun);
+        noise = DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, &buffer);
       }
       GRADD_INDEPENDENT_ITERATIONS
       for (int64_t i = begin; i < end; ++i) {

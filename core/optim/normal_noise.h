@@ -5,13 +5,22 @@
 
 namespace gradd {
 
-// Numbers that look drawn from the standard normal distribution: noise[i] depends on `key` and
-// `index` + i alone. They are from -5.9 to 5.9.
+// Most numbers that DrawNormal() draws at once.
+inline constexpr int64_t kNoiseRun = 256;
+
+// Room for them.
+struct NoiseBuffer {
+  alignas(64) float values[kNoiseRun + 64];
+};
+
+// Draws `size` numbers, at most kNoiseRun, that look drawn from the standard normal distribution,
+// into `buffer`; returns the first. Each depends on `key` and its own index, `index` for the first,
+// alone, and is between -5.1 and 5.1.
 //
-// The numbers of `key` are those of a counter through a 32-bit mixing function (xor-shifts and
-// odd multipliers, with a half of the key before and in the middle of it) and the transform of Box
-// and Muller 1958.
-void DrawNormal(uint64_t key, int64_t index, int64_t size, float* noise);
+// A counter goes through a 32-bit mixing function (xor-shifts and odd multipliers, with a half of
+// the key before and in the middle of it), and its transform (Box and Muller 1958) gives two
+// numbers, whose indices are 16 apart.
+const float* DrawNormal(uint64_t key, int64_t index, int64_t size, NoiseBuffer* buffer);
 
 }  // namespace gradd
 

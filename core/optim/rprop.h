@@ -45,23 +45,25 @@ struct RpropRule : ElementRule {
   std::vector<SlotSpec> Slots() const { return {{"step_size", 0}, {"previous_sign", 0}}; }
 
   struct Scalars {
-    float initial;  // lr at the first step, 0 at later ones
-    float decrease;
+    float initial;   // lr at the first step, 0 at later ones
+    float decrease;  // Of the step size, as the part of it that is added.
     float increase;
     float least;
     float most;
   };
   Scalars Prepare(const StepInput& input) const {
     return {input.step == 0 ? static_cast<float>(input.learning_rate) : 0.0f,
-            static_cast<float>(decrease), static_cast<float>(increase),
+            static_cast<float>(decrease - 1), static_cast<float>(increase - 1),
             static_cast<float>(min_step_size), static_cast<float>(max_step_size)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [size, previous] = slots;
     const float sign = Sign(g);
     const float change = sign * previous;
-    const float factor = change > 0 ? s.increase : change < 0 ? s.decrease : 1.0f;
-    size = std::min(std::max((size + s.initial) * factor, s.least), s.most);
+    const float added = change > 0 ? s.increase : change < 0 ? s.decrease : 0.0f;
+    // Not size * 1.2: what rounding takes from the factor would add up.
+    size = size + s.initial;
+    size = std::min(std::max(size + added * size, s.least), s.most);
     previous = change < 0 ? 0.0f : sign;
     return p - size * previous;
   }
