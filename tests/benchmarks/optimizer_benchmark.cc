@@ -2,102 +2,29 @@
 // applies it, norms included, and beside it what memory can do: p -= lr * g in place.
 
 #include <benchmark/benchmark.h>
-#include <google/protobuf/text_format.h>
 
-#include <algorithm>
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "core/base/thread_pool.h"
-#include "core/optim/optimizer_factory.h"
-#include "core/store/block.h"
+#include "tests/benchmarks/optimizer_pass.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
 namespace {
 
-constexpr int64_t kElements = 25'000'000;
-
-// A vector in blocks, as the server keeps it.
-class Values {
- public:
-  Values(BlockPool* pool, float value) {
-    for (int64_t begin = 0; begin < kElements; begin += kBlockElements) {
-      blocks_.push_back(pool->Allocate(std::min(kBlockElements, kElements - begin)));
-      std::fill_n(blocks_.back().data(), blocks_.back().elements(), value);
-    }
-  }
-  float* block(int64_t index) const { return blocks_[static_cast<size_t>(index)].data(); }
-
- private:
-  std::vector<BlockRef> blocks_;
-};
-
-// Calls task(block, elements) for every block, on all threads.
-void ForEachBlock(ThreadPool* pool, const std::function<void(int64_t, int64_t)>& task) {
-  pool->ParallelFor((kElements + kBlockElements - 1) / kBlockElements, [&](int64_t block) {
-    task(block, std::min(kBlockElements, kElements - block * kBlockElements));
-  });
-}
-
-void Report(benchmark::State& state, int64_t vectors) {
-  state.SetItemsProcessed(state.iterations() * kElements);
-  state.SetBytesProcessed(state.iterations() * kElements * vectors *
-                          static_cast<int64_t>(sizeof(float)));
+void Report(benchmark::State& state, int64_t bytes) {
+  state.SetItemsProcessed(state.iterations() * OptimizerPass::kElements);
+  state.SetBytesProcessed(state.iterations() * bytes);
 }
 
 void Sweep(benchmark::State& state) {
-  ThreadPool pool(static_cast<int>(state.range(0)));
-  const auto blocks = BlockPool::Create();
-  const Values parameters(blocks.get(), 1);
-  const Values gradient(blocks.get(), 1e-3f);
-  for (auto _ : state) {
-    ForEachBlock(&pool, [&](int64_t block, int64_t size) {
-      float* const p = parameters.block(block);
-      const float* const g = gradient.block(block);
-      for (int64_t i = 0; i < size; ++i) p[i] -= 0.01f * g[i];
-    });
-  }
-  Report(state, 3);
+  OptimizerPass pass(static_cast<int>(state.range(0)));
+  for (auto _ : state) pass.Sweep();
+  Report(state, OptimizerPass::kSweepBytes);
 }
 
 void Update(benchmark::State& state, const OptimizerCase& row) {
-  ThreadPool pool(static_cast<int>(state.range(0)));
-  v1::Optimizer spec;
-  google::protobuf::TextFormat::ParseFromString(row.spec, &spec);
-  const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(spec);
-  const auto blocks = BlockPool::Create();
-  const Values parameters(blocks.get(), 1);
-  const Values gradient(blocks.get(), 1e-3f);
-  std::vector<Values> slots;
-  for (const SlotSpec& slot : optimizer->slots())
-    slots.emplace_back(blocks.get(), slot.initial_value);
-  std::vector<double> kept;
-  for (const ScalarSpec& scalar : optimizer->scalars()) kept.push_back(scalar.initial_value);
-  int64_t step = 0;
-  for (auto _ : state) {
-    optimizer->BeginStep({step++, row.learning_rate, 0}, absl::MakeSpan(kept));
-    ForEachBlock(&pool, [&](int64_t block, int64_t size) {
-      std::vector<const float*> in(slots.size());
-      std::vector<float*> out(slots.size());
-      for (int64_t at = 0; at < size; at += kTileElements) {
-        for (size_t k = 0; k < slots.size(); ++k) in[k] = out[k] = slots[k].block(block) + at;
-        Tile tile;
-        tile.size = std::min(kTileElements, size - at);
-        tile.gradient = gradient.block(block) + at;
-        tile.parameters_in = parameters.block(block) + at;
-        tile.parameters_out = parameters.block(block) + at;
-        tile.slots_in = in.data();
-        tile.slots_out = out.data();
-        TileNorms norms;
-        optimizer->UpdateTile(tile, &norms);
-        benchmark::DoNotOptimize(norms);
-      }
-    });
-  }
-  Report(state, 3 + 2 * static_cast<int64_t>(slots.size()));
+  OptimizerPass pass(static_cast<int>(state.range(0)));
+  pass.Begin(row);
+  for (auto _ : state) pass.Step();
+  Report(state, pass.step_bytes());
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ struct OptimizerCase {
   // The step jumps where a number changes its sign: a difference of one rounding becomes one of a
   // whole step, so that trajectories can be compared only for the same gradients.
   bool jumps = false;
+  double error_bound = 1e-6;  // Relative, over a thousand steps, against the reference.
 };
 
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row);
