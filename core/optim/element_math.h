@@ -60,9 +60,10 @@ inline float Power(float x, float power) {
   const float whole = (y + 12582912.0f) - 12582912.0f;
   const float r = 0.693147182f * (y - whole);
   const float series =
-      1 + r * (1 + r * (1.0f / 2 +
-                        r * (1.0f / 6 +
-                             r * (1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720 + r / 5040))))));
+      1 +
+      r * (1 + r * (1.0f / 2 +
+                    r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 +
+                                                          r * (1.0f / 720 + r * (1.0f / 5040)))))));
   // In two halves: 2^128 would be none.
   const int32_t exponent = static_cast<int32_t>(whole);
   const int32_t half = exponent >> 1;

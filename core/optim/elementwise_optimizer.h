@@ -119,7 +119,7 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
-    if constexpr (Rule::kIsArithmetic) {
+    if constexpr (kWide) {
       decays() ? UpdateWide<true>(tile, norms) : UpdateWide<false>(tile, norms);
     } else {
       decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
@@ -129,6 +129,8 @@ class ElementwiseOptimizer final : public Optimizer {
  private:
   static constexpr size_t kSlots = Rule::kSlots;
   using Slots = std::array<float, kSlots>;
+  // With so few vectors memory is done before narrow arithmetic is.
+  static constexpr bool kWide = Rule::kIsArithmetic || kSlots < 2;
 
   static double* KeptOf(size_t tensor, absl::Span<double> kept) {
     return Rule::kKept == 0 ? nullptr : &kept[tensor * Rule::kKept];
@@ -183,17 +185,16 @@ class ElementwiseOptimizer final : public Optimizer {
     const typename Rule::Scalars scalars = ScalarsOf(tile);
     const float coupled = coupled_;
     const float decoupled = decoupled_;
+    NoiseBuffer buffer;
+    const float* noise = nullptr;
+    if constexpr (Rule::kDrawsNoise) {
+      noise = DrawNormal(scalars.noise_key, tile.begin, tile.size, &buffer);
+    }
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
       Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
-      NoiseBuffer buffer;
-      const float* noise = nullptr;
-      if constexpr (Rule::kDrawsNoise) {
-        static_assert(kNormRun <= kNoiseRun);
-        noise = DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, &buffer);
-      }
       GRADD_INDEPENDENT_ITERATIONS
       for (int64_t i = begin; i < end; ++i) {
         Slots slots;
@@ -203,7 +204,7 @@ class ElementwiseOptimizer final : public Optimizer {
         const float p = DecayedParameter<kDecays>(before, decoupled);
         float after;
         if constexpr (Rule::kDrawsNoise) {
-          after = Rule::Apply(scalars, p, g, slots, noise[i - begin]);
+          after = Rule::Apply(scalars, p, g, slots, noise[i]);
         } else {
           after = Rule::Apply(scalars, p, g, slots);
         }

@@ -55,6 +55,7 @@ struct FtrlRule : ElementRule {
 
   struct Scalars {
     float learning_rate;
+    float inverse_rate;
     float power;
     float constant;  // beta + lr * l2: what n does not change of lr * (q + l2)
     float pull;      // l2 at the first step, 0 at later ones
@@ -63,22 +64,27 @@ struct FtrlRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     // For a rate of 0 q would not be finite.
     const double lr = std::max(input.learning_rate, 1e-15);
-    return {static_cast<float>(lr), static_cast<float>(power), static_cast<float>(beta + lr * l2),
-            input.step == 0 ? static_cast<float>(l2) : 0.0f, static_cast<float>(l1)};
+    return {static_cast<float>(lr),
+            static_cast<float>(1 / lr),
+            static_cast<float>(power),
+            static_cast<float>(beta + lr * l2),
+            input.step == 0 ? static_cast<float>(l2) : 0.0f,
+            static_cast<float>(l1)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     slots[0] = slots[0] + g * g;
     const float adapted = kSquareRoot ? std::sqrt(slots[0]) : Power(slots[0], s.power);
-    // It is 0 where nothing has come yet and beta is 0.
-    const float q = std::max((s.constant + adapted) / s.learning_rate, 1e-30f);
+    // lr * (q + l2), which is 0 where nothing has come yet and beta is 0.
+    const float total = std::max(s.constant + adapted, 1e-30f);
     const float push = g + s.pull * p;
     if constexpr (kSparse) {
-      const float y = q * p + (slots[1] - push);
       const float before = slots[1];
+      const float y = s.inverse_rate * total * p + (before - push);
       slots[1] = std::min(std::max(y, -s.l1), s.l1);
-      return std::abs(y) > s.l1 ? p - (push + (slots[1] - before)) / q : 0.0f;
+      const float moved = p - s.learning_rate * (push + (slots[1] - before)) / total;
+      return std::abs(y) > s.l1 ? moved : 0.0f;
     } else {
-      return p - push / q;
+      return p - s.learning_rate * push / total;
     }
   }
 };

@@ -3,19 +3,18 @@
 
 #include <cstdint>
 
+#include "core/store/slot.h"
+
 namespace gradd {
 
-// Most numbers that DrawNormal() draws at once.
-inline constexpr int64_t kNoiseRun = 256;
-
-// Room for them.
+// Room for the noise of one tile.
 struct NoiseBuffer {
-  alignas(64) float values[kNoiseRun + 64];
+  alignas(64) float values[kTileElements + 64];
 };
 
-// Draws `size` numbers, at most kNoiseRun, that look drawn from the standard normal distribution,
-// into `buffer`; returns the first. Each depends on `key` and its own index, `index` for the first,
-// alone, and is between -5.1 and 5.1.
+// Draws `size` numbers, at most kTileElements, that look drawn from the standard normal
+// distribution, into `buffer`; returns the first. Each depends on `key` and its own index, `index`
+// for the first, alone, and is between -5.1 and 5.1.
 //
 // A counter goes through a 32-bit mixing function (xor-shifts and odd multipliers, with a half of
 // the key before and in the middle of it), and its transform (Box and Muller 1958) gives two

@@ -21,8 +21,8 @@ OptimizerPass::Vector::Vector(BlockPool* pool) {
   }
 }
 
-void OptimizerPass::Vector::Fill(float value) {
-  for (BlockRef& block : blocks_) std::fill_n(block.data(), block.elements(), value);
+void OptimizerPass::Fill(const Vector& vector, float value) {
+  ForEachBlock([&](int64_t block, int64_t size) { std::fill_n(vector.block(block), size, value); });
 }
 
 OptimizerPass::OptimizerPass(int threads)
@@ -30,8 +30,8 @@ OptimizerPass::OptimizerPass(int threads)
       blocks_(BlockPool::Create()),
       parameters_(blocks_.get()),
       gradient_(blocks_.get()) {
-  parameters_.Fill(1);
-  gradient_.Fill(1e-3f);
+  Fill(parameters_, 1);
+  Fill(gradient_, 1e-3f);
 }
 
 void OptimizerPass::Begin(const OptimizerCase& row) {
@@ -40,11 +40,11 @@ void OptimizerPass::Begin(const OptimizerCase& row) {
   optimizer_ = *MakeOptimizer(spec);
   learning_rate_ = row.learning_rate;
   step_ = 0;
-  parameters_.Fill(1);
+  Fill(parameters_, 1);
   const std::vector<SlotSpec>& slots = optimizer_->slots();
   while (slots_.size() < slots.size()) slots_.emplace_back(blocks_.get());
   for (size_t k = 0; k < slots.size(); ++k) {
-    slots_[k].Fill(slots[k].starts_at_parameters ? 1 : slots[k].initial_value);
+    Fill(slots_[k], slots[k].starts_at_parameters ? 1 : slots[k].initial_value);
   }
   kept_.clear();
   for (const ScalarSpec& scalar : optimizer_->scalars()) kept_.push_back(scalar.initial_value);

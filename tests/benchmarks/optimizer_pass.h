@@ -38,13 +38,13 @@ class OptimizerPass {
   class Vector {
    public:
     explicit Vector(BlockPool* pool);
-    void Fill(float value);
     float* block(int64_t index) const { return blocks_[static_cast<size_t>(index)].data(); }
 
    private:
     std::vector<BlockRef> blocks_;
   };
 
+  void Fill(const Vector& vector, float value);
   // Calls task(block, elements) for every block, on all threads.
   void ForEachBlock(const std::function<void(int64_t, int64_t)>& task);
 

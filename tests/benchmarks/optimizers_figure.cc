@@ -21,9 +21,9 @@ void MeasureOptimizers(const Settings& settings) {
   for (const OptimizerCase& row : OptimizerTable()) {
     pass.Begin(row);
     if (!pass.is_elementwise()) continue;
-    // Three rounds tell most of them; what looks slow is looked at again, at most until `rounds`.
+    // Two rounds tell most of them; what looks slow is looked at again, at most until `rounds`.
     double best = 0;
-    for (int rounds = 3; best < kFastEnough && rounds <= 4 * settings.rounds(); rounds *= 2) {
+    for (int rounds = 2; best < kFastEnough && rounds <= 4 * settings.rounds(); rounds *= 2) {
       const std::vector<double> seconds =
           MedianSeconds(rounds, {[&] { pass.Step(); }, [&] { pass.Sweep(); }});
       const double step_rate = static_cast<double>(pass.step_bytes()) / seconds[0];
