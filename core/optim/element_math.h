@@ -50,8 +50,8 @@ inline float Log(float x) {
   return static_cast<float>(exponent) * 0.693147182f + s * series;
 }
 
-// x^power of x >= 0 for a power from 0 to 1; the error is below 1e-5 relative, and 1e-6 where x is
-// from 1e-4 to 1e4.
+// x^power for x from 0 to 2^126 and a power from 0 to 1; the error is below 1e-5 relative, and 1e-6
+// where x is from 1e-4 to 1e4.
 inline float Power(float x, float power) {
   using element_math_internal::BitsOf;
   constexpr float kLeastNormal = 1.17549435e-38f;
@@ -60,15 +60,9 @@ inline float Power(float x, float power) {
   const float whole = (y + 12582912.0f) - 12582912.0f;
   const float r = 0.693147182f * (y - whole);
   const float series =
-      1 +
-      r * (1 + r * (1.0f / 2 +
-                    r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 +
-                                                          r * (1.0f / 720 + r * (1.0f / 5040)))))));
-  // In two halves: 2^128 would be none.
-  const int32_t exponent = static_cast<int32_t>(whole);
-  const int32_t half = exponent >> 1;
-  const auto power_of_two = [](int32_t n) { return BitsOf<float>((n + 127) * (1 << 23)); };
-  return series * power_of_two(half) * power_of_two(exponent - half);
+      1 + r * (1 + r * (1.0f / 2 +
+                        r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720))))));
+  return series * BitsOf<float>((static_cast<int32_t>(whole) + 127) * (1 << 23));
 }
 
 // Of x >= 0, to a unit in the last place or two.

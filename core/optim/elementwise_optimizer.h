@@ -150,13 +150,20 @@ class ElementwiseOptimizer final : public Optimizer {
     std::array<const float*, kSlots> slots;
   };
 
-  // Reads the next page ahead where one begins after the run from `begin` on.
+  // Reads ahead the next page where one begins after the run from `begin` on, and all of the next
+  // run where noise is drawn meanwhile: while nothing is read, processors prefetch nothing.
   static void Prefetch(const Vectors& in, int64_t begin) {
-    if (begin % kPageElements != kPageElements - kNormRun) return;
-    const int64_t page = begin + kNormRun;
-    PrefetchPage(in.gradient + page);
-    PrefetchPage(in.parameters + page);
-    for (size_t k = 0; k < kSlots; ++k) PrefetchPage(in.slots[k] + page);
+    const int64_t next = begin + kNormRun;
+    if constexpr (Rule::kDrawsNoise) {
+      for (int64_t at = next; at < next + kNormRun; at += kPrefetchElements) PrefetchAt(in, at);
+    } else if (next % kPageElements == 0) {
+      PrefetchAt(in, next);
+    }
+  }
+  static void PrefetchAt(const Vectors& in, int64_t at) {
+    PrefetchPage(in.gradient + at);
+    PrefetchPage(in.parameters + at);
+    for (size_t k = 0; k < kSlots; ++k) PrefetchPage(in.slots[k] + at);
   }
 
   template <bool kDecays>
@@ -187,14 +194,14 @@ class ElementwiseOptimizer final : public Optimizer {
     const float decoupled = decoupled_;
     NoiseBuffer buffer;
     const float* noise = nullptr;
-    if constexpr (Rule::kDrawsNoise) {
-      noise = DrawNormal(scalars.noise_key, tile.begin, tile.size, &buffer);
-    }
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
       Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
+      if constexpr (Rule::kDrawsNoise) {
+        noise = DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, &buffer) - begin;
+      }
       GRADD_INDEPENDENT_ITERATIONS
       for (int64_t i = begin; i < end; ++i) {
         Slots slots;

@@ -73,7 +73,8 @@ struct FtrlRule : ElementRule {
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     slots[0] = slots[0] + g * g;
-    const float adapted = kSquareRoot ? std::sqrt(slots[0]) : Power(slots[0], s.power);
+    const float adapted =
+        kSquareRoot ? std::sqrt(slots[0]) : Power(std::min(slots[0], 8e37f), s.power);
     // lr * (q + l2), which is 0 where nothing has come yet and beta is 0.
     const float total = std::max(s.constant + adapted, 1e-30f);
     const float push = g + s.pull * p;
