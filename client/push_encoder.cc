@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/mix.h"
 #include "core/base/thread_pool.h"
 #include "core/codec/dense.h"
 #include "core/codec/error_feedback.h"
-#include "core/codec/mix.h"
 #include "core/codec/random_k.h"
 #include "core/codec/sparse.h"
 #include "core/codec/top_k.h"

@@ -10,8 +10,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cli/program_options.h"
+#include "core/base/mix.h"
 #include "core/base/version.h"
-#include "core/codec/mix.h"
 
 namespace gradd {
 namespace {

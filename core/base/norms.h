@@ -18,8 +18,9 @@ namespace norms_internal {
 // and adds the same numbers in the same order.
 inline constexpr int64_t kLanes = 16;
 
+// Inlined, so that it is as wide as the function which calls it (multiversion.h).
 template <typename Scalar>
-double SumOfSquares(const UnalignedFloat* values, int64_t size) {
+[[gnu::always_inline]] inline double SumOfSquares(const UnalignedFloat* values, int64_t size) {
   Scalar lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {
@@ -32,9 +33,18 @@ double SumOfSquares(const UnalignedFloat* values, int64_t size) {
     const auto value = static_cast<Scalar>(values[i]);
     lanes[lane] += value * value;
   }
-  double sum = 0;
-  for (const Scalar lane : lanes) sum += static_cast<double>(lane);
-  return sum;
+  // In pairs: one after the other, each addition would wait for the one before.
+  double sums[kLanes];
+  for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] = static_cast<double>(lanes[lane]);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  }
+  return sums[0];
+}
+
+// The rare case, of which one copy is enough.
+[[gnu::noinline]] inline double SumOfSquaresInDouble(const UnalignedFloat* values, int64_t size) {
+  return SumOfSquares<double>(values, size);
 }
 
 }  // namespace norms_internal
@@ -42,12 +52,12 @@ double SumOfSquares(const UnalignedFloat* values, int64_t size) {
 // Sum of squares of `size` values, 0 to kNormRun, added in an order that depends on `size` alone.
 // The relative error is below 1e-5, also where squares leave the range of float32. Finite exactly
 // when every value is.
-inline double SquaredNorm(const UnalignedFloat* values, int64_t size) {
+[[gnu::always_inline]] inline double SquaredNorm(const UnalignedFloat* values, int64_t size) {
   const double sum = norms_internal::SumOfSquares<float>(values, size);
   // Squares below 2^-126 lose bits or vanish; a sum this small may consist of them.
   constexpr double kTiny = 1e-28;
   if (std::isfinite(sum) && sum > kTiny) return sum;
-  return norms_internal::SumOfSquares<double>(values, size);
+  return norms_internal::SumOfSquaresInDouble(values, size);
 }
 
 // The same for any size, run by run.

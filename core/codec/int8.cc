@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/base/mix.h"
 #include "core/base/multiversion.h"
 #include "core/base/prefetch.h"
 #include "core/codec/float_bits.h"
-#include "core/codec/mix.h"
 
 namespace gradd {
 namespace {

@@ -1,6 +1,6 @@
 #include "core/codec/random_k.h"
 
-#include "core/codec/mix.h"
+#include "core/base/mix.h"
 
 namespace gradd {
 

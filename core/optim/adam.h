@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -14,17 +15,24 @@ namespace gradd {
 // Adam (Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1):
 //   m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g^2
 //   p = p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+// With decoupled weight decay it is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay
+// Regularization", algorithm 2).
 struct AdamRule : ElementRule {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
 
-  static AdamRule Read(const v1::Adam& in, HyperParameters* read) {
-    AdamRule rule;
+  // Of any message that has these fields, whose defaults are those of `rule`.
+  template <typename Message>
+  static AdamRule Read(const Message& in, HyperParameters* read, AdamRule rule) {
     rule.beta1 = GRADD_HYPER_PARAMETER(read, in, beta1, rule.beta1, kFromZeroBelowOne);
     rule.beta2 = GRADD_HYPER_PARAMETER(read, in, beta2, rule.beta2, kFromZeroBelowOne);
     rule.epsilon = GRADD_HYPER_PARAMETER(read, in, epsilon, rule.epsilon, kAboveZeroToOne);
     return rule;
+  }
+  template <typename Message>
+  static AdamRule Read(const Message& in, HyperParameters* read) {
+    return Read(in, read, AdamRule());
   }
 
   static constexpr int kSlots = 2;
@@ -43,13 +51,18 @@ struct AdamRule : ElementRule {
             static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))), static_cast<float>(epsilon),
             static_cast<float>(input.learning_rate / (1 - std::pow(beta1, t)))};
   }
+  static void UpdateMoments(const Scalars& s, float g, float* m, float* v) {
+    *m = Averaged(*m, s.take1, g);
+    *v = Averaged(*v, s.take2, g * g);
+  }
+  // What sqrt(v / (1 - beta2^t)) + epsilon is.
+  static float Denominator(const Scalars& s, float v) {
+    return std::sqrt(v) * s.root_correction + s.epsilon;
+  }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
-    // Not beta * m + (1 - beta) * g: rounded to float32, the two factors do not add up to 1,
-    // which for beta2 = 0.999 is an error of 1e-5 in v.
-    m = m + s.take1 * (g - m);
-    v = v + s.take2 * (g * g - v);
-    return p - s.step_size * (m / (std::sqrt(v) * s.root_correction + s.epsilon));
+    UpdateMoments(s, g, &m, &v);
+    return p - s.step_size * (m / Denominator(s, v));
   }
 };
 

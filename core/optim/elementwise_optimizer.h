@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/multiversion.h"
 #include "core/base/norms.h"
 #include "core/base/prefetch.h"
+#include "core/optim/normal_noise.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/weight_decay.h"
 
@@ -43,6 +45,11 @@ struct ElementRule {
   // Sets to 0 the weight decay that the rule applies itself, in another way than the loop does: in
   // front of Apply() and Terms().
   void TakeDecay(WeightDecay* /*decay*/) {}
+  // Whether Apply() takes noise, a number drawn from the standard normal distribution.
+  static constexpr bool kDrawsNoise = false;
+
+  // Whether its arithmetic takes longer than memory does.
+  static constexpr bool kIsArithmetic = false;
 };
 
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
@@ -64,6 +71,8 @@ struct ElementRule {
 //   static std::array<double, kSums> Terms(const Scalars& scalars, float p, float g,
 //                                          const std::array<float, kSlots>& slots);
 //   Scalars WithSums(const Scalars& scalars, const double* sums, double* kept) const;
+// With kDrawsNoise, a member `uint64_t noise_key` of Scalars and a last argument `float noise` of
+// Apply(): key and place in the flat vector say which (DrawNormal()).
 template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
  public:
@@ -114,12 +123,18 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
-    decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+    if constexpr (kWide) {
+      decays() ? UpdateWide<true>(tile, norms) : UpdateWide<false>(tile, norms);
+    } else {
+      decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+    }
   }
 
  private:
   static constexpr size_t kSlots = Rule::kSlots;
   using Slots = std::array<float, kSlots>;
+  // With so few vectors memory is done before narrow arithmetic is.
+  static constexpr bool kWide = Rule::kIsArithmetic || kSlots < 2;
 
   static double* KeptOf(size_t tensor, absl::Span<double> kept) {
     return Rule::kKept == 0 ? nullptr : &kept[tensor * Rule::kKept];
@@ -140,13 +155,20 @@ class ElementwiseOptimizer final : public Optimizer {
     std::array<const float*, kSlots> slots;
   };
 
-  // Reads the next page ahead where one begins after the run from `begin` on.
+  // Reads ahead the next page where one begins after the run from `begin` on, and all of the next
+  // run where noise is drawn meanwhile: while nothing is read, processors prefetch nothing.
   static void Prefetch(const Vectors& in, int64_t begin) {
-    if (begin % kPageElements != kPageElements - kNormRun) return;
-    const int64_t page = begin + kNormRun;
-    PrefetchPage(in.gradient + page);
-    PrefetchPage(in.parameters + page);
-    for (size_t k = 0; k < kSlots; ++k) PrefetchPage(in.slots[k] + page);
+    const int64_t next = begin + kNormRun;
+    if constexpr (Rule::kDrawsNoise) {
+      for (int64_t at = next; at < next + kNormRun; at += kPrefetchElements) PrefetchAt(in, at);
+    } else if (next % kPageElements == 0) {
+      PrefetchAt(in, next);
+    }
+  }
+  static void PrefetchAt(const Vectors& in, int64_t at) {
+    PrefetchPage(in.gradient + at);
+    PrefetchPage(in.parameters + at);
+    for (size_t k = 0; k < kSlots; ++k) PrefetchPage(in.slots[k] + at);
   }
 
   template <bool kDecays>
@@ -161,7 +183,13 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   template <bool kDecays>
-  void Update(const Tile& tile, TileNorms* norms) const {
+  GRADD_MULTIVERSION_WIDE void UpdateWide(const Tile& tile, TileNorms* norms) const {
+    Update<kDecays>(tile, norms);
+  }
+
+  // Inlined, so that UpdateWide() has all of it in every version.
+  template <bool kDecays>
+  [[gnu::always_inline]] void Update(const Tile& tile, TileNorms* norms) const {
     const Vectors in(tile);
     float* const parameters_out = tile.parameters_out;
     std::array<float*, kSlots> slots_out;
@@ -169,11 +197,16 @@ class ElementwiseOptimizer final : public Optimizer {
     const typename Rule::Scalars scalars = ScalarsOf(tile);
     const float coupled = coupled_;
     const float decoupled = decoupled_;
+    NoiseBuffer buffer;
+    const float* noise = nullptr;
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
       Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
+      if constexpr (Rule::kDrawsNoise) {
+        noise = DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, &buffer) - begin;
+      }
       GRADD_INDEPENDENT_ITERATIONS
       for (int64_t i = begin; i < end; ++i) {
         Slots slots;
@@ -181,7 +214,12 @@ class ElementwiseOptimizer final : public Optimizer {
         const float before = in.parameters[i];
         const float g = DecayedGradient<kDecays>(in.gradient[i], before, slots, coupled);
         const float p = DecayedParameter<kDecays>(before, decoupled);
-        const float after = Rule::Apply(scalars, p, g, slots);
+        float after;
+        if constexpr (Rule::kDrawsNoise) {
+          after = Rule::Apply(scalars, p, g, slots, noise[i]);
+        } else {
+          after = Rule::Apply(scalars, p, g, slots);
+        }
         update[i - begin] = after - before;
         parameters_out[i] = after;
         for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];

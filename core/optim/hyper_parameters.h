@@ -31,6 +31,8 @@ inline constexpr Range kAboveZeroBelowOne = {0, 1, true, true};
 inline constexpr Range kUpToMillion = {0, 1e6};
 inline constexpr Range kAboveZeroUpToMillion = {0, 1e6, true, false};
 inline constexpr Range kPlusMinusMillion = {-1e6, 1e6};
+inline constexpr Range kAboveOneUpToMillion = {1, 1e6, true, false};
+inline constexpr Range kUpToTrillion = {0, 1e12};
 
 // Reads the hyper-parameters of one message and remembers the first that is wrong.
 class HyperParameters {

@@ -2,11 +2,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/optim/asgd.h"
 #include "core/optim/make_elementwise.h"
 #include "core/optim/momentum.h"
 #include "core/optim/nesterov.h"
+#include "core/optim/noisy_sgd.h"
+#include "core/optim/optimistic_gradient.h"
 #include "core/optim/optimizer_families.h"
+#include "core/optim/rprop.h"
 #include "core/optim/sgd.h"
+#include "core/optim/sign_sgd.h"
+#include "core/optim/signum.h"
 
 namespace gradd {
 namespace {
@@ -37,6 +43,18 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeFirstOrder(const v1::Optimizer& s
       return MakeElementwise<MomentumRule>(spec, spec.momentum());
     case v1::Optimizer::kNesterov:
       return MakeNesterov(spec);
+    case v1::Optimizer::kNoisySgd:
+      return MakeElementwise<NoisySgdRule>(spec, spec.noisy_sgd());
+    case v1::Optimizer::kSignSgd:
+      return MakeElementwise<SignSgdRule>(spec, spec.sign_sgd());
+    case v1::Optimizer::kSignum:
+      return MakeElementwise<SignumRule>(spec, spec.signum());
+    case v1::Optimizer::kOptimisticGradient:
+      return MakeElementwise<OptimisticGradientRule>(spec, spec.optimistic_gradient());
+    case v1::Optimizer::kRprop:
+      return MakeElementwise<RpropRule>(spec, spec.rprop());
+    case v1::Optimizer::kAsgd:
+      return MakeElementwise<AsgdRule>(spec, spec.asgd());
     default:
       return nullptr;
   }

@@ -89,9 +89,9 @@ class Optimizer {
   // `sums`: sums() for each tensor, one tensor after the other.
   virtual void EndSums(absl::Span<const double> sums, absl::Span<double> scalars);
 
-  // Updates one tile. The result depends on the tile's contents alone, not on its
-  // place, alignment, thread or the machine's vector width. A null `norms` saves
-  // their computation.
+  // Updates one tile. The result depends on the tile's contents alone, and where noise
+  // is added on Tile::begin; not on alignment, thread or the machine's vector width. A
+  // null `norms` saves their computation.
   virtual void UpdateTile(const Tile& tile, TileNorms* norms) const = 0;
 };
 

@@ -1,11 +1,11 @@
 #ifndef GRADD_CORE_OPTIM_RMS_PROP_H_
 #define GRADD_CORE_OPTIM_RMS_PROP_H_
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -37,32 +37,37 @@ struct RmsPropRule : ElementRule {
   static constexpr size_t kAverage = 1;
   static constexpr size_t kBuffer = kSlots - 1;
   std::vector<SlotSpec> Slots() const {
-    std::vector<SlotSpec> slots = {{"square_average", 0}};
-    if (kCentered) slots.push_back({"gradient_average", 0});
+    std::vector<SlotSpec> slots;
+    if (kCentered) {
+      slots = {{"gradient_variance", 0}, {"first_moment", 0}};
+    } else {
+      slots = {{"second_moment", 0}};
+    }
     if (kMomentum) slots.push_back({"momentum", 0});
     return slots;
   }
 
   struct Scalars {
+    float keep;
     float take;
     float epsilon;
     float momentum;
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(1 - decay), static_cast<float>(epsilon),
+    return {static_cast<float>(decay), static_cast<float>(1 - decay), static_cast<float>(epsilon),
             static_cast<float>(momentum), static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
-    // Like this the factors of the average add up to 1 in float32 too.
-    slots[0] = slots[0] + s.take * (g * g - slots[0]);
-    float variance = slots[0];
     if constexpr (kCentered) {
-      slots[kAverage] = slots[kAverage] + s.take * (g - slots[kAverage]);
-      // Rounding can take a variance of nearly 0 below it.
-      variance = std::max(variance - slots[kAverage] * slots[kAverage], 0.0f);
+      // s - a^2 follows from itself; as a difference it would lose what s and a^2 have in common.
+      const float difference = g - slots[kAverage];
+      slots[0] = Averaged(slots[0], s.take, s.keep * (difference * difference));
+      slots[kAverage] = Averaged(slots[kAverage], s.take, g);
+    } else {
+      slots[0] = Averaged(slots[0], s.take, g * g);
     }
-    const float scaled = g / (std::sqrt(variance) + s.epsilon);
+    const float scaled = g / (std::sqrt(slots[0]) + s.epsilon);
     if constexpr (kMomentum) {
       slots[kBuffer] = s.momentum * slots[kBuffer] + scaled;
       return p - s.learning_rate * slots[kBuffer];

@@ -5,17 +5,54 @@
 #include "core/optim/hyper_parameters.h"
 
 namespace gradd {
+namespace {
+
+// What `weight_decay` and `weight_decay_mode` are where they are not set, and which modes there
+// are.
+struct DecayOfKind {
+  double amount = 0;
+  bool decoupled = false;
+  bool can_couple = true;
+  bool can_decouple = true;
+};
+
+DecayOfKind DecayOf(v1::Optimizer::KindCase kind) {
+  switch (kind) {
+    case v1::Optimizer::kAdamW:
+    case v1::Optimizer::kAdaMaxW:
+    case v1::Optimizer::kNAdamW:
+      return {0.01, true, false, true};
+    case v1::Optimizer::kAdan:
+    case v1::Optimizer::kAdEmaMix:
+    case v1::Optimizer::kLion:
+      return {0, true, true, true};
+    case v1::Optimizer::kMadgrad:
+    case v1::Optimizer::kFtrl:
+      return {0, false, true, false};
+    default:
+      return {};
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<WeightDecay> ReadWeightDecay(const v1::Optimizer& spec) {
   HyperParameters read("optimizer");
-  const double amount = GRADD_HYPER_PARAMETER(&read, spec, weight_decay, 0, kUpToMillion);
-  if (!v1::WeightDecayMode_IsValid(spec.weight_decay_mode())) {
+  const DecayOfKind kind = DecayOf(spec.kind_case());
+  const double amount = GRADD_HYPER_PARAMETER(&read, spec, weight_decay, kind.amount, kUpToMillion);
+  const v1::WeightDecayMode mode = spec.weight_decay_mode();
+  const bool unset = mode == v1::WEIGHT_DECAY_MODE_UNSPECIFIED;
+  const bool decoupled = unset ? kind.decoupled : mode == v1::WEIGHT_DECAY_MODE_DECOUPLED;
+  if (!v1::WeightDecayMode_IsValid(mode)) {
     read.Refuse("weight_decay_mode",
-                absl::StrCat(static_cast<int>(spec.weight_decay_mode()), " is no WeightDecayMode"));
+                absl::StrCat(static_cast<int>(mode), " is no WeightDecayMode"));
+  } else if (decoupled ? !kind.can_decouple : !kind.can_couple) {
+    read.Refuse("weight_decay_mode",
+                absl::StrCat(v1::WeightDecayMode_Name(mode), " is not for this kind, expected the ",
+                             "other mode or none"));
   }
   GRADD_RETURN_IF_ERROR(read.status());
   WeightDecay decay;
-  const bool decoupled = spec.weight_decay_mode() == v1::WEIGHT_DECAY_MODE_DECOUPLED;
   (decoupled ? decay.decoupled : decay.coupled) = amount;
   return decay;
 }

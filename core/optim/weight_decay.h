@@ -16,7 +16,8 @@ struct WeightDecay {
   double decoupled = 0;
 };
 
-// That of `spec`. INVALID_ARGUMENT names field, value and range.
+// That of `spec`, whose kind decides what is not set. INVALID_ARGUMENT names field, value and
+// range.
 absl::StatusOr<WeightDecay> ReadWeightDecay(const v1::Optimizer& spec);
 
 }  // namespace gradd

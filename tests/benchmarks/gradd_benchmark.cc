@@ -15,9 +15,13 @@ struct Group {
 };
 
 constexpr Group kGroups[] = {
-    {"step", gradd::MeasureSteps},           {"two_workers", gradd::MeasureTwoWorkers},
-    {"small_step", gradd::MeasureSmallStep}, {"update", gradd::MeasureUpdate},
-    {"push_rate", gradd::MeasurePushRate},   {"idle_sessions", gradd::MeasureIdleSessions},
+    {"step", gradd::MeasureSteps},
+    {"two_workers", gradd::MeasureTwoWorkers},
+    {"small_step", gradd::MeasureSmallStep},
+    {"update", gradd::MeasureUpdate},
+    {"optimizers", gradd::MeasureOptimizers},
+    {"push_rate", gradd::MeasurePushRate},
+    {"idle_sessions", gradd::MeasureIdleSessions},
     {"billion", gradd::MeasureBillion},
 };
 

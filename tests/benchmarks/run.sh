@@ -28,6 +28,7 @@ two_workers_over_one <= 2.0
 small_step_over_pingpong <= 1.5
 adam_over_sweep >= 0.9
 adam_over_torch >= 6
+optimizers_below_sweep <= 0
 push_rate_1000_over_10 >= 0.5
 idle_session_kib <= 64
 billion_rss_gb <= 17.5
@@ -45,7 +46,7 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 programs=build/release/tests/benchmarks
 # One process per group: none runs in what another one left of its memory.
-groups=(step two_workers small_step update push_rate idle_sessions)
+groups=(step two_workers small_step update optimizers push_rate idle_sessions)
 [ ${#quick[@]} -gt 0 ] || groups+=(billion)
 for group in "${groups[@]}"; do
   "$programs/gradd_benchmark" "${quick[@]}" --gradd build/release/bin/gradd "$group" | tee -a "$results"

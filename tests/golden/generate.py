@@ -12,6 +12,7 @@ import os
 
 import numpy
 import torch
+from torch import optim
 
 SGD, ADAGRAD, RMS, ADAM = torch.optim.SGD, torch.optim.Adagrad, torch.optim.RMSprop, torch.optim.Adam
 CASES = {
@@ -34,6 +35,32 @@ CASES = {
     'adam_options': lambda p: ADAM(p, lr=0.01, betas=(0.8, 0.99), eps=1e-4),
     'adam_weight_decay': lambda p: ADAM(p, lr=0.01, weight_decay=0.05),
     'adam_decoupled_weight_decay': lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.05),
+    'rprop': lambda p: optim.Rprop(p, lr=0.01),
+    'rprop_options': lambda p: optim.Rprop(p, lr=0.001, etas=(0.7, 1.1), step_sizes=(1e-4, 0.125)),
+    'asgd': lambda p: optim.ASGD(p, lr=0.05),
+    'asgd_options': lambda p: optim.ASGD(p, lr=0.1, lambd=0.01, alpha=0.5, t0=100),
+    'asgd_weight_decay': lambda p: optim.ASGD(p, lr=0.02, weight_decay=0.05),
+    'ada_delta': lambda p: optim.Adadelta(p, lr=1),
+    'ada_delta_options': lambda p: optim.Adadelta(p, lr=0.5, rho=0.95, eps=1e-4),
+    'ada_delta_weight_decay': lambda p: optim.Adadelta(p, lr=2, weight_decay=0.05),
+    'ams_grad': lambda p: ADAM(p, lr=0.01, amsgrad=True),
+    'ams_grad_options': lambda p: ADAM(p, lr=0.03, betas=(0.8, 0.99), eps=1e-4, amsgrad=True),
+    'ams_grad_weight_decay': lambda p: ADAM(p, lr=0.01, weight_decay=0.05, amsgrad=True),
+    'ams_grad_decoupled_weight_decay': lambda p: optim.AdamW(p, lr=0.02, weight_decay=0.05, amsgrad=True),
+    'adam_w': lambda p: optim.AdamW(p, lr=0.01),
+    'adam_w_options': lambda p: optim.AdamW(p, lr=0.03, betas=(0.8, 0.99), eps=1e-4, weight_decay=0.1),
+    'adam_w_without_weight_decay': lambda p: ADAM(p, lr=0.02),
+    'ada_max': lambda p: optim.Adamax(p, lr=0.01),
+    'ada_max_options': lambda p: optim.Adamax(p, lr=0.03, betas=(0.8, 0.99), eps=1e-4),
+    'ada_max_weight_decay': lambda p: optim.Adamax(p, lr=0.02, weight_decay=0.05),
+    # Only with foreach: the loop over tensors of torch 1.13 has a factor mu too many in a product.
+    'n_adam': lambda p: optim.NAdam(p, lr=0.01, foreach=True),
+    'n_adam_options': lambda p: optim.NAdam(p, lr=0.02, betas=(0.8, 0.99), eps=1e-4, momentum_decay=0.1, foreach=True),
+    'n_adam_weight_decay': lambda p: optim.NAdam(p, lr=0.01, weight_decay=0.05, foreach=True),
+    'r_adam': lambda p: optim.RAdam(p, lr=0.01),
+    'r_adam_options': lambda p: optim.RAdam(p, lr=0.02, betas=(0.8, 0.99), eps=1e-4),
+    'r_adam_never_rectified': lambda p: optim.RAdam(p, lr=0.05, betas=(0.9, 0.6)),
+    'r_adam_weight_decay': lambda p: optim.RAdam(p, lr=0.01, weight_decay=0.05),
 }
 
 

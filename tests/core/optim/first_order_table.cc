@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "tests/core/optim/optimizer_table.h"
 
@@ -29,6 +31,86 @@ ReferenceRule Nesterov(double mu) {
   };
 }
 
+// Of core/codec's Mix(): SplitMix64's output after `index` + 1 steps from `seed`.
+uint64_t SplitMix64(uint64_t seed, uint64_t index) {
+  uint64_t z = seed;
+  for (uint64_t i = 0; i <= index; ++i) z += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// The noise of core/optim/normal_noise.h, with the library's logarithm, sine and cosine.
+double Noise(uint64_t seed, int64_t step, uint32_t element) {
+  constexpr double kPi = 3.141592653589793;
+  const uint64_t key = SplitMix64(SplitMix64(seed, static_cast<uint64_t>(step)), 0);
+  uint32_t a = element / 32 * 16 + element % 16 + static_cast<uint32_t>(key);
+  a ^= a >> 16;
+  a *= 0x7feb352d;
+  a ^= a >> 15;
+  a += static_cast<uint32_t>(key >> 32);
+  a *= 0x846ca68b;
+  a ^= a >> 16;
+  const double radius = std::sqrt(-2 * std::log(((a >> 14) + 0.5) / 262144));
+  const double angle = (a >> 2) % 4096 / 4096.0 * kPi / 2;
+  if (element % 32 < 16) return radius * std::cos(angle) * ((a & 1) != 0 ? -1 : 1);
+  return radius * std::sin(angle) * ((a & 2) != 0 ? -1 : 1);
+}
+
+TensorReferenceRule NoisySgd(double eta, double gamma, uint64_t seed) {
+  return [=](int64_t t, double lr, double, const std::vector<double>& g, std::vector<double>* p,
+             std::vector<State>*) {
+    const double deviation = std::sqrt(eta / std::pow(static_cast<double>(t), gamma));
+    for (size_t i = 0; i < g.size(); ++i) {
+      (*p)[i] -= lr * (g[i] + deviation * Noise(seed, t - 1, static_cast<uint32_t>(i)));
+    }
+  };
+}
+
+double SignOf(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
+
+ReferenceRule SignSgd() {
+  return [](int64_t, double lr, double g, double* p, State*) { *p -= lr * SignOf(g); };
+}
+
+ReferenceRule Signum(double beta) {
+  return [=](int64_t, double lr, double g, double* p, State* state) {
+    state->resize(1);
+    double& m = (*state)[0];
+    m = beta * m + (1 - beta) * g;
+    *p -= lr * SignOf(m);
+  };
+}
+
+ReferenceRule Optimistic(double alpha, double beta) {
+  return [=](int64_t, double lr, double g, double* p, State* state) {
+    if (state->empty()) state->push_back(g);
+    *p -= (alpha + beta) * lr * g - beta * lr * (*state)[0];
+    (*state)[0] = g;
+  };
+}
+
+ReferenceRule Rprop(double minus, double plus, double least, double most) {
+  return [=](int64_t, double lr, double g, double* p, State* state) {
+    if (state->empty()) *state = {lr, 0};
+    double& delta = (*state)[0];
+    double& before = (*state)[1];
+    if (g * before > 0) delta *= plus;
+    if (g * before < 0) delta *= minus;
+    delta = std::clamp(delta, least, most);
+    if (g * before < 0) g = 0;
+    *p -= SignOf(g) * delta;
+    before = g;
+  };
+}
+
+ReferenceRule Asgd(double lambda, double alpha) {
+  return [=](int64_t t, double lr, double g, double* p, State*) {
+    const double eta = lr / std::pow(1 + lambda * lr * static_cast<double>(t - 1), alpha);
+    *p = *p * (1 - lambda * eta) - eta * g;
+  };
+}
+
 }  // namespace
 
 std::vector<OptimizerCase> FirstOrderTable() {
@@ -43,6 +125,32 @@ std::vector<OptimizerCase> FirstOrderTable() {
       {"nesterov", "nesterov {}", 0.02, Nesterov(0.9), 0.02, 0.0005},
       {"nesterov_weight_decay", "nesterov { momentum: 0.7 } weight_decay: 0.05", 0.02,
        WithL2(0.05, Nesterov(0.7)), 0.02, 0.0005},
+      {"noisy_sgd", "noisy_sgd {}", 0.05, NoisySgd(0.01, 0.55, 0), 0.01, 0.0005},
+      {"noisy_sgd_options", "noisy_sgd { eta: 0.3 gamma: 1 seed: 18446744073709551615 }", 0.02,
+       NoisySgd(0.3, 1, ~uint64_t{0}), 0.01, 0.0005},
+      // With steps of a power of two p is exact, and so is every comparison; with weight decay,
+      // that is what makes errors shrink.
+      {"sign_sgd", "sign_sgd {}", 0.0078125, SignSgd(), 0.001, 0.0002, true},
+      {"sign_sgd_decoupled_weight_decay",
+       "sign_sgd {} weight_decay: 0.5 weight_decay_mode: WEIGHT_DECAY_MODE_DECOUPLED", 0.03125,
+       WithDecoupledDecay(0.5, SignSgd()), 0.001, 0.0002, true},
+      {"signum", "signum {}", 0.0078125, Signum(0.9), 0.001, 0.0001, true},
+      {"signum_options", "signum { momentum: 0.5 }", 0.00390625, Signum(0.5), 0.001, 0.0001, true},
+      {"optimistic_gradient", "optimistic_gradient {}", 0.05, Optimistic(1, 1), 0.1, 0.0005},
+      {"optimistic_gradient_options", "optimistic_gradient { alpha: 0.5 beta: 0.2 }", 0.1,
+       Optimistic(0.5, 0.2), 0.1, 0.0005},
+      // Step sizes are products of up to a thousand rounded factors, which makes them wrong by
+      // about 3e-8 * sqrt(1000) = 1e-6, and nothing pulls p back from their sum, which is several
+      // times p.
+      {"rprop", "rprop {}", 0.01, Rprop(0.5, 1.2, 1e-6, 50), 0.01, 0.01, true, 1e-5},
+      {"rprop_options",
+       "rprop { decrease: 0.7 increase: 1.1 min_step_size: 1e-4 max_step_size: 0.125 }", 0.001,
+       Rprop(0.7, 1.1, 1e-4, 0.125), 0.01, 0.01, true, 1e-5},
+      {"asgd", "asgd {}", 0.05, Asgd(1e-4, 0.75), 0.1, 0.001},
+      {"asgd_options", "asgd { decay: 0.01 alpha: 0.5 averaging_start: 100 }", 0.1, Asgd(0.01, 0.5),
+       0.1, 0.001},
+      {"asgd_weight_decay", "asgd {} weight_decay: 0.05", 0.02, WithL2(0.05, Asgd(1e-4, 0.75)), 0.1,
+       0.001},
   };
 }
 

@@ -1,5 +1,5 @@
-#ifndef GRADD_CORE_CODEC_MIX_H_
-#define GRADD_CORE_CODEC_MIX_H_
+#ifndef GRADD_CORE_BASE_MIX_H_
+#define GRADD_CORE_BASE_MIX_H_
 
 #include <cstdint>
 
@@ -16,4 +16,4 @@ inline uint64_t Mix(uint64_t seed, uint64_t index) {
 
 }  // namespace gradd
 
-#endif  // GRADD_CORE_CODEC_MIX_H_
+#endif  // GRADD_CORE_BASE_MIX_H_
