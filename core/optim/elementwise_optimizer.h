@@ -47,9 +47,6 @@ struct ElementRule {
   void TakeDecay(WeightDecay* /*decay*/) {}
   // Whether Apply() takes noise, a number drawn from the standard normal distribution.
   static constexpr bool kDrawsNoise = false;
-
-  // Whether its arithmetic takes longer than memory does.
-  static constexpr bool kIsArithmetic = false;
 };
 
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
@@ -123,18 +120,12 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
-    if constexpr (kWide) {
-      decays() ? UpdateWide<true>(tile, norms) : UpdateWide<false>(tile, norms);
-    } else {
-      decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
-    }
+    decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
   }
 
  private:
   static constexpr size_t kSlots = Rule::kSlots;
   using Slots = std::array<float, kSlots>;
-  // With so few vectors memory is done before narrow arithmetic is.
-  static constexpr bool kWide = Rule::kIsArithmetic || kSlots < 2;
 
   static double* KeptOf(size_t tensor, absl::Span<double> kept) {
     return Rule::kKept == 0 ? nullptr : &kept[tensor * Rule::kKept];
@@ -183,13 +174,7 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   template <bool kDecays>
-  GRADD_MULTIVERSION_WIDE void UpdateWide(const Tile& tile, TileNorms* norms) const {
-    Update<kDecays>(tile, norms);
-  }
-
-  // Inlined, so that UpdateWide() has all of it in every version.
-  template <bool kDecays>
-  [[gnu::always_inline]] void Update(const Tile& tile, TileNorms* norms) const {
+  GRADD_MULTIVERSION_WIDE void Update(const Tile& tile, TileNorms* norms) const {
     const Vectors in(tile);
     float* const parameters_out = tile.parameters_out;
     std::array<float*, kSlots> slots_out;

@@ -46,7 +46,6 @@ struct FtrlRule : ElementRule {
   }
 
   static constexpr int kSlots = kSparse ? 2 : 1;
-  static constexpr bool kIsArithmetic = !kSquareRoot;
   std::vector<SlotSpec> Slots() const {
     std::vector<SlotSpec> slots = {{"sum", static_cast<float>(initial_accumulator)}};
     if (kSparse) slots.push_back({"l1_share", 0});

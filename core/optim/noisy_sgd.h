@@ -31,7 +31,6 @@ struct NoisySgdRule : ElementRule {
 
   static constexpr int kSlots = 0;
   static constexpr bool kDrawsNoise = true;
-  static constexpr bool kIsArithmetic = true;
   std::vector<SlotSpec> Slots() const { return {}; }
 
   struct Scalars {
