@@ -22,10 +22,12 @@ bool SameKept(const Optimizer& a, const Optimizer& b) {
                     same_name);
 }
 
-bool SameSlots(const Optimizer& a, const Optimizer& b) {
-  const auto same_name = [](const SlotSpec& x, const SlotSpec& y) { return x.name == y.name; };
-  return std::equal(a.slots().begin(), a.slots().end(), b.slots().begin(), b.slots().end(),
-                    same_name);
+// Whether `a` has a slot of every name that `b` has.
+bool HasAllSlots(const Optimizer& a, const Optimizer& b) {
+  return std::all_of(b.slots().begin(), b.slots().end(), [&a](const SlotSpec& wanted) {
+    return std::any_of(a.slots().begin(), a.slots().end(),
+                       [&wanted](const SlotSpec& slot) { return slot.name == wanted.name; });
+  });
 }
 
 bool SameStart(const SlotVector::Section& a, const SlotVector::Section& b) {
@@ -147,11 +149,16 @@ bool UpdatePlan::HasSlot(size_t tensor, const std::string& name) const {
 SlotVector UpdatePlan::SlotVectorOf(size_t slot, const UpdatePlan* before) const {
   SlotVector vector;
   vector.name = slots_[slot];
+  std::vector<bool> goes_on;
+  for (size_t g = 0; g < groups_.size() && before != nullptr; ++g) {
+    goes_on.push_back(before->GroupLike(*this, g) != nullptr);
+  }
   for (size_t tensor = 0; tensor < group_of_tensor_.size(); ++tensor) {
     const Group& group = groups_[group_of_tensor_[tensor]];
     SlotVector::Section section = {tensor_begin_[tensor], tensor_begin_[tensor + 1], 0, true,
                                    before != nullptr && !before->HasSlot(tensor, slots_[slot])};
     if (Uses(tensor, slot)) {
+      section.restarts = before != nullptr && !goes_on[group_of_tensor_[tensor]];
       const auto at = std::find(group.slots.begin(), group.slots.end(), slot) - group.slots.begin();
       const SlotSpec& spec = group.spec.optimizer->slots()[static_cast<size_t>(at)];
       section.initial_value = spec.initial_value;
@@ -238,15 +245,15 @@ void UpdatePlan::Continue(const UpdatePlan& before) {
   for (size_t g = 0; g < groups_.size(); ++g) {
     Group& group = groups_[g];
     group.first_step = before.next_step_;
-    // A group goes on if all of its tensors had the same slots and kept values in one group.
     const Group* const old = before.GroupLike(*this, g);
-    if (old == nullptr || !TransformsContinue(before, g)) continue;
+    if (old == nullptr) continue;
     group.kept = old->kept;
     group.first_step = old->first_step;
   }
   for (Work& work : works_) {
     const size_t old = before.work_of_tensor_[work.tensor];
-    if (old != kNone) work.work.Continue(before.works_[old].work);
+    if (old == kNone || before.GroupLike(*this, group_of_tensor_[work.tensor]) == nullptr) continue;
+    work.work.Continue(before.works_[old].work);
   }
   next_step_ = before.next_step_;
 }
@@ -261,10 +268,13 @@ const UpdatePlan::Group* UpdatePlan::GroupLike(const UpdatePlan& other, size_t g
     if (found != nullptr && here != found) return nullptr;
     found = here;
   }
-  const bool same = found->spec.optimizer != nullptr && found->tensors == wanted.tensors &&
-                    SameSlots(*found->spec.optimizer, *wanted.spec.optimizer) &&
-                    SameKept(*found->spec.optimizer, *wanted.spec.optimizer);
-  return same ? found : nullptr;
+  if (found->spec.optimizer == nullptr) return nullptr;
+  const bool same_kept = SameKept(*found->spec.optimizer, *wanted.spec.optimizer);
+  const bool same_tensors =
+      found->tensors == wanted.tensors || !wanted.spec.optimizer->scalars_per_tensor();
+  const bool goes_on = HasAllSlots(*found->spec.optimizer, *wanted.spec.optimizer) && same_kept &&
+                       same_tensors && other.TransformsContinue(*this, group);
+  return goes_on ? found : nullptr;
 }
 
 std::vector<UpdatePlan::Kept> UpdatePlan::kept() const {

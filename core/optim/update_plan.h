@@ -106,7 +106,10 @@ class UpdatePlan {
   // optimizer does not have it.
   bool Mirrors(size_t slot) const;
   SlotVector SlotVectorOf(size_t slot, const UpdatePlan* before) const;
-  // The group that goes on as `group` of the plan `other`; null if none does.
+  // The group that goes on as `group` of the plan `other`, which comes after this one: all of its
+  // tensors were in one group, whose optimizer had all of the slots and kept the same numbers. Null
+  // if there is none. It is all or nothing, because averages that began at different steps would be
+  // corrected as if they had begun together.
   const Group* GroupLike(const UpdatePlan& other, size_t group) const;
   template <typename Visit>
   void ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,

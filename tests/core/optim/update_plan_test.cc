@@ -374,16 +374,20 @@ TEST(UpdatePlanTest, AChangeOfNumbersGoesOnAsIfNothingHadHappened) {
   }
 }
 
-TEST(UpdatePlanTest, SlotsOfTheSameNameAreTakenOverAndOthersStartAnew) {
+TEST(UpdatePlanTest, AnOptimizerGoesOnIfAllOfItsSlotsAreThereAndOtherwiseStartsAnew) {
   const Layout layout = MakeLayout({3000, 2000});
-  Trainer trainer(layout, kAdam);
+  Trainer trainer(layout, "ams_grad {}");
   trainer.Train(3, 0.1);
   const Values first = trainer.slot("first_moment");
   const Values second = trainer.slot("second_moment");
   const Values parameters = trainer.parameters();
-  trainer.Change("prodigy {}");
+  trainer.Change(kAdam);
   EXPECT_EQ(trainer.slot("first_moment"), first);
   EXPECT_EQ(trainer.slot("second_moment"), second);
+  // Moments of three steps would be corrected as if they were of none.
+  trainer.Change("prodigy {}");
+  EXPECT_EQ(trainer.slot("first_moment"), Values(5000, 0));
+  EXPECT_EQ(trainer.slot("second_moment"), Values(5000, 0));
   EXPECT_EQ(trainer.slot("gradient_sum"), Values(5000, 0));
   EXPECT_EQ(trainer.slot("initial_point"), parameters);
   EXPECT_THAT(trainer.kept(), ElementsAre(1e-6, 0));
@@ -400,7 +404,9 @@ TEST(UpdatePlanTest, ASlotStartsAnewForATensorThatSharesABlockWithOneThatHadIt) 
   Trainer trainer(layout, "sgd {}", {"pattern: 'a' optimizer { momentum {} }"});
   trainer.Train(3, 0.1);
   const Values before = trainer.slot("momentum");
-  trainer.Change("sgd {}", {"pattern: '[ab]' optimizer { momentum {} }"});
+  const std::string a = "pattern: 'a' optimizer { momentum {} }";
+  const std::string b = "pattern: 'b' optimizer { momentum {} }";
+  trainer.Change("sgd {}", {a, b});
   EXPECT_EQ(trainer.slot("momentum"), before);
   const Values gradient = Random(100, 5);
   trainer.Step(gradient, 0.1);
@@ -409,12 +415,15 @@ TEST(UpdatePlanTest, ASlotStartsAnewForATensorThatSharesABlockWithOneThatHadIt) 
     EXPECT_FLOAT_EQ(after[i], i < 50 ? 0.9F * before[i] + gradient[i] : i < 80 ? gradient[i] : 0);
   }
   // "a" leaves and comes back: what it had is not what it gets.
-  trainer.Change("sgd {}", {"pattern: 'b' optimizer { momentum {} }"});
+  trainer.Change("sgd {}", {b});
   trainer.Step(gradient, 0.1);
   const Values of_b = trainer.slot("momentum");
-  trainer.Change("sgd {}", {"pattern: '[ab]' optimizer { momentum {} }"});
+  trainer.Change("sgd {}", {a, b});
   const Values again = trainer.slot("momentum");
   for (size_t i = 0; i < 80; ++i) EXPECT_EQ(again[i], i < 50 ? 0 : of_b[i]) << i;
+  // Together, the two have no step in common.
+  trainer.Change("sgd {}", {"pattern: '[ab]' optimizer { momentum {} }"});
+  EXPECT_EQ(trainer.slot("momentum"), Values(100, 0));
 }
 
 // After three steps, one with a constant gradient moves by the learning rate if it counts as the
@@ -487,11 +496,15 @@ TEST(UpdatePlanTest, ATrainingPointComesAndGoesWithItsOptimizer) {
   EXPECT_EQ(Part(trainer.slot("base_point"), 1000, 3000), Part(parameters, 1000, 3000));
   trainer.Train(3, 0.1);
   EXPECT_NE(trainer.training(), trainer.parameters());
+  // "b" goes on, "a" begins at its parameters.
   const Values training = trainer.training();
-  // For "a" the point is the one it has had, the parameters; "b" goes on.
-  trainer.Change("schedule_free_adam {}");
+  trainer.Change("schedule_free_adam {}", {"pattern: 'b' optimizer { schedule_free_adam {} }"});
   EXPECT_EQ(trainer.training(), training);
   EXPECT_EQ(Part(trainer.slot("base_point"), 0, 1000), Part(trainer.parameters(), 0, 1000));
+  // Together they begin anew, at the parameters.
+  trainer.Change("schedule_free_adam {}");
+  EXPECT_EQ(trainer.training(), trainer.parameters());
+  EXPECT_EQ(trainer.slot("base_point"), trainer.parameters());
   trainer.Change("sgd {}");
   EXPECT_EQ(trainer.training(), trainer.parameters());
 }
