@@ -88,10 +88,13 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->type_name("FILE");
   create->add_option("--spec", line->spec, "A whole Run as protobuf JSON, alone; -: stdin")
       ->type_name("FILE");
-  create->add_option("--optimizer", run.optimizer, "How a gradient changes the parameters")
-      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"})
-                  .description(""))
-      ->type_name("sgd|momentum|nesterov|adagrad|rmsprop|adam")
+  const std::vector<std::string> optimizers = KindNames(*v1::Optimizer::descriptor());
+  create
+      ->add_option(
+          "--optimizer", run.optimizer,
+          absl::StrCat("How a gradient changes the parameters: ", absl::StrJoin(optimizers, ", ")))
+      ->check(CLI::IsMember(optimizers).description(""))
+      ->type_name("KIND")
       ->group("Optimizer");
   const std::vector<std::string> schedules = KindNames(*v1::Schedule::descriptor());
   create
@@ -108,7 +111,8 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
     std::string flags = absl::StrCat("--", entry.name);
     if (*entry.alias != '\0') absl::StrAppend(&flags, ",--", entry.alias);
     const std::string kinds = KindsOf(entry.name);
-    const std::string help = kinds.empty() ? entry.help : absl::StrCat(kinds, ": ", entry.help);
+    const char* const between = kinds.empty() || *entry.help == '\0' ? "" : ": ";
+    const std::string help = absl::StrCat(kinds, between, entry.help);
     CLI::Option* option = *entry.value == '\0'
                               ? create->add_flag(flags, value, help)
                               : create->add_option(flags, value, help)->type_name(entry.value);

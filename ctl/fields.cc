@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -35,22 +37,23 @@ constexpr ShortName kShortNames[] = {
     {"steps", "max-steps", "max_steps", "N", "Finish after this many steps; 0: never"},
     {"seed", "", "seed", "N", "Seed of the initial parameters [0]"},
     {"lease", "", "lease_duration", "DURATION", "How long a worker may be silent [15s]"},
-    {"weight-decay", "", "optimizer.weight_decay", "NUMBER", "Pull towards zero [0]"},
+    {"weight-decay", "", "optimizer.weight_decay", "NUMBER",
+     "Pull towards zero [0; 0.01 with adamw]"},
     {"weight-decay-mode", "", "optimizer.weight_decay_mode", "coupled|decoupled",
      "How weight decay acts [coupled]"},
 
-    {"momentum", "", "optimizer.momentum.momentum", "NUMBER", "[0.9; rmsprop: 0]"},
+    {"momentum", "", "optimizer.momentum.momentum", "NUMBER", "[by optimizer]"},
     {"momentum", "", "optimizer.nesterov.momentum", "", ""},
     {"momentum", "", "optimizer.rms_prop.momentum", "", ""},
     {"dampening", "", "optimizer.momentum.dampening", "NUMBER", "[0]"},
     {"nesterov-form", "", "optimizer.nesterov.form", "reformulated|look-ahead", "[reformulated]"},
     {"initial-accumulator", "", "optimizer.ada_grad.initial_accumulator", "NUMBER", "[0]"},
     {"learning-rate-decay", "", "optimizer.ada_grad.learning_rate_decay", "NUMBER", "[0]"},
-    {"decay", "rho", "optimizer.rms_prop.decay", "NUMBER", "[0.99]"},
+    {"decay", "rho", "optimizer.rms_prop.decay", "NUMBER", "[by optimizer]"},
     {"centered", "", "optimizer.rms_prop.centered", "", "Normalize by the variance"},
-    {"beta1", "", "optimizer.adam.beta1", "NUMBER", "[0.9]"},
-    {"beta2", "", "optimizer.adam.beta2", "NUMBER", "[0.999]"},
-    {"epsilon", "", "optimizer.ada_grad.epsilon", "NUMBER", "[1e-8; adagrad: 1e-10]"},
+    {"beta1", "", "optimizer.adam.beta1", "NUMBER", "[by optimizer]"},
+    {"beta2", "", "optimizer.adam.beta2", "NUMBER", "[by optimizer]"},
+    {"epsilon", "", "optimizer.ada_grad.epsilon", "NUMBER", "[by optimizer]"},
     {"epsilon", "", "optimizer.rms_prop.epsilon", "", ""},
     {"epsilon", "", "optimizer.adam.epsilon", "", ""},
 
@@ -324,9 +327,60 @@ absl::Status SetList(absl::string_view path, absl::string_view text, const Field
   return absl::OkStatus();
 }
 
+// A short name for a field whose meaning is in the API alone: `beta3` for `optimizer.adan.beta3`.
+// What it refers to is kept for ever.
+ShortName NameOf(const FieldDescriptor* field, absl::string_view path) {
+  const auto keep = [](std::string text) { return (new std::string(std::move(text)))->c_str(); };
+  const char* value = "NUMBER";
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) value = "";
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) value = "JSON";
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) value = "NAME";
+  return {keep(absl::StrReplaceAll(field->name(), {{"_", "-"}})), "", keep(std::string(path)),
+          value, ""};
+}
+
+// Those above, and one for each other field of every optimizer.
+const std::vector<ShortName>& AllShortNames() {
+  static const auto& all = *new std::vector<ShortName>([] {
+    std::vector<ShortName> names(std::begin(kShortNames), std::end(kShortNames));
+    const auto add = [&names](const FieldDescriptor* field, const std::string& path) {
+      const ShortName name = NameOf(field, path);
+      auto place = names.end();
+      for (auto entry = names.begin(); entry != names.end(); ++entry) {
+        if (entry->path == path) return;
+        if (!Is(*entry, name.name)) continue;
+        // A word that stands for something else than the optimizer's stands for that alone.
+        const FieldDescriptor* const holder = OwnerOf(entry->path).holder;
+        if (holder == nullptr || holder->message_type() != v1::Optimizer::descriptor()) return;
+        place = entry + 1;
+      }
+      if (place == names.end()) {
+        names.push_back(name);
+      } else {
+        names.insert(place, {std::prev(place)->name, std::prev(place)->alias, name.path, "", ""});
+      }
+    };
+    const Descriptor& optimizer = *v1::Optimizer::descriptor();
+    for (int i = 0; i < optimizer.field_count(); ++i) {
+      const FieldDescriptor* const field = optimizer.field(i);
+      const std::string path = absl::StrCat("optimizer.", field->name());
+      if (field->real_containing_oneof() == nullptr) {
+        add(field, path);
+        continue;
+      }
+      const Descriptor& kind = *field->message_type();
+      for (int j = 0; j < kind.field_count(); ++j) {
+        add(kind.field(j), absl::StrCat(path, ".", kind.field(j)->name()));
+      }
+    }
+    return names;
+  }());
+  return all;
+}
+
 absl::Status UnknownField(absl::string_view name) {
   std::vector<absl::string_view> names;
-  for (const ShortName& entry : kShortNames) {
+  for (const ShortName& entry : AllShortNames()) {
     if (names.empty() || names.back() != entry.name) names.push_back(entry.name);
   }
   return UsageError(
@@ -337,7 +391,7 @@ absl::Status UnknownField(absl::string_view name) {
 
 }  // namespace
 
-absl::Span<const ShortName> ShortNames() { return kShortNames; }
+absl::Span<const ShortName> ShortNames() { return AllShortNames(); }
 
 bool ConsistsOfNumbers(const FieldDescriptor* field) {
   if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return false;
@@ -387,7 +441,7 @@ std::string EnumText(const google::protobuf::EnumValueDescriptor& value) {
 }
 
 bool DependsOnKind(absl::string_view name) {
-  return std::any_of(std::begin(kShortNames), std::end(kShortNames), [&](const ShortName& entry) {
+  return std::any_of(ShortNames().begin(), ShortNames().end(), [&](const ShortName& entry) {
     return Is(entry, name) && OwnerOf(entry.path).member != nullptr;
   });
 }
@@ -395,7 +449,7 @@ bool DependsOnKind(absl::string_view name) {
 absl::StatusOr<std::string> ResolveField(absl::string_view name, const v1::Run& run) {
   const FieldDescriptor* holder = nullptr;
   std::vector<std::string> owners;
-  for (const ShortName& entry : kShortNames) {
+  for (const ShortName& entry : AllShortNames()) {
     if (!Is(entry, name)) continue;
     const Owner owner = OwnerOf(entry.path);
     if (owner.member == nullptr || Uses(run, owner)) return entry.path;

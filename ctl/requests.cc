@@ -24,33 +24,16 @@ absl::Status FromJson(absl::string_view source, const std::string& json,
                                  " as protobuf JSON: ", std::string(parsed.message())));
 }
 
-absl::Status SetOptimizer(const std::string& kind, v1::Optimizer* optimizer) {
-  if (kind == "sgd") {
-    optimizer->mutable_sgd();
-  } else if (kind == "momentum") {
-    optimizer->mutable_momentum();
-  } else if (kind == "nesterov") {
-    optimizer->mutable_nesterov();
-  } else if (kind == "adagrad") {
-    optimizer->mutable_ada_grad();
-  } else if (kind == "rmsprop") {
-    optimizer->mutable_rms_prop();
-  } else if (kind == "adam") {
-    optimizer->mutable_adam();
-  } else {
-    return UsageError(absl::StrCat("unknown optimizer \"", kind, "\""));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SetSchedule(const std::string& kind, v1::Schedule* schedule) {
-  const auto* const shapes = schedule->GetDescriptor()->oneof_decl(0);
-  for (int i = 0; i < shapes->field_count(); ++i) {
-    if (KindName(shapes->field(i)->name()) != kind) continue;
-    schedule->GetReflection()->MutableMessage(schedule, shapes->field(i));
+// Sets the member of `holder`'s oneof that people call `kind`.
+absl::Status SetKind(absl::string_view what, const std::string& kind,
+                     google::protobuf::Message* holder) {
+  const auto* const kinds = holder->GetDescriptor()->oneof_decl(0);
+  for (int i = 0; i < kinds->field_count(); ++i) {
+    if (KindName(kinds->field(i)->name()) != kind) continue;
+    holder->GetReflection()->MutableMessage(holder, kinds->field(i));
     return absl::OkStatus();
   }
-  return UsageError(absl::StrCat("unknown schedule \"", kind, "\""));
+  return UsageError(absl::StrCat("unknown ", what, " \"", kind, "\""));
 }
 
 bool Overlap(const std::string& a, const std::string& b) {
@@ -79,8 +62,8 @@ absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
   request.set_run_id(RunId(run.run));
   v1::Run& created = *request.mutable_run();
   *created.mutable_layout() = layout;
-  GRADD_RETURN_IF_ERROR(SetOptimizer(run.optimizer, created.mutable_optimizer()));
-  GRADD_RETURN_IF_ERROR(SetSchedule(run.schedule, created.mutable_schedule()));
+  GRADD_RETURN_IF_ERROR(SetKind("optimizer", run.optimizer, created.mutable_optimizer()));
+  GRADD_RETURN_IF_ERROR(SetKind("schedule", run.schedule, created.mutable_schedule()));
   if (run.asynchronous) {
     created.mutable_policy()->mutable_asynchronous();
   } else {

@@ -63,7 +63,7 @@ TEST(MakeCreateRequestTest, MomentumGoesToWhicheverOptimizerWasChosen) {
 
 TEST(MakeCreateRequestTest, EveryFieldOfEveryKindCanBeGiven) {
   // Every kind, with all the fields that ShortNames() has for it: none can be forgotten there.
-  for (const char* optimizer : {"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"}) {
+  for (const std::string& optimizer : KindNames(*v1::Optimizer::descriptor())) {
     NewRun run = Sgd({});
     run.optimizer = optimizer;
     const v1::Run kinds = MakeCreateRequest(run, v1::Layout())->run();
@@ -75,6 +75,8 @@ TEST(MakeCreateRequestTest, EveryFieldOfEveryKindCanBeGiven) {
     for (int i = 0; i < member->message_type()->field_count(); ++i) {
       const std::string path =
           absl::StrCat("optimizer.", member->name(), ".", member->message_type()->field(i)->name());
+      // These two words are a run's and a schedule's.
+      if (path == "optimizer.noisy_sgd.seed" || path == "optimizer.noisy_sgd.gamma") continue;
       EXPECT_EQ(paths.count(path), 1) << path;
     }
   }
@@ -207,7 +209,8 @@ TEST(ShortNamesTest, AllStandForFieldsThatExist) {
 TEST(MakeCreateRequestTest, AFieldOfAnotherOptimizerIsRefusedSayingWhose) {
   const absl::Status status = MakeCreateRequest(Sgd({{"beta1", "0.9"}}), v1::Layout()).status();
   EXPECT_EQ(ExitCodeOf(status), kExitUsage);
-  EXPECT_EQ(status.message(), "--beta1 belongs to the optimizer adam, and this run's is sgd");
+  EXPECT_THAT(status.message(), HasSubstr("--beta1 belongs to the optimizer adam or amsgrad or "));
+  EXPECT_THAT(status.message(), HasSubstr(", and this run's is sgd"));
 }
 
 TEST(MakeCreateRequestTest, AFieldOfAnotherScheduleOrPolicyIsRefusedSayingWhose) {
