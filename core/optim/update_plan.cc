@@ -210,8 +210,7 @@ void UpdatePlan::TransformTensor(int64_t index, GradientReader* gradient,
   const auto read = [size](GradientReader* from, float* to) {
     for (int64_t at = 0; at < size; at += kTileElements) {
       const int64_t count = std::min(kTileElements, size - at);
-      const UnalignedFloat* const values = from->Next(count);
-      std::copy(values, values + count, to + at);
+      std::memcpy(to + at, from->Next(count), static_cast<size_t>(count) * sizeof(float));
     }
   };
   read(gradient, work.work.gradient());
