@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -330,7 +331,8 @@ absl::Status SetList(absl::string_view path, absl::string_view text, const Field
 // A short name for a field whose meaning is in the API alone: `beta3` for `optimizer.adan.beta3`.
 // What it refers to is kept for ever.
 ShortName NameOf(const FieldDescriptor* field, absl::string_view path) {
-  const auto keep = [](std::string text) { return (new std::string(std::move(text)))->c_str(); };
+  static auto& texts = *new std::deque<std::string>();
+  const auto keep = [](std::string text) { return texts.emplace_back(std::move(text)).c_str(); };
   const char* value = "NUMBER";
   if (field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) value = "";
   if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) value = "JSON";
