@@ -85,8 +85,8 @@ void PullReactor::Pump() {
 }
 
 void PullReactor::OnWriteDone(bool ok) {
+  MutexLock lock(&mutex_);  // Also shows ThreadSanitizer that the constructor came before.
   watched_->Renew();
-  MutexLock lock(&mutex_);
   writing_bytes_.Clear();
   if (ok) {
     Pump();
