@@ -27,6 +27,7 @@ struct AdaDeltaRule : ElementRule {
     return rule;
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 2;
   std::vector<SlotSpec> Slots() const {
     return {{"second_moment", 0}, {"squared_update_average", 0}};

@@ -29,6 +29,7 @@ struct AdaGradRule : ElementRule {
     return rule;
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 1;
   std::vector<SlotSpec> Slots() const { return {{"sum", static_cast<float>(initial_accumulator)}}; }
 

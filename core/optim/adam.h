@@ -35,6 +35,7 @@ struct AdamRule : ElementRule {
     return Read(in, read, AdamRule());
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 2;
   std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}, {"second_moment", 0}}; }
 

@@ -25,6 +25,7 @@ struct AmsGradRule : ElementRule {
     return rule;
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 3;
   std::vector<SlotSpec> Slots() const {
     return {{"first_moment", 0}, {"second_moment", 0}, {"max_second_moment", 0}};

@@ -42,6 +42,9 @@ struct ElementRule {
   // Sums over all elements that the update needs first: of all tensors together, or of each.
   static constexpr int kSums = 0;
 
+  // Whether it is of use, and known, in a form that leaves out elements without a gradient.
+  static constexpr bool kLazy = false;
+
   // Sets to 0 the weight decay that the rule applies itself, in another way than the loop does: in
   // front of Apply() and Terms().
   void TakeDecay(WeightDecay* /*decay*/) {}
@@ -80,6 +83,7 @@ class ElementwiseOptimizer final : public Optimizer {
   int training_slot() const override { return Rule::kTrainingSlot; }
   const std::vector<ScalarSpec>& scalars() const override { return kept_; }
   bool scalars_per_tensor() const override { return Rule::kPerTensor && Rule::kKept > 0; }
+  bool lazy() const override { return Rule::kLazy; }
   int sums() const override { return Rule::kSums; }
 
   void BeginStep(const StepInput& input, absl::Span<double> kept) override {

@@ -45,6 +45,7 @@ struct FtrlRule : ElementRule {
     return rule;
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = kSparse ? 2 : 1;
   std::vector<SlotSpec> Slots() const {
     std::vector<SlotSpec> slots = {{"sum", static_cast<float>(initial_accumulator)}};

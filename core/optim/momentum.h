@@ -24,6 +24,7 @@ struct MomentumRule : ElementRule {
     return rule;
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 1;
   std::vector<SlotSpec> Slots() const { return {{"momentum", 0}}; }
 

@@ -82,6 +82,10 @@ class Optimizer {
   // it keeps, tensor after tensor, and may change.
   virtual void BeginStep(const StepInput& input, absl::Span<double> scalars) = 0;
 
+  // Whether tiles of which there is no gradient need no update: their slots and parameters may wait
+  // for the next one. Such an optimizer takes no sums.
+  virtual bool lazy() const { return false; }
+
   // How many sums over all elements of a tensor the update needs first.
   virtual int sums() const { return 0; }
   // Adds those of one tile, in an order that depends on its size alone.

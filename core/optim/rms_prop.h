@@ -33,6 +33,7 @@ struct RmsPropRule : ElementRule {
     return rule;
   }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 1 + (kCentered ? 1 : 0) + (kMomentum ? 1 : 0);
   static constexpr size_t kAverage = 1;
   static constexpr size_t kBuffer = kSlots - 1;

@@ -15,6 +15,7 @@ namespace gradd {
 struct SgdRule : ElementRule {
   static SgdRule Read(const v1::Sgd& /*in*/, HyperParameters* /*read*/) { return {}; }
 
+  static constexpr bool kLazy = true;
   static constexpr int kSlots = 0;
   std::vector<SlotSpec> Slots() const { return {}; }
 

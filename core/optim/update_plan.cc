@@ -292,7 +292,9 @@ std::vector<UpdatePlan::Kept> UpdatePlan::kept() const {
   return result;
 }
 
-void UpdatePlan::BeginStep(const StepInput& input) {
+void UpdatePlan::BeginStep(const StepInput& input, bool by_spans) {
+  by_spans_ = by_spans;
+  if (by_spans) span_norms_.assign(first_piece_.size() - 1, TileNorms());
   for (Group& group : groups_) {
     if (group.spec.optimizer == nullptr || group.tensors == 0) continue;
     group.input = input;
@@ -315,36 +317,71 @@ struct UpdatePlan::Clipped {
   alignas(64) float gradient[kTileElements];
 };
 
+// A tile of a block, with the pointers that it points to.
+class UpdatePlan::BlockTile {
+ public:
+  // Elements from `begin` on, of one piece.
+  BlockTile(const UpdatePlan& plan, size_t piece, const ParameterStore::BlockUpdate& block,
+            int64_t begin, int64_t size, const UnalignedFloat* raw) {
+    const size_t tensor = plan.pieces_[piece].tensor;
+    const int64_t at = begin - block.begin;
+    const std::vector<size_t>& slots = plan.GroupOf(piece).slots;
+    for (size_t k = 0; k < slots.size(); ++k) {
+      slots_in_[k] = block.slots_in[slots[k]] + at;
+      if (!block.slots_out.empty()) slots_out_[k] = block.slots_out[slots[k]] + at;
+    }
+    tile_.begin = begin;
+    tile_.size = size;
+    tile_.tensor = plan.tensor_in_group_[tensor];
+    const size_t work = plan.work_of_tensor_[tensor];
+    tile_.gradient = work == kNone
+                         ? raw
+                         : plan.works_[work].work.result() + (begin - plan.tensor_begin_[tensor]);
+    tile_.parameters_in = block.parameters_in + at;
+    tile_.parameters_out = block.parameters_out == nullptr ? nullptr : block.parameters_out + at;
+    tile_.slots_in = slots_in_.data();
+    tile_.slots_out = slots_out_.data();
+  }
+  BlockTile(const BlockTile&) = delete;
+  BlockTile& operator=(const BlockTile&) = delete;
+
+  const Tile& tile() const { return tile_; }
+
+ private:
+  Tile tile_;
+  std::array<const float*, kMaxSlots> slots_in_ = {};
+  std::array<float*, kMaxSlots> slots_out_ = {};
+};
+
 // The tiles of one block, one after the other.
 template <typename Visit>
 void UpdatePlan::ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
                               const Visit& visit) const {
   const auto index = static_cast<size_t>(block.begin / block_elements_);
   for (size_t i = first_piece_[index]; i < first_piece_[index + 1]; ++i) {
-    const Piece& piece = pieces_[i];
-    const Group& group = groups_[group_of_tensor_[piece.tensor]];
-    const int64_t at = piece.begin - block.begin;
-    std::array<const float*, kMaxSlots> slots_in = {};
-    std::array<float*, kMaxSlots> slots_out = {};
-    for (size_t k = 0; k < group.slots.size(); ++k) {
-      const size_t slot = group.slots[k];
-      slots_in[k] = block.slots_in[slot] + at;
-      slots_out[k] = block.slots_out.empty() ? nullptr : block.slots_out[slot] + at;
+    const UnalignedFloat* const raw = gradient->Next(pieces_[i].size);
+    visit(i, BlockTile(*this, i, block, pieces_[i].begin, pieces_[i].size, raw).tile(), raw);
+  }
+}
+
+// Those of which there is a gradient.
+template <typename Visit>
+void UpdatePlan::ForEachSpan(const ParameterStore::BlockUpdate& block, SpanReader* gradient,
+                             const Visit& visit) const {
+  const auto index = static_cast<size_t>(block.begin / block_elements_);
+  const int64_t end = block.begin + block.size;
+  size_t piece = first_piece_[index];
+  for (int64_t begin = gradient->Seek(end); begin < end; begin = gradient->Seek(end)) {
+    const auto piece_end = [this](size_t i) { return pieces_[i].begin + pieces_[i].size; };
+    if (begin >= piece_end(piece)) {
+      const auto after = std::upper_bound(
+          pieces_.begin() + static_cast<int64_t>(piece),
+          pieces_.begin() + static_cast<int64_t>(first_piece_[index + 1]), begin,
+          [](int64_t element, const Piece& other) { return element < other.begin; });
+      piece = static_cast<size_t>(after - pieces_.begin()) - 1;
     }
-    Tile tile;
-    tile.begin = piece.begin;
-    tile.size = piece.size;
-    tile.tensor = tensor_in_group_[piece.tensor];
-    const UnalignedFloat* const raw = gradient->Next(piece.size);
-    const size_t work = work_of_tensor_[piece.tensor];
-    tile.gradient = work == kNone
-                        ? raw
-                        : works_[work].work.result() + (piece.begin - tensor_begin_[piece.tensor]);
-    tile.parameters_in = block.parameters_in + at;
-    tile.parameters_out = block.parameters_out == nullptr ? nullptr : block.parameters_out + at;
-    tile.slots_in = slots_in.data();
-    tile.slots_out = slots_out.data();
-    visit(i, group, tile, raw);
+    const SpanReader::Span span = gradient->Next(piece_end(piece));
+    visit(piece, BlockTile(*this, piece, block, begin, span.size, span.values).tile(), span.values);
   }
 }
 
@@ -362,20 +399,30 @@ bool UpdatePlan::NeedsSums(int64_t block_begin) const {
       [this](const Piece& piece) { return SumsOf(groups_[group_of_tensor_[piece.tensor]]) > 0; });
 }
 
+void UpdatePlan::SumTile(size_t piece, const Tile& tile) {
+  const Group& group = GroupOf(piece);
+  if (SumsOf(group) == 0) return;
+  double* const sums = &piece_sums_[piece * most_sums_];
+  if (pass_ < clip_passes_) {
+    *sums += group.spec.clip.SquaredNorm(tile.gradient, tile.size);
+  } else {
+    const Clipped clipped(group, tile);
+    group.spec.optimizer->SumTile(clipped.tile, sums);
+  }
+}
+
 void UpdatePlan::SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
   if (!NeedsSums(block.begin)) return;
-  ForEachPiece(
-      block, gradient,
-      [this](size_t piece, const Group& group, const Tile& tile, const UnalignedFloat* /*raw*/) {
-        if (SumsOf(group) == 0) return;
-        double* const sums = &piece_sums_[piece * most_sums_];
-        if (pass_ < clip_passes_) {
-          *sums = group.spec.clip.SquaredNorm(tile.gradient, tile.size);
-        } else {
-          const Clipped clipped(group, tile);
-          group.spec.optimizer->SumTile(clipped.tile, sums);
-        }
-      });
+  ForEachPiece(block, gradient, [this](size_t piece, const Tile& tile, const UnalignedFloat*) {
+    SumTile(piece, tile);
+  });
+}
+
+void UpdatePlan::SumSpans(const ParameterStore::BlockUpdate& block, SpanReader* gradient) {
+  if (!NeedsSums(block.begin)) return;
+  ForEachSpan(block, gradient, [this](size_t piece, const Tile& tile, const UnalignedFloat*) {
+    SumTile(piece, tile);
+  });
 }
 
 void UpdatePlan::EndSums() {
@@ -418,21 +465,55 @@ void UpdatePlan::SetClipFactors(const std::vector<double>& squares, Group* group
   }
 }
 
+void UpdatePlan::UpdateTile(const ParameterStore::BlockUpdate& block, size_t piece,
+                            const Tile& tile, const UnalignedFloat* raw, TileNorms* norms) const {
+  const Group& group = GroupOf(piece);
+  *norms = {};
+  if (group.spec.optimizer == nullptr) {
+    CopyElements(tile.parameters_in, tile.parameters_out, tile.size);
+  } else {
+    const Clipped clipped(group, tile);
+    group.spec.optimizer->UpdateTile(clipped.tile, norms);
+    if (clipped.tile.gradient != raw) norms->gradient = LongSquaredNorm(raw, tile.size);
+  }
+  CopyOtherSlots(group, block, tile);
+}
+
 void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
-  ForEachPiece(block, gradient,
-               [&](size_t piece, const Group& group, const Tile& tile, const UnalignedFloat* raw) {
-                 TileNorms* const norms = &piece_norms_[piece];
-                 *norms = {};
-                 if (group.spec.optimizer == nullptr) {
-                   CopyElements(tile.parameters_in, tile.parameters_out, tile.size);
-                 } else {
-                   const Clipped clipped(group, tile);
-                   group.spec.optimizer->UpdateTile(clipped.tile, norms);
-                   if (clipped.tile.gradient != raw)
-                     norms->gradient = LongSquaredNorm(raw, tile.size);
-                 }
-                 CopyOtherSlots(group, block, tile);
-               });
+  ForEachPiece(block, gradient, [&](size_t piece, const Tile& tile, const UnalignedFloat* raw) {
+    UpdateTile(block, piece, tile, raw, &piece_norms_[piece]);
+  });
+}
+
+bool UpdatePlan::IsLazy(int64_t element) const {
+  const auto next = std::upper_bound(tensor_begin_.begin(), tensor_begin_.end(), element);
+  const auto tensor = static_cast<size_t>(next - tensor_begin_.begin()) - 1;
+  const Optimizer* const optimizer = groups_[group_of_tensor_[tensor]].spec.optimizer.get();
+  return optimizer == nullptr || (optimizer->lazy() && work_of_tensor_[tensor] == kNone);
+}
+
+void UpdatePlan::MeasureBlock(const ParameterStore::BlockUpdate& block) {
+  const auto index = static_cast<size_t>(block.begin / block_elements_);
+  for (size_t i = first_piece_[index]; i < first_piece_[index + 1]; ++i) {
+    piece_norms_[i] = {};
+    if (GroupOf(i).spec.optimizer == nullptr) continue;
+    const float* const values = block.parameters_in + (pieces_[i].begin - block.begin);
+    piece_norms_[i].parameters = LongSquaredNorm(values, pieces_[i].size);
+  }
+}
+
+void UpdatePlan::UpdateSpans(const ParameterStore::BlockUpdate& block, SpanReader* gradient) {
+  TileNorms sum;
+  ForEachSpan(block, gradient, [&](size_t piece, const Tile& tile, const UnalignedFloat* raw) {
+    TileNorms norms;
+    const double before = LongSquaredNorm(tile.parameters_in, tile.size);
+    UpdateTile(block, piece, tile, raw, &norms);
+    if (GroupOf(piece).spec.optimizer == nullptr) return;
+    sum.gradient += norms.gradient;
+    sum.update += norms.update;
+    sum.parameters += norms.parameters - before;
+  });
+  span_norms_[static_cast<size_t>(block.begin / block_elements_)] = sum;
 }
 
 void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
@@ -449,13 +530,26 @@ void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockU
   }
 }
 
-TileNorms UpdatePlan::norms() const {
+TileNorms UpdatePlan::EndStep() {
+  const auto total = [](const std::vector<TileNorms>& all) {
+    TileNorms sum;
+    for (const TileNorms& norms : all) {
+      sum.gradient += norms.gradient;
+      sum.update += norms.update;
+      sum.parameters += norms.parameters;
+    }
+    return sum;
+  };
   TileNorms sum;
-  for (const TileNorms& norms : piece_norms_) {
-    sum.gradient += norms.gradient;
-    sum.update += norms.update;
-    sum.parameters += norms.parameters;
+  if (by_spans_) {
+    if (!parameters_measured_) parameters_squared_ = total(piece_norms_).parameters;
+    sum = total(span_norms_);
+    sum.parameters = std::max(0.0, parameters_squared_ + sum.parameters);
+  } else {
+    sum = total(piece_norms_);
   }
+  parameters_squared_ = sum.parameters;
+  parameters_measured_ = true;
   return sum;
 }
 

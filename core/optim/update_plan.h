@@ -25,8 +25,12 @@ namespace gradd {
 // SumBlock() for every block, then EndSums(); then UpdateBlock() for every block. Results do not
 // depend on the blocks' length and order.
 //
-// Thread safety: TransformTensor(), SumBlock() and UpdateBlock() may be called from many threads
-// for different tensors resp. blocks; everything else is exclusive.
+// Where rows are missing from the gradient, for tensors that IsLazy(), a step takes SumSpans() and
+// UpdateSpans() instead, for the blocks of which something is there, after MeasureBlock() for every
+// block if NeedsMeasure().
+//
+// Thread safety: TransformTensor() and what takes a block may be called from many threads for
+// different tensors resp. blocks; everything else is exclusive.
 class UpdatePlan {
  public:
   // INVALID_ARGUMENT as MakeParameterGroups(). `block_elements` is a multiple of kTileElements.
@@ -53,8 +57,8 @@ class UpdatePlan {
   };
   std::vector<Kept> kept() const;
 
-  // `step`: of the run.
-  void BeginStep(const StepInput& input);
+  // `input.step`: of the run. `by_spans`: rows are missing.
+  void BeginStep(const StepInput& input, bool by_spans = false);
 
   int64_t transformed_tensors() const { return static_cast<int64_t>(works_.size()); }
   // The first element of such a tensor.
@@ -69,8 +73,18 @@ class UpdatePlan {
 
   void UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient);
 
-  // Those of all updated elements, when every block is updated.
-  TileNorms norms() const;
+  // Whether the tensor to which `element` belongs stays as it is where there is no gradient.
+  bool IsLazy(int64_t element) const;
+  // Whether the norm of the parameters is not known from the steps before.
+  bool NeedsMeasure() const { return !parameters_measured_; }
+  void MeasureBlock(const ParameterStore::BlockUpdate& block);
+  // As SumBlock() and UpdateBlock(), in place, for what `gradient` has of the block.
+  void SumSpans(const ParameterStore::BlockUpdate& block, SpanReader* gradient);
+  void UpdateSpans(const ParameterStore::BlockUpdate& block, SpanReader* gradient);
+
+  // Ends the step: the norms of the gradient, of the update and of all parameters that are ever
+  // updated.
+  TileNorms EndStep();
 
  private:
   // A run of elements of one tensor within one tile.
@@ -91,6 +105,7 @@ class UpdatePlan {
   };
 
   struct Clipped;
+  class BlockTile;
 
   UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements);
   void CutPieces(const Layout& layout, int64_t block_elements);
@@ -114,6 +129,16 @@ class UpdatePlan {
   template <typename Visit>
   void ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
                     const Visit& visit) const;
+  template <typename Visit>
+  void ForEachSpan(const ParameterStore::BlockUpdate& block, SpanReader* gradient,
+                   const Visit& visit) const;
+  void SumTile(size_t piece, const Tile& tile);
+  // Updates a tile of the group and the slots that belong to others.
+  void UpdateTile(const ParameterStore::BlockUpdate& block, size_t piece, const Tile& tile,
+                  const UnalignedFloat* raw, TileNorms* norms) const;
+  const Group& GroupOf(size_t piece) const {
+    return groups_[group_of_tensor_[pieces_[piece].tensor]];
+  }
   // How many sums the group takes in the present pass: for its bounds, then for its optimizer.
   size_t SumsOf(const Group& group) const;
   // Whether a tensor of the block that begins there takes any.
@@ -135,6 +160,11 @@ class UpdatePlan {
   std::vector<Piece> pieces_;        // In the order of the elements.
   std::vector<size_t> first_piece_;  // Of each block, and the number of all pieces.
   std::vector<TileNorms> piece_norms_;
+  // Of each block, when it was updated by spans; with how much `parameters` has grown.
+  std::vector<TileNorms> span_norms_;
+  bool by_spans_ = false;             // This step.
+  double parameters_squared_ = 0;     // After the last step.
+  bool parameters_measured_ = false;  // That is known.
   // For each tensor: where its work is among works_, or none.
   static constexpr size_t kNone = std::numeric_limits<size_t>::max();
   struct Work {

@@ -26,6 +26,7 @@
 #include "core/store/layout.h"
 #include "core/store/parameter_store.h"
 #include "core/store/snapshot.h"
+#include "core/sync/aggregate.h"
 #include "core/sync/staged_push.h"
 #include "core/sync/staging_budget.h"
 #include "google/protobuf/field_mask.pb.h"
@@ -59,7 +60,7 @@ class Run : public std::enable_shared_from_this<Run> {
                                                      const RunEnvironment& environment);
 
   const std::string& run_id() const { return run_id_; }
-  int64_t element_count() const { return layout_.element_count(); }
+  const Layout& layout() const { return layout_; }
   // Bytes of parameters and slots, without those that snapshots keep besides.
   int64_t state_bytes() const { return state_bytes_; }
 
@@ -276,6 +277,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void Advance();
   void ApplySteps();
   void ApplyStep(StepWork* work);
+  // Updates what the gradient has of a block.
+  void UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t block);
   void CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The learning rate of `step` as the schedule has it, reduced on plateaus.
   double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

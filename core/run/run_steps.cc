@@ -10,7 +10,6 @@
 #include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/schedule/schedule.h"
-#include "core/sync/aggregate.h"
 #include "core/sync/synchronization_policy.h"
 
 namespace gradd {
@@ -185,9 +184,11 @@ void Run::ApplyStep(StepWork* work) {
   const absl::Duration begin = environment_.clock->Elapsed();
   std::vector<std::shared_ptr<const StagedPush>> pushes;
   for (const PendingPush& pending : work->pushes) pushes.push_back(pending.push);
-  const Aggregate aggregate(std::move(pushes));
   UpdatePlan& plan = *work->plan;
-  plan.BeginStep({work->step, work->learning_rate, aggregate.loss()});
+  const Aggregate aggregate(std::move(pushes),
+                            [&plan](int64_t element) { return plan.IsLazy(element); });
+  const bool by_spans = aggregate.has_lazy_rows();
+  plan.BeginStep({work->step, work->learning_rate, aggregate.loss()}, by_spans);
   environment_.pool->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
     Aggregate::Reader gradient(aggregate, plan.transformed_begin(tensor));
     ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
@@ -196,21 +197,34 @@ void Run::ApplyStep(StepWork* work) {
   for (int pass = 0; pass < plan.sum_passes(); ++pass) {
     environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
       const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
-      Aggregate::Reader gradient(aggregate, read.begin);
-      plan.SumBlock(read, &gradient);
+      if (by_spans) {
+        Aggregate::SpanReader gradient(aggregate, read.begin);
+        plan.SumSpans(read, &gradient);
+      } else {
+        Aggregate::Reader gradient(aggregate, read.begin);
+        plan.SumBlock(read, &gradient);
+      }
     });
     plan.EndSums();
   }
+  if (by_spans && plan.NeedsMeasure()) {
+    environment_.pool->ParallelFor(
+        store_.block_count(), [&](int64_t block) { plan.MeasureBlock(store_.ReadBlock(block)); });
+  }
   environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
-    store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
-      Aggregate::Reader gradient(aggregate, update.begin);
-      plan.UpdateBlock(update, &gradient);
-    });
+    if (by_spans) {
+      UpdateSpans(aggregate, &plan, block);
+    } else {
+      store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
+        Aggregate::Reader gradient(aggregate, update.begin);
+        plan.UpdateBlock(update, &gradient);
+      });
+    }
     for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
   });
   store_.CommitStep();
 
-  const TileNorms sum = plan.norms();
+  const TileNorms sum = plan.EndStep();
   work->statistics.loss = aggregate.loss();
   work->statistics.examples = aggregate.examples();
   work->statistics.staleness = work->staleness;
@@ -218,6 +232,16 @@ void Run::ApplyStep(StepWork* work) {
   work->statistics.update_norm = std::sqrt(sum.update);
   work->statistics.parameter_norm = std::sqrt(sum.parameters);
   work->statistics.apply_time = environment_.clock->Elapsed() - begin;
+}
+
+void Run::UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t block) {
+  const int64_t begin = store_.block_begin(block);
+  const int64_t end = std::min(begin + store_.block_elements(), layout_.element_count());
+  Aggregate::SpanReader gradient(aggregate, begin);
+  if (gradient.Seek(end) == end) return;
+  store_.UpdateBlockInPlace(block, [&](const ParameterStore::BlockUpdate& update) {
+    plan->UpdateSpans(update, &gradient);
+  });
 }
 
 void Run::CompleteStep() {

@@ -88,7 +88,7 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
       incoming_ = Incoming::kStaged;
       begun_at_ = registry_->clock().Elapsed();
       staging_time_ = absl::ZeroDuration();
-      staged_ = std::make_shared<StagedPush>(header_, run_->element_count());
+      staged_ = std::make_shared<StagedPush>(header_, run_->layout());
     } else {
       incoming_ =
           *admission == Run::Admission::kDuplicate ? Incoming::kDuplicate : Incoming::kSuperseded;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
@@ -109,10 +110,20 @@ absl::StatusOr<Layout> Layout::Create(const v1::Layout& message, int64_t max_ele
                                 ShapeText(tensor), " takes the run over the limit of ",
                                 max_elements, " parameters"));
     }
+    layout.begins_.push_back(layout.element_count_);
     layout.element_count_ += count;
   }
   layout.message_ = message;
   return layout;
+}
+
+Layout::Place Layout::TensorAt(int64_t element) const {
+  const auto next = std::upper_bound(begins_.begin(), begins_.end(), element);
+  const auto index = static_cast<int>(next - begins_.begin()) - 1;
+  const v1::Tensor& tensor = message_.tensors(index);
+  const int64_t begin = *std::prev(next);
+  const int64_t end = next == begins_.end() ? element_count_ : *next;
+  return {begin, end, (end - begin) / (tensor.shape().empty() ? 1 : tensor.shape(0))};
 }
 
 absl::Status Layout::CheckSame(const v1::Layout& other) const {

@@ -219,6 +219,18 @@ ParameterStore::BlockUpdate ParameterStore::ReadBlock(int64_t block) const {
   return read;
 }
 
+void ParameterStore::Keep(BlockUpdate* update) {
+  const auto keep = [size = update->size](const float** in, float* out) {
+    if (*in == out) return;
+    std::copy_n(*in, size, out);
+    *in = out;
+  };
+  keep(&update->parameters_in, update->parameters_out);
+  for (size_t slot = 0; slot < update->slots_in.size(); ++slot) {
+    keep(&update->slots_in[slot], update->slots_out[slot]);
+  }
+}
+
 void ParameterStore::Close(int64_t block, Replacement replacement) {
   const auto index = static_cast<size_t>(block);
   if (replacement.parameters) parameters_[index] = std::move(replacement.parameters);

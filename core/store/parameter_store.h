@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/base/thread_pool.h"
@@ -90,6 +91,16 @@ class ParameterStore {
     Close(block, std::move(replacement));
   }
 
+  // The same for an update in place: what `update` does not write stays as it is.
+  template <typename Update>
+  void UpdateBlockInPlace(int64_t block, const Update& update) {
+    Replacement replacement;
+    BlockUpdate memory = Open(block, &replacement);
+    Keep(&memory);
+    update(memory);
+    Close(block, std::move(replacement));
+  }
+
   // Ends a step: all blocks are updated.
   void CommitStep() { ++step_; }
 
@@ -109,6 +120,8 @@ class ParameterStore {
     std::vector<BlockRef> slots;
   };
   BlockUpdate Open(int64_t block, Replacement* replacement);
+  // Copies what is where the update reads to where it writes, and lets it read there.
+  static void Keep(BlockUpdate* update);
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
   // Sets a slot's block to what it starts with: all of it, or only the sections that restart.

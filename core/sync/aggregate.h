@@ -13,13 +13,20 @@ namespace gradd {
 // The mean gradient of several complete pushes, weighted by their example counts: push i
 // has weight examples_i / sum of examples, rounded once to float32, and the products are
 // added in the order of `pushes`. So the result depends on nothing but the pushes and their
-// order. A single push is taken as it is.
+// order. A single push is taken as it is. A push has no part in the sum for rows that it has not;
+// where that is asked, rows that no push has are missing in the mean, instead of zeros.
 //
 // Thread safe. Holds the pushes.
 class Aggregate {
  public:
-  // At least one push, all of the same length.
-  explicit Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes);
+  // At least one push, all of the same length. `lazy` says for which tensors missing rows stay
+  // missing.
+  explicit Aggregate(
+      std::vector<std::shared_ptr<const StagedPush>> pushes,
+      StagedPush::Lazy lazy = [](int64_t) { return false; });
+
+  // Whether rows may be missing.
+  bool has_lazy_rows() const { return has_lazy_rows_; }
 
   // Mean of the pushes' losses, weighted in the same way.
   double loss() const;
@@ -39,8 +46,26 @@ class Aggregate {
     std::vector<float> scratch_;
   };
 
+  // Reads the mean gradient of what is not missing, from some element on.
+  class SpanReader final : public gradd::SpanReader {
+   public:
+    SpanReader(const Aggregate& aggregate, int64_t begin);
+
+    int64_t Seek(int64_t end) override;
+    Span Next(int64_t end) override;
+
+   private:
+    const Aggregate& aggregate_;
+    int64_t at_;
+    std::vector<StagedPush::SpanReader> readers_;
+    std::vector<float> sum_;
+    std::vector<float> scratch_;
+  };
+
  private:
   const std::vector<std::shared_ptr<const StagedPush>> pushes_;
+  const StagedPush::Lazy lazy_;
+  bool has_lazy_rows_ = false;
   int64_t examples_ = 0;
   std::vector<float> weights_;
 };

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/codec/dense.h"
@@ -40,10 +42,10 @@ bool TinySlices(const Payload& data) {
 // How many elements `bytes` of data are, and how long it should have been if that is none.
 struct Length {
   int64_t elements = 0;  // 0: the length does not fit the encoding.
-  const char* expected = "";
+  std::string expected;
 };
 
-Length LengthOf(v1::Encoding encoding, int64_t bytes, int64_t element_count) {
+Length LengthOf(v1::Encoding encoding, int64_t bytes, int64_t element_count, int64_t row_elements) {
   switch (encoding) {
     case v1::ENCODING_INT8: {
       constexpr int64_t kGroupBytes = kInt8GroupElements + kInt8ScaleBytes;
@@ -58,6 +60,15 @@ Length LengthOf(v1::Encoding encoding, int64_t bytes, int64_t element_count) {
       return {fits ? element_count : 0,
               "8 for each of at most element_count elements, which are 1 to 2^32"};
     }
+    case v1::ENCODING_ROWS: {
+      const int64_t rows = element_count / row_elements;
+      const int64_t row_bytes = RowBytes(row_elements);
+      const bool fits = bytes % row_bytes == 0 && rows <= kMaxRows && bytes / row_bytes <= rows &&
+                        bytes <= std::max(kFewRowsBytes, MaxRowsBytes(element_count));
+      return {fits ? element_count : 0,
+              absl::StrCat(row_bytes, " for each of at most ", rows,
+                           " rows, and no more than 6 for each element or ", kFewRowsBytes)};
+    }
     default: {
       const int64_t unit = DenseElementBytes(encoding);
       return {bytes % unit == 0 ? bytes / unit : 0,
@@ -68,7 +79,28 @@ Length LengthOf(v1::Encoding encoding, int64_t bytes, int64_t element_count) {
 
 bool Supported(v1::Encoding encoding) {
   return DenseElementBytes(encoding) > 0 || encoding == v1::ENCODING_INT8 ||
-         encoding == v1::ENCODING_SPARSE;
+         encoding == v1::ENCODING_SPARSE || encoding == v1::ENCODING_ROWS;
+}
+
+// Elements of the rows that the chunk covers, if it covers whole rows of one tensor.
+absl::StatusOr<int64_t> RowElements(const v1::ParameterChunk& chunk, const Layout& layout) {
+  const int64_t offset = chunk.offset();
+  const int64_t size = chunk.element_count();
+  if (offset < 0 || offset >= layout.element_count()) {
+    return InvalidArgument("CHUNK_OUT_OF_RANGE",
+                           absl::StrCat("chunk offset ", offset, " is outside the layout's ",
+                                        layout.element_count(), " elements"));
+  }
+  const Layout::Place tensor = layout.TensorAt(offset);
+  if (size < 1 || size > tensor.end - offset || size % tensor.row_elements != 0 ||
+      (offset - tensor.begin) % tensor.row_elements != 0) {
+    return InvalidArgument(
+        "CHUNK_MISALIGNED",
+        absl::StrCat("chunk of ROWS at offset ", offset, " with an element_count of ", size,
+                     ", expected whole rows of ", tensor.row_elements,
+                     " elements of the tensor of elements ", tensor.begin, " to ", tensor.end - 1));
+  }
+  return tensor.row_elements;
 }
 
 float ReadScale(PayloadReader* bytes) {
@@ -83,10 +115,31 @@ absl::Status NonFiniteError(int64_t element, float value) {
       "NON_FINITE", absl::StrCat("element ", element, " is ", value, ", expected a finite number"));
 }
 
+// OK if the numbers, each a `what`, ascend and are less than `limit`. The chunk begins at `offset`.
+absl::Status CheckAscending(const std::string& what, absl::Span<const uint32_t> numbers,
+                            int64_t limit, int64_t offset) {
+  const std::string reason = absl::AsciiStrToUpper(what);
+  int64_t previous = -1;
+  for (const uint32_t number : numbers) {
+    if (number >= limit) {
+      return InvalidArgument(reason + "_OUT_OF_RANGE",
+                             absl::StrCat("chunk at offset ", offset, " has ", what, " ", number,
+                                          ", expected less than ", limit));
+    }
+    if (number <= previous) {
+      return InvalidArgument(reason + (number == previous ? "_REPEATED" : "_NOT_ASCENDING"),
+                             absl::StrCat("chunk at offset ", offset, " has ", what, " ", number,
+                                          " after ", previous, ", expected ascending ones"));
+    }
+    previous = number;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk, Payload data,
-                                                int64_t vector_elements) {
+                                                const Layout& layout) {
   const int64_t offset = chunk.offset();
   const v1::Encoding encoding = EncodingOf(chunk.encoding());
   if (!Supported(encoding)) {
@@ -94,7 +147,7 @@ absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk,
         "ENCODING_UNSUPPORTED",
         absl::StrCat("chunk at offset ", offset, " has encoding ", v1::Encoding_Name(encoding),
                      " (", static_cast<int>(encoding),
-                     "), expected FLOAT32, BFLOAT16, FLOAT16, INT8 or SPARSE"));
+                     "), expected FLOAT32, BFLOAT16, FLOAT16, INT8, SPARSE or ROWS"));
   }
   const auto bytes = static_cast<int64_t>(data.size_bytes());
   if (bytes > kMaxChunkBytes) {
@@ -102,7 +155,13 @@ absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk,
         "CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes, " bytes, at most ",
                                    kMaxChunkBytes, " expected"));
   }
-  const Length length = LengthOf(encoding, bytes, chunk.element_count());
+  int64_t row_elements = 0;
+  if (encoding == v1::ENCODING_ROWS) {
+    const absl::StatusOr<int64_t> row = RowElements(chunk, layout);
+    GRADD_RETURN_IF_ERROR(row.status());
+    row_elements = *row;
+  }
+  const Length length = LengthOf(encoding, bytes, chunk.element_count(), row_elements);
   const int64_t size = length.elements;
   if (size < 1) {
     return InvalidArgument("CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", bytes,
@@ -113,22 +172,24 @@ absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk,
         "CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", size,
                                    " elements, and an element_count of ", chunk.element_count()));
   }
-  if (offset < 0 || offset > vector_elements - size) {
+  if (offset < 0 || offset > layout.element_count() - size) {
     return InvalidArgument("CHUNK_OUT_OF_RANGE",
                            absl::StrCat("chunk offset ", offset, " + ", size,
-                                        " elements exceeds the layout's ", vector_elements));
+                                        " elements exceeds the layout's ", layout.element_count()));
   }
   if (encoding == v1::ENCODING_INT8 &&
       (offset % kInt8GroupElements != 0 ||
-       (size % kInt8GroupElements != 0 && offset + size != vector_elements))) {
+       (size % kInt8GroupElements != 0 && offset + size != layout.element_count()))) {
     return InvalidArgument(
         "CHUNK_MISALIGNED",
         absl::StrCat("chunk of INT8 elements ", offset, " to ", offset + size - 1,
                      ", expected to begin at a multiple of ", kInt8GroupElements,
                      " and to end at one or at the layout's end"));
   }
-  if (encoding == v1::ENCODING_SPARSE || TinySlices(data)) data = InOnePiece(data);
-  return StagedChunk(encoding, offset, size, std::move(data));
+  if (encoding == v1::ENCODING_SPARSE || encoding == v1::ENCODING_ROWS || TinySlices(data)) {
+    data = InOnePiece(data);
+  }
+  return StagedChunk(encoding, offset, size, row_elements, std::move(data));
 }
 
 size_t StagedChunk::FirstByte(int64_t at) const {
@@ -181,31 +242,34 @@ absl::Status StagedChunk::CheckInt8() const {
   return absl::OkStatus();
 }
 
-absl::Status StagedChunk::CheckIndices() const {
-  int64_t previous = -1;
-  for (const uint32_t index : sparse().indices) {
-    if (index >= elements_) {
-      return InvalidArgument("INDEX_OUT_OF_RANGE",
-                             absl::StrCat("chunk at offset ", begin_, " has index ", index,
-                                          ", expected less than its element_count of ", elements_));
-    }
-    if (index <= previous) {
-      return InvalidArgument(index == previous ? "INDEX_REPEATED" : "INDEX_NOT_ASCENDING",
-                             absl::StrCat("chunk at offset ", begin_, " has index ", index,
-                                          " after ", previous, ", expected ascending ones"));
-    }
-    previous = index;
+absl::Status StagedChunk::CheckValues() {
+  switch (encoding_) {
+    case v1::ENCODING_SPARSE:
+      return CheckSparse();
+    case v1::ENCODING_ROWS:
+      return CheckRows();
+    case v1::ENCODING_INT8:
+      return CheckInt8();
+    default:
+      return CheckDense();
+  }
+}
+
+absl::Status StagedChunk::CheckRows() const {
+  const RowsView view = rows();
+  GRADD_RETURN_IF_ERROR(CheckAscending("row", view.rows, elements_ / row_elements_, begin_));
+  for (size_t i = 0; i < view.rows.size(); ++i) {
+    const float* const values = view.values_of(i);
+    if (AllFinite(values, row_elements_)) continue;
+    int64_t bad = 0;
+    while (std::isfinite(values[bad])) ++bad;
+    return NonFiniteError(begin_ + view.begin(i) + bad, values[bad]);
   }
   return absl::OkStatus();
 }
 
-absl::Status StagedChunk::CheckValues() {
-  if (encoding_ == v1::ENCODING_SPARSE) return CheckSparse();
-  return encoding_ == v1::ENCODING_INT8 ? CheckInt8() : CheckDense();
-}
-
 absl::Status StagedChunk::CheckSparse() {
-  GRADD_RETURN_IF_ERROR(CheckIndices());
+  GRADD_RETURN_IF_ERROR(CheckAscending("index", sparse().indices, elements_, begin_));
   const SparseView view = sparse();
   const auto pairs = static_cast<int64_t>(view.values.size());
   if (!AllFinite(view.values.data(), pairs)) {
@@ -233,9 +297,10 @@ StagedChunk::Reader::Reader(const StagedChunk& chunk, int64_t at)
   }
   if (chunk.encoding_ == v1::ENCODING_SPARSE) {
     const auto indices = chunk.sparse().indices;
-    pair_ =
+    next_ =
         static_cast<size_t>(std::lower_bound(indices.begin(), indices.end(), at) - indices.begin());
   }
+  if (chunk.has_rows()) next_ = chunk.rows().RowAt(at);
 }
 
 const UnalignedFloat* StagedChunk::Reader::NextInPlace(int64_t size) {
@@ -248,7 +313,11 @@ const UnalignedFloat* StagedChunk::Reader::NextInPlace(int64_t size) {
 void StagedChunk::Reader::Next(int64_t size, float* out) {
   switch (chunk_->encoding_) {
     case v1::ENCODING_SPARSE:
-      pair_ = DecodeSparse(chunk_->sparse(), pair_, at_, size, out);
+      next_ = DecodeSparse(chunk_->sparse(), next_, at_, size, out);
+      at_ += size;
+      break;
+    case v1::ENCODING_ROWS:
+      next_ = DecodeRows(chunk_->rows(), next_, at_, size, out);
       at_ += size;
       break;
     case v1::ENCODING_INT8:

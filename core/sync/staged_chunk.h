@@ -8,7 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/unaligned_float.h"
+#include "core/codec/rows.h"
 #include "core/codec/sparse.h"
+#include "core/store/layout.h"
 #include "core/store/payload.h"
 #include "core/store/payload_reader.h"
 #include "gradd/v1/training_service.pb.h"
@@ -18,22 +20,32 @@ namespace gradd {
 // Most bytes of data in one chunk of a push.
 inline constexpr int64_t kMaxChunkBytes = int64_t{1} << 20;
 
+// Most bytes of a chunk of rows, whose numbers may take as much as their values: half as much again
+// as the elements that it covers take as float32, or few.
+inline constexpr int64_t kFewRowsBytes = 4096;
+constexpr int64_t MaxRowsBytes(int64_t elements) { return elements * 6; }
+
 // One chunk of a push, kept in the encoding in which it came, in no more memory than its elements
-// take as float32.
+// take as float32; chunks of rows as above.
 class StagedChunk {
  public:
-  // Checks all but the values: a known encoding, a length that fits it, and a place in a vector of
-  // `vector_elements`. INVALID_ARGUMENT says what was found and what was expected.
+  // Checks all but the values: a known encoding, a length that fits it, and a place in `layout`.
+  // INVALID_ARGUMENT says what was found and what was expected.
   static absl::StatusOr<StagedChunk> Create(const v1::ParameterChunk& chunk, Payload data,
-                                            int64_t vector_elements);
+                                            const Layout& layout);
 
   // Checks the values as they are, without decoding them: scales finite and not negative, indices
-  // ascending and inside the chunk, all elements finite. Only then may the chunk be read.
+  // and row numbers ascending and inside the chunk, all elements finite. Only then may the chunk be
+  // read.
   absl::Status CheckValues();
 
   int64_t begin() const { return begin_; }
   int64_t elements() const { return elements_; }
   int64_t end() const { return begin_ + elements_; }
+
+  // Whether it has some rows only, as rows() says.
+  bool has_rows() const { return encoding_ == v1::ENCODING_ROWS; }
+  RowsView rows() const { return RowsView::Of(data_.slices()[0], row_elements_); }
 
   // Reads elements in order.
   class Reader {
@@ -57,28 +69,34 @@ class StagedChunk {
     int64_t at_;
     PayloadReader bytes_;
     float scale_ = 0;  // INT8: of the group that is being read.
-    size_t pair_ = 0;  // SPARSE: the next one.
+    size_t next_ = 0;  // SPARSE: the next pair; ROWS: the next row.
   };
 
  private:
-  StagedChunk(v1::Encoding encoding, int64_t begin, int64_t elements, Payload data)
-      : encoding_(encoding), begin_(begin), elements_(elements), data_(std::move(data)) {}
+  StagedChunk(v1::Encoding encoding, int64_t begin, int64_t elements, int64_t row_elements,
+              Payload data)
+      : encoding_(encoding),
+        begin_(begin),
+        elements_(elements),
+        row_elements_(row_elements),
+        data_(std::move(data)) {}
 
   absl::Status CheckDense() const;
   absl::Status CheckInt8() const;
-  absl::Status CheckIndices() const;
   absl::Status CheckSparse();
+  absl::Status CheckRows() const;
   // Of elements `begin` to `end`, of which one is not finite.
   absl::Status NonFinite(int64_t begin, int64_t end) const;
-  // Where in the data element `at` lies; not for SPARSE. At the beginning of an INT8 group, its
-  // scale.
+  // Where in the data element `at` lies; not for SPARSE and ROWS. At the beginning of an INT8
+  // group, its scale.
   size_t FirstByte(int64_t at) const;
   SparseView sparse() const { return SparseView::Of(data_.slices()[0]); }
 
   v1::Encoding encoding_;
   int64_t begin_;
   int64_t elements_;
-  Payload data_;  // SPARSE: one aligned slice.
+  int64_t row_elements_;  // ROWS only.
+  Payload data_;          // SPARSE and ROWS: one aligned slice.
 };
 
 }  // namespace gradd

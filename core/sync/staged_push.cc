@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/store/slot.h"
 
 namespace gradd {
 int64_t MaxChunks(int64_t elements) {
@@ -15,7 +16,7 @@ int64_t MaxChunks(int64_t elements) {
 }
 
 absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
-  absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), elements_);
+  absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), layout_);
   GRADD_RETURN_IF_ERROR(staged.status());
   GRADD_RETURN_IF_ERROR(CheckPlace(*staged));
   GRADD_RETURN_IF_ERROR(staged->CheckValues());
@@ -27,7 +28,7 @@ absl::Status StagedPush::AddChecked(int64_t offset, Payload data, bool finite) {
   v1::ParameterChunk chunk;
   chunk.set_offset(offset);
   if (!finite) return Add(chunk, std::move(data));  // It names the element.
-  absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), elements_);
+  absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), layout_);
   GRADD_RETURN_IF_ERROR(staged.status());
   GRADD_RETURN_IF_ERROR(CheckPlace(*staged));
   Keep(*std::move(staged));
@@ -46,29 +47,30 @@ absl::Status StagedPush::CheckPlace(const StagedChunk& chunk) const {
                                       " overlaps an earlier one of elements ", other.begin(),
                                       " to ", other.end() - 1));
   }
-  if (static_cast<int64_t>(chunks_.size()) >= MaxChunks(elements_)) {
+  if (static_cast<int64_t>(chunks_.size()) >= MaxChunks(elements())) {
     return InvalidArgument("TOO_MANY_CHUNKS",
-                           absl::StrCat("more than ", MaxChunks(elements_), " chunks for ",
-                                        elements_, " elements; send larger ones"));
+                           absl::StrCat("more than ", MaxChunks(elements()), " chunks for ",
+                                        elements(), " elements; send larger ones"));
   }
   return absl::OkStatus();
 }
 
 void StagedPush::Keep(StagedChunk chunk) {
   staged_elements_ += chunk.elements();
+  has_rows_ = has_rows_ || chunk.has_rows();
   const int64_t begin = chunk.begin();
   chunks_.emplace(begin, std::move(chunk));
 }
 
 absl::Status StagedPush::CheckComplete() const {
-  if (staged_elements_ == elements_) return absl::OkStatus();
+  if (staged_elements_ == elements()) return absl::OkStatus();
   int64_t covered = 0;
   for (const auto& [offset, chunk] : chunks_) {
     if (offset != covered) break;
     covered = chunk.end();
   }
   return InvalidArgument("CHUNK_MISSING",
-                         absl::StrCat("committed with ", staged_elements_, " of ", elements_,
+                         absl::StrCat("committed with ", staged_elements_, " of ", elements(),
                                       " elements; the first missing one is ", covered));
 }
 
@@ -87,6 +89,78 @@ const UnalignedFloat* StagedPush::Reader::Next(int64_t size, float* scratch) {
     reader_.Next(take, scratch + done);
     done += take;
   }
+  return scratch;
+}
+
+bool StagedPush::HasLazyRows(const Lazy& lazy) const {
+  return has_rows_ && std::any_of(chunks_.begin(), chunks_.end(), [&](const auto& entry) {
+           return entry.second.has_rows() && lazy(entry.first);
+         });
+}
+
+StagedPush::SpanReader::SpanReader(const StagedPush& push, const Lazy& lazy, int64_t begin)
+    : push_(push),
+      lazy_(lazy),
+      chunk_(std::prev(push.chunks_.upper_bound(begin))),
+      reader_(chunk_->second, begin - chunk_->first) {
+  Enter(chunk_);
+  Seek(begin);
+}
+
+void StagedPush::SpanReader::Enter(Chunk chunk) {
+  chunk_ = chunk;
+  by_rows_ = chunk->second.has_rows() && lazy_(chunk->first);
+  row_ = 0;
+  reader_at_ = kNone;
+}
+
+void StagedPush::SpanReader::Seek(int64_t at) {
+  while (true) {
+    const StagedChunk& chunk = chunk_->second;
+    if (at < chunk.end()) {
+      begin_ = std::max(at, chunk.begin());
+      end_ = chunk.end();
+      if (by_rows_) SeekRow(begin_);
+      if (begin_ < end_) return;
+    }
+    if (std::next(chunk_) == push_.chunks_.end()) {
+      begin_ = end_ = kNone;
+      return;
+    }
+    Enter(std::next(chunk_));
+  }
+}
+
+void StagedPush::SpanReader::SeekRow(int64_t at) {
+  const RowsView rows = chunk_->second.rows();
+  const int64_t in_chunk = at - chunk_->first;
+  const size_t count = rows.rows.size();
+  if (row_ < count && rows.end(row_) <= in_chunk) ++row_;
+  if (row_ < count && rows.end(row_) <= in_chunk) row_ = rows.RowAt(in_chunk);
+  if (row_ == count) {
+    begin_ = end_;
+    return;
+  }
+  begin_ = std::max(at, chunk_->first + rows.begin(row_));
+  size_t last = row_;
+  // Rows in a row, as many as a tile takes.
+  while (last + 1 < count && rows.rows[last + 1] == rows.rows[last] + 1 &&
+         chunk_->first + rows.end(last) - begin_ < kTileElements) {
+    ++last;
+  }
+  end_ = chunk_->first + rows.end(last);
+}
+
+const UnalignedFloat* StagedPush::SpanReader::Read(int64_t from, int64_t size, float* scratch) {
+  const int64_t in_chunk = from - chunk_->first;
+  if (by_rows_) {
+    const RowsView rows = chunk_->second.rows();
+    return rows.values_of(row_) + (in_chunk - rows.begin(row_));
+  }
+  if (reader_at_ != from) reader_ = StagedChunk::Reader(chunk_->second, in_chunk);
+  reader_at_ = from + size;
+  if (const UnalignedFloat* const here = reader_.NextInPlace(size); here != nullptr) return here;
+  reader_.Next(size, scratch);
   return scratch;
 }
 

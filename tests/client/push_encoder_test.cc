@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/sync/staged_push.h"
+#include "tests/support/specs.h"
 
 namespace gradd {
 namespace {
@@ -46,7 +47,7 @@ struct Sent {
 
 Sent Send(PushEncoder* encoder, int64_t elements, int64_t max_chunk_bytes = kMaxChunkBytes) {
   Sent sent;
-  StagedPush staged(v1::PushHeader(), elements);
+  StagedPush staged(v1::PushHeader(), VectorLayout(elements));
   encoder->Rewind(max_chunk_bytes);
   while (!encoder->done()) {
     v1::ParameterChunk chunk;

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
-"""Writes optimizers.json and schedules.json: what torch computes (Debian's python3-torch).
+"""Writes optimizers.json, rows.json and schedules.json: what torch computes (Debian's python3-torch).
 
 Each optimizer runs 1,000 steps on eight float32 parameters whose gradient is
   a_i * (p_i - c_i) + 0.1 * sin(0.7 * step + i),  a_i = 0.2 * (i + 1),  c_i = (-1)^i * (0.5 + 0.2 * i)
 computed in double and rounded to float32. Every 100th state of the parameters is kept.
 The names are those of tests/core/optim/optimizer_table.cc.
+
+Optimizers of sparse gradients do the same on six rows of three parameters, where i counts modulo 8 in a and c. At
+each step the gradient has only row step modulo 6, and the rows r for which step * (r + 2) + r is divisible by 4.
 """
 import json
 import math
@@ -78,6 +81,29 @@ def trajectory(make):
         optimizer.step()
         if (step + 1) % 100 == 0:
             states.append(p.tolist())
+    return states
+
+
+ROWS_CASES = {
+    'sgd': lambda p: SGD(p, lr=0.05),
+    'ada_grad': lambda p: ADAGRAD(p, lr=0.1),
+    'adam': lambda p: optim.SparseAdam(p, lr=0.01),
+}
+
+
+def rows_trajectory(make):
+    p = torch.zeros(6, 3, dtype=torch.float32, requires_grad=True)
+    optimizer = make([p])
+    states = []
+    for step in range(1000):
+        rows = [r for r in range(6) if r == step % 6 or (step * (r + 2) + r) % 4 == 0]
+        values = [[0.2 * (i % 8 + 1) * (x - (-1) ** (i % 8) * (0.5 + 0.2 * (i % 8))) + 0.1 * math.sin(0.7 * step + i)
+                   for i, x in enumerate(p[r].tolist(), 3 * r)] for r in rows]
+        values = torch.tensor(values, dtype=torch.float64).float().reshape(len(rows), 3)
+        p.grad = torch.sparse_coo_tensor([rows], values, (6, 3))
+        optimizer.step()
+        if (step + 1) % 100 == 0:
+            states.append(p.flatten().tolist())
     return states
 
 
@@ -187,6 +213,6 @@ SCHEDULES.update({
 
 here = os.path.dirname(os.path.abspath(__file__))
 for name, content in (('optimizers', {n: trajectory(m) for n, m in CASES.items()}),
-                      ('schedules', SCHEDULES)):
+                      ('rows', {n: rows_trajectory(m) for n, m in ROWS_CASES.items()}), ('schedules', SCHEDULES)):
     with open(os.path.join(here, name + '.json'), 'w') as out:
         out.write('{\n' + ',\n'.join(f'"{k}": {json.dumps(v)}' for k, v in content.items()) + '\n}\n')

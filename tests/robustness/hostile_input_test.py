@@ -266,6 +266,25 @@ class HostileInputTest(ServerTest):
             self.assertEqual(
                 self.refused_chunk(api.ENCODING_SPARSE, b"", element_count=count)[0], expected)
 
+    def test_rows_out_of_range_repeated_and_not_ascending_are_rejected(self):
+        for rows, expected in (((0, 10), "ROW_OUT_OF_RANGE"), ((2**32 - 1,), "ROW_OUT_OF_RANGE"),
+                               ((3, 3), "ROW_REPEATED"), ((0, 4, 2), "ROW_NOT_ASCENDING")):
+            data = struct.pack(f"<{len(rows)}I{len(rows)}f", *rows, *(1.0,) * len(rows))
+            reason, message = self.refused_chunk(api.ENCODING_ROWS, data, element_count=10)
+            self.assertEqual(reason, expected, rows)
+            self.assertIn(f"row {rows[-1]}", message)
+        data = struct.pack("<If", 7, float("nan"))
+        self.assertEqual(self.refused_chunk(api.ENCODING_ROWS, data, element_count=10)[0], "NON_FINITE")
+
+    def test_chunks_of_rows_that_claim_too_much_are_rejected(self):
+        for offset, count, size, expected in (
+                (0, 0, 0, "CHUNK_MISALIGNED"), (0, -1, 0, "CHUNK_MISALIGNED"),
+                (0, 11, 0, "CHUNK_MISALIGNED"), (3, 2**63 - 1, 0, "CHUNK_MISALIGNED"),
+                (10, 1, 0, "CHUNK_OUT_OF_RANGE"), (-1, 1, 0, "CHUNK_OUT_OF_RANGE"),
+                (2**63 - 1, 1, 0, "CHUNK_OUT_OF_RANGE"), (0, 10, 9, "CHUNK_SIZE"), (0, 1, 16, "CHUNK_SIZE")):
+            self.assertEqual(
+                self.refused_chunk(api.ENCODING_ROWS, b"\0" * size, offset, count)[0], expected)
+
     def test_joins_that_take_no_encoding_of_the_server_are_refused(self):
         for encodings in ([api.ENCODING_INT8], [api.ENCODING_SPARSE] * 100_000, [99, -7]):
             code, reason, message = self.refused_join(join(parameter_encodings=encodings))

@@ -1,5 +1,9 @@
 #include "tests/support/specs.h"
 
+#include <map>
+
+#include "core/base/mutex.h"
+
 namespace gradd {
 namespace {
 
@@ -25,6 +29,22 @@ v1::Run AsynchronousSpec(int64_t elements) {
   v1::Run spec = Spec(elements);
   spec.mutable_policy()->mutable_asynchronous();
   return spec;
+}
+
+Layout MatrixLayout(int64_t rows, int64_t row_elements) {
+  v1::Layout layout;
+  v1::Tensor& tensor = *layout.add_tensors();
+  tensor.set_name("w");
+  tensor.add_shape(rows);
+  tensor.add_shape(row_elements);
+  return *Layout::Create(layout, rows * row_elements);
+}
+
+const Layout& VectorLayout(int64_t elements) {
+  static Mutex mutex;
+  static auto* const layouts = new std::map<int64_t, Layout>;
+  MutexLock lock(&mutex);
+  return layouts->try_emplace(elements, MatrixLayout(elements, 1)).first->second;
 }
 
 }  // namespace gradd

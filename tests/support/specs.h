@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/store/layout.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -13,6 +14,11 @@ v1::Run SynchronousSpec(int64_t elements, int workers);
 
 // The same, asynchronous.
 v1::Run AsynchronousSpec(int64_t elements);
+
+// Of one tensor of that many rows, each of that many elements.
+Layout MatrixLayout(int64_t rows, int64_t row_elements);
+// Of one vector. The same one for the same length, forever.
+const Layout& VectorLayout(int64_t elements);
 
 }  // namespace gradd
 

@@ -815,7 +815,7 @@ Values TrainWholeTensors(int threads, int64_t block_elements) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   for (int64_t step = 0; step < 3; ++step) {
-    Values gradient(static_cast<size_t>((*run)->element_count()));
+    Values gradient(static_cast<size_t>((*run)->layout().element_count()));
     for (float& g : gradient) g = normal(random);
     worker.Push(step + 1, step, gradient);
     worker.WaitForResult(static_cast<size_t>(step));

@@ -35,6 +35,18 @@ TEST(LayoutTest, CountsElementsOfAllTensors) {
       17);
 }
 
+TEST(LayoutTest, FindsTheTensorOfAnElementAndItsRows) {
+  const Layout layout =
+      *Layout::Create(Tensors({{"w", {3, 2, 2}}, {"scale", {}}, {"b", {4}}}), kMax);
+  for (int64_t element = 0; element < 17; ++element) {
+    const Layout::Place place = layout.TensorAt(element);
+    const bool in_w = element < 12;
+    EXPECT_EQ(place.begin, in_w ? 0 : element == 12 ? 12 : 13);
+    EXPECT_EQ(place.end, in_w ? 12 : element == 12 ? 13 : 17);
+    EXPECT_EQ(place.row_elements, in_w ? 4 : 1);
+  }
+}
+
 TEST(LayoutTest, RefusesAnEmptyModel) {
   EXPECT_THAT(StatusOf({}).message(), HasSubstr("empty, at least one tensor expected"));
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "tests/support/specs.h"
 
 namespace gradd {
 namespace {
@@ -28,7 +29,8 @@ class SharedGradientTest : public testing::Test {
       *SharedRegion::Create(kElements * 4, SharedRegion::Access::kPeerWrites);
   const std::shared_ptr<BlockPool> blocks_ = BlockPool::Create();
   ThreadPool threads_{2};
-  std::unique_ptr<StagedPush> push_ = std::make_unique<StagedPush>(v1::PushHeader(), kElements);
+  std::unique_ptr<StagedPush> push_ =
+      std::make_unique<StagedPush>(v1::PushHeader(), VectorLayout(kElements));
 };
 
 TEST_F(SharedGradientTest, WhatIsStagedIsACopy) {
@@ -61,7 +63,7 @@ TEST_F(SharedGradientTest, HasNoPlaceBesideChunks) {
 
 TEST_F(SharedGradientTest, TheBlocksOfOnePushServeTheNext) {
   ASSERT_TRUE(Stage().ok());
-  push_ = std::make_unique<StagedPush>(v1::PushHeader(), kElements);
+  push_ = std::make_unique<StagedPush>(v1::PushHeader(), VectorLayout(kElements));
   const int64_t allocations = blocks_->allocations();
   ASSERT_TRUE(Stage().ok());
   EXPECT_EQ(blocks_->allocations(), allocations);

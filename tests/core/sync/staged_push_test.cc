@@ -18,6 +18,7 @@
 #include "core/codec/dense.h"
 #include "core/codec/int8.h"
 #include "core/codec/sparse.h"
+#include "tests/support/specs.h"
 
 namespace gradd {
 namespace {
@@ -75,6 +76,7 @@ v1::ParameterChunk Chunk(int64_t offset, v1::Encoding encoding = v1::ENCODING_FL
   return chunk;
 }
 
+// Indices or row numbers, and what belongs to them.
 Bytes Pairs(const std::vector<uint32_t>& indices, const std::vector<float>& values) {
   Bytes bytes(indices.size() * sizeof(uint32_t));
   std::memcpy(bytes.data(), indices.data(), bytes.size());
@@ -82,6 +84,8 @@ Bytes Pairs(const std::vector<uint32_t>& indices, const std::vector<float>& valu
   bytes.insert(bytes.end(), tail.begin(), tail.end());
   return bytes;
 }
+
+constexpr int64_t kRowElements = 16;
 
 // A chunk in some encoding, and what it means.
 struct Encoded {
@@ -109,6 +113,18 @@ Encoded Encode(v1::Encoding encoding, int64_t offset, int64_t size, std::mt19937
       result.values[i] = values[i];
     }
     result.data = Pairs(indices, kept);
+  } else if (encoding == v1::ENCODING_ROWS) {
+    result.chunk.set_element_count(size);
+    std::vector<uint32_t> rows;
+    std::vector<float> kept;
+    for (uint32_t row = 0; row < size / kRowElements; ++row) {
+      if ((*random)() % 3 == 0) continue;
+      rows.push_back(row);
+      const int64_t begin = row * kRowElements;
+      kept.insert(kept.end(), values.begin() + begin, values.begin() + begin + kRowElements);
+      std::copy_n(values.begin() + begin, kRowElements, result.values.begin() + begin);
+    }
+    result.data = Pairs(rows, kept);
   } else if (encoding == v1::ENCODING_INT8) {
     result.data.resize(static_cast<size_t>(Int8Bytes(size)));
     EncodeInt8(values.data(), size, (*random)(), offset, result.data.data());
@@ -133,7 +149,9 @@ std::vector<float> Ramp(int64_t size, float first) {
   return values;
 }
 
-StagedPush NewPush(int64_t elements = kElements) { return {v1::PushHeader(), elements}; }
+StagedPush NewPush(int64_t elements = kElements) {
+  return {v1::PushHeader(), VectorLayout(elements)};
+}
 
 std::string ReasonFor(StagedPush* push, int64_t offset, const std::vector<float>& values) {
   const absl::Status status = push->Add(Chunk(offset), OneSlice(values));
@@ -176,17 +194,18 @@ TEST(StagedPushTest, GivesBackWhatCameInAnyOrderAndAnySlices) {
 }
 
 TEST(StagedPushTest, ChunksOfAnyEncodingsInAnySlicesAreReadAsWhatTheyMean) {
-  constexpr int64_t kLength = 50'001;
+  constexpr int64_t kLength = 3'126 * kRowElements;
+  const Layout layout = MatrixLayout(3'126, kRowElements);
   for (unsigned seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
-    StagedPush push = NewPush(kLength);
+    StagedPush push(v1::PushHeader(), layout);
     std::vector<Encoded> chunks;
     for (int64_t at = 0; at < kLength;) {
       // Whole groups, so that each may be INT8.
       const int64_t groups = 1 + random() % 4;
       const int64_t size = std::min<int64_t>(groups * kInt8GroupElements, kLength - at);
-      chunks.push_back(Encode(static_cast<v1::Encoding>(1 + random() % 5), at, size, &random));
+      chunks.push_back(Encode(static_cast<v1::Encoding>(1 + random() % 6), at, size, &random));
       at += size;
     }
     std::vector<float> expected;
@@ -400,7 +419,7 @@ TEST_F(StagedEncodingTest, RefusesIndicesOutOfRangeRepeatedAndNotAscending) {
   };
   EXPECT_THAT(refusal({0, 500}),
               HasSubstr("INDEX_OUT_OF_RANGE: chunk at offset 1000 has index 500, "
-                        "expected less than its element_count of 500"));
+                        "expected less than 500"));
   EXPECT_THAT(refusal({0xFFFFFFFF}), HasSubstr("INDEX_OUT_OF_RANGE"));
   EXPECT_THAT(refusal({3, 7, 7}),
               HasSubstr("INDEX_REPEATED: chunk at offset 1000 has index 7 after 7"));
@@ -438,6 +457,128 @@ TEST_F(StagedEncodingTest, AnEmptySparseChunkIsAllZeros) {
   StagedPush::Reader reader(push, 0);
   const UnalignedFloat* const read = reader.Next(kElements, scratch.data());
   EXPECT_EQ(std::vector<float>(read, read + kElements), std::vector<float>(kElements));
+}
+
+class StagedRowsTest : public testing::Test {
+ protected:
+  // Tensors of 10 rows of 3, of 4 rows of 2 * 2, and a scalar: elements 0 to 29, 30 to 45, and 46.
+  static const Layout& ThreeTensors() {
+    static const auto* const layout = [] {
+      v1::Layout message;
+      const auto add = [&message](const std::string& name, const std::vector<int64_t>& shape) {
+        v1::Tensor& tensor = *message.add_tensors();
+        tensor.set_name(name);
+        tensor.mutable_shape()->Add(shape.begin(), shape.end());
+      };
+      add("a", {10, 3});
+      add("b", {4, 2, 2});
+      add("c", {});
+      return new Layout(*Layout::Create(message, 100));
+    }();
+    return *layout;
+  }
+  static std::string Refusal(int64_t offset, int64_t element_count, const Bytes& data) {
+    StagedPush push(v1::PushHeader(), ThreeTensors());
+    const absl::Status status =
+        push.Add(Chunk(offset, v1::ENCODING_ROWS, element_count), Raw(data));
+    return ReasonOf(status) + ": " + std::string(status.message());
+  }
+};
+
+TEST_F(StagedRowsTest, ATensorMayComeInSeveralChunksOfWholeRows) {
+  StagedPush push(v1::PushHeader(), ThreeTensors());
+  const auto add = [&push](int64_t offset, int64_t size, const std::vector<uint32_t>& rows,
+                           const std::vector<float>& values) {
+    const absl::Status added =
+        push.Add(Chunk(offset, v1::ENCODING_ROWS, size), Raw(Pairs(rows, values)));
+    EXPECT_TRUE(added.ok()) << added;
+  };
+  add(12, 18, {1, 2}, {1, 2, 3, 4, 5, 6});
+  add(0, 12, {3}, {7, 8, 9});
+  add(30, 16, {}, {});
+  add(46, 1, {0}, {10});
+  ASSERT_TRUE(push.CheckComplete().ok());
+  std::vector<float> expected(47);
+  std::iota(expected.begin() + 15, expected.begin() + 21, 1.0F);
+  std::iota(expected.begin() + 9, expected.begin() + 12, 7.0F);
+  expected[46] = 10;
+  std::vector<float> scratch(47);
+  StagedPush::Reader reader(push, 0);
+  const UnalignedFloat* const read = reader.Next(47, scratch.data());
+  EXPECT_EQ(std::vector<float>(read, read + 47), expected);
+
+  EXPECT_FALSE(push.HasLazyRows([](int64_t) { return false; }));
+  EXPECT_TRUE(push.HasLazyRows([](int64_t element) { return element == 46; }));
+  const StagedPush::Lazy lazy = [](int64_t element) { return element < 30; };
+  StagedPush::SpanReader spans(push, lazy, 0);
+  std::vector<std::pair<int64_t, int64_t>> found;
+  for (; spans.begin() != StagedPush::SpanReader::kNone; spans.Seek(spans.end())) {
+    found.emplace_back(spans.begin(), spans.end());
+    const UnalignedFloat* const values =
+        spans.Read(spans.begin(), spans.end() - spans.begin(), scratch.data());
+    for (int64_t i = spans.begin(); i < spans.end(); ++i) {
+      EXPECT_EQ(static_cast<float>(values[i - spans.begin()]), expected[static_cast<size_t>(i)]);
+    }
+  }
+  EXPECT_THAT(found, testing::ElementsAre(std::pair{9, 12}, std::pair{15, 21}, std::pair{30, 46},
+                                          std::pair{46, 47}))
+      << "tensors that are not lazy have zeros";
+}
+
+TEST_F(StagedRowsTest, RefusesRowsOutOfRangeRepeatedAndNotAscending) {
+  EXPECT_THAT(Refusal(12, 18, Pairs({1, 6}, Ramp(6, 0))),
+              HasSubstr("ROW_OUT_OF_RANGE: chunk at offset 12 has row 6, expected less than 6"));
+  EXPECT_THAT(Refusal(0, 30, Pairs({0xFFFFFFFF}, Ramp(3, 0))), HasSubstr("ROW_OUT_OF_RANGE"));
+  EXPECT_THAT(Refusal(0, 30, Pairs({3, 4, 4}, Ramp(9, 0))),
+              HasSubstr("ROW_REPEATED: chunk at offset 0 has row 4 after 4"));
+  EXPECT_THAT(Refusal(0, 30, Pairs({3, 7, 5}, Ramp(9, 0))),
+              HasSubstr("ROW_NOT_ASCENDING: chunk at offset 0 has row 5 after 7"));
+}
+
+TEST_F(StagedRowsTest, RefusesWhatAreNotWholeRowsOfOneTensor) {
+  for (const auto& [offset, count] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 29},
+                                                {0, 29},
+                                                {0, 46},
+                                                {31, 4},
+                                                {0, 0},
+                                                {0, -3},
+                                                {27, std::numeric_limits<int64_t>::max()}}) {
+    EXPECT_THAT(Refusal(offset, count, {}), HasSubstr("CHUNK_MISALIGNED"))
+        << offset << " " << count;
+  }
+  EXPECT_THAT(Refusal(33, 3, {}),
+              HasSubstr("CHUNK_MISALIGNED: chunk of ROWS at offset 33 with an element_count of 3, "
+                        "expected whole rows of 4 elements of the tensor of elements 30 to 45"));
+  for (const int64_t offset : {int64_t{-1}, int64_t{47}, std::numeric_limits<int64_t>::max()}) {
+    EXPECT_THAT(Refusal(offset, 1, {}), HasSubstr("CHUNK_OUT_OF_RANGE"));
+  }
+}
+
+TEST_F(StagedRowsTest, RefusesLengthsThatFitNoRowsAndTooManyBytes) {
+  EXPECT_THAT(Refusal(0, 30, Bytes(17)),
+              HasSubstr("CHUNK_SIZE: chunk at offset 0 has 17 bytes, expected 16 for each of at "
+                        "most 10 rows"));
+  EXPECT_THAT(Refusal(0, 3, Pairs({0, 1}, Ramp(6, 0))), HasSubstr("CHUNK_SIZE"));
+  // One element and its number take twice as much as the element.
+  constexpr uint32_t kRows = 1024;
+  StagedPush push = NewPush(kRows);
+  std::vector<uint32_t> rows(kRows);
+  std::iota(rows.begin(), rows.end(), 0U);
+  EXPECT_EQ(
+      ReasonOf(push.Add(Chunk(0, v1::ENCODING_ROWS, kRows), Raw(Pairs(rows, Ramp(kRows, 0))))),
+      "CHUNK_SIZE");
+  constexpr uint32_t kMost = kRows / 4 * 3;
+  rows.resize(kMost);
+  EXPECT_TRUE(push.Add(Chunk(0, v1::ENCODING_ROWS, kRows), Raw(Pairs(rows, Ramp(kMost, 0)))).ok());
+}
+
+TEST_F(StagedRowsTest, RefusesRowsThatAreNotFinite) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    EXPECT_THAT(Refusal(12, 18, Pairs({1, 3}, {1, 2, 3, 4, bad, 6})),
+                HasSubstr("NON_FINITE: element 22 is "));
+  }
 }
 
 TEST(StagedPushTest, BoundsTheNumberOfChunks) {
