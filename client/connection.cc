@@ -523,6 +523,12 @@ void Connection::HandleWelcome(const v1::Welcome& welcome) {
     Fail(takes);
     return;
   }
+  const auto layout = Layout::Create(welcome.layout(), kMaxParameters);
+  if (!layout.ok() || layout->element_count() != welcome.parameter_count()) {
+    BreakProtocol(absl::StrCat("welcome with ", welcome.parameter_count(),
+                               " parameters and a layout of others"));
+    return;
+  }
   bool regained = false;
   absl::Status same_run;
   absl::Status vectors_error;
@@ -564,7 +570,7 @@ void Connection::HandleWelcome(const v1::Welcome& welcome) {
   stream_->welcome = true;
   max_chunk_bytes_ = welcome.limits().max_chunk_bytes();
   if (encoder_ == nullptr) {
-    encoder_ = PushEncoder::Create(options_.push_encoding, welcome.parameter_count());
+    encoder_ = PushEncoder::Create(options_.push_encoding, *layout);
   }
   heartbeat_interval_ = std::max(FromProto(welcome.lease_duration()) / 3, absl::Milliseconds(100));
   backoff_.Reset();

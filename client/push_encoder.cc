@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "client/chunk_buffers.h"
+#include "client/rows_push_encoder.h"
 #include "core/base/mix.h"
 #include "core/base/thread_pool.h"
 #include "core/codec/dense.h"
@@ -13,32 +15,11 @@
 #include "core/codec/sparse.h"
 #include "core/codec/top_k.h"
 #include "core/store/block.h"
-#include "core/store/block_payload.h"
 
 namespace gradd {
 namespace {
 
-// More at once would only make the first chunk leave later.
-constexpr int64_t kMaxBytes = int64_t{1} << 20;
 constexpr int64_t kFloatBytes = sizeof(float);
-
-// Memory for chunks, all of one size.
-class ChunkBuffers {
- public:
-  // Encodes `bytes` bytes by `encode(std::byte* out)`.
-  template <typename Encode>
-  Payload Fill(int64_t bytes, const Encode& encode) {
-    BlockRef buffer =
-        pool_->Allocate((std::max(bytes, usual_bytes_) + kFloatBytes - 1) / kFloatBytes);
-    encode(reinterpret_cast<std::byte*>(buffer.data()));
-    return BytesOf(std::move(buffer), static_cast<size_t>(bytes));
-  }
-  void set_usual_bytes(int64_t bytes) { usual_bytes_ = bytes; }
-
- private:
-  const std::shared_ptr<BlockPool> pool_ = BlockPool::Create();
-  int64_t usual_bytes_ = 0;
-};
 
 // Every element, a block at a time.
 class DensePushEncoder final : public PushEncoder {
@@ -59,7 +40,7 @@ class DensePushEncoder final : public PushEncoder {
 
   void Rewind(int64_t max_chunk_bytes) override {
     next_ = 0;
-    const int64_t most = std::min(max_chunk_bytes, kMaxBytes);
+    const int64_t most = std::min(max_chunk_bytes, kUsefulChunkBytes);
     if (encoding_ == v1::ENCODING_INT8) {
       chunk_elements_ = most / Int8Bytes(kInt8GroupElements) * kInt8GroupElements;
     } else {
@@ -152,7 +133,8 @@ class SparsePushEncoder final : public PushEncoder {
   void Rewind(int64_t max_chunk_bytes) override {
     next_pair_ = 0;
     next_ = 0;
-    chunk_pairs_ = static_cast<size_t>(std::min(max_chunk_bytes, kMaxBytes) / kSparsePairBytes);
+    chunk_pairs_ =
+        static_cast<size_t>(std::min(max_chunk_bytes, kUsefulChunkBytes) / kSparsePairBytes);
     const size_t usual = std::min(chunk_pairs_, static_cast<size_t>(count_));
     buffers_.set_usual_bytes(static_cast<int64_t>(usual) * kSparsePairBytes);
   }
@@ -195,8 +177,11 @@ class SparsePushEncoder final : public PushEncoder {
 
 }  // namespace
 
-std::unique_ptr<PushEncoder> PushEncoder::Create(const PushEncoding& encoding, int64_t elements) {
+std::unique_ptr<PushEncoder> PushEncoder::Create(const PushEncoding& encoding,
+                                                 const Layout& layout) {
   const v1::Encoding wire = WireEncoding(encoding.kind);
+  const int64_t elements = layout.element_count();
+  if (wire == v1::ENCODING_ROWS) return std::make_unique<RowsPushEncoder>(layout);
   if (wire == v1::ENCODING_SPARSE) return std::make_unique<SparsePushEncoder>(encoding, elements);
   return std::make_unique<DensePushEncoder>(wire, encoding.seed, elements);
 }

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "client/push_encoding.h"
 #include "core/codec/int8.h"
+#include "core/store/layout.h"
 #include "core/store/payload.h"
 #include "gradd/v1/training_service.pb.h"
 
@@ -23,8 +24,8 @@ inline constexpr int64_t kMinChunkBytes = Int8Bytes(kInt8GroupElements);
 // until done(); Finish() when its fate is known. Not thread safe.
 class PushEncoder {
  public:
-  // For gradients of `elements` >= 1. `encoding` is valid.
-  static std::unique_ptr<PushEncoder> Create(const PushEncoding& encoding, int64_t elements);
+  // For gradients of `layout`. `encoding` is valid.
+  static std::unique_ptr<PushEncoder> Create(const PushEncoding& encoding, const Layout& layout);
   virtual ~PushEncoder() = default;
 
   // Starts the push of `gradient`, which stays unchanged until the last Next(). With FLOAT32 the

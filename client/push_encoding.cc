@@ -23,6 +23,8 @@ v1::Encoding WireEncoding(PushEncoding::Kind kind) {
     case PushEncoding::Kind::kTopK:
     case PushEncoding::Kind::kRandomK:
       return v1::ENCODING_SPARSE;
+    case PushEncoding::Kind::kRows:
+      return v1::ENCODING_ROWS;
   }
   return v1::ENCODING_UNSPECIFIED;
 }

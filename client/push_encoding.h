@@ -17,6 +17,8 @@ struct PushEncoding {
     kInt8,      // A quarter of the bytes, rounded at random without bias (core/codec/int8.h).
     kTopK,      // The largest `fraction` of the elements, at 8 bytes each (core/codec/top_k.h).
     kRandomK,   // As many drawn at random (core/codec/random_k.h).
+    kRows,  // Rows that are not all 0 (core/codec/rows.h), of tensors with few of them: the server
+            // leaves the others as they are.
   };
 
   Kind kind = Kind::kFloat32;

@@ -270,10 +270,11 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
        {"float16", PushEncoding::Kind::kFloat16},
        {"int8", PushEncoding::Kind::kInt8},
        {"top-k", PushEncoding::Kind::kTopK},
-       {"random-k", PushEncoding::Kind::kRandomK}},
+       {"random-k", PushEncoding::Kind::kRandomK},
+       {"rows", PushEncoding::Kind::kRows}},
       "float32",
-      "How gradients are sent: 4, 2, 2 or 1 bytes per element, or a few elements while the others "
-      "wait for the next push");
+      "How gradients are sent: 4, 2, 2 or 1 bytes per element, a few elements while the others "
+      "wait for the next push, or only rows of tensors that are not all zeros");
   AddOption(&app, kNetworkGroup, "fraction", &options->push_encoding.fraction,
             "top-k, random-k: which part of the elements a push sends, above 0 and up to 1");
   AddChoice<v1::Encoding>(&app, kNetworkGroup, "parameter-encoding", &options->parameter_encoding,

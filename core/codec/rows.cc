@@ -1,6 +1,9 @@
 #include "core/codec/rows.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "core/codec/float_bits.h"
 
 namespace gradd {
 
@@ -16,6 +19,19 @@ size_t RowsView::RowAt(int64_t at) const {
       std::lower_bound(rows.begin(), rows.end(), row,
                        [](uint32_t a, int64_t b) { return int64_t{a} < b; }) -
       rows.begin());
+}
+
+void EncodeRows(absl::Span<const uint32_t> rows, const float* tensor, int64_t row_elements,
+                uint32_t first, std::byte* out) {
+  for (const uint32_t row : rows) {
+    Store(row - first, out);
+    out += sizeof(row);
+  }
+  const size_t bytes = static_cast<size_t>(row_elements) * sizeof(float);
+  for (const uint32_t row : rows) {
+    std::memcpy(out, tensor + row * row_elements, bytes);
+    out += bytes;
+  }
 }
 
 size_t DecodeRows(const RowsView& view, size_t index, int64_t begin, int64_t size, float* out) {

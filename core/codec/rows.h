@@ -18,6 +18,13 @@ constexpr int64_t RowBytes(int64_t row_elements) {
   return kRowNumberBytes + row_elements * int64_t{sizeof(float)};
 }
 
+// Most bytes of a chunk of rows, whose numbers may take as much as their values: half as much again
+// as the elements that it covers take as float32, or few.
+inline constexpr int64_t kFewRowsBytes = 4096;
+constexpr int64_t MaxRowsChunkBytes(int64_t elements) {
+  return elements * 6 > kFewRowsBytes ? elements * 6 : kFewRowsBytes;
+}
+
 // A chunk of rows in memory.
 struct RowsView {
   absl::Span<const uint32_t> rows;
@@ -38,6 +45,10 @@ struct RowsView {
     return values + static_cast<int64_t>(index) * row_elements;
   }
 };
+
+// Writes `rows` - `first` and these rows of `tensor` to `out`, of any alignment.
+void EncodeRows(absl::Span<const uint32_t> rows, const float* tensor, int64_t row_elements,
+                uint32_t first, std::byte* out);
 
 // Writes the chunk's `size` elements from `begin` on to `out`, zeros where it has no row. `index`
 // is RowAt(begin); returns RowAt(begin + size).

@@ -119,7 +119,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   *welcome.mutable_lease_duration() = ToProto(LeaseDuration(spec_));
   welcome.mutable_limits()->set_max_chunk_bytes(kMaxChunkBytes);
   welcome.mutable_limits()->set_max_message_bytes(kMaxMessageBytes);
-  welcome.mutable_limits()->set_max_chunks_per_push(MaxChunks(layout_.element_count()));
+  welcome.mutable_limits()->set_max_chunks_per_push(MaxChunks(layout_));
   for (const v1::Encoding accepted :
        {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16, v1::ENCODING_INT8,
         v1::ENCODING_SPARSE, v1::ENCODING_ROWS}) {

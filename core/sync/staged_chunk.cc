@@ -64,7 +64,7 @@ Length LengthOf(v1::Encoding encoding, int64_t bytes, int64_t element_count, int
       const int64_t rows = element_count / row_elements;
       const int64_t row_bytes = RowBytes(row_elements);
       const bool fits = bytes % row_bytes == 0 && rows <= kMaxRows && bytes / row_bytes <= rows &&
-                        bytes <= std::max(kFewRowsBytes, MaxRowsBytes(element_count));
+                        bytes <= MaxRowsChunkBytes(element_count);
       return {fits ? element_count : 0,
               absl::StrCat(row_bytes, " for each of at most ", rows,
                            " rows, and no more than 6 for each element or ", kFewRowsBytes)};

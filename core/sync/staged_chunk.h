@@ -20,13 +20,8 @@ namespace gradd {
 // Most bytes of data in one chunk of a push.
 inline constexpr int64_t kMaxChunkBytes = int64_t{1} << 20;
 
-// Most bytes of a chunk of rows, whose numbers may take as much as their values: half as much again
-// as the elements that it covers take as float32, or few.
-inline constexpr int64_t kFewRowsBytes = 4096;
-constexpr int64_t MaxRowsBytes(int64_t elements) { return elements * 6; }
-
 // One chunk of a push, kept in the encoding in which it came, in no more memory than its elements
-// take as float32; chunks of rows as above.
+// take as float32; chunks of rows as core/codec/rows.h says.
 class StagedChunk {
  public:
   // Checks all but the values: a known encoding, a length that fits it, and a place in `layout`.

@@ -9,10 +9,10 @@
 #include "core/store/slot.h"
 
 namespace gradd {
-int64_t MaxChunks(int64_t elements) {
+int64_t MaxChunks(const Layout& layout) {
   constexpr int64_t kAlwaysFine = 64;
   constexpr int64_t kMinMeanElements = int64_t{16} * 1024;
-  return kAlwaysFine + elements / kMinMeanElements;
+  return kAlwaysFine + layout.message().tensors_size() + layout.element_count() / kMinMeanElements;
 }
 
 absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
@@ -47,9 +47,9 @@ absl::Status StagedPush::CheckPlace(const StagedChunk& chunk) const {
                                       " overlaps an earlier one of elements ", other.begin(),
                                       " to ", other.end() - 1));
   }
-  if (static_cast<int64_t>(chunks_.size()) >= MaxChunks(elements())) {
+  if (static_cast<int64_t>(chunks_.size()) >= MaxChunks(layout_)) {
     return InvalidArgument("TOO_MANY_CHUNKS",
-                           absl::StrCat("more than ", MaxChunks(elements()), " chunks for ",
+                           absl::StrCat("more than ", MaxChunks(layout_), " chunks for ",
                                         elements(), " elements; send larger ones"));
   }
   return absl::OkStatus();

@@ -15,9 +15,8 @@
 
 namespace gradd {
 
-// Most chunks in one push of `elements` elements. Small chunks cost memory beside their
-// data; this bounds it.
-int64_t MaxChunks(int64_t elements);
+// Most chunks in one push. Small chunks cost memory beside their data; this bounds it.
+int64_t MaxChunks(const Layout& layout);
 
 // One push on its way in: the chunks as they came off the wire, each in its own encoding, checked
 // one by one. Nothing else changes until the push is complete and part of a step.

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,8 @@ using testing::ElementsAre;
 using Kind = PushEncoding::Kind;
 
 constexpr int64_t kElements = 600'001;
-constexpr Kind kAllKinds[] = {Kind::kFloat32, Kind::kBfloat16, Kind::kFloat16,
-                              Kind::kInt8,    Kind::kTopK,     Kind::kRandomK};
+constexpr Kind kAllKinds[] = {Kind::kFloat32, Kind::kBfloat16, Kind::kFloat16, Kind::kInt8,
+                              Kind::kTopK,    Kind::kRandomK,  Kind::kRows};
 
 PushEncoding EncodingOf(Kind kind, double fraction = 0.01, uint64_t seed = 1) {
   PushEncoding encoding;
@@ -45,9 +46,10 @@ struct Sent {
   std::vector<float> values;          // As the server reads them.
 };
 
-Sent Send(PushEncoder* encoder, int64_t elements, int64_t max_chunk_bytes = kMaxChunkBytes) {
+Sent Send(PushEncoder* encoder, const Layout& layout, int64_t max_chunk_bytes = kMaxChunkBytes) {
   Sent sent;
-  StagedPush staged(v1::PushHeader(), VectorLayout(elements));
+  const int64_t elements = layout.element_count();
+  StagedPush staged(v1::PushHeader(), layout);
   encoder->Rewind(max_chunk_bytes);
   while (!encoder->done()) {
     v1::ParameterChunk chunk;
@@ -68,10 +70,14 @@ Sent Send(PushEncoder* encoder, int64_t elements, int64_t max_chunk_bytes = kMax
   return sent;
 }
 
+Sent Send(PushEncoder* encoder, int64_t elements, int64_t max_chunk_bytes = kMaxChunkBytes) {
+  return Send(encoder, VectorLayout(elements), max_chunk_bytes);
+}
+
 TEST(PushEncoderTest, APushThatIsSentAgainIsTheSameBytes) {
   for (const Kind kind : kAllKinds) {
     SCOPED_TRACE(static_cast<int>(kind));
-    const auto encoder = PushEncoder::Create(EncodingOf(kind), kElements);
+    const auto encoder = PushEncoder::Create(EncodingOf(kind), VectorLayout(kElements));
     for (int64_t sequence = 1; sequence <= 3; ++sequence) {
       const std::vector<float> gradient = Gradient(kElements, static_cast<int>(sequence));
       ASSERT_TRUE(encoder->Begin(sequence, gradient, nullptr).ok());
@@ -86,7 +92,7 @@ TEST(PushEncoderTest, APushThatIsSentAgainIsTheSameBytes) {
 TEST(PushEncoderTest, EveryLengthIsCoveredOnce) {
   for (const Kind kind : kAllKinds) {
     for (const int64_t elements : {1, 2, 511, 2047, 2048, 2049, 300'000}) {
-      const auto encoder = PushEncoder::Create(EncodingOf(kind, 0.3), elements);
+      const auto encoder = PushEncoder::Create(EncodingOf(kind, 0.3), VectorLayout(elements));
       const std::vector<float> gradient = Gradient(static_cast<size_t>(elements), 1);
       ASSERT_TRUE(encoder->Begin(1, gradient, nullptr).ok());
       Send(encoder.get(), elements, 20 * kMinChunkBytes);
@@ -96,7 +102,7 @@ TEST(PushEncoderTest, EveryLengthIsCoveredOnce) {
 }
 
 TEST(PushEncoderTest, Float32IsBorrowedAndItsOwnerIsLetGoAtTheEnd) {
-  const auto encoder = PushEncoder::Create({}, 10);
+  const auto encoder = PushEncoder::Create({}, VectorLayout(10));
   const auto owner = std::make_shared<const std::vector<float>>(Gradient(10, 1));
   ASSERT_TRUE(encoder->Begin(1, *owner, owner).ok());
   encoder->Rewind(kMinChunkBytes);
@@ -111,7 +117,7 @@ TEST(PushEncoderTest, Float32IsBorrowedAndItsOwnerIsLetGoAtTheEnd) {
 }
 
 TEST(PushEncoderTest, WhatTopKLeavesComesLater) {
-  const auto encoder = PushEncoder::Create(EncodingOf(Kind::kTopK, 0.5), 4);
+  const auto encoder = PushEncoder::Create(EncodingOf(Kind::kTopK, 0.5), VectorLayout(4));
   ASSERT_TRUE(encoder->Begin(1, {4, -3, 2, -1}, nullptr).ok());
   EXPECT_THAT(Send(encoder.get(), 4).values, ElementsAre(4, -3, 0, 0));
   encoder->Finish(/*applied=*/true);
@@ -124,18 +130,58 @@ TEST(PushEncoderTest, WhatTopKLeavesComesLater) {
 }
 
 TEST(PushEncoderTest, ASparseGradientThatIsNotFiniteIsRefusedAndForgotten) {
-  const auto encoder = PushEncoder::Create(EncodingOf(Kind::kTopK, 1), 2);
+  const auto encoder = PushEncoder::Create(EncodingOf(Kind::kTopK, 1), VectorLayout(2));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(ReasonOf(encoder->Begin(1, {1, nan}, nullptr)), "NON_FINITE");
   ASSERT_TRUE(encoder->Begin(1, {5, 6}, nullptr).ok());
   EXPECT_THAT(Send(encoder.get(), 2).values, ElementsAre(5, 6));
 }
 
+TEST(PushEncoderTest, RowsThatAreNotAllZeroArriveWhateverTheTensors) {
+  for (unsigned seed = 0; seed < 50; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    v1::Layout message;
+    for (unsigned i = 0; i <= random() % 5; ++i) {
+      v1::Tensor& tensor = *message.add_tensors();
+      tensor.set_name("t" + std::to_string(i));
+      tensor.add_shape(1 + random() % 300);
+      // From single elements to rows that do not fit a chunk.
+      if (random() % 3 != 0) tensor.add_shape(int64_t{1} << (random() % 15));
+    }
+    const Layout layout = *Layout::Create(message, int64_t{1} << 30);
+    std::vector<float> gradient(static_cast<size_t>(layout.element_count()));
+    const unsigned density = 1U << (random() % 8);
+    for (size_t i = 0; i < gradient.size(); i += 1 + random() % (2 * density)) gradient[i] = 1;
+    const auto encoder = PushEncoder::Create(EncodingOf(Kind::kRows), layout);
+    ASSERT_TRUE(encoder->Begin(1, gradient, nullptr).ok());
+    EXPECT_EQ(Send(encoder.get(), layout).values, gradient);
+    EXPECT_EQ(Send(encoder.get(), layout, 40 * kMinChunkBytes).values, gradient);
+    encoder->Finish(/*applied=*/true);
+  }
+}
+
+TEST(PushEncoderTest, OnlyRowsThatAreNotAllZeroAreSent) {
+  const Layout layout = MatrixLayout(100'000, 64);
+  std::vector<float> gradient(100'000 * 64);
+  for (size_t row = 7; row < 100'000; row += 1000) gradient[row * 64 + 63] = 1;
+  const auto encoder = PushEncoder::Create(EncodingOf(Kind::kRows), layout);
+  ASSERT_TRUE(encoder->Begin(1, gradient, nullptr).ok());
+  const Sent sent = Send(encoder.get(), layout);
+  EXPECT_EQ(sent.values, gradient);
+  ASSERT_EQ(sent.messages.size(), 1U);
+  EXPECT_LT(sent.messages[0].size(), 100 * 65 * 4 + 50U);
+  encoder->Rewind(kMaxChunkBytes);
+  v1::ParameterChunk chunk;
+  encoder->Next(&chunk);
+  EXPECT_EQ(chunk.encoding(), v1::ENCODING_ROWS);
+}
+
 TEST(PushEncoderTest, SeedAndSequenceChooseWhatIsRandom) {
   const std::vector<float> gradient = Gradient(10'000, 1);
   for (const Kind kind : {Kind::kInt8, Kind::kRandomK}) {
     const auto messages = [&](uint64_t seed, int64_t sequence) {
-      const auto encoder = PushEncoder::Create(EncodingOf(kind, 0.01, seed), 10'000);
+      const auto encoder = PushEncoder::Create(EncodingOf(kind, 0.01, seed), VectorLayout(10'000));
       EXPECT_TRUE(encoder->Begin(sequence, gradient, nullptr).ok());
       return Send(encoder.get(), 10'000).messages;
     };

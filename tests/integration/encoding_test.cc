@@ -103,6 +103,30 @@ TEST_F(EncodingTest, SparsePushesSendTheirFractionOfTheGradient) {
   }
 }
 
+TEST_F(EncodingTest, RowsThatArePushedAreUpdatedAndNoOthers) {
+  constexpr int64_t kWidth = 100;
+  v1::Run spec = SynchronousSpec(kElements, 1);
+  *spec.mutable_layout() = MatrixLayout(kElements / kWidth, kWidth).message();
+  spec.mutable_layout()->mutable_tensors(0)->mutable_initializer()->set_constant(1);
+  spec.mutable_optimizer()->mutable_adam();
+  spec.mutable_optimizer()->set_weight_decay(0.5);
+  Create("r", spec);
+  SessionOptions options = Options("r");
+  options.push_encoding.kind = Kind::kRows;
+  const auto session = *Session::Open(options);
+  std::vector<float> gradient(kElements / kWidth * kWidth);
+  for (size_t row : {0, 7, 8, 500, 999}) gradient[row * kWidth + row % kWidth] = 1;
+  std::vector<float> parameters(gradient.size());
+  for (int64_t step = 0; step < 3; ++step) {
+    ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
+  }
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const size_t row = i / kWidth;
+    const bool pushed = row == 0 || row == 7 || row == 8 || row == 500 || row == 999;
+    ASSERT_EQ(parameters[i] != 1, pushed) << "row " << row;
+  }
+}
+
 TEST_F(EncodingTest, ParametersComeInTheEncodingThatTheWorkerPrefers) {
   const std::vector<float> gradient = Gradient(1);
   for (const v1::Encoding encoding :
@@ -161,7 +185,7 @@ std::vector<float> Train(const SessionOptions& options, FlakyProxy* proxy) {
 
 TEST_F(EncodingTest, PushesThatWereSentAgainLeadToTheSameBits) {
   for (const Kind kind :
-       {Kind::kBfloat16, Kind::kFloat16, Kind::kInt8, Kind::kTopK, Kind::kRandomK}) {
+       {Kind::kBfloat16, Kind::kFloat16, Kind::kInt8, Kind::kTopK, Kind::kRandomK, Kind::kRows}) {
     SCOPED_TRACE(static_cast<int>(kind));
     const std::string name = std::to_string(static_cast<int>(kind));
     Create("whole" + name, AsynchronousSpec(kElements));

@@ -267,21 +267,25 @@ class HostileInputTest(ServerTest):
                 self.refused_chunk(api.ENCODING_SPARSE, b"", element_count=count)[0], expected)
 
     def test_rows_out_of_range_repeated_and_not_ascending_are_rejected(self):
-        for rows, expected in (((0, 10), "ROW_OUT_OF_RANGE"), ((2**32 - 1,), "ROW_OUT_OF_RANGE"),
-                               ((3, 3), "ROW_REPEATED"), ((0, 4, 2), "ROW_NOT_ASCENDING")):
-            data = struct.pack(f"<{len(rows)}I{len(rows)}f", *rows, *(1.0,) * len(rows))
+        for rows, expected in (((0, 2), "ROW_OUT_OF_RANGE"), ((2**32 - 1,), "ROW_OUT_OF_RANGE"),
+                               ((1, 1), "ROW_REPEATED"), ((1, 0), "ROW_NOT_ASCENDING")):
+            data = struct.pack(f"<{len(rows)}I{5 * len(rows)}f", *rows, *(1.0,) * 5 * len(rows))
             reason, message = self.refused_chunk(api.ENCODING_ROWS, data, element_count=10)
             self.assertEqual(reason, expected, rows)
             self.assertIn(f"row {rows[-1]}", message)
-        data = struct.pack("<If", 7, float("nan"))
-        self.assertEqual(self.refused_chunk(api.ENCODING_ROWS, data, element_count=10)[0], "NON_FINITE")
+        data = struct.pack("<I5f", 1, 0, 0, float("nan"), 0, 0)
+        reason, message = self.refused_chunk(api.ENCODING_ROWS, data, element_count=10)
+        self.assertEqual(reason, "NON_FINITE")
+        self.assertIn("element 7", message)
 
     def test_chunks_of_rows_that_claim_too_much_are_rejected(self):
         for offset, count, size, expected in (
                 (0, 0, 0, "CHUNK_MISALIGNED"), (0, -1, 0, "CHUNK_MISALIGNED"),
-                (0, 11, 0, "CHUNK_MISALIGNED"), (3, 2**63 - 1, 0, "CHUNK_MISALIGNED"),
-                (10, 1, 0, "CHUNK_OUT_OF_RANGE"), (-1, 1, 0, "CHUNK_OUT_OF_RANGE"),
-                (2**63 - 1, 1, 0, "CHUNK_OUT_OF_RANGE"), (0, 10, 9, "CHUNK_SIZE"), (0, 1, 16, "CHUNK_SIZE")):
+                (0, 15, 0, "CHUNK_MISALIGNED"), (0, 7, 0, "CHUNK_MISALIGNED"),
+                (3, 5, 0, "CHUNK_MISALIGNED"), (5, 2**63 - 1, 0, "CHUNK_MISALIGNED"),
+                (10, 5, 0, "CHUNK_OUT_OF_RANGE"), (-5, 5, 0, "CHUNK_OUT_OF_RANGE"),
+                (2**63 - 1, 5, 0, "CHUNK_OUT_OF_RANGE"), (0, 10, 25, "CHUNK_SIZE"),
+                (0, 5, 48, "CHUNK_SIZE"), (0, 10, 72, "CHUNK_SIZE")):
             self.assertEqual(
                 self.refused_chunk(api.ENCODING_ROWS, b"\0" * size, offset, count)[0], expected)
 

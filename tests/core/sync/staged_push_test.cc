@@ -585,10 +585,10 @@ TEST(StagedPushTest, BoundsTheNumberOfChunks) {
   StagedPush push = NewPush();
   int64_t accepted = 0;
   while (push.Add(Chunk(accepted), OneSlice({1})).ok()) ++accepted;
-  EXPECT_EQ(accepted, MaxChunks(kElements));
+  EXPECT_EQ(accepted, MaxChunks(VectorLayout(kElements)));
   EXPECT_EQ(ReasonFor(&push, accepted, {1}), "TOO_MANY_CHUNKS");
   // The largest vector in chunks of a quarter of the largest size still fits.
-  EXPECT_GE(MaxChunks(int64_t{1} << 31), (int64_t{1} << 31) / (kMaxChunkBytes / 16));
+  EXPECT_GE(MaxChunks(VectorLayout(int64_t{1} << 31)), (int64_t{1} << 31) / (kMaxChunkBytes / 16));
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ ENCODINGS = (
     (("--push-encoding", "int8"), 0.5),
     (("--push-encoding", "top-k", "--fraction", "0.01"), 1.5),
     (("--push-encoding", "random-k", "--fraction", "0.1"), 1.5),
+    # Of the first layer, rows of pixels that no example has. SGD does the same with and without them.
+    (("--push-encoding", "rows"), 0.01),
 )
 
 
