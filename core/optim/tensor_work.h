@@ -40,6 +40,8 @@ class TensorWork {
     std::vector<float> values;
   };
   const std::vector<State>& state() const { return state_; }
+  // Values may be changed, lengths not.
+  std::vector<State>& state() { return state_; }
 
  private:
   const State* Find(const TensorStateSpec& spec) const;

@@ -4,9 +4,12 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <set>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "core/base/error.h"
 #include "core/base/norms.h"
 
@@ -14,6 +17,7 @@ namespace gradd {
 namespace {
 
 constexpr size_t kMaxSlots = 8;  // Of one optimizer.
+constexpr char kNextStep[] = "next_step";
 
 bool SameKept(const Optimizer& a, const Optimizer& b) {
   const auto same_name = [](const ScalarSpec& x, const ScalarSpec& y) { return x.name == y.name; };
@@ -37,6 +41,25 @@ bool SameStart(const SlotVector::Section& a, const SlotVector::Section& b) {
 
 void CopyElements(const float* from, float* to, int64_t size) {
   if (from != to) std::memcpy(to, from, static_cast<size_t>(size) * sizeof(float));
+}
+
+// Of what `Pointer` points to.
+template <typename Pointer>
+using VectorOf = std::vector<std::remove_const_t<std::remove_pointer_t<Pointer>>>;
+
+absl::Status StateError(absl::string_view name, absl::string_view what) {
+  return InvalidArgument("STATE_DIFFERS",
+                         absl::StrCat("state of the optimizer: ", name, ": ", what));
+}
+
+template <typename Vector>
+absl::Status CheckEntry(const PlanState& state, const std::string& name, size_t size) {
+  const auto found = state.find(name);
+  if (found == state.end()) return StateError(name, "missing");
+  const auto* const values = std::get_if<Vector>(&found->second);
+  if (values == nullptr) return StateError(name, "values of another type than expected");
+  if (values->size() == size) return absl::OkStatus();
+  return StateError(name, absl::StrCat(values->size(), " values, ", size, " expected"));
 }
 
 }  // namespace
@@ -105,7 +128,7 @@ void UpdatePlan::CollectSlots() {
     return static_cast<size_t>(at);
   };
   for (Group& group : groups_) {
-    if (group.spec.optimizer == nullptr || group.tensors == 0) continue;
+    if (!group.updates()) continue;
     const Optimizer& optimizer = *group.spec.optimizer;
     for (const SlotSpec& spec : optimizer.slots()) group.slots.push_back(index_of(spec));
     if (optimizer.training_slot() >= 0) {
@@ -127,9 +150,11 @@ void UpdatePlan::CollectTransforms(const Layout& layout) {
       }
     }
     if (transforms.empty()) continue;
-    const auto& shape = layout.message().tensors(static_cast<int>(tensor)).shape();
+    const v1::Tensor& message = layout.message().tensors(static_cast<int>(tensor));
     work_of_tensor_[tensor] = works_.size();
-    works_.push_back({tensor, TensorWork({{shape.begin(), shape.end()}}, std::move(transforms))});
+    works_.push_back(
+        {tensor, message.name(),
+         TensorWork({{message.shape().begin(), message.shape().end()}}, std::move(transforms))});
   }
 }
 
@@ -259,7 +284,7 @@ void UpdatePlan::Continue(const UpdatePlan& before) {
 
 const UpdatePlan::Group* UpdatePlan::GroupLike(const UpdatePlan& other, size_t group) const {
   const Group& wanted = other.groups_[group];
-  if (wanted.spec.optimizer == nullptr || wanted.tensors == 0) return nullptr;
+  if (!wanted.updates()) return nullptr;
   const Group* found = nullptr;
   for (size_t tensor = 0; tensor < group_of_tensor_.size(); ++tensor) {
     if (other.group_of_tensor_[tensor] != group) continue;
@@ -276,27 +301,75 @@ const UpdatePlan::Group* UpdatePlan::GroupLike(const UpdatePlan& other, size_t g
   return goes_on ? found : nullptr;
 }
 
-std::vector<UpdatePlan::Kept> UpdatePlan::kept() const {
-  std::vector<Kept> result;
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    if (groups_[g].spec.optimizer == nullptr) continue;
-    const std::vector<ScalarSpec>& scalars = groups_[g].spec.optimizer->scalars();
+template <typename Plan, typename Visit>
+void UpdatePlan::VisitState(Plan* plan, const Visit& visit) {
+  visit(kNextStep, &plan->next_step_, 1, 1);
+  for (size_t g = 0; g < plan->groups_.size(); ++g) {
+    auto& group = plan->groups_[g];
+    if (!group.updates()) continue;
+    const std::string path = absl::StrCat("groups/", g);
+    visit(absl::StrCat(path, "/first_step"), &group.first_step, 1, 1);
+    const std::vector<ScalarSpec>& scalars = group.spec.optimizer->scalars();
     for (size_t i = 0; i < scalars.size(); ++i) {
-      Kept kept = {absl::StrCat(g, "/", scalars[i].name), {}};
-      for (size_t at = i; at < groups_[g].kept.size(); at += scalars.size()) {
-        kept.values.push_back(groups_[g].kept[at]);
-      }
-      result.push_back(std::move(kept));
+      visit(absl::StrCat(path, "/scalars/", scalars[i].name), &group.kept[i],
+            group.kept.size() / scalars.size(), scalars.size());
     }
   }
-  return result;
+  for (auto& work : plan->works_) {
+    for (auto& state : work.work.state()) {
+      visit(absl::StrCat("tensors/", state.spec.name, "/", work.tensor_name), state.values.data(),
+            state.values.size(), 1);
+    }
+  }
+}
+
+PlanState UpdatePlan::state() const {
+  PlanState state;
+  VisitState(this,
+             [&state](const std::string& name, const auto* values, size_t size, size_t stride) {
+               VectorOf<decltype(values)> copy(size);
+               for (size_t i = 0; i < size; ++i) copy[i] = values[i * stride];
+               state.emplace(name, std::move(copy));
+             });
+  return state;
+}
+
+absl::Status UpdatePlan::CheckState(const PlanState& state) const {
+  absl::Status status;
+  std::set<std::string> known;
+  VisitState(this,
+             [&](const std::string& name, const auto* values, size_t size, size_t /*stride*/) {
+               status.Update(CheckEntry<VectorOf<decltype(values)>>(state, name, size));
+               known.insert(name);
+             });
+  GRADD_RETURN_IF_ERROR(status);
+  const int64_t next_step = std::get<std::vector<int64_t>>(state.at(kNextStep)).front();
+  if (next_step < 0) return StateError(kNextStep, absl::StrCat(next_step, " is below 0"));
+  for (const auto& [name, values] : state) {
+    if (known.count(name) == 0) return StateError(name, "not known");
+    const auto* const steps = std::get_if<std::vector<int64_t>>(&values);
+    if (steps != nullptr && (steps->front() < 0 || steps->front() > next_step)) {
+      return StateError(name, absl::StrCat(steps->front(), " is outside [0, next_step]"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UpdatePlan::Restore(const PlanState& state) {
+  GRADD_RETURN_IF_ERROR(CheckState(state));
+  VisitState(this, [&state](const std::string& name, auto* values, size_t size, size_t stride) {
+    const auto& saved = std::get<VectorOf<decltype(values)>>(state.at(name));
+    for (size_t i = 0; i < size; ++i) values[i * stride] = saved[i];
+  });
+  parameters_measured_ = false;
+  return absl::OkStatus();
 }
 
 void UpdatePlan::BeginStep(const StepInput& input, bool by_spans) {
   by_spans_ = by_spans;
   if (by_spans) span_norms_.assign(first_piece_.size() - 1, TileNorms());
   for (Group& group : groups_) {
-    if (group.spec.optimizer == nullptr || group.tensors == 0) continue;
+    if (!group.updates()) continue;
     group.input = input;
     group.input.step = input.step - group.first_step;
     group.input.learning_rate = input.learning_rate * group.spec.learning_rate_factor;

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/parameter_groups.h"
@@ -18,6 +21,19 @@
 #include "gradd/v1/optimizer.pb.h"
 
 namespace gradd {
+
+// What a plan keeps between steps besides the slots. Together with them it is all that the next
+// steps depend on. The names are stable:
+//   next_step                       of the run;
+//   groups/<index>/first_step       of the run, when the group's optimizer began;
+//   groups/<index>/scalars/<name>   one value, or one for each of the group's tensors in the
+//                                   layout's order, see Optimizer::scalars();
+//   tensors/<name>/<tensor>         see TensorTransform::State().
+// Groups are counted as in the spec, the default group last; frozen ones and those without tensors
+// have nothing.
+using PlanState =
+    std::map<std::string,
+             std::variant<std::vector<int64_t>, std::vector<double>, std::vector<float>>>;
 
 // How the vectors of a run are updated: which optimizer works on which tensor, with which slots.
 //
@@ -50,12 +66,13 @@ class UpdatePlan {
   // begins with its first step. Both are allocated.
   void Continue(const UpdatePlan& before);
 
-  // What the optimizers keep besides the slots, by name: to be restored together with them.
-  struct Kept {
-    std::string name;
-    std::vector<double> values;
-  };
-  std::vector<Kept> kept() const;
+  // Between two steps, of a plan that is allocated: to be kept together with the slots.
+  PlanState state() const;
+  // Puts back what state() of a plan with the same spec and layout has given; the slots are put
+  // back by the store. The norm of the parameters is taken anew, see NeedsMeasure(). This one is
+  // allocated. INVALID_ARGUMENT, with nothing changed, names what is missing, is not known, has
+  // another type or length, or is no step.
+  absl::Status Restore(const PlanState& state);
 
   // `input.step`: of the run. `by_spans`: rows are missing.
   void BeginStep(const StepInput& input, bool by_spans = false);
@@ -95,6 +112,8 @@ class UpdatePlan {
   };
   // What belongs to an optimizer while the plan is in force.
   struct Group {
+    bool updates() const { return spec.optimizer != nullptr && tensors > 0; }
+
     ParameterGroup spec;
     std::vector<size_t> slots;       // Where its slots are among the plan's.
     std::vector<double> kept;        // See Optimizer::scalars().
@@ -126,6 +145,10 @@ class UpdatePlan {
   // if there is none. It is all or nothing, because averages that began at different steps would be
   // corrected as if they had begun together.
   const Group* GroupLike(const UpdatePlan& other, size_t group) const;
+  // Calls visit(name, values, size, stride) for every entry of the state, as it lies in `plan`.
+  template <typename Plan, typename Visit>
+  static void VisitState(Plan* plan, const Visit& visit);
+  absl::Status CheckState(const PlanState& state) const;
   template <typename Visit>
   void ForEachPiece(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
                     const Visit& visit) const;
@@ -169,6 +192,7 @@ class UpdatePlan {
   static constexpr size_t kNone = std::numeric_limits<size_t>::max();
   struct Work {
     size_t tensor;  // Of the layout.
+    std::string tensor_name;
     TensorWork work;
   };
   std::vector<size_t> work_of_tensor_;

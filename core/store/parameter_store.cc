@@ -3,12 +3,50 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "core/base/error.h"
 #include "core/store/encoded_block.h"
 #include "core/store/initializer.h"
 
 namespace gradd {
+namespace {
+
+absl::Status Differs(absl::string_view what) {
+  return InvalidArgument("SNAPSHOT_DIFFERS", absl::StrCat("snapshot: ", what));
+}
+
+absl::Status CheckNumber(absl::string_view name, int64_t found, int64_t expected) {
+  if (found == expected) return absl::OkStatus();
+  return Differs(absl::StrCat(name, ": ", found, ", ", expected, " expected"));
+}
+
+// That `found` has the blocks of `expected`, with as many elements.
+absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
+                         const BlockVector& expected) {
+  GRADD_RETURN_IF_ERROR(CheckNumber(absl::StrCat("blocks of ", name),
+                                    static_cast<int64_t>(found.size()),
+                                    static_cast<int64_t>(expected.size())));
+  const auto elements = [](const BlockRef& block) { return block ? block.elements() : 0; };
+  for (size_t i = 0; i < expected.size(); ++i) {
+    GRADD_RETURN_IF_ERROR(CheckNumber(absl::StrCat("elements of ", name, " in block ", i),
+                                      elements(found[i]), elements(expected[i])));
+  }
+  return absl::OkStatus();
+}
+
+// The one with `name`, or null.
+template <typename Slot>
+const Slot* FindSlot(const std::vector<Slot>& slots, absl::string_view name) {
+  const auto found =
+      std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.name == name; });
+  return found == slots.end() ? nullptr : &*found;
+}
+
+}  // namespace
 
 ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots,
                                ThreadPool* pool, int64_t block_elements)
@@ -66,11 +104,9 @@ void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
   for (size_t slot = 0; slot < vectors.size(); ++slot) {
     const SlotVector& wanted = slots.slots[slot];
     const BlockVector none(parameters_.size());
-    const auto same = std::find_if(layout_.slots.begin(), layout_.slots.end(),
-                                   [&](const auto& other) { return other.name == wanted.name; });
-    const BlockVector& old = same == layout_.slots.end()
-                                 ? none
-                                 : slots_[static_cast<size_t>(same - layout_.slots.begin())];
+    const SlotVector* const same = FindSlot(layout_.slots, wanted.name);
+    const BlockVector& old =
+        same == nullptr ? none : slots_[static_cast<size_t>(same - layout_.slots.data())];
     SlotVector restarting;
     std::copy_if(wanted.sections.begin(), wanted.sections.end(),
                  std::back_inserter(restarting.sections),
@@ -137,8 +173,40 @@ std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents co
   if (contents == SnapshotContents::kAverage && has_average()) {
     snapshot->parameters = slots_[static_cast<size_t>(layout_.average_slot)];
   }
-  if (contents == SnapshotContents::kAll) snapshot->slots = slots_;
+  if (contents == SnapshotContents::kAll) {
+    for (size_t slot = 0; slot < slots_.size(); ++slot) {
+      snapshot->slots.push_back({layout_.slots[slot].name, slots_[slot]});
+    }
+  }
   return snapshot;
+}
+
+absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
+  if (snapshot.progress != nullptr) return Differs("of a step that is being applied");
+  GRADD_RETURN_IF_ERROR(CheckNumber("encoding", snapshot.encoding, v1::ENCODING_FLOAT32));
+  GRADD_RETURN_IF_ERROR(CheckNumber("elements", snapshot.element_count, element_count_));
+  GRADD_RETURN_IF_ERROR(
+      CheckNumber("elements of a full block", snapshot.block_elements, block_elements_));
+  GRADD_RETURN_IF_ERROR(CheckBlocks("parameters", snapshot.parameters, parameters_));
+  for (const SnapshotSlot& slot : snapshot.slots) {
+    if (FindSlot(layout_.slots, slot.name) == nullptr) {
+      return Differs(absl::StrCat("slot \"", slot.name, "\" is not known"));
+    }
+  }
+  std::vector<BlockVector> slots;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const std::string& name = layout_.slots[i].name;
+    const SnapshotSlot* const found = FindSlot(snapshot.slots, name);
+    if (found == nullptr) return Differs(absl::StrCat("slot \"", name, "\" is missing"));
+    GRADD_RETURN_IF_ERROR(
+        CheckBlocks(absl::StrCat("slot \"", name, "\""), found->blocks, slots_[i]));
+    slots.push_back(found->blocks);
+  }
+  BlockVector parameters = snapshot.parameters;
+  parameters_ = std::move(parameters);
+  slots_ = std::move(slots);
+  step_ = snapshot.step;
+  return absl::OkStatus();
 }
 
 std::shared_ptr<Snapshot> ParameterStore::NextSnapshot(v1::Encoding encoding) const {

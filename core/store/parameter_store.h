@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "core/base/thread_pool.h"
 #include "core/store/block.h"
 #include "core/store/gradient_reader.h"
@@ -43,6 +44,12 @@ class ParameterStore {
 
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
+
+  // Puts back parameters, slots and step of a snapshot with kAll, of this store or of one with the
+  // same layout, slots and length of blocks. Its blocks are shared: they stay as they are, and
+  // later steps write elsewhere. INVALID_ARGUMENT, with nothing changed, names what differs. Throws
+  // std::bad_alloc, with nothing changed, if there is no memory.
+  absl::Status Restore(const Snapshot& snapshot);
 
   // From the next step on, the vector that workers train at lies in `region`, block by block; where
   // it has no room, on the heap as before.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/store/block.h"
@@ -23,6 +24,12 @@ enum class SnapshotContents {
   kAll,         // The parameters and all slots.
 };
 
+// A slot as a snapshot holds it: empty refs for blocks that it has not.
+struct SnapshotSlot {
+  std::string name;
+  BlockVector blocks;
+};
+
 // Vectors of a run as they were between two steps. Holding one keeps its blocks
 // unchanged: the next step writes elsewhere. Immutable but for `progress`, so safe from any thread.
 struct Snapshot {
@@ -32,7 +39,7 @@ struct Snapshot {
   BlockVector parameters;
   // How elements lie in the blocks of `parameters`; dense.
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
-  std::vector<BlockVector> slots;  // With kAll, in the order of Optimizer::slots().
+  std::vector<SnapshotSlot> slots;  // With kAll.
   // Set while the step that makes these parameters is being applied: a block may be read once it
   // is final. Null: they all are.
   std::shared_ptr<BlockProgress> progress;

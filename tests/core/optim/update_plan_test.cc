@@ -7,13 +7,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "core/base/thread_pool.h"
 #include "core/optim/optimizer_factory.h"
 #include "core/store/layout.h"
@@ -39,13 +43,16 @@ Values Part(const Values& values, int64_t begin, int64_t size) {
   return {values.begin() + begin, values.begin() + begin + size};
 }
 
-// Tensors "a", "b", ... of `sizes` elements that start at random values, or with `constant` at it.
+// Tensors "a", "b", ... of `sizes` elements and TestShape(), that start at random values, or with
+// `constant` at it.
 Layout MakeLayout(const std::vector<int64_t>& sizes, float constant = 0) {
   v1::Layout layout;
   for (size_t i = 0; i < sizes.size(); ++i) {
     v1::Tensor& tensor = *layout.add_tensors();
     tensor.set_name(std::string(1, static_cast<char>('a' + i)));
-    tensor.add_shape(sizes[i]);
+    for (const int64_t dimension : TestShape(static_cast<size_t>(sizes[i])).dimensions) {
+      tensor.add_shape(dimension);
+    }
     if (constant != 0) {
       tensor.mutable_initializer()->set_constant(constant);
     } else {
@@ -78,17 +85,32 @@ class Reader final : public GradientReader {
   const float* at_;
 };
 
+// What a plan and its store keep, in memory of its own, as if it had been read from a file.
+struct Saved {
+  Snapshot snapshot;
+  PlanState state;
+};
+
+BlockVector CopyOf(const BlockVector& blocks, BlockPool* pool) {
+  BlockVector copies;
+  for (const BlockRef& block : blocks) {
+    copies.push_back(block ? pool->Allocate(block.elements()) : BlockRef());
+    if (block) std::copy_n(block.data(), block.elements(), copies.back().data());
+  }
+  return copies;
+}
+
 // A store that a plan updates, as a run does it.
 class Trainer {
  public:
   Trainer(const Layout& layout, const std::string& optimizer,
           const std::vector<std::string>& groups = {}, int64_t block_elements = kTileElements,
-          int threads = 2)
+          int threads = 2, uint64_t seed = 1)
       : layout_(layout),
         block_elements_(block_elements),
         pool_(threads),
         plan_(*MakePlan(layout, optimizer, groups, block_elements)),
-        store_(layout, /*seed=*/1, plan_->slots(nullptr), &pool_, block_elements) {
+        store_(layout, seed, plan_->slots(nullptr), &pool_, block_elements) {
     plan_->Allocate();
   }
 
@@ -130,6 +152,17 @@ class Trainer {
     store_.ChangeSlots(next->slots(plan_.get()), &pool_);
     plan_ = std::move(next);
   }
+  Saved Save() const {
+    Saved saved = {*store_.TakeSnapshot(SnapshotContents::kAll), plan_->state()};
+    const auto pool = BlockPool::Create();
+    saved.snapshot.parameters = CopyOf(saved.snapshot.parameters, pool.get());
+    for (SnapshotSlot& slot : saved.snapshot.slots) slot.blocks = CopyOf(slot.blocks, pool.get());
+    return saved;
+  }
+  absl::Status Restore(const Saved& saved) {
+    const absl::Status status = store_.Restore(saved.snapshot);
+    return status.ok() ? plan_->Restore(saved.state) : status;
+  }
 
   Values parameters() const { return Read(SnapshotContents::kEvaluation); }
   Values training() const { return Read(SnapshotContents::kTraining); }
@@ -150,11 +183,12 @@ class Trainer {
     }
     return values;
   }
-  // Everything that has been kept besides the slots, in order.
+  // All scalars of the plan's state, in the order of their names.
   std::vector<double> kept() const {
     std::vector<double> values;
-    for (const UpdatePlan::Kept& kept : plan_->kept()) {
-      values.insert(values.end(), kept.values.begin(), kept.values.end());
+    for (const auto& [name, entry] : plan_->state()) {
+      const auto* const scalars = std::get_if<std::vector<double>>(&entry);
+      if (scalars != nullptr) values.insert(values.end(), scalars->begin(), scalars->end());
     }
     return values;
   }
@@ -190,6 +224,71 @@ class Trainer {
 const char kAdam[] = "adam {}";
 const char kDecoupled[] = "weight_decay_mode: WEIGHT_DECAY_MODE_DECOUPLED";
 
+template <typename Vector>
+std::string BytesOf(const Vector& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0])};
+}
+
+std::string BytesOf(const BlockVector& blocks) {
+  std::string bytes;
+  for (const BlockRef& block : blocks) {
+    if (block)
+      bytes += BytesOf(absl::MakeSpan(block.data(), static_cast<size_t>(block.elements())));
+  }
+  return bytes;
+}
+
+// By name, so that a difference can be named.
+std::map<std::string, std::string> BytesOf(const Saved& saved) {
+  std::map<std::string, std::string> bytes;
+  bytes["step"] = std::to_string(saved.snapshot.step);
+  bytes["parameters"] = BytesOf(saved.snapshot.parameters);
+  for (const SnapshotSlot& slot : saved.snapshot.slots) {
+    bytes["slots/" + slot.name] = BytesOf(slot.blocks);
+  }
+  for (const auto& [name, values] : saved.state) {
+    bytes[name] = std::visit([](const auto& of_type) { return BytesOf(of_type); }, values);
+  }
+  return bytes;
+}
+
+void ExpectSameBits(const Saved& actual, const Saved& expected) {
+  const auto actual_bytes = BytesOf(actual);
+  const auto expected_bytes = BytesOf(expected);
+  ASSERT_EQ(actual_bytes.size(), expected_bytes.size());
+  for (const auto& [name, bytes] : expected_bytes) {
+    ASSERT_EQ(actual_bytes.count(name), 1U) << name;
+    EXPECT_TRUE(actual_bytes.at(name) == bytes) << name;
+  }
+}
+
+// Groups that began at different steps, and blocks that not every slot has.
+void ExpectThatARestoredRunGoesOn(const std::string& optimizer, double learning_rate) {
+  const Layout layout = MakeLayout({1, 100, 3000, 2, 5000, 33});
+  const std::string of_momentum = "pattern: 'c' optimizer { momentum {} }";
+  const std::vector<std::string> groups = {of_momentum,
+                                           "pattern: '[be]' learning_rate_factor: 0.5"};
+  Trainer trainer(layout, optimizer, {of_momentum, "pattern: '[be]' frozen: true"});
+  trainer.Train(2, learning_rate);
+  trainer.Change(optimizer, groups);
+  trainer.Train(3, learning_rate);
+  const Saved saved = trainer.Save();
+  trainer.Train(3, learning_rate, 20);
+  const Saved expected = trainer.Save();
+  for (const float p : trainer.parameters()) ASSERT_TRUE(std::isfinite(p));
+  ASSERT_NE(BytesOf(saved.snapshot.parameters), BytesOf(expected.snapshot.parameters));
+
+  Trainer fresh(layout, optimizer, groups, kTileElements, /*threads=*/1, /*seed=*/2);
+  for (Trainer* const restored : {&fresh, &trainer}) {
+    SCOPED_TRACE(restored == &fresh ? "a fresh one" : "back to where it was");
+    const absl::Status status = restored->Restore(saved);
+    ASSERT_TRUE(status.ok()) << status;
+    ExpectSameBits(restored->Save(), saved);
+    restored->Train(3, learning_rate, 20);
+    ExpectSameBits(restored->Save(), expected);
+  }
+}
+
 class UpdatePlanTableTest : public testing::TestWithParam<OptimizerCase> {};
 
 TEST_P(UpdatePlanTableTest, BlocksAndThreadsDoNotMatter) {
@@ -205,10 +304,27 @@ TEST_P(UpdatePlanTableTest, BlocksAndThreadsDoNotMatter) {
   }
 }
 
-TEST_P(UpdatePlanTableTest, TensorsThatCutTilesDoNotMatterWithoutSums) {
+TEST_P(UpdatePlanTableTest, ARestoredRunGoesOnWithTheSameBits) {
+  ExpectThatARestoredRunGoesOn(GetParam().spec, GetParam().parabola_rate);
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, UpdatePlanTableTest, testing::ValuesIn(OptimizerTable()),
+                         testing::PrintToStringParamName());
+
+// Sums are taken in the order of the pieces, and transforms are those of a tensor.
+std::vector<OptimizerCase> RowsWithoutSumsAndTransforms() {
+  std::vector<OptimizerCase> rows;
+  for (const OptimizerCase& row : OptimizerTable()) {
+    const auto plan = *MakePlan(MakeLayout({1}), row.spec, {}, kTileElements);
+    if (plan->sum_passes() == 0 && plan->transformed_tensors() == 0) rows.push_back(row);
+  }
+  return rows;
+}
+
+class CutTilesTest : public testing::TestWithParam<OptimizerCase> {};
+
+TEST_P(CutTilesTest, TensorsThatCutTilesDoNotMatterWithoutSums) {
   Trainer whole(MakeLayout({7000}, 0.5F), GetParam().spec);
-  if (whole.plan().sum_passes() > 0) GTEST_SKIP() << "sums are taken in the order of the pieces";
-  if (whole.plan().transformed_tensors() > 0) GTEST_SKIP() << "what a tensor is matters";
   Trainer cut(MakeLayout({1, 6, 93, 2000, 4000, 17, 883}, 0.5F), GetParam().spec);
   whole.Train(4, GetParam().parabola_rate);
   cut.Train(4, GetParam().parabola_rate);
@@ -217,8 +333,86 @@ TEST_P(UpdatePlanTableTest, TensorsThatCutTilesDoNotMatterWithoutSums) {
   EXPECT_EQ(cut.kept(), whole.kept());
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, UpdatePlanTableTest, testing::ValuesIn(OptimizerTable()),
-                         [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Table, CutTilesTest, testing::ValuesIn(RowsWithoutSumsAndTransforms()),
+                         testing::PrintToStringParamName());
+
+TEST(UpdatePlanTest, ARestoredRunGoesOnWithWhatIsAroundItsOptimizer) {
+  for (const char* const around :
+       {"look_ahead {}", "parameter_average {}", "accumulation_steps: 2", "clip_by_global_norm: 1",
+        "adaptive_clipping: 0.01 centralize_gradient: true"}) {
+    SCOPED_TRACE(around);
+    ExpectThatARestoredRunGoesOn(absl::StrCat("prodigy {} ", around), 1);
+  }
+}
+
+TEST(UpdatePlanTest, AChangeRightAfterARestoreBeginsAtTheStepThatItWouldHave) {
+  const Layout layout = MakeLayout({10, 10});
+  const std::vector<std::string> groups = {"pattern: 'b' frozen: true"};
+  Trainer trainer(layout, kAdam, groups);
+  trainer.Train(3, 0.1);
+  Trainer restored(layout, kAdam, groups);
+  ASSERT_TRUE(restored.Restore(trainer.Save()).ok());
+  for (Trainer* const each : {&trainer, &restored}) {
+    each->Change(kAdam);
+    each->Train(3, 0.1, 20);
+  }
+  ExpectSameBits(restored.Save(), trainer.Save());
+}
+
+TEST(UpdatePlanTest, TheNormOfTheParametersIsNotKnownAfterARestore) {
+  Trainer trainer(MakeLayout({10}), kAdam);
+  const Saved saved = trainer.Save();
+  trainer.Train(1, 0.1);
+  ASSERT_FALSE(trainer.plan().NeedsMeasure());
+  ASSERT_TRUE(trainer.Restore(saved).ok());
+  EXPECT_TRUE(trainer.plan().NeedsMeasure());
+}
+
+TEST(UpdatePlanTest, AStateThatDoesNotFitIsRefusedByNameAndChangesNothing) {
+  const Layout layout = MakeLayout({6, 5, 7});
+  const std::vector<std::string> groups = {"pattern: 'c' optimizer { novo_grad {} }"};
+  Trainer trainer(layout, "adafactor {}", groups);
+  trainer.Train(3, 0.1);
+  const Saved good = trainer.Save();
+  const std::string scalars = "groups/0/scalars/second_moment";
+  const std::string factor = "tensors/row_second_moment/a";
+  const struct {
+    std::function<void(PlanState*)> spoil;
+    std::string message;
+  } cases[] = {
+      {[](PlanState* state) { state->erase("next_step"); }, "next_step: missing"},
+      {[](PlanState* state) { state->erase("groups/1/first_step"); },
+       "groups/1/first_step: missing"},
+      {[&](PlanState* state) { state->erase(scalars); }, scalars + ": missing"},
+      {[&](PlanState* state) { state->erase(factor); }, factor + ": missing"},
+      {[&](PlanState* state) { (*state)[scalars] = std::vector<double>(2); },
+       scalars + ": 2 values, 1 expected"},
+      {[&](PlanState* state) { (*state)[factor] = Values(3); }, factor + ": 3 values, 2 expected"},
+      {[&](PlanState* state) { (*state)["next_step"] = std::vector<int64_t>(); },
+       "next_step: 0 values, 1 expected"},
+      {[&](PlanState* state) { (*state)[factor] = std::vector<double>(2); },
+       factor + ": values of another type than expected"},
+      {[](PlanState* state) { (*state)["tensors/sum/a"] = Values(6); }, "tensors/sum/a: not known"},
+      {[](PlanState* state) { (*state)["groups/2/first_step"] = std::vector<int64_t>(); },
+       "groups/2/first_step: not known"},
+      {[](PlanState* state) { (*state)["next_step"] = std::vector<int64_t>{-1}; },
+       "next_step: -1 is below 0"},
+      {[](PlanState* state) { (*state)["groups/0/first_step"] = std::vector<int64_t>{4}; },
+       "groups/0/first_step: 4 is outside [0, next_step]"},
+  };
+  trainer.Train(2, 0.1, 20);
+  const Saved before = trainer.Save();
+  for (const auto& [spoil, message] : cases) {
+    Saved spoiled = good;
+    spoil(&spoiled.state);
+    spoiled.snapshot = before.snapshot;
+    const absl::Status status = trainer.Restore(spoiled);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_THAT(status.message(), HasSubstr(message));
+    ExpectSameBits(trainer.Save(), before);
+  }
+  EXPECT_TRUE(trainer.Restore(good).ok());
+}
 
 TEST(UpdatePlanTest, SumsOverAllTensorsDoNotDependOnHowTheyCutTiles) {
   for (const char* const optimizer : {"dog {}", "dowg {}", "prodigy {}", "momo {}"}) {
@@ -281,16 +475,14 @@ TEST(UpdatePlanTest, ValuesAreKeptForEachTensorOfTheGroup) {
   Trainer trainer(MakeLayout({3, 4000, 50}), "novo_grad {}", {"pattern: 'a' frozen: true"});
   const Values gradient = Random(4053, 1);
   trainer.Step(gradient, 0.01);
-  const std::vector<UpdatePlan::Kept> kept = trainer.plan().kept();
-  ASSERT_EQ(kept.size(), 1U);
-  EXPECT_EQ(kept[0].name, "1/second_moment");
+  const PlanState state = trainer.plan().state();
   double b = 0;
   double c = 0;
   for (size_t i = 0; i < gradient.size(); ++i) {
     const double g = gradient[i];
     if (i >= 3) (i < 4003 ? b : c) += g * g;
   }
-  EXPECT_THAT(kept[0].values,
+  EXPECT_THAT(std::get<std::vector<double>>(state.at("groups/1/scalars/second_moment")),
               ElementsAre(testing::DoubleNear(b, 1e-9), testing::DoubleNear(c, 1e-9)));
 }
 

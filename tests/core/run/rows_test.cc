@@ -100,7 +100,8 @@ class Trainee {
   Values parameters() const { return ValuesOf(*TakeSnapshot()); }
   Values slot(size_t index) const {
     Values values;
-    for (const BlockRef& block : TakeSnapshot()->slots[index]) {
+    const auto snapshot = TakeSnapshot();
+    for (const BlockRef& block : snapshot->slots[index].blocks) {
       values.insert(values.end(), block.data(), block.data() + block.elements());
     }
     return values;
@@ -211,7 +212,7 @@ TEST_P(RowsTableTest, RowsThatAreNotPushedStayAsTheyAreWithAllTheirSlots) {
   };
   compare(before->parameters[0], after->parameters[0], "parameter");
   for (size_t slot = 0; slot < before->slots.size(); ++slot) {
-    compare(before->slots[slot][0], after->slots[slot][0], "slot");
+    compare(before->slots[slot].blocks[0], after->slots[slot].blocks[0], "slot");
   }
   EXPECT_NE(parameters[4], trainee.parameters()[4]);
 }
@@ -377,7 +378,9 @@ TEST(RowsTest, OnlyBlocksWithRowsAreReplaced) {
     const bool touched = block == 9 / 4 || block == 40 / 4;
     EXPECT_EQ(before->parameters[block].data() != after->parameters[block].data(), touched)
         << block;
-    EXPECT_EQ(before->slots[1][block].data() != after->slots[1][block].data(), touched) << block;
+    EXPECT_EQ(before->slots[1].blocks[block].data() != after->slots[1].blocks[block].data(),
+              touched)
+        << block;
   }
   // What the first snapshot holds is as it was.
   EXPECT_EQ(ValuesOf(*before), Values(64 * 512));

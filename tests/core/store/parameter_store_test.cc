@@ -1,12 +1,15 @@
 #include "core/store/parameter_store.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/thread_pool.h"
@@ -15,6 +18,8 @@
 
 namespace gradd {
 namespace {
+
+using testing::HasSubstr;
 
 constexpr int64_t kEverything = int64_t{1} << 40;
 
@@ -95,8 +100,8 @@ TEST_F(ParameterStoreTest, StartsWithTheLayoutsValues) {
   }
   EXPECT_NEAR(sum / (kElements - 3), 0.5, 0.1);
   for (size_t i = values.size() - 3; i < values.size(); ++i) EXPECT_EQ(values[i], 7);
-  EXPECT_EQ(Values(snapshot->slots[0]), std::vector<float>(kElements, 0));
-  EXPECT_EQ(Values(snapshot->slots[1]), std::vector<float>(kElements, 0.5f));
+  EXPECT_EQ(Values(snapshot->slots[0].blocks), std::vector<float>(kElements, 0));
+  EXPECT_EQ(Values(snapshot->slots[1].blocks), std::vector<float>(kElements, 0.5f));
 }
 
 TEST_F(ParameterStoreTest, InitialValuesDependOnSeedAndNameAlone) {
@@ -112,17 +117,17 @@ TEST_F(ParameterStoreTest, InitialValuesDependOnSeedAndNameAlone) {
 TEST_F(ParameterStoreTest, ASnapshotNeverChanges) {
   const auto before = store_.TakeSnapshot(SnapshotContents::kAll);
   const std::vector<float> parameters = Values(before->parameters);
-  const std::vector<float> slot = Values(before->slots[0]);
+  const std::vector<float> slot = Values(before->slots[0].blocks);
   ApplyStep(&store_);
   EXPECT_EQ(before->step, 0);
   EXPECT_EQ(Values(before->parameters), parameters);
-  EXPECT_EQ(Values(before->slots[0]), slot);
+  EXPECT_EQ(Values(before->slots[0].blocks), slot);
 
   const auto after = store_.TakeSnapshot(SnapshotContents::kAll);
   EXPECT_EQ(after->step, 1);
   const std::vector<float> updated = Values(after->parameters);
   for (size_t i = 0; i < updated.size(); ++i) EXPECT_EQ(updated[i], parameters[i] + 1);
-  EXPECT_EQ(Values(after->slots[0]), std::vector<float>(kElements, 2));
+  EXPECT_EQ(Values(after->slots[0].blocks), std::vector<float>(kElements, 2));
 }
 
 TEST_F(ParameterStoreTest, UpdatesInPlaceWhatNobodyHolds) {
@@ -224,6 +229,92 @@ TEST_F(ParameterStoreTest, AStepThatHasItsReservationNeedsNoMemory) {
     store_.Publish(block, next.get());
   }
   EXPECT_EQ(store_.block_allocations(), allocations);
+}
+
+TEST_F(ParameterStoreTest, RestoresParametersSlotsAndStepAndLeavesTheSnapshotAsItIs) {
+  ApplyStep(&store_);
+  const auto saved = store_.TakeSnapshot(SnapshotContents::kAll);
+  const std::vector<float> parameters = Values(saved->parameters);
+  // In another order, with another training vector.
+  SlotVectors slots = TwoSlots(/*training_slot=*/1);
+  std::swap(slots.slots[0], slots.slots[1]);
+  slots.training_slot = 0;
+  ParameterStore other(layout_, /*seed=*/2, slots, &pool_, kTileElements);
+  for (ParameterStore* const store : {&store_, &other}) {
+    ApplyStep(store);
+    ASSERT_TRUE(store->Restore(*saved).ok());
+    const auto restored = store->TakeSnapshot(SnapshotContents::kAll);
+    EXPECT_EQ(restored->step, 1);
+    EXPECT_EQ(Values(restored->parameters), parameters);
+    for (const SnapshotSlot& slot : restored->slots) {
+      EXPECT_EQ(Values(slot.blocks), std::vector<float>(kElements, slot.name == "first" ? 2 : 0.5F))
+          << slot.name;
+    }
+    ApplyStep(store);
+    EXPECT_EQ(store->step(), 2);
+    EXPECT_NE(Values(store->TakeSnapshot(SnapshotContents::kAll)->parameters), parameters);
+    EXPECT_EQ(Values(saved->parameters), parameters);
+    EXPECT_EQ(Values(saved->slots[0].blocks), std::vector<float>(kElements, 2));
+    EXPECT_EQ(Values(saved->slots[1].blocks), std::vector<float>(kElements, 0.5F));
+  }
+}
+
+TEST_F(ParameterStoreTest, AStepAfterARestoreThatHasItsReservationNeedsNoMemory) {
+  const ParameterStore other(layout_, 2, TwoSlots(), &pool_, kTileElements);
+  ASSERT_TRUE(store_.Restore(*other.TakeSnapshot(SnapshotContents::kAll)).ok());
+  store_.ReserveForStep({});
+  const int64_t allocations = store_.block_allocations();
+  ApplyStep(&store_);
+  EXPECT_EQ(store_.block_allocations(), allocations);
+}
+
+TEST_F(ParameterStoreTest, ASnapshotThatDoesNotFitIsRefusedByNameAndChangesNothing) {
+  const auto good = store_.TakeSnapshot(SnapshotContents::kAll);
+  const struct {
+    std::function<void(Snapshot*)> spoil;
+    const char* message;
+  } cases[] = {
+      {[](Snapshot* s) { s->progress = std::make_shared<BlockProgress>(4); },
+       "of a step that is being applied"},
+      {[](Snapshot* s) { s->encoding = v1::ENCODING_BFLOAT16; }, "encoding: 2, 1 expected"},
+      {[](Snapshot* s) { --s->element_count; }, "elements: 6243, 6244 expected"},
+      {[](Snapshot* s) { s->block_elements = 4096; },
+       "elements of a full block: 4096, 2048 expected"},
+      {[](Snapshot* s) { s->parameters.pop_back(); }, "blocks of parameters: 3, 4 expected"},
+      {[](Snapshot* s) { s->parameters[2] = {}; },
+       "elements of parameters in block 2: 0, 2048 expected"},
+      {[](Snapshot* s) { s->parameters[3] = s->parameters[0]; },
+       "elements of parameters in block 3: 2048, 100 expected"},
+      {[](Snapshot* s) { s->slots.clear(); }, "slot \"first\" is missing"},
+      {[](Snapshot* s) { s->slots[1].name = "other"; }, "slot \"other\" is not known"},
+      {[](Snapshot* s) { s->slots[1].blocks[1] = {}; },
+       "elements of slot \"second\" in block 1: 0, 2048 expected"},
+  };
+  ApplyStep(&store_);
+  const auto before = store_.TakeSnapshot(SnapshotContents::kAll);
+  for (const auto& [spoil, message] : cases) {
+    Snapshot spoiled = *good;
+    spoil(&spoiled);
+    const absl::Status status = store_.Restore(spoiled);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_THAT(status.message(), HasSubstr(message));
+    const auto after = store_.TakeSnapshot(SnapshotContents::kAll);
+    EXPECT_EQ(after->step, before->step);
+    EXPECT_EQ(Values(after->parameters), Values(before->parameters));
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(Values(after->slots[i].blocks), Values(before->slots[i].blocks));
+    }
+  }
+  EXPECT_TRUE(store_.Restore(*good).ok());
+}
+
+TEST_F(ParameterStoreTest, ABlockThatTheSlotHasNotIsRefused) {
+  SlotVectors slots = TwoSlots();
+  slots.slots[0].sections[0].begin = kTileElements;
+  ParameterStore partial(layout_, 1, slots, &pool_, kTileElements);
+  EXPECT_THAT(partial.Restore(*store_.TakeSnapshot(SnapshotContents::kAll)).message(),
+              HasSubstr("elements of slot \"first\" in block 0: 2048, 0 expected"));
+  EXPECT_TRUE(partial.Restore(*partial.TakeSnapshot(SnapshotContents::kAll)).ok());
 }
 
 TEST_F(ParameterStoreTest, SharedBlocksLieInTheRegionAndStayWhereNobodyHoldsThem) {
