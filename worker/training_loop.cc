@@ -22,6 +22,14 @@ size_t OwnSize(const Model<float>& model, const TrainingSession& session) {
   return session.gradient().empty() ? static_cast<size_t>(model.parameter_count()) : 0;
 }
 
+// Why a push is refused, with what may help.
+absl::Status Explained(const absl::Status& refusal) {
+  if (ReasonOf(refusal) != "NON_FINITE") return refusal;
+  return Error(
+      refusal.code(), "NON_FINITE",
+      absl::StrCat(refusal.message(), ": training diverges; a smaller learning rate may help"));
+}
+
 }  // namespace
 
 TrainingLoop::TrainingLoop(TrainingLoopOptions options, Model<float>* model, const Dataset* train,
@@ -90,14 +98,6 @@ std::optional<absl::StatusOr<PushReport>> TrainingLoop::Wait(
   return report.get();
 }
 
-absl::Status TrainingLoop::CheckLoss(int64_t sequence, int64_t base_step, double loss) const {
-  if (std::isfinite(loss)) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("sequence ", sequence, ": the loss at step ", base_step, " is ", loss,
-                   ", a finite number expected: training diverges; a smaller learning rate may "
-                   "help"));
-}
-
 bool TrainingLoop::SequenceIsDue(int64_t sequence) const {
   return !stopping() && !session_->finished() &&
          (options_.steps == 0 || sequence <= options_.steps);
@@ -108,7 +108,7 @@ absl::StatusOr<bool> TrainingLoop::Answered(const absl::StatusOr<PushReport>& re
   if (!report.ok()) {
     // Another worker's push may have been the run's last while this one was on its way.
     if (session_->finished()) return false;
-    return report.status();
+    return Explained(report.status());
   }
   ++summary_.pushes;
   if (report->outcome == v1::PUSH_OUTCOME_APPLIED) ++summary_.applied;
@@ -148,7 +148,6 @@ absl::Status TrainingLoop::Train() {
     } else {
       loss = Gradient(sequence, parameters_, gradient_);
     }
-    GRADD_RETURN_IF_ERROR(CheckLoss(sequence, gradient_step, loss));
     Delay();
     if (stopping()) break;
     if (options_.prefetch) {

@@ -64,8 +64,8 @@ class TrainingLoop {
                EvaluationChannel* evaluation);
 
   // Trains until the run is finished, `steps` are done or `stop` is set, then leaves the
-  // run. Fails when a push is rejected, the session is lost for good or the loss is no
-  // longer finite. An evaluation that fails while training goes on is logged; the one at
+  // run. Fails when a push is rejected, the session is lost for good or the loss of an evaluation
+  // is not finite. An evaluation that fails while training goes on is logged; the one at
   // the end must succeed. Call it once.
   absl::StatusOr<TrainingSummary> Run();
 
@@ -81,7 +81,6 @@ class TrainingLoop {
   void Prefetch(int64_t sequence);
   // Gradient of the mini-batch of `sequence` at `parameters`; returns the mean loss.
   double Gradient(int64_t sequence, absl::Span<const float> parameters, absl::Span<float> gradient);
-  absl::Status CheckLoss(int64_t sequence, int64_t base_step, double loss) const;
   // The report, or none if `stop` was set and it did not come in time.
   std::optional<absl::StatusOr<PushReport>> Wait(
       std::future<absl::StatusOr<PushReport>> report) const;

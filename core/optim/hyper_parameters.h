@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/error.h"
 
 namespace gradd {
@@ -45,8 +46,9 @@ class HyperParameters {
              const Range& range) {
     if (!is_set) return default_value;
     if (!range.Contains(value)) {
-      Refuse(field, absl::StrCat(value, " is outside ", range.low_open ? "(" : "[", range.low, ", ",
-                                 range.high, range.high_open ? ")" : "]"));
+      Refuse(field, absl::StrCat(absl::StrFormat("%.15g", value), " is outside ",
+                                 range.low_open ? "(" : "[", range.low, ", ", range.high,
+                                 range.high_open ? ")" : "]"));
     }
     return value;
   }

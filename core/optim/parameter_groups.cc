@@ -10,6 +10,7 @@
 #include "core/optim/hyper_parameters.h"
 #include "core/optim/optimizer_factory.h"
 #include "core/optim/row_stages.h"
+#include "core/optim/skip_non_finite.h"
 
 namespace gradd {
 namespace {
@@ -49,6 +50,9 @@ absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::Para
   ParameterGroup group;
   group.learning_rate_factor =
       GRADD_HYPER_PARAMETER(&read, spec, learning_rate_factor, 1, kUpToMillion);
+  if (spec.optimizer().has_skip_non_finite()) {
+    read.Refuse("optimizer.skip_non_finite", "set, expected in the run's optimizer only");
+  }
   if (spec.frozen() &&
       (spec.has_learning_rate_factor() || spec.has_weight_decay() || spec.has_optimizer())) {
     read.Refuse("frozen",
@@ -73,6 +77,7 @@ absl::StatusOr<ParameterGroups> MakeParameterGroups(
     return InvalidArgument("TOO_MANY_GROUPS", absl::StrCat("groups: ", groups.size(), ", at most ",
                                                            kMaxGroups, " expected"));
   }
+  GRADD_RETURN_IF_ERROR(ReadSkipNonFinite(optimizer).status());
   ParameterGroups made;
   const auto& tensors = layout.message().tensors();
   const auto none = static_cast<size_t>(groups.size());

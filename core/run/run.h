@@ -166,16 +166,17 @@ class Run : public std::enable_shared_from_this<Run> {
 
   absl::Status Join(const SessionPtr& session, const v1::Join& join);
 
-  // Begins a push. kHold: not now; the session is retried when that may have changed.
-  enum class Admission { kStage, kHold, kDuplicate, kSuperseded };
-  absl::StatusOr<Admission> BeginPush(WorkerSession* session, const v1::PushHeader& header);
+  // Begins a push.
+  absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session, const v1::PushHeader& header);
+  // The push that is being staged is not finite. False if it may not be skipped.
+  bool SkipPush(WorkerSession* session);
   // Stages the gradient that the session shares.
   absl::Status StageSharedGradient(WorkerSession* session, StagedPush* push);
   // The push is complete and valid: it waits for its step.
   void CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
                   bool want_parameters, const Arrival& arrival);
-  // The push was ignored, because its sequence is known or its step is past.
-  void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, Admission why,
+  // The push was ignored.
+  void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
                      bool want_parameters);
   void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
   void ParametersSent(WorkerSession* session);
@@ -229,6 +230,9 @@ class Run : public std::enable_shared_from_this<Run> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Room to stage ----
+
+  // Whether one more push that is not finite may be skipped.
+  bool MaySkip() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Whether the session has room for a push of the present step; claims it if not.
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -327,6 +331,7 @@ class Run : public std::enable_shared_from_this<Run> {
   int64_t live_members_ ABSL_GUARDED_BY(mutex_) = 0;  // Of them; every push asks for it.
   bool formed_ ABSL_GUARDED_BY(mutex_) = false;       // See SynchronousState.
 
+  int64_t skipped_in_a_row_ ABSL_GUARDED_BY(mutex_) = 0;     // Pushes, since the last step.
   std::deque<PendingPush> pending_ ABSL_GUARDED_BY(mutex_);  // In the order they came.
   absl::Duration first_pending_at_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<StepWork> step_work_ ABSL_GUARDED_BY(mutex_);  // The step on its way.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/optim/skip_non_finite.h"
 #include "core/run/parameter_encoding.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
@@ -38,10 +39,6 @@ absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
     return InvalidArgument(
         "EXAMPLES_OUT_OF_RANGE",
         absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
-  }
-  if (!std::isfinite(header.loss())) {
-    return InvalidArgument(
-        "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
   }
   return absl::OkStatus();
 }
@@ -153,15 +150,14 @@ void Run::SendParametersTo(const SessionPtr& session) {
   }
 }
 
-absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
-                                              const v1::PushHeader& header) {
+absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::PushHeader& header) {
   MutexLock lock(&mutex_);
   WorkerSession::State& state = session->state_;
   state.held = false;
   Member* const member = MemberOf(session);
   const auto hold = [&state] {
     state.held = true;
-    return Admission::kHold;
+    return PushAdmission::kHold;
   };
   // Its stream is ending; what it still sends is held until that is done.
   if (member == nullptr) return hold();
@@ -176,7 +172,7 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   member->mapped.reset();  // It has read what it needed.
   if (header.sequence() <= member->last_sequence || header.sequence() == member->pending_sequence) {
     state.receiving = true;
-    return Admission::kDuplicate;
+    return PushAdmission::kDuplicate;
   }
   const int64_t expected = member->last_sequence + 1;
   if (header.sequence() != expected) {
@@ -191,14 +187,22 @@ absl::StatusOr<Run::Admission> Run::BeginPush(WorkerSession* session,
   const bool synchronous = spec_.policy().has_synchronous();
   if (synchronous && header.base_step() < OpenStep()) {
     state.receiving = true;
-    return Admission::kSuperseded;
+    return PushAdmission::kSuperseded;
+  }
+  if (!std::isfinite(header.loss())) {
+    if (!MaySkip()) {
+      return InvalidArgument(
+          "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
+    }
+    state.receiving = true;
+    return PushAdmission::kSkipped;
   }
   // A server that stops lets a synchronous step complete, and begins nothing else.
   if (draining_ && !(synchronous && AnyInFlight())) return hold();
   if (!ClaimRoom(session)) return hold();
   state.receiving = true;
   member->state = v1::WORKER_STATE_PUSHING;
-  return Admission::kStage;
+  return PushAdmission::kStage;
 }
 
 void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
@@ -230,7 +234,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
   Advance();
 }
 
-void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, Admission why,
+void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
                         bool want_parameters) {
   MutexLock lock(&mutex_);
   session->state_.receiving = false;
@@ -245,11 +249,24 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       return;
     }
   }
-  const bool superseded = why == Admission::kSuperseded;
-  if (superseded) member->last_sequence = header.sequence();
-  Answer(member, session, header,
-         superseded ? v1::PUSH_OUTCOME_SUPERSEDED : v1::PUSH_OUTCOME_DUPLICATE, want_parameters,
-         /*answered=*/false);
+  Outcome outcome = v1::PUSH_OUTCOME_DUPLICATE;
+  if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
+  if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
+  if (why == PushAdmission::kSkipped) ++skipped_in_a_row_;
+  if (why != PushAdmission::kDuplicate) member->last_sequence = header.sequence();
+  Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
+}
+
+bool Run::MaySkip() const {
+  // Valid since the run was created or updated.
+  return skipped_in_a_row_ < *ReadSkipNonFinite(spec_.optimizer());
+}
+
+bool Run::SkipPush(WorkerSession* session) {
+  MutexLock lock(&mutex_);
+  if (!MaySkip()) return false;
+  ReturnRoom(session);
+  return true;
 }
 
 void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
@@ -298,7 +315,8 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
   progress_.AddOutcome(outcome);
   member->last_base_step = header.base_step();
   if (outcome == v1::PUSH_OUTCOME_APPLIED) ++member->applied_pushes;
-  if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED) {
+  if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED ||
+      outcome == v1::PUSH_OUTCOME_SKIPPED) {
     ++member->rejected_pushes;
   }
   if (!member->session) return;

@@ -247,6 +247,7 @@ void Run::UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t bloc
 void Run::CompleteStep() {
   const std::unique_ptr<StepWork> work = std::move(step_work_);
   ++step_;
+  skipped_in_a_row_ = 0;
   AdoptPlan();
   step_claim_ = {};
   progress_.AddStep(work->statistics);

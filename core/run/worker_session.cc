@@ -77,21 +77,21 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
       return false;
     }
     const auto admission = run_->BeginPush(this, push.header());
-    if (admission.ok() && *admission == Run::Admission::kHold) {
+    if (admission.ok() && *admission == PushAdmission::kHold) {
       held_ = Held{std::move(request), std::move(data)};
       return false;
     }
     header_ = push.header();
     if (!admission.ok()) {
       Reject(admission.status());
-    } else if (*admission == Run::Admission::kStage) {
+    } else if (*admission == PushAdmission::kStage) {
       incoming_ = Incoming::kStaged;
       begun_at_ = registry_->clock().Elapsed();
       staging_time_ = absl::ZeroDuration();
       staged_ = std::make_shared<StagedPush>(header_, run_->layout());
     } else {
-      incoming_ =
-          *admission == Run::Admission::kDuplicate ? Incoming::kDuplicate : Incoming::kSuperseded;
+      incoming_ = Incoming::kIgnored;
+      admission_ = *admission;
     }
   } else if (incoming_ == Incoming::kNone) {
     EndWith(OutOfOrder("a chunk without a push: the first chunk of a push carries its header"));
@@ -113,7 +113,15 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
     const absl::Duration begin = registry_->clock().Elapsed();
     const absl::Status staged = Stage(push, std::move(data));
     staging_time_ += registry_->clock().Elapsed() - begin;
-    if (!staged.ok()) Reject(staged);
+    if (!staged.ok()) {
+      if (ReasonOf(staged) == "NON_FINITE" && run_->SkipPush(this)) {
+        incoming_ = Incoming::kIgnored;
+        admission_ = PushAdmission::kSkipped;
+        staged_.reset();
+      } else {
+        Reject(staged);
+      }
+    }
   }
   if (!push.has_commit()) return;
   const bool want_parameters = push.commit().want_parameters();
@@ -128,12 +136,8 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
                          {now - begun_at_ - staging_time_, staging_time_, now});
       }
       break;
-    case Incoming::kDuplicate:
-      run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kDuplicate, want_parameters);
-      break;
-    case Incoming::kSuperseded:
-      run_->CommitIgnored(shared_from_this(), header_, Run::Admission::kSuperseded,
-                          want_parameters);
+    case Incoming::kIgnored:
+      run_->CommitIgnored(shared_from_this(), header_, admission_, want_parameters);
       break;
     case Incoming::kRejected:
     case Incoming::kNone:

@@ -21,6 +21,15 @@ namespace gradd {
 class Run;
 class RunRegistry;
 
+// What is to be done with a push.
+enum class PushAdmission {
+  kStage,
+  kHold,        // Not now; the session is retried when that may have changed.
+  kDuplicate,   // Its sequence is known already.
+  kSuperseded,  // Its step happened before it began.
+  kSkipped,     // It is not finite.
+};
+
 // One worker's stream: the order of its requests, and the push that is coming in. What
 // they mean for the run is decided by Run.
 //
@@ -53,11 +62,10 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
 
   // What becomes of the chunks of the push that is coming in.
   enum class Incoming {
-    kNone,        // No push is coming in.
-    kStaged,      // They are staged.
-    kDuplicate,   // Ignored: the sequence is known already.
-    kSuperseded,  // Ignored: the step happened before the push began.
-    kRejected,    // Ignored: the rejection is sent.
+    kNone,      // No push is coming in.
+    kStaged,    // They are staged.
+    kIgnored,   // They are ignored, for what admission_ says.
+    kRejected,  // They are ignored: the rejection is sent.
   };
 
   bool Dispatch(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -81,6 +89,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   std::shared_ptr<Run> run_ ABSL_GUARDED_BY(mutex_);  // Set by the join.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   Incoming incoming_ ABSL_GUARDED_BY(mutex_) = Incoming::kNone;
+  PushAdmission admission_ ABSL_GUARDED_BY(mutex_) = PushAdmission::kStage;
   std::shared_ptr<StagedPush> staged_ ABSL_GUARDED_BY(mutex_);
   v1::PushHeader header_ ABSL_GUARDED_BY(mutex_);  // Of the push that is coming in.
   absl::Duration begun_at_ ABSL_GUARDED_BY(mutex_);

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/error.h"
 #include "tests/worker/fake_session.h"
 #include "worker/data/synthetic.h"
 #include "worker/models/dense_network.h"
@@ -192,14 +193,29 @@ TEST_F(TrainingLoopTest, APushThatComesAfterTheLastStepIsNoError) {
   EXPECT_EQ(summary->applied, 1);
 }
 
-TEST_F(TrainingLoopTest, ADivergedLossIsNotPushed) {
-  run_.parameters[0] = std::nanf("");
+TEST_F(TrainingLoopTest, ADivergedPushIsRefusedWithWhatMayHelp) {
+  run_.script.push_back([](const PushReport&) {
+    return Error(absl::StatusCode::kInvalidArgument, "NON_FINITE", "header.loss: nan");
+  });
   const absl::Status status = Run().status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()),
-              HasSubstr("sequence 1: the loss at step 0 is nan, a finite number expected"));
-  EXPECT_THAT(run_.pushes, SizeIs(0));
+  EXPECT_EQ(ReasonOf(status), "NON_FINITE");
+  EXPECT_EQ(status.message(),
+            "header.loss: nan: training diverges; a smaller learning rate may help");
   EXPECT_EQ(run_.leaves, 1);
+}
+
+TEST_F(TrainingLoopTest, ASkippedPushIsFollowedByTheNextMiniBatch) {
+  run_.script.push_back([](PushReport report) {
+    report.outcome = v1::PUSH_OUTCOME_SKIPPED;
+    report.step = report.parameters_step = 0;
+    return report;
+  });
+  run_.max_steps = 3;
+  const absl::StatusOr<TrainingSummary> summary = Run();
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(run_.pushes[1].sequence, 2);
+  EXPECT_EQ(run_.pushes[1].base_step, 0);
+  EXPECT_EQ(summary->applied, summary->pushes - 1);
 }
 
 TEST_F(TrainingLoopTest, AStopLeavesTheRunThoughAPushIsNeverAnswered) {

@@ -40,7 +40,7 @@ TEST(MakeOptimizerTest, EveryHyperParameterHasItsRange) {
       {"adam { beta2: -0.1 }", "optimizer.adam.beta2: -0.1 is outside [0, 1)"},
       {"adam { epsilon: nan }", "optimizer.adam.epsilon: nan is outside (0, 1]"},
       {"sgd {} weight_decay_mode: WEIGHT_DECAY_MODE_DECOUPLED weight_decay: 2e6",
-       "optimizer.weight_decay: 2e+06 is outside [0, 1e+06]"},
+       "optimizer.weight_decay: 2000000 is outside [0, 1e+06]"},
       {"noisy_sgd { eta: -1 }", "optimizer.noisy_sgd.eta: -1 is outside [0, 1e+06]"},
       {"noisy_sgd { gamma: nan }", "optimizer.noisy_sgd.gamma: nan is outside [0, 1e+06]"},
       {"signum { momentum: 1 }", "optimizer.signum.momentum: 1 is outside [0, 1)"},

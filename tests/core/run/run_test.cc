@@ -791,6 +791,96 @@ TEST_F(RunTest, GroupsTrainTheirTensorsInTheirOwnWay) {
   EXPECT_EQ(Parameters(run.get()), Values({-2, -2, -1.5F, -1.5F, -1, -1}));
 }
 
+// ---- Pushes that are not finite, where the optimizer skips them ----
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+v1::Run Skipping(v1::Run spec, int max_in_a_row) {
+  spec.mutable_optimizer()->mutable_skip_non_finite()->set_max_in_a_row(max_in_a_row);
+  return spec;
+}
+
+TEST_F(RunTest, ASkippedPushUsesItsSequenceUpAndChangesNothing) {
+  const auto run = Create(Skipping(SynchronousSpec(4, 1), 10));
+  const auto a = Join("a");
+  a->Push(1, 0, {1, kNan, 1, 1}, /*want_parameters=*/true, 1, 1, /*chunk_elements=*/1);
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SKIPPED);
+  EXPECT_EQ(a->WaitForResult(0).step(), 0);
+  EXPECT_EQ(a->WaitForParameters(0), Values({0, 0, 0, 0}));
+  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  a->Push(2, 0, {1, 1, 1, 1}, false, 1, /*loss=*/std::nan(""));
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_SKIPPED);
+  EXPECT_EQ(run->Progress().step(), 0);
+  EXPECT_EQ(run->Progress().rejected_pushes(), 2);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kWorkers).workers(0).rejected_pushes(), 2);
+  a->Push(3, 0, {1, 2, 3, 4});
+  EXPECT_EQ(a->WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Parameters(run.get()), Values({-1, -2, -3, -4}));
+  a->Push(2, 0, {1, 1, 1, 1}, false, 1, std::nan(""));
+  EXPECT_EQ(a->WaitForResult(3).outcome(), v1::PUSH_OUTCOME_DUPLICATE) << "sent once more";
+}
+
+TEST_F(RunTest, ASynchronousStepWaitsForThePushAfterASkippedOne) {
+  v1::Run spec = Skipping(SynchronousSpec(1, 2), 10);
+  spec.mutable_optimizer()->mutable_adam();
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {kNan});
+  b->Push(1, 0, {3});
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SKIPPED);
+  EXPECT_THAT(b->results(), IsEmpty());
+  a->Push(2, 0, {1});
+  EXPECT_EQ(b->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(run->Progress().gradient_norm(), 2);
+  // Adam's first step is the learning rate whatever the gradient: nothing was counted before.
+  EXPECT_NEAR(Parameters(run.get())[0], -1, 1e-6);
+}
+
+TEST_F(RunTest, PushesThatAreNotFiniteAreRefusedAfterSoManyInARow) {
+  const auto run = Create(Skipping(AsynchronousSpec(1), 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {kNan});
+  b->Push(1, 0, {kNan});
+  a->Push(2, 0, {kNan});
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_REJECTED);
+  EXPECT_EQ(a->WaitForResult(1).reason(), "NON_FINITE");
+  a->Push(2, 0, {1}, false, 1, std::nan(""));
+  EXPECT_EQ(a->WaitForResult(2).reason(), "NON_FINITE");
+  a->Push(2, 0, {1});
+  EXPECT_EQ(a->WaitForResult(3).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  b->Push(2, 1, {kNan});
+  EXPECT_EQ(b->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_SKIPPED) << "a step came between";
+}
+
+TEST_F(RunTest, WhetherPushesAreSkippedCanBeChanged) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  a->Push(1, 0, {kNan});
+  EXPECT_EQ(a->WaitForResult(0).reason(), "NON_FINITE");
+  const v1::Run changed =
+      Updated(run.get(), "optimizer { skip_non_finite {} }", "optimizer.skip_non_finite");
+  EXPECT_EQ(changed.history(0).field(), "optimizer.skip_non_finite");
+  a->Push(1, 0, {kNan});
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_SKIPPED);
+}
+
+TEST_F(RunTest, SkipsOutOfRangeOrInGroupsAreRefused) {
+  for (const int most : {0, -1, 1'000'001}) {
+    const auto refused = registry_.Create("x", Skipping(AsynchronousSpec(1), most), "");
+    EXPECT_THAT(std::string(refused.status().message()),
+                HasSubstr("optimizer.skip_non_finite.max_in_a_row: " + std::to_string(most)));
+  }
+  v1::Run spec = AsynchronousSpec(1);
+  v1::ParameterGroup& group = *spec.add_groups();
+  group.set_pattern("w");
+  group.mutable_optimizer()->mutable_sgd();
+  group.mutable_optimizer()->mutable_skip_non_finite();
+  EXPECT_THAT(std::string(registry_.Create("x", spec, "").status().message()),
+              HasSubstr("groups[0].optimizer.skip_non_finite: set, expected in the run's"));
+}
+
 // The parameters after some steps of Muon on tensors that cut blocks and tiles anywhere, with
 // stages.
 Values TrainWholeTensors(int threads, int64_t block_elements) {
