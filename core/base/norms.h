@@ -10,36 +10,49 @@ namespace gradd {
 
 // Most values that SquaredNorm() takes: so many squares are added in float32 before the sum goes
 // on in double.
-inline constexpr int64_t kNormRun = 256;
+inline constexpr int64_t kNormRun = 1024;
+
+// Adds the squares of values that come one after the other, each in the next lane. The lanes are
+// whole vectors of SSE, AVX and AVX-512: the compiler may use any and adds the same numbers in the
+// same order; and several of them, so that an addition need not wait for the one before. Everything
+// is inlined, so that it is as wide as the function which uses it (multiversion.h).
+template <typename Scalar>
+class SquareLanes {
+ public:
+  static constexpr int64_t kLanes = 64;
+
+  [[gnu::always_inline]] void Add(int64_t lane, Scalar value) { lanes_[lane] += value * value; }
+
+  [[gnu::always_inline]] double Sum() const {
+    // In pairs: one after the other, each addition would wait for the one before.
+    double sums[kLanes];
+    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] = static_cast<double>(lanes_[lane]);
+    for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+      for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    }
+    return sums[0];
+  }
+
+ private:
+  Scalar lanes_[kLanes] = {};
+};
 
 namespace norms_internal {
 
-// Sixteen lanes are four vectors of SSE, two of AVX, one of AVX-512: the compiler may use any
-// and adds the same numbers in the same order.
-inline constexpr int64_t kLanes = 16;
-
-// Inlined, so that it is as wide as the function which calls it (multiversion.h).
 template <typename Scalar>
 [[gnu::always_inline]] inline double SumOfSquares(const UnalignedFloat* values, int64_t size) {
-  Scalar lanes[kLanes] = {};
+  constexpr int64_t kLanes = SquareLanes<Scalar>::kLanes;
+  SquareLanes<Scalar> lanes;
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {
     for (int64_t lane = 0; lane < kLanes; ++lane) {
-      const auto value = static_cast<Scalar>(values[i + lane]);
-      lanes[lane] += value * value;
+      lanes.Add(lane, static_cast<Scalar>(values[i + lane]));
     }
   }
   for (int64_t lane = 0; lane < kLanes && i < size; ++lane, ++i) {
-    const auto value = static_cast<Scalar>(values[i]);
-    lanes[lane] += value * value;
+    lanes.Add(lane, static_cast<Scalar>(values[i]));
   }
-  // In pairs: one after the other, each addition would wait for the one before.
-  double sums[kLanes];
-  for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] = static_cast<double>(lanes[lane]);
-  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
-  }
-  return sums[0];
+  return lanes.Sum();
 }
 
 // The rare case, of which one copy is enough.
@@ -49,15 +62,21 @@ template <typename Scalar>
 
 }  // namespace norms_internal
 
-// Sum of squares of `size` values, 0 to kNormRun, added in an order that depends on `size` alone.
-// The relative error is below 1e-5, also where squares leave the range of float32. Finite exactly
-// when every value is.
-[[gnu::always_inline]] inline double SquaredNorm(const UnalignedFloat* values, int64_t size) {
-  const double sum = norms_internal::SumOfSquares<float>(values, size);
+// `sum`, of the squares of `size` values in float32 lanes, at most kNormRun; or a better one where
+// squares have left the range of float32.
+[[gnu::always_inline]] inline double CheckedSum(double sum, const UnalignedFloat* values,
+                                                int64_t size) {
   // Squares below 2^-126 lose bits or vanish; a sum this small may consist of them.
   constexpr double kTiny = 1e-28;
   if (std::isfinite(sum) && sum > kTiny) return sum;
   return norms_internal::SumOfSquaresInDouble(values, size);
+}
+
+// Sum of squares of `size` values, 0 to kNormRun, added in an order that depends on `size` alone.
+// The relative error is below 1e-5, also where squares leave the range of float32. Finite exactly
+// when every value is.
+[[gnu::always_inline]] inline double SquaredNorm(const UnalignedFloat* values, int64_t size) {
+  return CheckedSum(norms_internal::SumOfSquares<float>(values, size), values, size);
 }
 
 // The same for any size, run by run.
@@ -72,7 +91,7 @@ inline double LongSquaredNorm(const UnalignedFloat* values, int64_t size) {
 // Sum of `size` values in double, added in an order that depends on `size` alone.
 template <typename Scalar>
 inline double Sum(const Scalar* values, int64_t size) {
-  constexpr int64_t kLanes = norms_internal::kLanes;
+  constexpr int64_t kLanes = SquareLanes<double>::kLanes;
   double lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {

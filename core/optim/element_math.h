@@ -18,11 +18,6 @@ inline float Averaged(float average, float take, float value) {
   return average + take * (value - average);
 }
 
-// -1, 0 or 1.
-inline float Sign(float x) {
-  return static_cast<float>(static_cast<int>(x > 0) - static_cast<int>(x < 0));
-}
-
 namespace element_math_internal {
 
 template <typename To, typename From>
@@ -34,6 +29,18 @@ To BitsOf(From from) {
 }
 
 }  // namespace element_math_internal
+
+// x >= 0, or -x if the highest bit of `bits` is set.
+inline float WithSign(float x, uint32_t bits) {
+  using element_math_internal::BitsOf;
+  return BitsOf<float>(BitsOf<uint32_t>(x) | (bits & 0x80000000));
+}
+
+// -1, 0 or 1.
+inline float Sign(float x) {
+  const float one = WithSign(1, element_math_internal::BitsOf<uint32_t>(x));
+  return x != 0 ? one : 0.0f;
+}
 
 // Natural logarithm of a positive normal number. The error is below 1e-7 relative to the larger of
 // the result and 1.
@@ -76,12 +83,6 @@ inline float CubeRoot(float x) {
     y = y - y * ((cube - x) / (2 * cube + x));
   }
   return y;
-}
-
-// x >= 0, or -x if the highest bit of `bits` is set.
-inline float WithSign(float x, uint32_t bits) {
-  using element_math_internal::BitsOf;
-  return BitsOf<float>(BitsOf<uint32_t>(x) | (bits & 0x80000000));
 }
 
 // Of x from -pi/4 to pi/4; the errors are below 4e-7.

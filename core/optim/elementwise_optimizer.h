@@ -179,6 +179,7 @@ class ElementwiseOptimizer final : public Optimizer {
 
   template <bool kDecays>
   GRADD_MULTIVERSION_WIDE void Update(const Tile& tile, TileNorms* norms) const {
+    constexpr int64_t kLanes = SquareLanes<float>::kLanes;
     const Vectors in(tile);
     float* const parameters_out = tile.parameters_out;
     std::array<float*, kSlots> slots_out;
@@ -196,12 +197,15 @@ class ElementwiseOptimizer final : public Optimizer {
       if constexpr (Rule::kDrawsNoise) {
         noise = DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, &buffer) - begin;
       }
-      GRADD_INDEPENDENT_ITERATIONS
-      for (int64_t i = begin; i < end; ++i) {
+      SquareLanes<float> gradient_squares;
+      SquareLanes<float> update_squares;
+      SquareLanes<float> parameter_squares;
+      const auto update_element = [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
         Slots slots;
         for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][i];
         const float before = in.parameters[i];
-        const float g = DecayedGradient<kDecays>(in.gradient[i], before, slots, coupled);
+        const float given = in.gradient[i];
+        const float g = DecayedGradient<kDecays>(given, before, slots, coupled);
         const float p = DecayedParameter<kDecays>(before, decoupled);
         float after;
         if constexpr (Rule::kDrawsNoise) {
@@ -212,11 +216,21 @@ class ElementwiseOptimizer final : public Optimizer {
         update[i - begin] = after - before;
         parameters_out[i] = after;
         for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];
+        gradient_squares.Add(lane, given);
+        update_squares.Add(lane, after - before);
+        parameter_squares.Add(lane, after);
+      };
+      int64_t i = begin;
+      for (; i + kLanes <= end; i += kLanes) {
+        GRADD_INDEPENDENT_ITERATIONS
+        for (int64_t lane = 0; lane < kLanes; ++lane) update_element(i + lane, lane);
       }
+      for (int64_t lane = 0; i < end; ++lane, ++i) update_element(i, lane);
       if (norms == nullptr) continue;
-      sum.gradient += SquaredNorm(in.gradient + begin, end - begin);
-      sum.update += SquaredNorm(update, end - begin);
-      sum.parameters += SquaredNorm(parameters_out + begin, end - begin);
+      const int64_t size = end - begin;
+      sum.gradient += CheckedSum(gradient_squares.Sum(), in.gradient + begin, size);
+      sum.update += CheckedSum(update_squares.Sum(), update, size);
+      sum.parameters += CheckedSum(parameter_squares.Sum(), parameters_out + begin, size);
     }
     if (norms != nullptr) *norms = sum;
   }

@@ -13,6 +13,9 @@
 
 namespace gradd {
 
+// Which powers are cheaper than others.
+enum class FtrlPower { kZero, kHalf, kAny };
+
 // FTRL-Proximal (McMahan et al. 2013, "Ad Click Prediction: a View from the Trenches", algorithm
 // 1), with a power other than 1/2 as Keras has it and the learning rate's schedule in q:
 //   n = n + g^2;  q_t = (beta + n^power) / lr;  z = z + g - (q_t - q_{t-1}) * p
@@ -25,7 +28,7 @@ namespace gradd {
 // Like this no sum grows, p keeps its precision, and a schedule leaves it where it is. At the first
 // step -z = q_0 * p: a p which is not 0, unlike in the paper, is where the method starts from, with
 // both penalties still to act on it.
-template <bool kSquareRoot, bool kSparse>
+template <FtrlPower kPower, bool kSparse>
 struct FtrlRule : ElementRule {
   double power = 0.5;
   double l1 = 0;
@@ -35,8 +38,8 @@ struct FtrlRule : ElementRule {
 
   static FtrlRule Read(const v1::Ftrl& in, HyperParameters* read) {
     FtrlRule rule;
-    constexpr Range kPower = {-1, 0};
-    rule.power = -GRADD_HYPER_PARAMETER(read, in, learning_rate_power, -0.5, kPower);
+    constexpr Range kNegative = {-1, 0};
+    rule.power = -GRADD_HYPER_PARAMETER(read, in, learning_rate_power, -0.5, kNegative);
     rule.l1 = GRADD_HYPER_PARAMETER(read, in, l1, 0, kUpToMillion);
     rule.l2 = GRADD_HYPER_PARAMETER(read, in, l2, 0, kUpToMillion);
     rule.beta = GRADD_HYPER_PARAMETER(read, in, beta, rule.beta, kUpToMillion);
@@ -71,10 +74,21 @@ struct FtrlRule : ElementRule {
             input.step == 0 ? static_cast<float>(l2) : 0.0f,
             static_cast<float>(l1)};
   }
+  // n^power.
+  static float Adapted(float n, float power) {
+    switch (kPower) {
+      case FtrlPower::kZero:
+        return 1;
+      case FtrlPower::kHalf:
+        return std::sqrt(n);
+      case FtrlPower::kAny:
+        break;
+    }
+    return Power(std::min(n, 8e37f), power);
+  }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     slots[0] = slots[0] + g * g;
-    const float adapted =
-        kSquareRoot ? std::sqrt(slots[0]) : Power(std::min(slots[0], 8e37f), s.power);
+    const float adapted = Adapted(slots[0], s.power);
     // lr * (q + l2), which is 0 where nothing has come yet and beta is 0.
     const float total = std::max(s.constant + adapted, 1e-30f);
     const float push = g + s.pull * p;

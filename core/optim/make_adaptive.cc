@@ -39,6 +39,12 @@ OptimizerOr MakeRmsProp(const v1::Optimizer& spec) {
                   : MakeElementwise<RmsPropRule<false, false>>(spec, in);
 }
 
+template <FtrlPower kPower>
+OptimizerOr MakeFtrlOf(const v1::Optimizer& spec) {
+  return spec.ftrl().l1() != 0 ? MakeElementwise<FtrlRule<kPower, true>>(spec, spec.ftrl())
+                               : MakeElementwise<FtrlRule<kPower, false>>(spec, spec.ftrl());
+}
+
 OptimizerOr MakeFtrl(const v1::Optimizer& spec) {
   const v1::Ftrl& in = spec.ftrl();
   if (in.l2() != 0 && spec.weight_decay() != 0) {
@@ -46,13 +52,11 @@ OptimizerOr MakeFtrl(const v1::Optimizer& spec) {
                                                         ", and optimizer.weight_decay is ",
                                                         spec.weight_decay(), ", expected one"));
   }
-  const bool square_root = !in.has_learning_rate_power() || in.learning_rate_power() == -0.5;
-  if (square_root) {
-    return in.l1() != 0 ? MakeElementwise<FtrlRule<true, true>>(spec, in)
-                        : MakeElementwise<FtrlRule<true, false>>(spec, in);
+  if (!in.has_learning_rate_power() || in.learning_rate_power() == -0.5) {
+    return MakeFtrlOf<FtrlPower::kHalf>(spec);
   }
-  return in.l1() != 0 ? MakeElementwise<FtrlRule<false, true>>(spec, in)
-                      : MakeElementwise<FtrlRule<false, false>>(spec, in);
+  return in.learning_rate_power() == 0 ? MakeFtrlOf<FtrlPower::kZero>(spec)
+                                       : MakeFtrlOf<FtrlPower::kAny>(spec);
 }
 
 }  // namespace
