@@ -91,7 +91,7 @@ inline double LongSquaredNorm(const UnalignedFloat* values, int64_t size) {
 // Sum of `size` values in double, added in an order that depends on `size` alone.
 template <typename Scalar>
 inline double Sum(const Scalar* values, int64_t size) {
-  constexpr int64_t kLanes = SquareLanes<double>::kLanes;
+  constexpr int64_t kLanes = 16;
   double lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {

@@ -49,7 +49,7 @@ GRADD_MULTIVERSION
 void EncodeBfloat16(const float* values, int64_t size, std::byte* out) {
   for (int64_t begin = 0; begin < size; begin += kPageElements) {
     const int64_t count = std::min(kPageElements, size - begin);
-    PrefetchPage(values + begin + kPageElements);
+    Prefetch(values + begin + kPageElements);
     if (!EncodeOrdinary(values + begin, count, out + begin * kBfloat16Bytes)) {
       EncodeAny(values + begin, count, out + begin * kBfloat16Bytes);
     }

@@ -64,8 +64,8 @@ void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first,
   for (int64_t begin = 0; begin < size; begin += kInt8GroupElements) {
     const int64_t count = std::min(kInt8GroupElements, size - begin);
     const float* const group = values + begin;
-    PrefetchPage(group + kPageElements);
-    PrefetchPage(group + kInt8GroupElements);
+    Prefetch(group + kPageElements);
+    Prefetch(group + kInt8GroupElements);
     const float largest = LargestMagnitude(group, count);
     const bool finite = largest <= std::numeric_limits<float>::max();
     const float scale =

@@ -150,20 +150,12 @@ class ElementwiseOptimizer final : public Optimizer {
     std::array<const float*, kSlots> slots;
   };
 
-  // Reads ahead the next page where one begins after the run from `begin` on, and all of the next
-  // run where noise is drawn meanwhile: while nothing is read, processors prefetch nothing.
-  static void Prefetch(const Vectors& in, int64_t begin) {
-    const int64_t next = begin + kNormRun;
-    if constexpr (Rule::kDrawsNoise) {
-      for (int64_t at = next; at < next + kNormRun; at += kPrefetchElements) PrefetchAt(in, at);
-    } else if (next % kPageElements == 0) {
-      PrefetchAt(in, next);
-    }
-  }
-  static void PrefetchAt(const Vectors& in, int64_t at) {
-    PrefetchPage(in.gradient + at);
-    PrefetchPage(in.parameters + at);
-    for (size_t k = 0; k < kSlots; ++k) PrefetchPage(in.slots[k] + at);
+  // For who is at `at`.
+  static void PrefetchAfter(const Vectors& in, int64_t at) {
+    const int64_t next = at + kPageElements;
+    Prefetch(in.gradient + next);
+    Prefetch(in.parameters + next);
+    for (size_t k = 0; k < kSlots; ++k) Prefetch(in.slots[k] + next);
   }
 
   template <bool kDecays>
@@ -191,12 +183,8 @@ class ElementwiseOptimizer final : public Optimizer {
     const float* noise = nullptr;
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
-      Prefetch(in, begin);
       const int64_t end = std::min(begin + kNormRun, tile.size);
       alignas(64) float update[kNormRun];
-      if constexpr (Rule::kDrawsNoise) {
-        noise = DrawNormal(scalars.noise_key, tile.begin + begin, end - begin, &buffer) - begin;
-      }
       SquareLanes<float> gradient_squares;
       SquareLanes<float> update_squares;
       SquareLanes<float> parameter_squares;
@@ -220,12 +208,20 @@ class ElementwiseOptimizer final : public Optimizer {
         update_squares.Add(lane, after - before);
         parameter_squares.Add(lane, after);
       };
-      int64_t i = begin;
-      for (; i + kLanes <= end; i += kLanes) {
-        GRADD_INDEPENDENT_ITERATIONS
-        for (int64_t lane = 0; lane < kLanes; ++lane) update_element(i + lane, lane);
+      static_assert(kLanes == kPrefetchElements);
+      for (int64_t i = begin; i < end; i += kLanes) {
+        PrefetchAfter(in, i);
+        const int64_t count = std::min(kLanes, end - i);
+        if constexpr (Rule::kDrawsNoise) {
+          noise = DrawNormal(scalars.noise_key, tile.begin + i, count, &buffer) - i;
+        }
+        if (count == kLanes) {  // Which the compiler unrolls.
+          GRADD_INDEPENDENT_ITERATIONS
+          for (int64_t lane = 0; lane < kLanes; ++lane) update_element(i + lane, lane);
+        } else {
+          for (int64_t lane = 0; lane < count; ++lane) update_element(i + lane, lane);
+        }
       }
-      for (int64_t lane = 0; i < end; ++lane, ++i) update_element(i, lane);
       if (norms == nullptr) continue;
       const int64_t size = end - begin;
       sum.gradient += CheckedSum(gradient_squares.Sum(), in.gradient + begin, size);
@@ -241,10 +237,11 @@ class ElementwiseOptimizer final : public Optimizer {
     const typename Rule::Scalars scalars = ScalarsOf(tile);
     const float coupled = coupled_;
     const float decoupled = decoupled_;
-    for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
-      Prefetch(in, begin);
-      const int64_t size = std::min(kNormRun, tile.size - begin);
-      alignas(64) double terms[Rule::kSums][kNormRun];
+    constexpr int64_t kRun = 256;
+    for (int64_t begin = 0; begin < tile.size; begin += kRun) {
+      const int64_t size = std::min(kRun, tile.size - begin);
+      for (int64_t at = 0; at < size; at += kPrefetchElements) PrefetchAfter(in, begin + at);
+      alignas(64) double terms[Rule::kSums][kRun];
       for (int64_t i = 0; i < size; ++i) {
         Slots slots;
         for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][begin + i];

@@ -27,8 +27,8 @@ bool CopyAndCheck(const std::byte* from, int64_t size, float* to) {
   bool finite = true;
   for (int64_t begin = 0; begin < size; begin += kPageElements) {
     const int64_t count = std::min(kPageElements, size - begin);
-    PrefetchPage(reinterpret_cast<const UnalignedFloat*>(from) + begin + kPageElements);
-    PrefetchPage(to + begin + kPageElements);
+    Prefetch(reinterpret_cast<const UnalignedFloat*>(from) + begin + kPageElements);
+    Prefetch(to + begin + kPageElements);
     std::memcpy(to + begin, from + static_cast<size_t>(begin) * sizeof(float),
                 static_cast<size_t>(count) * sizeof(float));
     finite = AllFinite(to + begin, count) && finite;
