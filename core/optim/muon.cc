@@ -13,6 +13,14 @@ namespace {
 
 using Matrix = RowMajorMatrix<float>;
 
+// x * x^T, at half the cost of a product: it is symmetric.
+Matrix TimesItsTranspose(const Matrix& x) {
+  Matrix product = Matrix::Zero(x.rows(), x.rows());
+  product.selfadjointView<Eigen::Lower>().rankUpdate(x);
+  product.triangularView<Eigen::StrictlyUpper>() = product.transpose();
+  return product;
+}
+
 // The nearest matrix whose singular values are all about 1, with as few rows as possible.
 Matrix Orthogonalized(Matrix x, int steps, double epsilon) {
   constexpr float kA = 3.4445F;
@@ -22,8 +30,8 @@ Matrix Orthogonalized(Matrix x, int steps, double epsilon) {
   if (tall) x.transposeInPlace();
   x /= static_cast<float>(x.cast<double>().norm() + epsilon);
   for (int step = 0; step < steps; ++step) {
-    const Matrix a = x * x.transpose();
-    const Matrix b = kB * a + kC * (a * a);
+    const Matrix a = TimesItsTranspose(x);
+    const Matrix b = kB * a + kC * TimesItsTranspose(a);
     x = (kA * x + b * x).eval();
   }
   if (tall) x.transposeInPlace();

@@ -1,12 +1,18 @@
 // Every element-wise optimizer of the table over 25 million float32 parameters, tile by tile as the
-// server applies it, norms included, and beside it what memory can do: p -= lr * g in place.
+// server applies it, norms included, and beside it what memory can do: p -= lr * g in place. And
+// what optimizers of whole tensors do to the gradient of a square matrix, on one thread as the
+// server does it.
 
 #include <benchmark/benchmark.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <memory>
+#include <random>
+#include <vector>
 
 #include "core/optim/optimizer_factory.h"
+#include "core/optim/tensor_work.h"
 #include "tests/benchmarks/optimizer_pass.h"
 #include "tests/core/optim/optimizer_table.h"
 
@@ -31,6 +37,28 @@ void Update(benchmark::State& state, const OptimizerCase& row) {
   Report(state, pass.step_bytes());
 }
 
+void Transform(benchmark::State& state, const OptimizerCase& row) {
+  v1::Optimizer spec;
+  google::protobuf::TextFormat::ParseFromString(row.spec, &spec);
+  const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(spec);
+  const int64_t side = state.range(0);
+  TensorWork work({{side, side}}, optimizer->transforms());
+  work.Allocate();
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> gradient(static_cast<size_t>(side * side));
+  for (float& g : gradient) g = normal(random);
+  int64_t step = 0;
+  for (auto _ : state) {
+    std::copy(gradient.begin(), gradient.end(), work.gradient());
+    if (work.needs_parameters()) {
+      std::copy(gradient.begin(), gradient.end(), work.parameters());
+    }
+    work.Transform({step++, row.learning_rate, 0});
+  }
+  state.SetItemsProcessed(state.iterations() * side * side);
+}
+
 }  // namespace
 
 // Whether a step looks at each element alone.
@@ -52,6 +80,16 @@ int main(int argc, char** argv) {
     if (!gradd::IsElementwise(row)) continue;
     settle(benchmark::RegisterBenchmark(
         row.name.c_str(), [&row](benchmark::State& state) { gradd::Update(state, row); }));
+  }
+  for (const gradd::OptimizerCase& row : gradd::OptimizerTable()) {
+    for (const char* const name : {"adafactor", "sm3", "muon", "shampoo"}) {
+      if (row.name != name) continue;
+      benchmark::RegisterBenchmark(name, [&row](benchmark::State& s) { gradd::Transform(s, row); })
+          ->ArgName("side")
+          ->Arg(256)
+          ->Arg(1024)
+          ->Unit(benchmark::kMillisecond);
+    }
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

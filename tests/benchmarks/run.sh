@@ -57,6 +57,7 @@ done
 if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
   tests/benchmarks/adam_over_torch.py "${quick[@]}" --at-least 0 "$programs/optimizer_benchmark" |
     tee -a "$results"
+  tests/benchmarks/muon_over_torch.py "$programs/optimizer_benchmark"
 fi
 [ -n "$check" ] || exit 0
 
