@@ -44,7 +44,9 @@ struct AdEmaMixRule : ElementRule {
 
   static constexpr int kSlots = 3;
   std::vector<SlotSpec> Slots() const {
-    return {{"first_moment", 0}, {"second_moment", 0}, {"slow_moment", 0}};
+    return {{"first_moment", 0},
+            {"second_moment", 0},
+            {"slow_moment", 0, /*starts_at_parameters=*/false, /*may_join=*/true}};
   }
 
   struct Scalars {

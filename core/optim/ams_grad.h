@@ -28,7 +28,9 @@ struct AmsGradRule : ElementRule {
   static constexpr bool kLazy = true;
   static constexpr int kSlots = 3;
   std::vector<SlotSpec> Slots() const {
-    return {{"first_moment", 0}, {"second_moment", 0}, {"max_second_moment", 0}};
+    return {{"first_moment", 0},
+            {"second_moment", 0},
+            {"max_second_moment", 0, /*starts_at_parameters=*/false, /*may_join=*/true}};
   }
 
   using Scalars = AdamRule::Scalars;

@@ -17,7 +17,8 @@ namespace gradd {
 class LookAheadOptimizer final : public WrappedOptimizer {
  public:
   LookAheadOptimizer(std::unique_ptr<Optimizer> inner, int interval, double alpha)
-      : WrappedOptimizer(std::move(inner), {"slow_parameters", 0, /*starts_at_parameters=*/true}),
+      : WrappedOptimizer(std::move(inner),
+                         {"slow_parameters", 0, /*starts_at_parameters=*/true, /*may_join=*/true}),
         interval_(interval),
         alpha_(static_cast<float>(alpha)) {}
 

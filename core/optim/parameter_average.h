@@ -14,7 +14,8 @@ namespace gradd {
 class ParameterAverageOptimizer final : public WrappedOptimizer {
  public:
   ParameterAverageOptimizer(std::unique_ptr<Optimizer> inner, double decay)
-      : WrappedOptimizer(std::move(inner), {kAverageSlot, 0, /*starts_at_parameters=*/true}),
+      : WrappedOptimizer(std::move(inner),
+                         {kAverageSlot, 0, /*starts_at_parameters=*/true, /*may_join=*/true}),
         take_(static_cast<float>(1 - decay)) {}
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {

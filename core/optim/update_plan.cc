@@ -26,10 +26,11 @@ bool SameKept(const Optimizer& a, const Optimizer& b) {
                     same_name);
 }
 
-// Whether `a` has a slot of every name that `b` has.
-bool HasAllSlots(const Optimizer& a, const Optimizer& b) {
+// Whether `a` has a slot of every name that `b` needs from the beginning.
+bool HasNeededSlots(const Optimizer& a, const Optimizer& b) {
   return std::all_of(b.slots().begin(), b.slots().end(), [&a](const SlotSpec& wanted) {
-    return std::any_of(a.slots().begin(), a.slots().end(),
+    return wanted.may_join ||
+           std::any_of(a.slots().begin(), a.slots().end(),
                        [&wanted](const SlotSpec& slot) { return slot.name == wanted.name; });
   });
 }
@@ -183,7 +184,8 @@ SlotVector UpdatePlan::SlotVectorOf(size_t slot, const UpdatePlan* before) const
     SlotVector::Section section = {tensor_begin_[tensor], tensor_begin_[tensor + 1], 0, true,
                                    before != nullptr && !before->HasSlot(tensor, slots_[slot])};
     if (Uses(tensor, slot)) {
-      section.restarts = before != nullptr && !goes_on[group_of_tensor_[tensor]];
+      section.restarts =
+          section.restarts || (before != nullptr && !goes_on[group_of_tensor_[tensor]]);
       const auto at = std::find(group.slots.begin(), group.slots.end(), slot) - group.slots.begin();
       const SlotSpec& spec = group.spec.optimizer->slots()[static_cast<size_t>(at)];
       section.initial_value = spec.initial_value;
@@ -296,8 +298,8 @@ const UpdatePlan::Group* UpdatePlan::GroupLike(const UpdatePlan& other, size_t g
   const bool same_kept = SameKept(*found->spec.optimizer, *wanted.spec.optimizer);
   const bool same_tensors =
       found->tensors == wanted.tensors || !wanted.spec.optimizer->scalars_per_tensor();
-  const bool goes_on = HasAllSlots(*found->spec.optimizer, *wanted.spec.optimizer) && same_kept &&
-                       same_tensors && other.TransformsContinue(*this, group);
+  const bool goes_on = HasNeededSlots(*found->spec.optimizer, *wanted.spec.optimizer) &&
+                       same_kept && same_tensors && other.TransformsContinue(*this, group);
   return goes_on ? found : nullptr;
 }
 

@@ -141,8 +141,8 @@ class UpdatePlan {
   bool Mirrors(size_t slot) const;
   SlotVector SlotVectorOf(size_t slot, const UpdatePlan* before) const;
   // The group that goes on as `group` of the plan `other`, which comes after this one: all of its
-  // tensors were in one group, whose optimizer had all of the slots and kept the same numbers. Null
-  // if there is none. It is all or nothing, because averages that began at different steps would be
+  // tensors were in one group, whose optimizer had all of the slots but those that may join, and
+  // kept the same numbers. Null if there is none: averages that began at different steps would be
   // corrected as if they had begun together.
   const Group* GroupLike(const UpdatePlan& other, size_t group) const;
   // Calls visit(name, values, size, stride) for every entry of the state, as it lies in `plan`.

@@ -18,6 +18,7 @@ struct SlotSpec {
   std::string name;  // Stable: checkpoints and metrics use it. Example: "momentum".
   float initial_value = 0;
   bool starts_at_parameters = false;  // Instead of at `initial_value`.
+  bool may_join = false;  // May start at any step, while the optimizer's other slots go on.
 };
 
 // A slot as a run has it: for some of its elements.

@@ -594,6 +594,39 @@ TEST(UpdatePlanTest, AnOptimizerGoesOnIfAllOfItsSlotsAreThereAndOtherwiseStartsA
   EXPECT_EQ(trainer.slot("initial_point"), trainer.parameters());
 }
 
+TEST(UpdatePlanTest, SlotsThatMayJoinLetTheOthersGoOn) {
+  const Layout layout = MakeLayout({3000, 2000});
+  for (const auto& [wanted, slot] : {std::pair{"ams_grad {}", "max_second_moment"},
+                                     {"ad_ema_mix {}", "slow_moment"},
+                                     {"adam {} parameter_average {}", "average"},
+                                     {"adam {} look_ahead {}", "slow_parameters"}}) {
+    SCOPED_TRACE(wanted);
+    Trainer trainer(layout, kAdam);
+    trainer.Train(3, 0.1);
+    const Values first = trainer.slot("first_moment");
+    const Values second = trainer.slot("second_moment");
+    const Values parameters = trainer.parameters();
+    trainer.Change(wanted);
+    EXPECT_EQ(trainer.slot("first_moment"), first);
+    EXPECT_EQ(trainer.slot("second_moment"), second);
+    const bool at_parameters =
+        slot == std::string("average") || slot == std::string("slow_parameters");
+    EXPECT_EQ(trainer.slot(slot), at_parameters ? parameters : Values(5000, 0));
+    // The step counts as the fourth: with the same moments, Adam's.
+    Trainer adam(layout, kAdam);
+    adam.Train(3, 0.1);
+    const Values gradient = Random(5000, 99);
+    adam.Step(gradient, 0.1);
+    trainer.Step(gradient, 0.1);
+    EXPECT_EQ(trainer.slot("second_moment"), adam.slot("second_moment"));
+    if (std::string(wanted) != "ad_ema_mix {}") {
+      for (size_t i = 0; i < parameters.size(); ++i) {
+        ASSERT_NEAR(trainer.parameters()[i], adam.parameters()[i], 1e-6) << i;
+      }
+    }
+  }
+}
+
 TEST(UpdatePlanTest, ASlotStartsAnewForATensorThatSharesABlockWithOneThatHadIt) {
   // All in one block.
   const Layout layout = MakeLayout({50, 30, 20});
