@@ -31,7 +31,7 @@ using Bytes = std::vector<std::byte>;
 
 Bytes BytesOf(const std::vector<float>& values) {
   Bytes bytes(values.size() * sizeof(float));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
 
@@ -79,7 +79,7 @@ v1::ParameterChunk Chunk(int64_t offset, v1::Encoding encoding = v1::ENCODING_FL
 // Indices or row numbers, and what belongs to them.
 Bytes Pairs(const std::vector<uint32_t>& indices, const std::vector<float>& values) {
   Bytes bytes(indices.size() * sizeof(uint32_t));
-  std::memcpy(bytes.data(), indices.data(), bytes.size());
+  if (!indices.empty()) std::memcpy(bytes.data(), indices.data(), bytes.size());
   const Bytes tail = BytesOf(values);
   bytes.insert(bytes.end(), tail.begin(), tail.end());
   return bytes;
