@@ -29,17 +29,17 @@ constexpr int64_t kElements = 10'000;
 
 using Bytes = std::vector<std::byte>;
 
-Bytes BytesOf(const std::vector<float>& values) {
-  Bytes bytes(values.size() * sizeof(float));
-  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
-  return bytes;
+template <typename Number>
+Bytes BytesOf(const std::vector<Number>& numbers) {
+  const auto* const first = reinterpret_cast<const std::byte*>(numbers.data());
+  return {first, first + numbers.size() * sizeof(Number)};
 }
 
 // `data` cut into slices of random sizes that need not be aligned.
 Payload RandomSlices(const Bytes& data, std::mt19937* random, size_t max_slice_bytes) {
   // One byte in front, so that even the first slice is not aligned.
-  auto bytes = std::make_shared<Bytes>(1);
-  bytes->insert(bytes->end(), data.begin(), data.end());
+  auto bytes = std::make_shared<Bytes>(1 + data.size());
+  std::copy(data.begin(), data.end(), bytes->begin() + 1);
   std::vector<Payload::Slice> slices;
   for (size_t at = 1; at < bytes->size();) {
     const size_t size = std::min<size_t>(1 + (*random)() % max_slice_bytes, bytes->size() - at);
@@ -78,8 +78,7 @@ v1::ParameterChunk Chunk(int64_t offset, v1::Encoding encoding = v1::ENCODING_FL
 
 // Indices or row numbers, and what belongs to them.
 Bytes Pairs(const std::vector<uint32_t>& indices, const std::vector<float>& values) {
-  Bytes bytes(indices.size() * sizeof(uint32_t));
-  if (!indices.empty()) std::memcpy(bytes.data(), indices.data(), bytes.size());
+  Bytes bytes = BytesOf(indices);
   const Bytes tail = BytesOf(values);
   bytes.insert(bytes.end(), tail.begin(), tail.end());
   return bytes;
