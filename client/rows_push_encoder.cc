@@ -19,9 +19,10 @@ absl::Status RowsPushEncoder::Begin(int64_t /*sequence*/, absl::Span<const float
   rows_.clear();
   tensors_.clear();
   for (int64_t begin = 0; begin < layout_.element_count();) {
-    Tensor tensor = {layout_.TensorAt(begin), rows_.size(), 0};
+    Tensor tensor = {layout_.TensorAt(begin), false, rows_.size(), 0};
     const int64_t width = tensor.place.row_elements;
-    for (int64_t at = begin; at < tensor.place.end; at += width) {
+    tensor.whole = (tensor.place.end - begin) / width > kMaxRows;
+    for (int64_t at = tensor.whole ? tensor.place.end : begin; at < tensor.place.end; at += width) {
       const float* const row = gradient.data() + at;
       if (std::any_of(row, row + width, [](float value) { return value != 0; })) {
         rows_.push_back(static_cast<uint32_t>((at - begin) / width));
@@ -52,7 +53,7 @@ int64_t RowsPushEncoder::BytesOf(const Chunk& chunk) {
 void RowsPushEncoder::CutTensor(const Tensor& tensor, int64_t max_chunk_bytes) {
   const int64_t width = tensor.place.row_elements;
   const auto most = static_cast<size_t>(max_chunk_bytes / RowBytes(width));
-  if (most == 0) {
+  if (tensor.whole || most == 0) {
     AddWhole(tensor.place.begin, tensor.place.end, max_chunk_bytes);
     return;
   }

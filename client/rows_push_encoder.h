@@ -10,8 +10,9 @@
 
 namespace gradd {
 
-// ENCODING_ROWS: of each tensor the rows that have an element which is not 0. What takes fewer
-// bytes so, or does not fit a chunk, goes as float32, zeros included.
+// ENCODING_ROWS: of each tensor the rows that have an element which is not 0. What the server would
+// not take so goes as float32, zeros included: rows that do not fit a chunk, too many rows of one
+// element (MaxRowsChunkBytes()), and tensors of too many rows.
 class RowsPushEncoder final : public PushEncoder {
  public:
   explicit RowsPushEncoder(Layout layout) : layout_(std::move(layout)) {}
@@ -36,6 +37,7 @@ class RowsPushEncoder final : public PushEncoder {
   // The rows of one tensor that are sent.
   struct Tensor {
     Layout::Place place;
+    bool whole;  // Instead of rows, which cannot be counted.
     size_t first_row;
     size_t end_row;
   };

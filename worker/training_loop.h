@@ -64,9 +64,8 @@ class TrainingLoop {
                EvaluationChannel* evaluation);
 
   // Trains until the run is finished, `steps` are done or `stop` is set, then leaves the
-  // run. Fails when a push is rejected, the session is lost for good or the loss of an evaluation
-  // is not finite. An evaluation that fails while training goes on is logged; the one at
-  // the end must succeed. Call it once.
+  // run. Fails when a push is rejected or the session is lost for good. An evaluation that fails
+  // while training goes on is logged; the one at the end must succeed. Call it once.
   absl::StatusOr<TrainingSummary> Run();
 
  private:

@@ -39,9 +39,20 @@ class SquareLanes {
 
 namespace norms_internal {
 
+// So few that lanes cost more than they save.
+inline double SumOfFewSquares(const UnalignedFloat* values, int64_t size) {
+  double sum = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    const auto value = static_cast<double>(values[i]);
+    sum += value * value;
+  }
+  return sum;
+}
+
 template <typename Scalar>
 [[gnu::always_inline]] inline double SumOfSquares(const UnalignedFloat* values, int64_t size) {
   constexpr int64_t kLanes = SquareLanes<Scalar>::kLanes;
+  if (size < kLanes) return SumOfFewSquares(values, size);
   SquareLanes<Scalar> lanes;
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {

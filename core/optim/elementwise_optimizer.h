@@ -87,8 +87,8 @@ class ElementwiseOptimizer final : public Optimizer {
   int sums() const override { return Rule::kSums; }
 
   void BeginStep(const StepInput& input, absl::Span<double> kept) override {
-    coupled_ = static_cast<float>(decay_.coupled);
-    decoupled_ = static_cast<float>(input.learning_rate * decay_.decoupled);
+    decay_of_step_ = {static_cast<float>(decay_.coupled),
+                      static_cast<float>(input.learning_rate * decay_.decoupled)};
     if constexpr (Rule::kKept == 0) {
       scalars_.assign(1, rule_.Prepare(input));
     } else {
@@ -124,7 +124,11 @@ class ElementwiseOptimizer final : public Optimizer {
   }
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
-    decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+    if (tile.size < SquareLanes<float>::kLanes) {
+      decays() ? UpdateFew<true>(tile, norms) : UpdateFew<false>(tile, norms);
+    } else {
+      decays() ? Update<true>(tile, norms) : Update<false>(tile, norms);
+    }
   }
 
  private:
@@ -138,7 +142,7 @@ class ElementwiseOptimizer final : public Optimizer {
     // Before EndSums(), tensors for which nothing is kept have the same ones.
     return scalars_[scalars_.size() == 1 ? 0 : tile.tensor];
   }
-  bool decays() const { return coupled_ != 0 || decoupled_ != 0; }
+  bool decays() const { return decay_of_step_.coupled != 0 || decay_of_step_.decoupled != 0; }
 
   // Where a tile lies; copies, so that the compiler sees that nobody changes them.
   struct Vectors {
@@ -150,6 +154,14 @@ class ElementwiseOptimizer final : public Optimizer {
     std::array<const float*, kSlots> slots;
   };
 
+  struct Outs {
+    explicit Outs(const Tile& tile) : parameters(tile.parameters_out) {
+      for (size_t k = 0; k < kSlots; ++k) slots[k] = tile.slots_out[k];
+    }
+    float* parameters;
+    std::array<float*, kSlots> slots;
+  };
+
   // For who is at `at`.
   static void PrefetchAfter(const Vectors& in, int64_t at) {
     const int64_t next = at + kPageElements;
@@ -158,27 +170,78 @@ class ElementwiseOptimizer final : public Optimizer {
     for (size_t k = 0; k < kSlots; ++k) Prefetch(in.slots[k] + next);
   }
 
+  // Weight decay of this step.
+  struct Decay {
+    float coupled = 0;
+    float decoupled = 0;
+  };
   template <bool kDecays>
-  static float DecayedGradient(float g, float p, const Slots& slots, float coupled) {
-    return kDecays ? g + coupled * Rule::GradientPoint(p, slots) : g;
+  static float DecayedGradient(float g, float p, const Slots& slots, const Decay& decay) {
+    return kDecays ? g + decay.coupled * Rule::GradientPoint(p, slots) : g;
   }
   // Not p * (1 - decay): that factor, rounded to float32, is off by more than the decay of a small
   // learning rate can bear.
   template <bool kDecays>
-  static float DecayedParameter(float p, float decoupled) {
-    return kDecays ? p - decoupled * p : p;
+  static float DecayedParameter(float p, const Decay& decay) {
+    return kDecays ? p - decay.decoupled * p : p;
+  }
+
+  // Of a parameter.
+  struct Change {
+    float by;
+    float to;
+  };
+  // `noise` is that of all elements, where it is drawn.
+  template <bool kDecays>
+  [[gnu::always_inline]] static Change UpdateElement(const Vectors& in, const Outs& out,
+                                                     const typename Rule::Scalars& scalars,
+                                                     const Decay& decay, const float* noise,
+                                                     int64_t i) {
+    Slots slots;
+    for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][i];
+    const float before = in.parameters[i];
+    const float g = DecayedGradient<kDecays>(in.gradient[i], before, slots, decay);
+    const float p = DecayedParameter<kDecays>(before, decay);
+    float after;
+    if constexpr (Rule::kDrawsNoise) {
+      after = Rule::Apply(scalars, p, g, slots, noise[i]);
+    } else {
+      after = Rule::Apply(scalars, p, g, slots);
+    }
+    out.parameters[i] = after;
+    for (size_t k = 0; k < kSlots; ++k) out.slots[k][i] = slots[k];
+    return {after - before, after};
+  }
+
+  // The same for so few elements that lanes cost more than they save: a row of a tensor.
+  template <bool kDecays>
+  void UpdateFew(const Tile& tile, TileNorms* norms) const {
+    const Vectors in(tile);
+    const Outs out(tile);
+    const typename Rule::Scalars& scalars = ScalarsOf(tile);
+    NoiseBuffer buffer;
+    const float* noise = nullptr;
+    if constexpr (Rule::kDrawsNoise) {
+      noise = DrawNormal(scalars.noise_key, tile.begin, tile.size, &buffer);
+    }
+    TileNorms sum;
+    for (int64_t i = 0; i < tile.size; ++i) {
+      const auto g = static_cast<double>(in.gradient[i]);
+      const Change change = UpdateElement<kDecays>(in, out, scalars, decay_of_step_, noise, i);
+      sum.gradient += g * g;
+      sum.update += static_cast<double>(change.by) * static_cast<double>(change.by);
+      sum.parameters += static_cast<double>(change.to) * static_cast<double>(change.to);
+    }
+    if (norms != nullptr) *norms = sum;
   }
 
   template <bool kDecays>
   GRADD_MULTIVERSION_WIDE void Update(const Tile& tile, TileNorms* norms) const {
     constexpr int64_t kLanes = SquareLanes<float>::kLanes;
     const Vectors in(tile);
-    float* const parameters_out = tile.parameters_out;
-    std::array<float*, kSlots> slots_out;
-    for (size_t k = 0; k < kSlots; ++k) slots_out[k] = tile.slots_out[k];
+    const Outs out(tile);
     const typename Rule::Scalars scalars = ScalarsOf(tile);
-    const float coupled = coupled_;
-    const float decoupled = decoupled_;
+    const Decay decay = decay_of_step_;
     NoiseBuffer buffer;
     const float* noise = nullptr;
     TileNorms sum;
@@ -189,24 +252,11 @@ class ElementwiseOptimizer final : public Optimizer {
       SquareLanes<float> update_squares;
       SquareLanes<float> parameter_squares;
       const auto update_element = [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
-        Slots slots;
-        for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][i];
-        const float before = in.parameters[i];
-        const float given = in.gradient[i];
-        const float g = DecayedGradient<kDecays>(given, before, slots, coupled);
-        const float p = DecayedParameter<kDecays>(before, decoupled);
-        float after;
-        if constexpr (Rule::kDrawsNoise) {
-          after = Rule::Apply(scalars, p, g, slots, noise[i]);
-        } else {
-          after = Rule::Apply(scalars, p, g, slots);
-        }
-        update[i - begin] = after - before;
-        parameters_out[i] = after;
-        for (size_t k = 0; k < kSlots; ++k) slots_out[k][i] = slots[k];
-        gradient_squares.Add(lane, given);
-        update_squares.Add(lane, after - before);
-        parameter_squares.Add(lane, after);
+        const Change change = UpdateElement<kDecays>(in, out, scalars, decay, noise, i);
+        update[i - begin] = change.by;
+        gradient_squares.Add(lane, in.gradient[i]);
+        update_squares.Add(lane, change.by);
+        parameter_squares.Add(lane, change.to);
       };
       static_assert(kLanes == kPrefetchElements);
       for (int64_t i = begin; i < end; i += kLanes) {
@@ -226,7 +276,7 @@ class ElementwiseOptimizer final : public Optimizer {
       const int64_t size = end - begin;
       sum.gradient += CheckedSum(gradient_squares.Sum(), in.gradient + begin, size);
       sum.update += CheckedSum(update_squares.Sum(), update, size);
-      sum.parameters += CheckedSum(parameter_squares.Sum(), parameters_out + begin, size);
+      sum.parameters += CheckedSum(parameter_squares.Sum(), out.parameters + begin, size);
     }
     if (norms != nullptr) *norms = sum;
   }
@@ -235,8 +285,7 @@ class ElementwiseOptimizer final : public Optimizer {
   void AddTerms(const Tile& tile, double* sums) const {
     const Vectors in(tile);
     const typename Rule::Scalars scalars = ScalarsOf(tile);
-    const float coupled = coupled_;
-    const float decoupled = decoupled_;
+    const Decay decay = decay_of_step_;
     constexpr int64_t kRun = 256;
     for (int64_t begin = 0; begin < tile.size; begin += kRun) {
       const int64_t size = std::min(kRun, tile.size - begin);
@@ -246,8 +295,8 @@ class ElementwiseOptimizer final : public Optimizer {
         Slots slots;
         for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][begin + i];
         const float before = in.parameters[begin + i];
-        const float g = DecayedGradient<kDecays>(in.gradient[begin + i], before, slots, coupled);
-        const float p = DecayedParameter<kDecays>(before, decoupled);
+        const float g = DecayedGradient<kDecays>(in.gradient[begin + i], before, slots, decay);
+        const float p = DecayedParameter<kDecays>(before, decay);
         const std::array<double, Rule::kSums> of_element = Rule::Terms(scalars, p, g, slots);
         for (size_t k = 0; k < of_element.size(); ++k) terms[k][i] = of_element[k];
       }
@@ -260,8 +309,7 @@ class ElementwiseOptimizer final : public Optimizer {
   const std::vector<SlotSpec> slots_;
   const std::vector<ScalarSpec> kept_;
   std::vector<typename Rule::Scalars> scalars_;  // Of all tensors, or of each.
-  float coupled_ = 0;
-  float decoupled_ = 0;
+  Decay decay_of_step_;
 };
 
 }  // namespace gradd

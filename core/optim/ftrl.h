@@ -27,7 +27,8 @@ enum class FtrlPower { kZero, kHalf, kAny };
 //   y = (q_t + l2) * p + d - g;  d = clip(y, -l1, l1);  p = (y - d) / (q_t + l2)
 // Like this no sum grows, p keeps its precision, and a schedule leaves it where it is. At the first
 // step -z = q_0 * p: a p which is not 0, unlike in the paper, is where the method starts from, with
-// both penalties still to act on it.
+// both penalties still to act on it. A row that comes later (lazy) begins with its
+// first gradient, and l2 does not act on what it started with.
 template <FtrlPower kPower, bool kSparse>
 struct FtrlRule : ElementRule {
   double power = 0.5;

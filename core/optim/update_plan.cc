@@ -619,12 +619,17 @@ TileNorms UpdatePlan::EndStep() {
   if (by_spans_) {
     if (!parameters_measured_) parameters_squared_ = total(piece_norms_).parameters;
     sum = total(span_norms_);
-    sum.parameters = std::max(0.0, parameters_squared_ + sum.parameters);
+    sum.parameters += parameters_squared_;
+    // What is left of a much larger number is mostly its roundings: it is taken anew next time.
+    constexpr double kMuch = 1e-3;
+    parameters_measured_ =
+        std::isfinite(sum.parameters) && sum.parameters >= kMuch * parameters_squared_;
+    if (sum.parameters < 0) sum.parameters = 0;
   } else {
     sum = total(piece_norms_);
+    parameters_measured_ = std::isfinite(sum.parameters);
   }
   parameters_squared_ = sum.parameters;
-  parameters_measured_ = true;
   return sum;
 }
 

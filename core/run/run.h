@@ -216,6 +216,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Takes up what a session holds, on the pool.
   void ScheduleRetry(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RetryAllHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Counts a push that is not finite as skipped; false if it may not be.
+  bool CountSkip() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // While draining: ends the sessions that have nothing in flight.
   void EndIdleSessions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push is coming in or waits, or a step is on its way.
@@ -230,9 +232,6 @@ class Run : public std::enable_shared_from_this<Run> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Room to stage ----
-
-  // Whether one more push that is not finite may be skipped.
-  bool MaySkip() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Whether the session has room for a push of the present step; claims it if not.
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -190,7 +190,7 @@ absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::P
     return PushAdmission::kSuperseded;
   }
   if (!std::isfinite(header.loss())) {
-    if (!MaySkip()) {
+    if (!CountSkip()) {
       return InvalidArgument(
           "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
     }
@@ -252,19 +252,21 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   Outcome outcome = v1::PUSH_OUTCOME_DUPLICATE;
   if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
   if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
-  if (why == PushAdmission::kSkipped) ++skipped_in_a_row_;
   if (why != PushAdmission::kDuplicate) member->last_sequence = header.sequence();
   Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
+  if (draining_) EndIdleSessions();
 }
 
-bool Run::MaySkip() const {
+bool Run::CountSkip() {
   // Valid since the run was created or updated.
-  return skipped_in_a_row_ < *ReadSkipNonFinite(spec_.optimizer());
+  if (skipped_in_a_row_ >= *ReadSkipNonFinite(spec_.optimizer())) return false;
+  ++skipped_in_a_row_;
+  return true;
 }
 
 bool Run::SkipPush(WorkerSession* session) {
   MutexLock lock(&mutex_);
-  if (!MaySkip()) return false;
+  if (!CountSkip()) return false;
   ReturnRoom(session);
   return true;
 }

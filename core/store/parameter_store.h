@@ -18,8 +18,8 @@ namespace gradd {
 
 // The parameters of one run and the slots of its optimizers, in copy-on-write blocks.
 //
-// Thread safety: exclusive, except that UpdateBlock() may run in many threads for different
-// blocks. Snapshots, once taken, are independent of the store.
+// Thread safety: exclusive, except that UpdateBlock() and UpdateBlockInPlace() may run in many
+// threads for different blocks. Snapshots, once taken, are independent of the store.
 class ParameterStore {
  public:
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
@@ -51,8 +51,8 @@ class ParameterStore {
   // std::bad_alloc, with nothing changed, if there is no memory.
   absl::Status Restore(const Snapshot& snapshot);
 
-  // From the next step on, the vector that workers train at lies in `region`, block by block; where
-  // it has no room, on the heap as before.
+  // From the next step on, the vector that workers train at lies in `region`, block by block as
+  // they are updated; where it has no room, on the heap as before.
   void ShareTrainingVector(std::shared_ptr<SharedRegion> region);
 
   // A snapshot for training of the step that is applied next, in a dense encoding, whose blocks

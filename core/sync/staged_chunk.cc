@@ -118,16 +118,18 @@ absl::Status NonFiniteError(int64_t element, float value) {
 // OK if the numbers, each a `what`, ascend and are less than `limit`. The chunk begins at `offset`.
 absl::Status CheckAscending(const std::string& what, absl::Span<const uint32_t> numbers,
                             int64_t limit, int64_t offset) {
-  const std::string reason = absl::AsciiStrToUpper(what);
+  const auto reason = [&what](absl::string_view suffix) {
+    return absl::StrCat(absl::AsciiStrToUpper(what), suffix);
+  };
   int64_t previous = -1;
   for (const uint32_t number : numbers) {
     if (number >= limit) {
-      return InvalidArgument(reason + "_OUT_OF_RANGE",
+      return InvalidArgument(reason("_OUT_OF_RANGE"),
                              absl::StrCat("chunk at offset ", offset, " has ", what, " ", number,
                                           ", expected less than ", limit));
     }
     if (number <= previous) {
-      return InvalidArgument(reason + (number == previous ? "_REPEATED" : "_NOT_ASCENDING"),
+      return InvalidArgument(reason(number == previous ? "_REPEATED" : "_NOT_ASCENDING"),
                              absl::StrCat("chunk at offset ", offset, " has ", what, " ", number,
                                           " after ", previous, ", expected ascending ones"));
     }
@@ -228,8 +230,9 @@ absl::Status StagedChunk::CheckInt8() const {
     const float scale = ReadScale(&reader);
     if (!std::isfinite(scale) || scale < 0) {
       return InvalidArgument(
-          "SCALE_INVALID", absl::StrCat("the scale of the group at element ", begin_ + at, " is ",
-                                        scale, ", expected a finite number that is not negative"));
+          std::isfinite(scale) ? "SCALE_INVALID" : "NON_FINITE",
+          absl::StrCat("the scale of the group at element ", begin_ + at, " is ", scale,
+                       ", expected a finite number that is not negative"));
     }
     constexpr float kLargestByte = 128;
     if (std::isfinite(kLargestByte * scale)) continue;

@@ -12,7 +12,9 @@ namespace gradd {
 int64_t MaxChunks(const Layout& layout) {
   constexpr int64_t kAlwaysFine = 64;
   constexpr int64_t kMinMeanElements = int64_t{16} * 1024;
-  return kAlwaysFine + layout.message().tensors_size() + layout.element_count() / kMinMeanElements;
+  constexpr int kMostTensors = 1000;  // Each of which may come by rows, in a chunk of its own.
+  return kAlwaysFine + std::min(kMostTensors, layout.message().tensors_size()) +
+         layout.element_count() / kMinMeanElements;
 }
 
 absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {

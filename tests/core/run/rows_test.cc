@@ -418,5 +418,18 @@ TEST(RowsTest, NormsGoOnBetweenStepsOfRowsAndOfWholeTensors) {
   EXPECT_NEAR(trainee.run()->Progress().gradient_norm(), std::sqrt(9 + 16 + 25 + 36), 1e-6);
 }
 
+TEST(RowsTest, TheNormIsRightAgainAfterAParameterThatWasHuge) {
+  Trainee trainee(
+      Parse(R"(layout { tensors { name: 'w' shape: [4, 2] initializer { constant: 1 } } }
+                           optimizer { sgd {} } schedule { learning_rate: 1 }
+                           policy { synchronous { workers: 1 } })"));
+  const auto norm = [&trainee] { return trainee.run()->Progress().parameter_norm(); };
+  trainee.Push(0, {{0, {-1e20F, 0}, 8, {1}}});
+  EXPECT_NEAR(norm(), 1e20, 1e14);
+  trainee.Push(0, {{0, {1e20F, 0}, 8, {1}}});  // 1 1  0 1  1 1  1 1
+  trainee.Push(0, {{0, {1, 1}, 8, {3}}});      // 1 1  0 1  1 1  0 0
+  EXPECT_NEAR(norm(), std::sqrt(5), 1e-6);
+}
+
 }  // namespace
 }  // namespace gradd

@@ -854,6 +854,40 @@ TEST_F(RunTest, PushesThatAreNotFiniteAreRefusedAfterSoManyInARow) {
   EXPECT_EQ(b->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_SKIPPED) << "a step came between";
 }
 
+TEST_F(RunTest, ASkippedPushDoesNotHoldUpAServerThatStops) {
+  Create(Skipping(SynchronousSpec(2, 1), 10));
+  const auto a = Join("a");
+  v1::TrainRequest request;
+  request.mutable_push()->mutable_header()->set_sequence(1);
+  request.mutable_push()->mutable_header()->set_examples(1);
+  a->Request(request);
+  registry_.Drain();
+  EXPECT_EQ(a->end(), std::nullopt) << "its push is in flight";
+  request.Clear();
+  request.mutable_push()->mutable_chunk();
+  request.mutable_push()->mutable_commit();
+  const auto values = std::make_shared<Values>(Values{1, kNan});
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(values->data()), 8);
+  a->Request(request, Payload({slice}, values));
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SKIPPED);
+  EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(RunTest, AnInt8PushWithAScaleThatIsNotFiniteIsSkipped) {
+  Create(Skipping(SynchronousSpec(2, 1), 10));
+  const auto a = Join("a");
+  v1::TrainRequest request;
+  v1::Push& push = *request.mutable_push();
+  push.mutable_header()->set_sequence(1);
+  push.mutable_header()->set_examples(1);
+  push.mutable_chunk()->set_encoding(v1::ENCODING_INT8);
+  push.mutable_commit();
+  const auto values = std::make_shared<Values>(Values{kNan, 0});
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(values->data()), 6);
+  a->Request(request, Payload({slice}, values));
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SKIPPED);
+}
+
 TEST_F(RunTest, WhetherPushesAreSkippedCanBeChanged) {
   const auto run = Create(AsynchronousSpec(1));
   const auto a = Join("a");
