@@ -122,6 +122,10 @@ std::string CheckData(const CLI::App& app, DataKind kind) {
   };
   for (const DataOption& option : kDataOptions) {
     const bool given = app.count(option.name) > 0;
+    if (given && kind == DataKind::kGradientNoise) {
+      return absl::StrCat(option.name, " belongs to --data ", name_of(option.kind),
+                          ", and a landscape has no data");
+    }
     if (given && option.kind != kind) {
       return absl::StrCat(option.name, " belongs to --data ", name_of(option.kind),
                           ", and this is --data ", name_of(kind));
@@ -159,6 +163,13 @@ std::string Check(const CLI::App& app, const WorkerOptions& options) {
   for (const int64_t width : options.model.hidden) {
     if (width < 1) return absl::StrCat("--hidden: width ", width, " found, at least 1 expected");
   }
+  const bool landscape = options.model.kind == ModelKind::kLandscape;
+  for (const char* const name : {"--landscape", "--start", "--gradient-noise"}) {
+    if (!landscape && app.count(name) > 0) {
+      return absl::StrCat(name, " belongs to --model landscape, and this is another model");
+    }
+  }
+  if (landscape && app.count("--data") > 0) return "--data: found, none expected for a landscape";
   return CheckData(app, options.data.kind);
 }
 
@@ -187,8 +198,23 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
 
   AddChoice<ModelKind>(
       &app, kModelGroup, "model", &options->model.kind,
-      {{"softmax", ModelKind::kSoftmax}, {"mlp", ModelKind::kMlp}, {"linear", ModelKind::kLinear}},
-      "softmax", "Softmax regression, multi-layer perceptron or linear regression");
+      {{"softmax", ModelKind::kSoftmax},
+       {"mlp", ModelKind::kMlp},
+       {"linear", ModelKind::kLinear},
+       {"landscape", ModelKind::kLandscape}},
+      "softmax",
+      "Softmax regression, multi-layer perceptron, linear regression, or a function of two "
+      "parameters, which has no data");
+  std::map<std::string, Landscape> landscapes;
+  for (const LandscapeInfo& info : Landscapes()) landscapes[info.name] = info.landscape;
+  AddChoice<Landscape>(&app, kModelGroup, "landscape", &options->model.landscape, landscapes,
+                       "bowl", "landscape: which function");
+  std::vector<double> start;
+  AddOption(&app, kModelGroup, "start", &start,
+            "landscape: where its path begins, as X,Y; default: where it shows most")
+      ->delimiter(',');
+  AddOption(&app, kModelGroup, "gradient-noise", &options->data.gradient_noise,
+            "landscape: deviation of the noise in the gradient of each example");
   AddOption(&app, kModelGroup, "hidden", &options->model.hidden,
             "Widths of the hidden layers of mlp, such as 256,128")
       ->delimiter(',');
@@ -294,7 +320,13 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   } catch (const CLI::ParseError& error) {
     return ExitAfterParsing(app, error);
   }
+  const bool landscape = options->model.kind == ModelKind::kLandscape;
+  if (landscape) options->data.kind = DataKind::kGradientNoise;
+  if (start.size() == 2) options->model.start = {start[0], start[1]};
   std::string wrong = Check(app, *options);
+  if (!start.empty() && start.size() != 2) {
+    wrong = absl::StrCat("--start: ", start.size(), " numbers found, X,Y expected");
+  }
   if (batch == "full") {
     options->batch = 0;
   } else if (!absl::SimpleAtoi(batch, &options->batch) || options->batch < 1) {

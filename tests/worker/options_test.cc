@@ -187,7 +187,7 @@ TEST_F(WorkerOptionsTest, WrongUsageIsSaidInOneLineAndEndsWithTwo) {
   EXPECT_THAT(output_, HasSubstr("--rank: 2, between 0 and workers - 1 = 1 expected"));
   EXPECT_EQ(Parse({"--run", "r", "--workers", "0"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--model", "resnet"}), 2);
-  EXPECT_THAT(output_, HasSubstr("\"resnet\" is none of linear, mlp, softmax"));
+  EXPECT_THAT(output_, HasSubstr("\"resnet\" is none of landscape, linear, mlp, softmax"));
   EXPECT_EQ(Parse({"--run", "r", "--hidden", "a"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--push-encoding", "int4"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--parameter-encoding", "int8"}), 2);
@@ -215,6 +215,33 @@ TEST_F(WorkerOptionsTest, NumbersThatDoNotFitAreRefused) {
     EXPECT_EQ(Parse({"--run", "r", "--steps", steps}), 2) << steps;
     EXPECT_THAT(output_, HasSubstr("--steps"));
   }
+}
+
+TEST_F(WorkerOptionsTest, ALandscapeHasAStartAndNoise) {
+  EXPECT_EQ(Parse({"--run", "r", "--model", "landscape", "--landscape", "monkey-saddle", "--start",
+                   "-1.5,2", "--gradient-noise", "0.25"}),
+            std::nullopt);
+  EXPECT_EQ(options_.model.landscape, Landscape::kMonkeySaddle);
+  EXPECT_EQ(options_.model.start, Point({-1.5, 2}));
+  EXPECT_EQ(options_.data.kind, DataKind::kGradientNoise);
+  EXPECT_EQ(options_.data.gradient_noise, 0.25F);
+}
+
+TEST_F(WorkerOptionsTest, OptionsThatDoNotFitALandscapeAreRefused) {
+  EXPECT_EQ(Parse({"--run", "r", "--landscape", "bowl"}), 2);
+  EXPECT_THAT(output_, HasSubstr("--landscape belongs to --model landscape"));
+  const auto refused = [&](std::vector<const char*> more) {
+    std::vector<const char*> arguments = {"--run", "r", "--model", "landscape"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(Parse(arguments), 2);
+    return output_;
+  };
+  EXPECT_THAT(refused({"--landscape", "hill"}), HasSubstr("\"hill\" is none of beale, bowl"));
+  EXPECT_THAT(refused({"--start", "1"}), HasSubstr("--start: 1 numbers found, X,Y expected"));
+  EXPECT_THAT(refused({"--start", "1,2,3"}), HasSubstr("--start: 3 numbers found"));
+  EXPECT_THAT(refused({"--data", "synthetic"}), HasSubstr("--data: found, none expected"));
+  EXPECT_THAT(refused({"--noise", "1"}), HasSubstr("and a landscape has no data"));
+  EXPECT_THAT(refused({"--hidden", "3"}), HasSubstr("--hidden belongs to --model mlp"));
 }
 
 TEST_F(WorkerOptionsTest, OptionsOfOtherDataAreRefused) {

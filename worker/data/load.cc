@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "worker/data/gradient_noise.h"
 #include "worker/data/idx.h"
 
 namespace gradd {
@@ -87,6 +88,8 @@ absl::StatusOr<TrainAndTest> LoadUnscaled(const DataOptions& options) {
       return LoadFashionMnist(options);
     case DataKind::kCsv:
       return LoadCsv(options);
+    case DataKind::kGradientNoise:
+      return MakeGradientNoise(options.gradient_noise, options.seed);
     case DataKind::kSynthetic:
       break;
   }
@@ -106,6 +109,7 @@ Standardization DefaultStandardization(DataKind kind) {
     case DataKind::kCsv:
       return Standardization::kFeature;
     case DataKind::kSynthetic:
+    case DataKind::kGradientNoise:
       break;
   }
   return Standardization::kNone;

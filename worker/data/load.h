@@ -12,7 +12,7 @@
 namespace gradd {
 
 // Where a worker's examples come from.
-enum class DataKind { kIdx, kFashionMnist, kCsv, kSynthetic };
+enum class DataKind { kIdx, kFashionMnist, kCsv, kSynthetic, kGradientNoise };
 
 // What to load; only the fields of its kind are read.
 struct DataOptions {
@@ -37,13 +37,16 @@ struct DataOptions {
   // kSynthetic; `classes`, `seed` and whether it is regression come from below.
   SyntheticOptions synthetic;
 
+  // kGradientNoise: its deviation.
+  float gradient_noise = 0;
+
   // Predict a number instead of a class.
   bool regression = false;
   // 0: as many as the training labels show; 10 for kSynthetic.
   int64_t classes = 0;
   uint64_t seed = 0;
   // Of the features, by the training set's moments. Unset: global for images, per feature
-  // for CSV, none for synthetic data.
+  // for CSV, none for synthetic data and noise.
   std::optional<Standardization> standardization;
 };
 

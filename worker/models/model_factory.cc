@@ -1,7 +1,10 @@
 #include "worker/models/model_factory.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "worker/models/dense_network.h"
+#include "worker/models/landscape_model.h"
 
 namespace gradd {
 namespace {
@@ -35,6 +38,14 @@ absl::StatusOr<std::unique_ptr<Model<float>>> CreateModel(const ModelOptions& op
   } else if (!options.hidden.empty()) {
     return absl::InvalidArgumentError(
         "hidden layers were given for a model that has none; they need model mlp");
+  }
+  if (options.kind == ModelKind::kLandscape) {
+    const Point start = options.start.value_or(InfoOf(options.landscape).start);
+    if (!std::isfinite(start[0]) || !std::isfinite(start[1])) {
+      return absl::InvalidArgumentError(absl::StrCat("model landscape: start ", start[0], ",",
+                                                     start[1], ", finite numbers expected"));
+    }
+    return std::make_unique<LandscapeModel>(options.landscape, start);
   }
   if (options.kind == ModelKind::kLinear) {
     if (classes != 0) {

@@ -3,25 +3,30 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/base/thread_pool.h"
+#include "worker/models/landscape.h"
 #include "worker/models/model.h"
 
 namespace gradd {
 
 // The models of the reference worker.
 enum class ModelKind {
-  kSoftmax,  // Softmax regression.
-  kMlp,      // Multi-layer perceptron with ReLU and softmax cross-entropy.
-  kLinear,   // Linear regression with the mean squared error.
+  kSoftmax,    // Softmax regression.
+  kMlp,        // Multi-layer perceptron with ReLU and softmax cross-entropy.
+  kLinear,     // Linear regression with the mean squared error.
+  kLandscape,  // A function of two parameters.
 };
 
 // Which model.
 struct ModelOptions {
   ModelKind kind = ModelKind::kSoftmax;
-  std::vector<int64_t> hidden;  // Widths of the hidden layers; kMlp only, at least one.
+  std::vector<int64_t> hidden;             // Widths of the hidden layers; kMlp only, at least one.
+  Landscape landscape = Landscape::kBowl;  // kLandscape only, and so is
+  std::optional<Point> start = std::nullopt;  // where its path begins; unset: at its own start.
 };
 
 // Builds the model for examples of `features` numbers in `classes` classes (0 for

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 
 namespace gradd {
@@ -15,6 +16,7 @@ TEST(ModelFactoryTest, BuildsEachModel) {
   EXPECT_EQ((*CreateModel({ModelKind::kMlp, {256, 128}}, 784, 10))->parameter_count(),
             785 * 256 + 257 * 128 + 129 * 10);
   EXPECT_EQ((*CreateModel({ModelKind::kLinear, {}}, 5, 0))->parameter_count(), 6);
+  EXPECT_EQ((*CreateModel({ModelKind::kLandscape, {}}, 2, 0))->parameter_count(), 2);
 }
 
 TEST(ModelFactoryTest, WhatDoesNotFitIsRefused) {
@@ -28,6 +30,10 @@ TEST(ModelFactoryTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(error({ModelKind::kSoftmax, {4}}, 5, 2), HasSubstr("they need model mlp"));
   EXPECT_THAT(error({ModelKind::kLinear, {4}}, 5, 0), HasSubstr("they need model mlp"));
   EXPECT_THAT(error({ModelKind::kLinear, {}}, 5, 3), HasSubstr("numeric targets expected"));
+  ModelOptions nowhere = {ModelKind::kLandscape, {}};
+  nowhere.start = Point({std::nan(""), 1});
+  EXPECT_THAT(error(nowhere, 2, 0), HasSubstr("start nan,1, finite numbers expected"));
+  EXPECT_THAT(error({ModelKind::kLandscape, {4}}, 2, 0), HasSubstr("they need model mlp"));
   EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 5, 0), HasSubstr("the data has 0 classes"));
   EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 5, 1), HasSubstr("the data has 1 classes"));
   EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 0, 2), HasSubstr("the data has 0 features"));
