@@ -729,6 +729,9 @@ void Connection::HandleEvent(const v1::RunEvent& event) {
     case v1::RUN_EVENT_KIND_STOPPING:
       Log("the server is stopping");
       break;
+    case v1::RUN_EVENT_KIND_TRIAL:
+      if (options_.on_trial) options_.on_trial(event.run());
+      break;
     default:
       break;
   }

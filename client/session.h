@@ -53,6 +53,10 @@ struct SessionOptions {
   // Told about lost and regained connections, pauses and resumes, one line each;
   // called from the session's thread. May be null.
   std::function<void(const std::string& line)> log;
+  // Told of trials of the run (RunService.RunTrials): `runs/{run_id}`, which this worker may train
+  // too, in a session of its own. Told again whenever the connection is regained. Called from the
+  // session's thread, so it must not wait. Null: trials are left to others.
+  std::function<void(const std::string& run)> on_trial;
 };
 
 // The fate of a push, as the worker needs it.

@@ -12,6 +12,8 @@
 #include "core/base/utf8.h"
 #include "core/run/run_spec.h"
 #include "server/status.h"
+#include "server/trials_reactor.h"
+#include "server/watch_reactor.h"
 
 namespace gradd {
 namespace {
@@ -156,7 +158,17 @@ grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* con
 
 grpc::ServerWriteReactor<v1::RunProgress>* RunService::WatchRun(
     grpc::CallbackServerContext* context, const v1::WatchRunRequest* request) {
-  return watchers_->Add(context, *request);
+  auto* const reactor = new WatchReactor(registry_, streams_, watch_, context, *request);
+  streams_->Add(reactor);
+  return reactor;
+}
+
+grpc::ServerWriteReactor<v1::RunTrialsResponse>* RunService::RunTrials(
+    grpc::CallbackServerContext* context, const v1::RunTrialsRequest* request) {
+  spdlog::info("{} trials for {}", request->trials_size(), context->peer());
+  auto* const reactor = new TrialsReactor(registry_, streams_, watch_, context, *request);
+  streams_->Add(reactor);
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerContext* context,

@@ -5,16 +5,17 @@
 
 #include "core/run/run_registry.h"
 #include "gradd/v1/run_service.grpc.pb.h"
-#include "server/watchers.h"
+#include "server/peer_watch.h"
+#include "server/ticked_streams.h"
 
 namespace gradd {
 
 // The control plane on the wire. See run_service.proto.
 class RunService : public v1::RunService::CallbackService {
  public:
-  // `registry` and `watchers` must outlive the service and its RPCs.
-  RunService(RunRegistry* registry, Watchers* watchers)
-      : registry_(registry), watchers_(watchers) {}
+  // All must outlive the service and its RPCs.
+  RunService(RunRegistry* registry, TickedStreams* streams, PeerWatch* watch)
+      : registry_(registry), streams_(streams), watch_(watch) {}
 
   grpc::ServerUnaryReactor* CreateRun(grpc::CallbackServerContext* context,
                                       const v1::CreateRunRequest* request,
@@ -38,13 +39,16 @@ class RunService : public v1::RunService::CallbackService {
                                       v1::Run* response) override;
   grpc::ServerWriteReactor<v1::RunProgress>* WatchRun(grpc::CallbackServerContext* context,
                                                       const v1::WatchRunRequest* request) override;
+  grpc::ServerWriteReactor<v1::RunTrialsResponse>* RunTrials(
+      grpc::CallbackServerContext* context, const v1::RunTrialsRequest* request) override;
   grpc::ServerUnaryReactor* ReportEvaluation(grpc::CallbackServerContext* context,
                                              const v1::ReportEvaluationRequest* request,
                                              v1::ReportEvaluationResponse* response) override;
 
  private:
   RunRegistry* const registry_;
-  Watchers* const watchers_;
+  TickedStreams* const streams_;
+  PeerWatch* const watch_;
 };
 
 }  // namespace gradd

@@ -80,10 +80,9 @@ absl::Status ValidateOptions(const ServerOptions& options) {
 Server::Server(const ServerOptions& options)
     : options_(WithStateLimit(options)),
       registry_(options_.limits, Threads(options.threads), Clock::Real(), options.block_elements),
-      watchers_(&registry_),
       peer_watch_(&registry_.clock(), options_.peer_patience),
       training_service_(&registry_, &peer_watch_),
-      run_service_(&registry_, &watchers_) {}
+      run_service_(&registry_, &streams_, &peer_watch_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (absl::Status valid = ValidateOptions(options); !valid.ok()) return valid;
@@ -160,7 +159,7 @@ void Server::TickUntilStopped() {
   while (!stopped_) {
     mutex_.Unlock();
     registry_.Tick();
-    watchers_.Tick();
+    streams_.Tick();
     peer_watch_.Tick();
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
@@ -186,7 +185,7 @@ void Server::Stop() {
       }
     }
     registry_.EndAllSessions();
-    watchers_.EndAll();
+    streams_.EndAll();
     socket_file_.reset();
     // CivetWeb needs up to two seconds to stop.
     std::thread http_stopper([this] { http_.reset(); });

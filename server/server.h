@@ -15,8 +15,8 @@
 #include "server/peer_watch.h"
 #include "server/run_service.h"
 #include "server/socket_file.h"
+#include "server/ticked_streams.h"
 #include "server/training_service.h"
-#include "server/watchers.h"
 
 namespace gradd {
 
@@ -50,7 +50,7 @@ class Server {
 
   const ServerOptions options_;
   RunRegistry registry_;
-  Watchers watchers_;
+  TickedStreams streams_;
   PeerWatch peer_watch_;
   TrainingService training_service_;
   RunService run_service_;

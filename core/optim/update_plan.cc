@@ -350,8 +350,8 @@ absl::Status UpdatePlan::CheckState(const PlanState& state) const {
   for (const auto& [name, values] : state) {
     if (known.count(name) == 0) return StateError(name, "not known");
     const auto* const steps = std::get_if<std::vector<int64_t>>(&values);
-    if (steps != nullptr && (steps->front() < 0 || steps->front() > next_step)) {
-      return StateError(name, absl::StrCat(steps->front(), " is outside [0, next_step]"));
+    if (steps != nullptr && steps->front() > next_step) {
+      return StateError(name, absl::StrCat(steps->front(), " is after next_step"));
     }
   }
   return absl::OkStatus();
@@ -365,6 +365,11 @@ absl::Status UpdatePlan::Restore(const PlanState& state) {
   });
   parameters_measured_ = false;
   return absl::OkStatus();
+}
+
+void UpdatePlan::CountFromZero() {
+  for (Group& group : groups_) group.first_step -= next_step_;
+  next_step_ = 0;
 }
 
 void UpdatePlan::BeginStep(const StepInput& input, bool by_spans) {

@@ -25,7 +25,8 @@ namespace gradd {
 // What a plan keeps between steps besides the slots. Together with them it is all that the next
 // steps depend on. The names are stable:
 //   next_step                       of the run;
-//   groups/<index>/first_step       of the run, when the group's optimizer began;
+//   groups/<index>/first_step       of the run, when the group's optimizer began; below 0 in a copy
+//                                   of another run, where it began before the copy;
 //   groups/<index>/scalars/<name>   one value, or one for each of the group's tensors in the
 //                                   layout's order, see Optimizer::scalars();
 //   tensors/<name>/<tensor>         see TensorTransform::State().
@@ -73,6 +74,9 @@ class UpdatePlan {
   // allocated. INVALID_ARGUMENT, with nothing changed, names what is missing, is not known, has
   // another type or length, or is no step.
   absl::Status Restore(const PlanState& state);
+  // The next step is the run's step 0: a copy of a run counts for itself. What began before it goes
+  // on as it is, and has a first step below 0.
+  void CountFromZero();
 
   // `input.step`: of the run. `by_spans`: rows are missing.
   void BeginStep(const StepInput& input, bool by_spans = false);

@@ -84,27 +84,44 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, const v1::Run& spec,
-                                                 const RunEnvironment& environment) {
+                                                 const RunEnvironment& environment,
+                                                 const RunOrigin* origin) {
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
   auto plan = ValidateMutableFields(spec, *layout, environment.block_elements, limits);
   GRADD_RETURN_IF_ERROR(plan.status());
   GRADD_RETURN_IF_ERROR(CheckStaging(spec.policy(), layout->element_count(), 0, limits));
-  return std::shared_ptr<Run>(
-      new Run(run_id, SpecOf(run_id, spec), *std::move(layout), *std::move(plan), environment));
+  std::shared_ptr<Run> run(new Run(run_id, SpecOf(run_id, spec), *std::move(layout),
+                                   *std::move(plan), environment, origin));
+  if (origin != nullptr && origin->plan.has_value()) {
+    GRADD_RETURN_IF_ERROR(run->GoOnFrom(*origin));
+  }
+  return run;
+}
+
+absl::Status Run::GoOnFrom(const RunOrigin& origin) {
+  MutexLock lock(&mutex_);
+  Snapshot first = *origin.snapshot;
+  first.step = 0;
+  GRADD_RETURN_IF_ERROR(store_.Restore(first));
+  GRADD_RETURN_IF_ERROR(plan_->Restore(*origin.plan));
+  plan_->CountFromZero();
+  return absl::OkStatus();
 }
 
 Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
-         const RunEnvironment& environment)
+         const RunEnvironment& environment, const RunOrigin* origin)
     : run_id_(std::move(run_id)),
       layout_(std::move(layout)),
       environment_(environment),
       create_time_(environment.clock->WallTime()),
       created_at_(environment.clock->Elapsed()),
       state_bytes_(StateBytes(layout_, *plan)),
-      store_(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
-             environment.block_elements),
+      store_(origin == nullptr
+                 ? ParameterStore(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
+                                  environment.block_elements)
+                 : ParameterStore(*origin->snapshot, plan->slots(nullptr), environment.pool)),
       spec_(std::move(spec)),
       plan_(std::move(plan)),
       plateau_(spec_.schedule()) {
@@ -159,11 +176,10 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress_.Fill(progress);
   progress->set_live_workers(static_cast<int32_t>(live_members_));
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
-  const absl::Duration now =
-      state_ == v1::RUN_STATE_RUNNING ? environment_.clock->Elapsed() : paused_at_;
+  const absl::Duration now = Moves() ? environment_.clock->Elapsed() : paused_at_;
   *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
   const double rate = progress_.StepsPerSecond();
-  if (spec_.max_steps() > 0 && rate > 0 && state_ == v1::RUN_STATE_RUNNING) {
+  if (spec_.max_steps() > 0 && rate > 0 && Moves()) {
     const auto left = static_cast<double>(spec_.max_steps() - step_);
     // A century is as good as unknown, and stays within a Duration.
     const absl::Duration time_left = absl::Seconds(left / rate);
@@ -202,16 +218,23 @@ void Run::Record(const std::string& author, const std::string& field, const std:
 
 void Run::SetState(v1::RunState state, const std::string& author) {
   if (state == state_) return;
-  const absl::Duration now = environment_.clock->Elapsed();
-  if (state == v1::RUN_STATE_RUNNING) {
-    paused_total_ += now - paused_at_;
-    first_pending_at_ = now;
-  } else if (state_ == v1::RUN_STATE_RUNNING) {
-    paused_at_ = now;
-  }
   Record(author, "state", absl::StrCat("\"", v1::RunState_Name(state_), "\""),
          absl::StrCat("\"", v1::RunState_Name(state), "\""));
+  SetMoving(state, held_);
+}
+
+void Run::SetMoving(v1::RunState state, bool held) {
+  const bool moved = Moves();
   state_ = state;
+  held_ = held;
+  if (moved == Moves()) return;
+  const absl::Duration now = environment_.clock->Elapsed();
+  if (moved) {
+    paused_at_ = now;
+  } else {
+    paused_total_ += now - paused_at_;
+    first_pending_at_ = now;
+  }
 }
 
 absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMask& mask,

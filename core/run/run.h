@@ -21,6 +21,7 @@
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
+#include "core/run/trial_log.h"
 #include "core/run/worker_session.h"
 #include "core/schedule/plateau.h"
 #include "core/store/layout.h"
@@ -46,6 +47,14 @@ struct RunEnvironment {
   int64_t block_elements = kBlockElements;
 };
 
+// Where a copy of a run begins.
+struct RunOrigin {
+  std::shared_ptr<const Snapshot> snapshot;
+  // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
+  // the same. Else it begins with its first step.
+  std::optional<PlanState> plan;
+};
+
 // One training run: members, ledger, parameters, and the rule by which pushes become steps.
 //
 // A step is applied without the lock, by one thread at a time together with the pool;
@@ -55,9 +64,10 @@ struct RunEnvironment {
 // Thread safe.
 class Run : public std::enable_shared_from_this<Run> {
  public:
-  // Validates `spec` and sets the initial parameters. The run id is valid.
+  // Validates `spec` and sets the initial parameters, or those of `origin`. The run id is valid.
   static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
-                                                     const RunEnvironment& environment);
+                                                     const RunEnvironment& environment,
+                                                     const RunOrigin* origin = nullptr);
 
   const std::string& run_id() const { return run_id_; }
   const Layout& layout() const { return layout_; }
@@ -90,6 +100,26 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Ends all sessions; no step happens any more.
   void Delete();
+
+  // ---- For Trials. ----
+
+  // Lets no step begin until Release(). Calls `receive` with what copies of the run begin with: at
+  // once, or when the step that is being applied is done; with the run's lock held. It gets
+  // FAILED_PRECONDITION, and nothing is held, if the run is held already, is finished or has no
+  // worker that is connected.
+  struct HeldRun {
+    v1::Run spec;
+    int connected_workers = 0;
+    std::shared_ptr<const Snapshot> snapshot;  // With all slots.
+    PlanState plan;
+  };
+  using HeldRunReceiver = std::function<void(absl::StatusOr<HeldRun>)>;
+  void Hold(HeldRunReceiver receive);
+  // Tells all workers of these runs, and those that join until Release().
+  void AnnounceTrials(std::vector<std::string> names);
+  void Release();
+  // The steps from now on are recorded there.
+  void RecordIn(std::shared_ptr<TrialLog> log);
 
   // Tells all sessions that the server stops and ends each as soon as nothing of it is in
   // flight. No worker can join any more.
@@ -160,7 +190,10 @@ class Run : public std::enable_shared_from_this<Run> {
   };
 
   Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
-      const RunEnvironment& environment);
+      const RunEnvironment& environment, const RunOrigin* origin);
+
+  // Goes on with the origin's slots and state.
+  absl::Status GoOnFrom(const RunOrigin& origin);
 
   // ---- For WorkerSession, in the order of a session's life. ----
 
@@ -212,6 +245,7 @@ class Run : public std::enable_shared_from_this<Run> {
   void Broadcast(v1::RunEventKind event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendEvent(WorkerSession* session, v1::RunEventKind event)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendTrials(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendParametersTo(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes up what a session holds, on the pool.
   void ScheduleRetry(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -297,6 +331,13 @@ class Run : public std::enable_shared_from_this<Run> {
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetState(v1::RunState state, const std::string& author)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether steps happen as pushes come in.
+  bool Moves() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return state_ == v1::RUN_STATE_RUNNING && !held_;
+  }
+  // Takes these over, and the time at which that stops the run or lets it go on.
+  void SetMoving(v1::RunState state, bool held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<HeldRun> DescribeHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.
   const std::string run_id_;
@@ -315,6 +356,10 @@ class Run : public std::enable_shared_from_this<Run> {
   mutable Mutex mutex_;
   v1::Run spec_ ABSL_GUARDED_BY(mutex_);  // As created and updated; no output-only fields.
   v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;                    // By Trials.
+  std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);      // Names of the runs that hold it.
+  HeldRunReceiver held_receiver_ ABSL_GUARDED_BY(mutex_);        // Waits for the step on its way.
+  std::shared_ptr<TrialLog> trial_log_ ABSL_GUARDED_BY(mutex_);  // Null: this is no trial.
   bool deleted_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<UpdatePlan> plan_ ABSL_GUARDED_BY(mutex_);

@@ -128,6 +128,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   session->state_.sink->Send(std::move(response));
   if (join.want_parameters()) SendParametersTo(session);
   if (state_ == v1::RUN_STATE_FINISHED) SendEvent(session.get(), v1::RUN_EVENT_KIND_FINISHED);
+  SendTrials(session.get());
   return absl::OkStatus();
 }
 
@@ -285,6 +286,7 @@ void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::St
   member->state = v1::WORKER_STATE_COMPUTING;
   ++member->rejected_pushes;
   progress_.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
+  if (trial_log_ != nullptr) trial_log_->Refuse(why);
   v1::TrainResponse response;
   v1::PushResult& result = *response.mutable_push_result();
   result.set_sequence(sequence);
@@ -444,8 +446,7 @@ void Run::ExpireLeases() {
       // whether its connection is dead. Whoever does not take its parameters can.
       const bool waits_for_us =
           member.pending_sequence != 0 ||
-          (state.parameters_on_way > 0 ? state.parameters_step > step_
-                                       : state.held || state_ != v1::RUN_STATE_RUNNING);
+          (state.parameters_on_way > 0 ? state.parameters_step > step_ : state.held || !Moves());
       if (waits_for_us) member.session->RenewLease();
       last_sign = absl::Nanoseconds(member.session->last_sign_ns_.load());
     }
@@ -552,7 +553,7 @@ void Run::Drain() {
 
 void Run::EndIdleSessions() {
   const bool synchronous = spec_.policy().has_synchronous();
-  const bool stuck = state_ == v1::RUN_STATE_PAUSED;
+  const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_;
   // All workers of a synchronous run are needed for as long as one of them waits for a step.
   if (synchronous && !stuck && AnyInFlight()) return;
   for (auto& [worker, member] : members_) {
@@ -581,6 +582,7 @@ void Run::Delete() {
   step_claim_ = {};
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
+  if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError(run_id_));
 }
 
 }  // namespace gradd

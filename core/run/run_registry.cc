@@ -18,9 +18,10 @@ constexpr size_t kMaxRequestIdBytes = 128;
 // the server.
 absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run_id,
                                                           const v1::Run& spec,
-                                                          const RunEnvironment& environment) {
+                                                          const RunEnvironment& environment,
+                                                          const RunOrigin* origin) {
   try {
-    return Run::Create(run_id, spec, environment);
+    return Run::Create(run_id, spec, environment, origin);
   } catch (const std::bad_alloc&) {
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                  absl::StrCat("run \"", run_id,
@@ -85,7 +86,8 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec
 
 absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_id,
                                                          const v1::Run& spec,
-                                                         const std::string& request_id) {
+                                                         const std::string& request_id,
+                                                         const RunOrigin* origin) {
   GRADD_RETURN_IF_ERROR(ValidateRunId(run_id));
   if (request_id.size() > kMaxRequestIdBytes) {
     return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
@@ -95,7 +97,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
   std::shared_ptr<Run> existing;
   GRADD_RETURN_IF_ERROR(Reserve(run_id, spec, request_id, &existing));
   if (existing != nullptr) return existing;
-  auto run = CreateIfMemoryAllows(run_id, spec, environment_);
+  auto run = CreateIfMemoryAllows(run_id, spec, environment_, origin);
   MutexLock lock(&mutex_);
   // Drain() has not seen it, so no worker may.
   if (run.ok() && draining_) run = StoppingError();
@@ -122,15 +124,18 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) c
 absl::Status RunRegistry::Delete(absl::string_view name) {
   auto run = Find(name);
   GRADD_RETURN_IF_ERROR(run.status());
+  Remove(run->get());
+  return absl::OkStatus();
+}
+
+void RunRegistry::Remove(Run* run) {
+  const std::shared_ptr<Run> alive = run->shared_from_this();
   {
     MutexLock lock(&mutex_);
-    const auto found = runs_.find((*run)->run_id());
-    if (found != runs_.end() && found->second.run == *run) {
-      runs_.erase(found);
-    }
+    const auto found = runs_.find(run->run_id());
+    if (found != runs_.end() && found->second.run == alive) runs_.erase(found);
   }
-  (*run)->Delete();
-  return absl::OkStatus();
+  run->Delete();
 }
 
 std::vector<std::shared_ptr<Run>> RunRegistry::All() const {

@@ -28,17 +28,21 @@ class RunRegistry {
               int64_t block_elements = kBlockElements);
   ~RunRegistry();
 
-  // Creates a run. With a non-empty `request_id`, a run that the same request has created
-  // before is returned instead. Takes time in proportion to the parameters.
+  // Creates a run, at the parameters of `origin` where there is one. With a non-empty `request_id`,
+  // a run that the same request has created before is returned instead. Takes time in proportion to
+  // the parameters.
   // RESOURCE_EXHAUSTED, with nothing changed, at a limit or where the memory ends.
   absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
-                                              const std::string& request_id);
+                                              const std::string& request_id,
+                                              const RunOrigin* origin = nullptr);
 
   // The run of the resource name `runs/{run_id}`.
   absl::StatusOr<std::shared_ptr<Run>> Find(absl::string_view name) const;
 
   // Removes the run and ends its sessions.
   absl::Status Delete(absl::string_view name);
+  // The same for this very run, unless that has happened before.
+  void Remove(Run* run);
 
   // In the order of their ids.
   std::vector<std::shared_ptr<Run>> All() const;

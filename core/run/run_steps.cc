@@ -71,7 +71,7 @@ std::vector<Run::PendingPush> Run::TakeAsynchronousPush() {
 }
 
 void Run::BeginStepIfDue() {
-  if (step_work_ || deleted_ || state_ != v1::RUN_STATE_RUNNING) return;
+  if (step_work_ || deleted_ || !Moves()) return;
   std::vector<PendingPush> pushes =
       spec_.policy().has_synchronous() ? TakeSynchronousPushes() : TakeAsynchronousPush();
   if (draining_) EndIdleSessions();
@@ -251,6 +251,14 @@ void Run::CompleteStep() {
   AdoptPlan();
   step_claim_ = {};
   progress_.AddStep(work->statistics);
+  if (trial_log_ != nullptr) {
+    v1::TrialStep step;
+    step.set_step(step_);
+    step.set_loss(work->statistics.loss);
+    step.set_smoothed_loss(progress_.smoothed_loss());
+    step.set_learning_rate(work->learning_rate);
+    trial_log_->AddStep(std::move(step), environment_.clock->Elapsed());
+  }
   const double factor = plateau_.factor();
   if (plateau_.ObserveTrainingLoss(step_, progress_.smoothed_loss())) RecordReduction(factor);
   completed_at_ = environment_.clock->Elapsed();
@@ -271,6 +279,7 @@ void Run::CompleteStep() {
   requests.swap(snapshot_requests_);
   for (auto& [contents, receive] : requests) receive(TakeSnapshot(contents));
   FinishIfDone();
+  if (held_receiver_) std::exchange(held_receiver_, nullptr)(DescribeHeld());
   if (draining_) EndIdleSessions();
 }
 

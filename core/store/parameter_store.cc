@@ -93,6 +93,16 @@ void ParameterStore::StartBlock(const SlotVector& slot, int64_t block, bool rest
   }
 }
 
+ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool)
+    : element_count_(origin.element_count),
+      block_elements_(origin.block_elements),
+      pool_(BlockPool::Create()),
+      training_pool_(BlockPool::Create()),
+      encoded_pool_(BlockPool::Create()),
+      parameters_(origin.parameters) {
+  ChangeSlots(std::move(slots), pool);
+}
+
 void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
   struct Fresh {
     size_t slot;

@@ -28,6 +28,11 @@ class ParameterStore {
   ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, ThreadPool* pool,
                  int64_t block_elements = kBlockElements);
 
+  // Begins at step 0 with the parameters of a snapshot of a run of the same layout and length of
+  // blocks, and with fresh slots. Blocks are shared as with Restore(). Throws std::bad_alloc if
+  // there is no memory.
+  ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool);
+
   // Changes the slots between two steps: blocks of a slot that was there under the same name stay
   // as they are, others start as their spec says. Throws std::bad_alloc, with nothing changed, if
   // there is no memory.

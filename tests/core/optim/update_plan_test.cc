@@ -398,7 +398,7 @@ TEST(UpdatePlanTest, AStateThatDoesNotFitIsRefusedByNameAndChangesNothing) {
       {[](PlanState* state) { (*state)["next_step"] = std::vector<int64_t>{-1}; },
        "next_step: -1 is below 0"},
       {[](PlanState* state) { (*state)["groups/0/first_step"] = std::vector<int64_t>{4}; },
-       "groups/0/first_step: 4 is outside [0, next_step]"},
+       "groups/0/first_step: 4 is after next_step"},
   };
   trainer.Train(2, 0.1, 20);
   const Saved before = trainer.Save();

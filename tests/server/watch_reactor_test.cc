@@ -1,4 +1,4 @@
-#include "server/watchers.h"
+#include "server/watch_reactor.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 namespace gradd {
 namespace {
 
-class WatchersTest : public TestWithServer {
+class WatchReactorTest : public TestWithServer {
  protected:
   // Starts to watch the run "r" and takes the first message.
   void Watch(bool keep_watching = false) {
@@ -31,7 +31,7 @@ class WatchersTest : public TestWithServer {
   v1::RunProgress progress_;
 };
 
-TEST_F(WatchersTest, TellsAtOnceAndWheneverSomethingChangesUntilTheRunIsFinished) {
+TEST_F(WatchReactorTest, TellsAtOnceAndWheneverSomethingChangesUntilTheRunIsFinished) {
   v1::Run spec = SynchronousSpec(1, 1);
   spec.set_max_steps(2);
   Create("r", spec);
@@ -49,7 +49,7 @@ TEST_F(WatchersTest, TellsAtOnceAndWheneverSomethingChangesUntilTheRunIsFinished
   EXPECT_TRUE(watching_->Finish().ok());
 }
 
-TEST_F(WatchersTest, StaysAfterTheEndWhereAskedTo) {
+TEST_F(WatchReactorTest, StaysAfterTheEndWhereAskedTo) {
   v1::Run spec = SynchronousSpec(1, 1);
   spec.set_max_steps(1);
   Create("r", spec);
@@ -70,7 +70,7 @@ TEST_F(WatchersTest, StaysAfterTheEndWhereAskedTo) {
   EXPECT_EQ(watching_->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
-TEST_F(WatchersTest, EndsWithNotFoundWhenTheRunIsDeleted) {
+TEST_F(WatchReactorTest, EndsWithNotFoundWhenTheRunIsDeleted) {
   Create("r", SynchronousSpec(1, 1));
   Watch();
   ASSERT_TRUE(server_->registry()->Delete("runs/r").ok());
@@ -79,7 +79,7 @@ TEST_F(WatchersTest, EndsWithNotFoundWhenTheRunIsDeleted) {
   EXPECT_EQ(watching_->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
-TEST_F(WatchersTest, RefusesIntervalsOutOfRange) {
+TEST_F(WatchReactorTest, RefusesIntervalsOutOfRange) {
   Create("r", SynchronousSpec(1, 1));
   v1::WatchRunRequest request;
   request.set_name("runs/r");

@@ -1,0 +1,83 @@
+// What a run does for its trials: it stands still, and tells its workers of them.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/run/run.h"
+
+namespace gradd {
+
+void Run::Hold(HeldRunReceiver receive) {
+  MutexLock lock(&mutex_);
+  const auto refuse = [&receive](absl::string_view reason, const std::string& message) {
+    receive(Error(absl::StatusCode::kFailedPrecondition, reason, message));
+  };
+  const bool connected = std::any_of(members_.begin(), members_.end(),
+                                     [](const auto& entry) { return entry.second.session; });
+  if (held_) {
+    return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
+  }
+  if (state_ == v1::RUN_STATE_FINISHED) return receive(RunFinishedError());
+  if (!connected) {
+    return refuse("NO_WORKERS",
+                  absl::StrCat("run \"", run_id_, "\" has no worker that could train its trials"));
+  }
+  SetMoving(state_, /*held=*/true);
+  if (step_work_) {
+    held_receiver_ = std::move(receive);
+  } else {
+    receive(DescribeHeld());
+  }
+}
+
+absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
+  if (state_ == v1::RUN_STATE_FINISHED) {
+    SetMoving(state_, /*held=*/false);
+    return RunFinishedError();
+  }
+  HeldRun held;
+  held.spec = spec_;
+  *held.spec.mutable_layout() = layout_.message();
+  for (const auto& [worker, member] : members_) {
+    if (member.session) ++held.connected_workers;
+  }
+  held.snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
+  held.plan = plan_->state();
+  return held;
+}
+
+void Run::AnnounceTrials(std::vector<std::string> names) {
+  MutexLock lock(&mutex_);
+  trials_ = std::move(names);
+  for (auto& [worker, member] : members_) {
+    if (member.session) SendTrials(member.session.get());
+  }
+}
+
+void Run::SendTrials(WorkerSession* session) {
+  for (const std::string& name : trials_) {
+    v1::TrainResponse response;
+    response.mutable_event()->set_kind(v1::RUN_EVENT_KIND_TRIAL);
+    response.mutable_event()->set_step(step_);
+    response.mutable_event()->set_run(name);
+    session->state_.sink->Send(std::move(response));
+  }
+}
+
+void Run::Release() {
+  {
+    MutexLock lock(&mutex_);
+    trials_.clear();
+    SetMoving(state_, /*held=*/false);
+  }
+  Advance();
+}
+
+void Run::RecordIn(std::shared_ptr<TrialLog> log) {
+  MutexLock lock(&mutex_);
+  trial_log_ = std::move(log);
+}
+
+}  // namespace gradd

@@ -1,0 +1,42 @@
+#include "server/ticked_streams.h"
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+
+namespace gradd {
+namespace {
+
+constexpr size_t kMaxStreams = 1000;
+
+}  // namespace
+
+void TickedStreams::Add(TickedStream* stream) {
+  MutexLock lock(&mutex_);
+  if (ended_) return stream->End(StoppingError());
+  if (streams_.size() >= kMaxStreams) {
+    return stream->End(Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WATCHERS",
+                             absl::StrCat("the server has its limit of ", kMaxStreams,
+                                          " streams of WatchRun and RunTrials")));
+  }
+  streams_.insert(stream);
+  // Under the lock: the stream cannot be removed and deleted before it returns.
+  stream->Tick();
+}
+
+void TickedStreams::Remove(TickedStream* stream) {
+  MutexLock lock(&mutex_);
+  streams_.erase(stream);
+}
+
+void TickedStreams::Tick() {
+  MutexLock lock(&mutex_);
+  for (TickedStream* stream : streams_) stream->Tick();
+}
+
+void TickedStreams::EndAll() {
+  MutexLock lock(&mutex_);
+  ended_ = true;
+  for (TickedStream* stream : streams_) stream->End(StoppingError());
+}
+
+}  // namespace gradd

@@ -1,0 +1,101 @@
+#include "worker/run_trainer.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/session.h"
+#include "core/base/error.h"
+#include "worker/blas.h"
+#include "worker/data/batch_sampler.h"
+#include "worker/evaluation_client.h"
+#include "worker/models/model_factory.h"
+#include "worker/training_session.h"
+
+namespace gradd {
+namespace {
+
+class ClientSession : public TrainingSession {
+ public:
+  explicit ClientSession(std::unique_ptr<Session> session) : session_(std::move(session)) {}
+
+  std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info,
+                                               absl::Span<const float> gradient,
+                                               absl::Span<float> parameters) override {
+    if (!session_->gradient().empty()) return session_->Push(info);
+    return session_->Push(info, gradient, parameters);
+  }
+  absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) override {
+    return parameters.empty() ? session_->Pull() : session_->Pull(parameters);
+  }
+  absl::Span<float> gradient() const override { return session_->gradient(); }
+  absl::Span<const float> parameters() const override { return session_->parameters(); }
+  absl::Status Leave() override { return session_->Leave(); }
+  int64_t next_sequence() const override { return session_->next_sequence(); }
+  bool finished() const override { return session_->finished(); }
+
+ private:
+  std::unique_ptr<Session> session_;
+};
+
+absl::Status UsageError(const absl::Status& status) {
+  return Error(status.code(), kUsageReason, status.message());
+}
+
+}  // namespace
+
+absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
+  const Dataset& train = data_.train;
+  const absl::StatusOr<std::unique_ptr<Model<float>>> model =
+      CreateModel(options_.model, train.features(), train.classes(), pool_);
+  if (!model.ok()) return UsageError(model.status());
+  absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(
+      {train.examples(), options_.workers, options_.rank, options_.batch, options_.seed});
+  if (!sampler.ok()) return UsageError(sampler.status());
+
+  SessionOptions session_options;
+  session_options.server = options_.server;
+  session_options.run = job.run;
+  session_options.worker = options_.worker;
+  session_options.layout = (*model)->layout();
+  session_options.shared_memory = options_.shared_memory;
+  session_options.push_encoding = options_.push_encoding;
+  session_options.parameter_encodings = {options_.parameter_encoding};
+  session_options.give_up_after = options_.give_up_after;
+  session_options.log = log_;
+  session_options.on_trial = job.on_trial;
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Open(std::move(session_options));
+  if (!session.ok()) {
+    return ReasonOf(session.status()) == "ADDRESS_INVALID" ? UsageError(session.status())
+                                                           : session.status();
+  }
+  if (job.on_join) job.on_join();
+  log_(absl::StrCat("worker ", options_.worker, " joins ", job.run, " at sequence ",
+                    (*session)->next_sequence(), ": ", (*model)->parameter_count(), " parameters, ",
+                    train.examples(), " examples, ", sampler->batch_examples(), " per step, ",
+                    BlasKernels(), " kernels"));
+
+  std::optional<EvaluationClient> evaluation;
+  if (job.evaluates) {
+    EvaluationClientOptions evaluation_options;
+    evaluation_options.server = options_.server;
+    evaluation_options.run = job.run;
+    evaluation_options.give_up_after = options_.give_up_after;
+    evaluation_options.stop = job.stop;
+    evaluation.emplace(std::move(evaluation_options));
+  }
+  TrainingLoopOptions loop_options;
+  loop_options.steps = job.steps;
+  loop_options.eval_every = options_.eval_every;
+  loop_options.delay = options_.delay;
+  loop_options.prefetch = options_.prefetch;
+  loop_options.stop = job.stop;
+  loop_options.log = log_;
+  TrainingLoop loop(std::move(loop_options), model->get(), &train, &data_.test, *std::move(sampler),
+                    std::make_unique<ClientSession>(*std::move(session)),
+                    evaluation.has_value() ? &*evaluation : nullptr);
+  return loop.Run();
+}
+
+}  // namespace gradd
