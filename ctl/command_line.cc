@@ -40,13 +40,18 @@ struct Texts {
   std::string timeout;  // Empty: as long as the command may take.
   std::string interval = "1s";
   std::string reconnect = "60s";
+  std::string idle_timeout = "1m";
 };
+
+bool NamesRun(Command command) {
+  return command != Command::kList && command != Command::kLandscape;
+}
 
 CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const char* help,
                      CommandLine* line) {
   CLI::App* added = app->add_subcommand(name, help);
   added->preparse_callback([command, line](size_t) { line->command = command; });
-  if (command != Command::kList) added->add_option("RUN", line->run, "The run")->required();
+  if (NamesRun(command)) added->add_option("RUN", line->run, "The run")->required();
   return added;
 }
 
@@ -55,6 +60,65 @@ CLI::Option* AddAuthor(CLI::App* app, CommandLine* line) {
       ->envname(VariableOf("author"))
       ->type_name("NAME")
       ->capture_default_str();
+}
+
+void AddFiles(CLI::App* app, CommandLine* line) {
+  app->add_option("--svg", line->svg, "Write the picture there; needs gnuplot")->type_name("FILE");
+  app->add_option("--csv", line->csv, "Write the data there")->type_name("FILE");
+}
+
+template <typename T>
+void AddNumber(CLI::App* app, const char* name, T* value, const char* type, const char* help) {
+  app->add_option(name, *value, help)->type_name(type)->capture_default_str();
+}
+
+void AddSweep(CLI::App* app, const char* steps, CommandLine* line, Texts* texts) {
+  AddNumber(app, "--from", &line->sweep.from, "RATE", "Where a sweep begins");
+  AddNumber(app, "--to", &line->sweep.to, "RATE", "Where it ends, unless training diverges before");
+  AddNumber(app, steps, &line->sweep.steps, "N", "Steps of a sweep, 20 to 1000");
+  AddNumber(app, "--idle-timeout", &texts->idle_timeout, "DURATION",
+            "Give up when no step happens for so long");
+}
+
+void AddLrFind(CLI::App* app, CommandLine* line, Texts* texts) {
+  CLI::App* find = AddCommand(
+      app, Command::kLrFind, "lr-find",
+      "Find a learning rate: sweep over it on a copy of the run, which stands still", line);
+  AddSweep(find, "--steps", line, texts);
+  AddFiles(find, line);
+}
+
+void AddRace(CLI::App* app, CommandLine* line, Texts* texts) {
+  CLI::App* race =
+      AddCommand(app, Command::kRace, "race",
+                 "Compare optimizers on copies of the run, which stands still meanwhile", line);
+  race->add_option(
+          "ENTRY", line->entries,
+          "adam, adam:0.001 or adam:learning-rate=0.001,beta1=0.95; without a rate, a sweep "
+          "finds one")
+      ->required()
+      ->type_name("");
+  AddNumber(race, "--steps", &line->race_steps, "N", "Steps of the race");
+  AddSweep(race, "--sweep-steps", line, texts);
+  AddFiles(race, line);
+}
+
+void AddLandscape(CLI::App* app, CommandLine* line) {
+  CLI::App* landscape =
+      AddCommand(app, Command::kLandscape, "landscape",
+                 "Draw the paths of optimizers over a function of two parameters", line);
+  landscape->add_option("LANDSCAPE", line->landscape, "bowl, valley, rosenbrock, ...")->required();
+  landscape
+      ->add_option("ENTRY", line->entries,
+                   "As for race [all optimizers]; without a rate, the best of 1e-4 to 10")
+      ->type_name("");
+  landscape->add_option("--start", line->start, "Where paths begin [the landscape's own start]")
+      ->type_name("X,Y");
+  AddNumber(landscape, "--steps", &line->walk_steps, "N", "Steps of each path");
+  AddNumber(landscape, "--gradient-noise", &line->gradient_noise, "DEVIATION",
+            "Of each gradient, as a mini-batch would have it");
+  AddNumber(landscape, "--seed", &line->seed, "N", "Of the noise");
+  AddFiles(landscape, line);
 }
 
 const char* GroupOf(const ShortName& name) {
@@ -173,7 +237,8 @@ absl::Status Complete(const Texts& texts, const std::vector<std::string>& assign
       ParseText("--timeout", texts.timeout.empty() ? timeout : texts.timeout, &line->timeout));
   GRADD_RETURN_IF_ERROR(ParseText("--interval", texts.interval, &line->interval));
   GRADD_RETURN_IF_ERROR(ParseText("--reconnect", texts.reconnect, &line->reconnect));
-  if (line->command != Command::kList && RunId(line->run).empty()) {
+  GRADD_RETURN_IF_ERROR(ParseText("--idle-timeout", texts.idle_timeout, &line->idle_timeout));
+  if (NamesRun(line->command) && RunId(line->run).empty()) {
     return UsageError("RUN is empty; expected a run's id, such as fashion");
   }
   // gRPC would report other bytes as an error of the server.
@@ -253,6 +318,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->check(CLI::IsMember({"evaluation", "training", "average"}).description(""))
       ->type_name("evaluation|training|average")
       ->capture_default_str();
+
+  AddLrFind(&app, &line, &texts);
+  AddRace(&app, &line, &texts);
+  AddLandscape(&app, &line);
 
   // CLI11 takes them from the back.
   std::reverse(args.begin(), args.end());

@@ -1,12 +1,14 @@
 #ifndef GRADD_CTL_COMMAND_LINE_H_
 #define GRADD_CTL_COMMAND_LINE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "ctl/requests.h"
+#include "ctl/sweep.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd::ctl {
@@ -22,6 +24,9 @@ enum class Command {
   kResume,
   kDelete,
   kPull,
+  kLrFind,
+  kRace,
+  kLandscape,
 };
 
 // What gradctl was asked to do. Files are not read yet.
@@ -33,7 +38,7 @@ struct CommandLine {
   bool json = false;
   absl::Duration timeout;
 
-  std::string run;     // All commands but list.
+  std::string run;     // All commands but list and landscape.
   std::string author;  // set, pause, resume.
 
   // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
@@ -50,6 +55,21 @@ struct CommandLine {
   // pull.
   std::string output;
   v1::ParameterView view = v1::PARAMETER_VIEW_EVALUATION;
+
+  // lr-find, race, landscape. Files that are not wanted are empty.
+  std::string svg;
+  std::string csv;
+  SweepRange sweep;                  // lr-find, race.
+  absl::Duration idle_timeout;       // lr-find, race.
+  std::vector<std::string> entries;  // race, landscape.
+  int64_t race_steps = 500;
+
+  // landscape.
+  std::string landscape;
+  std::string start;  // Empty: the landscape's own.
+  double gradient_noise = 0;
+  uint64_t seed = 0;
+  int64_t walk_steps = 200;
 };
 
 // Understands `args` (without the program's name) and the environment variables of the options

@@ -9,7 +9,10 @@
 #include "core/base/error.h"
 #include "ctl/command_line.h"
 #include "ctl/fields.h"
+#include "ctl/landscape.h"
+#include "ctl/lr_find.h"
 #include "ctl/pull.h"
+#include "ctl/race.h"
 #include "ctl/report.h"
 #include "ctl/requests.h"
 #include "ctl/run_name.h"
@@ -171,6 +174,12 @@ absl::Status Run(const CommandLine& line, Console* console) {
       return Delete(line, &server, console);
     case Command::kPull:
       return Pull(line, &server, console);
+    case Command::kLrFind:
+      return FindRate(line, &server, console);
+    case Command::kRace:
+      return Race(line, &server, console);
+    case Command::kLandscape:
+      return DrawLandscape(line, &server, console);
   }
   return absl::OkStatus();
 }

@@ -1,7 +1,9 @@
 #include "ctl/server.h"
 
 #include <random>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -136,20 +138,69 @@ absl::Status Server::Delete(const std::string& name) {
   return Call(&v1::RunService::Stub::DeleteRun, request, kOnce).status();
 }
 
+template <typename Response>
+absl::Status Server::Read(grpc::ClientReader<Response>* reader, grpc::ClientContext* context,
+                          const std::function<bool(const Response&)>& more) {
+  Response response;
+  while (reader->Read(&response)) {
+    if (more(response)) continue;
+    context->TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  return ToStatus(reader->Finish(), *context, absl::InfiniteDuration());
+}
+
 absl::Status Server::Watch(const v1::WatchRunRequest& request,
                            const std::function<bool(const v1::RunProgress&)>& more) {
   GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
   const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
   const auto reader = runs_->WatchRun(&context, request);
-  v1::RunProgress progress;
-  while (reader->Read(&progress)) {
-    if (more(progress)) continue;
-    context.TryCancel();
-    reader->Finish();
-    return absl::OkStatus();
+  return Read(reader.get(), &context, more);
+}
+
+void Server::WaitUntilGone(const std::vector<std::string>& names) {
+  constexpr absl::Duration kLongest = absl::Seconds(2);
+  constexpr absl::Duration kInterval = absl::Milliseconds(20);
+  const absl::Time deadline = absl::Now() + kLongest;
+  for (const std::string& name : names) {
+    bool gone = false;
+    while (!gone && absl::Now() < deadline) {
+      grpc::ClientContext context;
+      context.set_deadline(absl::ToChronoTime(deadline));
+      v1::GetRunRequest request;
+      request.set_name(name);
+      v1::Run run;
+      gone = !runs_->GetRun(&context, request, &run).ok();
+      if (!gone) absl::SleepFor(kInterval);
+    }
   }
-  return ToStatus(reader->Finish(), context, absl::InfiniteDuration());
+}
+
+absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
+                               const std::function<bool(const v1::RunTrialsResponse&)>& more) {
+  constexpr int kTrialsAttempts = 20;
+  for (int attempt = 1; true; ++attempt) {
+    GRADD_RETURN_IF_ERROR(Connect());
+    absl::Status status;
+    {
+      grpc::ClientContext context;
+      const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
+      const auto reader = runs_->RunTrials(&context, request);
+      std::vector<std::string> names;
+      bool ended = false;  // By this side.
+      const std::function<bool(const v1::RunTrialsResponse&)> take = [&](const auto& response) {
+        names.insert(names.end(), response.names().begin(), response.names().end());
+        ended = !more(response);
+        return !ended;
+      };
+      status = Read(reader.get(), &context, take);
+      if (ended || console_->interrupt.triggered()) WaitUntilGone(names);
+    }
+    if (ReasonOf(status) != "TRIALS_GOING_ON" || attempt == kTrialsAttempts) return status;
+    if (console_->wait(kInitialBackoff)) return InterruptedError();
+  }
 }
 
 absl::Status Server::Pull(const v1::PullRequest& request, absl::Duration timeout,

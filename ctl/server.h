@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,7 +19,7 @@ namespace gradd::ctl {
 // reached, they say where it was looked for. An interrupt ends every call.
 class Server {
  public:
-  // `address` as gRPC takes it; `timeout` bounds every call but Watch() and Pull().
+  // `address` as gRPC takes it; `timeout` bounds every call but Watch(), RunTrials() and Pull().
   Server(std::string address, absl::Duration timeout, Console* console);
 
   // Tried again a few times where the server is not available for a moment.
@@ -35,6 +36,11 @@ class Server {
   // Calls `more` for every progress until the stream ends or it returns false: then OK.
   absl::Status Watch(const v1::WatchRunRequest& request,
                      const std::function<bool(const v1::RunProgress&)>& more);
+
+  // Calls `more` for every response until the trials are over or it returns false, which ends them:
+  // then OK. If a call that has just ended has left its trials for a moment, waits for their end.
+  absl::Status RunTrials(const v1::RunTrialsRequest& request,
+                         const std::function<bool(const v1::RunTrialsResponse&)>& more);
 
   // Calls `chunk` for every chunk until the stream ends or `chunk` fails. `timeout` bounds the
   // whole.
@@ -56,6 +62,14 @@ class Server {
   // Connects if there is no connection yet, or if the last one was lost. A usage error if the
   // address cannot be one.
   absl::Status Connect();
+
+  // Reads a stream to its end, or until `more` returns false, which cancels it: then OK.
+  template <typename Response>
+  absl::Status Read(grpc::ClientReader<Response>* reader, grpc::ClientContext* context,
+                    const std::function<bool(const Response&)>& more);
+
+  // The server needs a moment to see that a call was cancelled, and to delete what it had.
+  void WaitUntilGone(const std::vector<std::string>& names);
 
   absl::Status ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
                         absl::Duration timeout);

@@ -22,9 +22,12 @@ TrialsReactor::Next TrialsReactor::NextMessage(v1::RunTrialsResponse* message) {
   Trials& trials = ***started_->trials;
   *message = trials.TakeNews();
   if (!message->names().empty() || !message->news().empty()) return {true, std::nullopt};
-  if (trials.over()) return {false, absl::OkStatus()};
-  if (absl::Status alive = trials.CheckAlive(); !alive.ok()) return {false, alive};
-  return {};
+  const absl::Status alive = trials.CheckAlive();
+  if (!trials.over() && alive.ok()) return {};
+  const absl::Status end = trials.over() ? absl::OkStatus() : alive;
+  // Who sees the end may start the next ones.
+  started_->trials->value().reset();
+  return {false, end};
 }
 
 }  // namespace gradd

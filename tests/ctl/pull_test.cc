@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "ctl/new_file.h"
 #include "ctl/parameter_file.h"
 #include "ctl/status.h"
 #include "gmock/gmock.h"

@@ -63,15 +63,25 @@ Slope Rastrigin(double x, double y) {
 
 const std::vector<LandscapeInfo>& Landscapes() {
   static const auto* const all = new std::vector<LandscapeInfo>{
-      {Landscape::kBowl, "bowl", {-2, 1.5}},
-      {Landscape::kValley, "valley", {-2, 0.3}},
-      {Landscape::kRosenbrock, "rosenbrock", {-1.2, 1}},
-      {Landscape::kBeale, "beale", {1, 1.2}},
-      {Landscape::kHimmelblau, "himmelblau", {0, 0}},
-      {Landscape::kSaddle, "saddle", {-1.5, 1e-3}},
-      {Landscape::kMonkeySaddle, "monkey-saddle", {0.9, 1e-3}},
-      {Landscape::kPlateau, "plateau", {2.2, -1.5}},
-      {Landscape::kRastrigin, "rastrigin", {-2.3, 1.7}},
+      {Landscape::kBowl, "bowl", {-2, 1.5}, {-2.5, -2.5}, {2.5, 2.5}, {{0, 0}}},
+      {Landscape::kValley, "valley", {-2, 0.3}, {-2.5, -0.6}, {1.5, 0.6}, {{0, 0}}},
+      {Landscape::kRosenbrock, "rosenbrock", {-1.2, 1}, {-2, -1}, {2, 3}, {{1, 1}}},
+      {Landscape::kBeale, "beale", {1, 1.2}, {-1, -1.5}, {4.5, 2}, {{3, 0.5}}},
+      {Landscape::kHimmelblau,
+       "himmelblau",
+       {0, 0},
+       {-5, -5},
+       {5, 5},
+       {{3, 2}, {-2.805118, 3.131313}, {-3.779310, -3.283186}, {3.584428, -1.848127}}},
+      {Landscape::kSaddle, "saddle", {-1.5, 1e-3}, {-2, -1.6}, {1, 1.6}, {{0, -1}, {0, 1}}},
+      {Landscape::kMonkeySaddle,
+       "monkey-saddle",
+       {0.9, 1e-3},
+       {-4, -3.5},
+       {3, 3.5},
+       {{-3, 0}, {1.5, 2.598076}, {1.5, -2.598076}}},
+      {Landscape::kPlateau, "plateau", {2.2, -1.5}, {-3, -3}, {3, 3}, {{0, 0}}},
+      {Landscape::kRastrigin, "rastrigin", {-2.3, 1.7}, {-3, -3}, {3, 3}, {{0, 0}}},
   };
   return *all;
 }

@@ -28,6 +28,9 @@ struct LandscapeInfo {
   Landscape landscape;
   std::string name;  // As in "monkey-saddle".
   Point start;       // Where paths begin unless told otherwise.
+  Point low;         // The corners of the part that is worth seeing.
+  Point high;
+  std::vector<Point> minima;  // The lowest ones.
 };
 
 // All of them.

@@ -1,0 +1,80 @@
+#include "ctl/entry.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/error.h"
+#include "ctl/fields.h"
+#include "ctl/requests.h"
+#include "ctl/status.h"
+
+namespace gradd::ctl {
+namespace {
+
+constexpr char kRate[] = "learning-rate";
+
+absl::StatusOr<Entry> ParseEntry(const std::string& text) {
+  const auto wrong = [&text](absl::string_view what) {
+    return UsageError(absl::StrCat("\"", text, "\": ", what));
+  };
+  const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits(':', 1));
+  NewRun run;
+  run.optimizer = parts.first;
+  run.schedule = "constant";
+  if (absl::StrContains(text, ':') && parts.second.empty()) return wrong("nothing after the colon");
+  const std::vector<std::string> values =
+      parts.second.empty() ? std::vector<std::string>() : absl::StrSplit(parts.second, ',');
+  for (const std::string& value : values) {
+    if (absl::StrContains(value, '=')) {
+      absl::StatusOr<Assignment> assignment = ParseAssignment(value);
+      if (!assignment.ok()) return wrong(assignment.status().message());
+      run.fields.push_back(*std::move(assignment));
+    } else {
+      run.fields.emplace_back(kRate, value);
+    }
+  }
+  const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
+  if (!request.ok()) return wrong(request.status().message());
+  Entry entry;
+  entry.name = text;
+  entry.optimizer = request->run().optimizer();
+  v1::Schedule rate_alone;
+  rate_alone.mutable_constant();
+  if (request->run().schedule().has_learning_rate()) {
+    entry.rate = request->run().schedule().learning_rate();
+    rate_alone.set_learning_rate(*entry.rate);
+  }
+  if (request->run().schedule().SerializeAsString() != rate_alone.SerializeAsString()) {
+    return wrong("the rate of an entry is constant; it has no other values of the schedule");
+  }
+  return entry;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Entry>> ParseEntries(const std::vector<std::string>& texts) {
+  std::vector<Entry> entries;
+  std::map<std::string, std::string> known;  // What an entry means -> its name.
+  for (const std::string& text : texts) {
+    absl::StatusOr<Entry> entry = ParseEntry(text);
+    if (!entry.ok()) return entry.status();
+    const std::string meaning =
+        absl::StrCat(entry->optimizer.SerializeAsString(), " ",
+                     entry->rate.has_value() ? absl::StrCat(*entry->rate) : "");
+    const auto [same, is_new] = known.emplace(meaning, text);
+    if (!is_new) {
+      return UsageError(absl::StrCat("\"", same->second, "\" and \"", text, "\" are the same"));
+    }
+    entries.push_back(*std::move(entry));
+  }
+  return entries;
+}
+
+std::vector<Entry> AllEntries() { return *ParseEntries(KindNames(*v1::Optimizer::descriptor())); }
+
+}  // namespace gradd::ctl

@@ -1,0 +1,17 @@
+#ifndef GRADD_CTL_LANDSCAPE_H_
+#define GRADD_CTL_LANDSCAPE_H_
+
+#include "absl/status/status.h"
+#include "ctl/command_line.h"
+#include "ctl/console.h"
+#include "ctl/server.h"
+
+namespace gradd::ctl {
+
+// `gradctl landscape`: lets optimizers walk over a function of two parameters and draws their paths
+// over its contours.
+absl::Status DrawLandscape(const CommandLine& line, Server* server, Console* console);
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_LANDSCAPE_H_

@@ -1,0 +1,43 @@
+#ifndef GRADD_CTL_NEW_FILE_H_
+#define GRADD_CTL_NEW_FILE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace gradd::ctl {
+
+// A file that is there under its name when it is complete, and not at all before: written beside it
+// under another name, then renamed.
+class NewFile {
+ public:
+  // Fails where the file could not be written, before anything is known about its contents.
+  static absl::StatusOr<std::unique_ptr<NewFile>> Create(const std::string& path);
+
+  // Removes what was written, unless Commit() returned OK.
+  ~NewFile();
+
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  absl::Status Write(absl::string_view data);
+
+  // Makes the contents durable and gives the file its name, in place of any file that has it.
+  absl::Status Commit();
+
+ private:
+  NewFile(std::string path, std::string temporary, int descriptor);
+  absl::Status IoError(absl::string_view what) const;
+
+  const std::string path_;
+  const std::string temporary_;
+  int descriptor_;
+  bool committed_ = false;
+};
+
+}  // namespace gradd::ctl
+
+#endif  // GRADD_CTL_NEW_FILE_H_

@@ -1,0 +1,125 @@
+#include "ctl/standings.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "ctl/text.h"
+#include "nlohmann/json.hpp"
+
+namespace gradd::ctl {
+namespace {
+
+bool Fell(const Racer& racer) {
+  return racer.record.state == v1::TRIAL_STATE_DIVERGED ||
+         racer.record.state == v1::TRIAL_STATE_FAILED;
+}
+
+int64_t StepsOf(const Racer& racer) { return static_cast<int64_t>(racer.record.steps.size()); }
+
+double LossOf(const Racer& racer) { return racer.record.steps.back().smoothed_loss(); }
+
+// `diverged`, `running`, ...
+std::string StateText(const Racer& racer) {
+  return absl::AsciiStrToLower(
+      absl::StripPrefix(v1::TrialState_Name(racer.record.state), "TRIAL_STATE_"));
+}
+
+Chart RaceChart(const std::string& run, const std::vector<Racer>& racers, const char* by,
+                double (*x)(const v1::TrialStep&)) {
+  Chart chart;
+  chart.title = absl::StrCat("Loss by ", by, ", ", run);
+  chart.x_label = by;
+  chart.y_label = "smoothed loss";
+  for (const Racer& racer : racers) {
+    Chart::Curve curve;
+    curve.name = absl::StrFormat("%s (%.2g)", racer.name, racer.rate);
+    for (const v1::TrialStep& step : racer.record.steps) {
+      curve.points.emplace_back(x(step), step.smoothed_loss());
+      if (!chart.y_limit.has_value()) chart.y_limit = 1.1 * step.smoothed_loss();
+    }
+    chart.curves.push_back(std::move(curve));
+  }
+  return chart;
+}
+
+}  // namespace
+
+std::vector<const Racer*> Standings(const std::vector<Racer>& racers) {
+  std::vector<const Racer*> order;
+  for (const Racer& racer : racers) order.push_back(&racer);
+  std::stable_sort(order.begin(), order.end(), [](const Racer* a, const Racer* b) {
+    if (Fell(*a) != Fell(*b)) return Fell(*b);
+    if (Fell(*a) || StepsOf(*a) == 0 || StepsOf(*b) == 0) return StepsOf(*a) > StepsOf(*b);
+    return LossOf(*a) < LossOf(*b);
+  });
+  return order;
+}
+
+std::string StandingsTable(const std::vector<Racer>& racers) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Racer* racer : Standings(racers)) {
+    const bool any = StepsOf(*racer) > 0;
+    rows.push_back({racer->name, absl::StrCat(rows.size() + 1),
+                    any ? LossText(LossOf(*racer)) : "-",
+                    absl::StrFormat("%.2g%s", racer->rate, racer->rate_was_found ? " found" : ""),
+                    absl::StrCat(StepsOf(*racer)),
+                    any ? absl::StrFormat("%.2f s", racer->record.steps.back().seconds()) : "-",
+                    StateText(*racer)});
+  }
+  return Table({"OPTIMIZER", "PLACE", "LOSS", "LR", "STEP", "TIME", "STATE"}, rows);
+}
+
+std::string StandingsLine(const std::vector<Racer>& racers) {
+  return absl::StrJoin(Standings(racers), ", ", [](std::string* out, const Racer* racer) {
+    absl::StrAppend(out, racer->name, " ",
+                    Fell(*racer)           ? StateText(*racer)
+                    : StepsOf(*racer) == 0 ? "-"
+                                           : LossText(LossOf(*racer)));
+  });
+}
+
+std::string StandingsCsv(const std::vector<Racer>& racers) {
+  std::string text = "optimizer,learning_rate,step,loss,smoothed_loss,seconds\n";
+  for (const Racer& racer : racers) {
+    // An entry may have commas, and no quotation marks.
+    for (const v1::TrialStep& step : racer.record.steps) {
+      absl::StrAppendFormat(&text, "\"%s\",%.9g,%d,%.17g,%.17g,%.6f\n", racer.name, racer.rate,
+                            step.step(), step.loss(), step.smoothed_loss(), step.seconds());
+    }
+  }
+  return text;
+}
+
+std::string StandingsJson(const std::string& run_name, const std::vector<Racer>& racers) {
+  nlohmann::ordered_json json = {{"run", run_name}, {"standings", nlohmann::ordered_json::array()}};
+  for (const Racer* racer : Standings(racers)) {
+    nlohmann::ordered_json steps = nlohmann::ordered_json::array();
+    for (const v1::TrialStep& step : racer->record.steps) {
+      steps.push_back({{"step", step.step()},
+                       {"loss", step.loss()},
+                       {"smoothed_loss", step.smoothed_loss()},
+                       {"seconds", step.seconds()}});
+    }
+    json["standings"].push_back({{"optimizer", racer->name},
+                                 {"learning_rate", racer->rate},
+                                 {"learning_rate_was_found", racer->rate_was_found},
+                                 {"state", StateText(*racer)},
+                                 {"steps", std::move(steps)}});
+  }
+  return json.dump() + "\n";
+}
+
+std::vector<Chart> RaceCharts(const std::string& run, const std::vector<Racer>& racers) {
+  return {
+      RaceChart(run, racers, "step",
+                [](const v1::TrialStep& step) { return static_cast<double>(step.step()); }),
+      RaceChart(run, racers, "seconds", [](const v1::TrialStep& step) { return step.seconds(); })};
+}
+
+}  // namespace gradd::ctl
