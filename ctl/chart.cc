@@ -77,7 +77,7 @@ std::string Script(const Chart& chart) {
                   GnuplotString(chart.x_label), "\nset ylabel ", GnuplotString(chart.y_label),
                   "\nset key outside right top Left reverse\nset format '%g'\n",
                   chart.log_x ? "set logscale x\n" : "unset logscale x\n",
-                  chart.log_y ? "set logscale y\n" : "unset logscale y\n");
+                  chart.log_y ? "set logscale y 2\nset autoscale yfix\n" : "unset logscale y\n");
   absl::StrAppend(&script, "unset arrow\nunset label\n");
   if (chart.mark.has_value()) {
     absl::StrAppendFormat(&script,

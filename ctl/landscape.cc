@@ -179,8 +179,11 @@ absl::Status DrawLandscape(const CommandLine& line, Server* server, Console* con
   GRADD_RETURN_IF_ERROR(results.status());
   std::vector<NamedPath> paths;
   for (const Result& result : *results) {
-    paths.push_back(
-        {absl::StrFormat("%s (%.2g)", result.entry.name, result.walk.rate), result.walk.path});
+    const std::string name =
+        result.entry.rate.has_value()
+            ? result.entry.name
+            : absl::StrFormat("%s (%.2g)", result.entry.name, result.walk.rate);
+    paths.push_back({name, result.walk.path});
   }
   GRADD_RETURN_IF_ERROR(outputs->WriteSvg([&] { return DrawContourMaps(**info, paths); }));
   GRADD_RETURN_IF_ERROR(outputs->WriteCsv([&] { return Csv(options, *results); }));

@@ -15,6 +15,9 @@
 namespace gradd::ctl {
 namespace {
 
+// Charts end at so many times the first loss.
+constexpr double kShownRise = 10;
+
 bool Fell(const Racer& racer) {
   return racer.record.state == v1::TRIAL_STATE_DIVERGED ||
          racer.record.state == v1::TRIAL_STATE_FAILED;
@@ -31,17 +34,19 @@ std::string StateText(const Racer& racer) {
 }
 
 Chart RaceChart(const std::string& run, const std::vector<Racer>& racers, const char* by,
-                double (*x)(const v1::TrialStep&)) {
+                const char* unit, double (*x)(const v1::TrialStep&)) {
   Chart chart;
   chart.title = absl::StrCat("Loss by ", by, ", ", run);
-  chart.x_label = by;
+  chart.x_label = unit;
+  chart.log_y = true;
   chart.y_label = "smoothed loss";
   for (const Racer& racer : racers) {
     Chart::Curve curve;
-    curve.name = absl::StrFormat("%s (%.2g)", racer.name, racer.rate);
+    curve.name =
+        racer.rate_was_found ? absl::StrFormat("%s (%.2g)", racer.name, racer.rate) : racer.name;
     for (const v1::TrialStep& step : racer.record.steps) {
       curve.points.emplace_back(x(step), step.smoothed_loss());
-      if (!chart.y_limit.has_value()) chart.y_limit = 1.1 * step.smoothed_loss();
+      if (!chart.y_limit.has_value()) chart.y_limit = kShownRise * step.smoothed_loss();
     }
     chart.curves.push_back(std::move(curve));
   }
@@ -116,10 +121,10 @@ std::string StandingsJson(const std::string& run_name, const std::vector<Racer>&
 }
 
 std::vector<Chart> RaceCharts(const std::string& run, const std::vector<Racer>& racers) {
-  return {
-      RaceChart(run, racers, "step",
-                [](const v1::TrialStep& step) { return static_cast<double>(step.step()); }),
-      RaceChart(run, racers, "seconds", [](const v1::TrialStep& step) { return step.seconds(); })};
+  return {RaceChart(run, racers, "step", "step",
+                    [](const v1::TrialStep& step) { return static_cast<double>(step.step()); }),
+          RaceChart(run, racers, "time", "seconds",
+                    [](const v1::TrialStep& step) { return step.seconds(); })};
 }
 
 }  // namespace gradd::ctl

@@ -19,6 +19,8 @@ constexpr double kSmoothedDecades = 0.15;
 // 30 pairs of models and optimizers, the middle of these rates came closest to the best of a grid:
 // within a factor of 3 for 28 of them.
 constexpr double kHeldFall = 0.7;
+// Of the first loss: what falls less may be noise.
+constexpr double kLeastFall = 0.01;
 // A loss that is so many times the least one has diverged.
 constexpr double kDiverged = 4;
 
@@ -110,7 +112,10 @@ absl::StatusOr<RateSuggestion> SuggestRate(const std::vector<SweepPoint>& points
       points.begin(), points.end(),
       [](const SweepPoint& a, const SweepPoint& b) { return a.smoothed_loss < b.smoothed_loss; });
   const double fall = points.front().smoothed_loss - least->smoothed_loss;
-  if (!(fall > 0)) return none("the loss only rose; try a smaller --from");
+  if (!(fall > kLeastFall * std::abs(points.front().smoothed_loss))) {
+    return none(
+        "no rate made the loss fall; try a smaller --from, or a run that has something to learn");
+  }
   const double level = points.front().smoothed_loss - kHeldFall * fall;
   const auto holds = [level](const SweepPoint& point) { return point.smoothed_loss <= level; };
   const auto first = std::find_if(points.begin(), least, holds);

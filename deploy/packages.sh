@@ -13,6 +13,7 @@ packages_of() {
         prometheus-cpp-dev libcivetweb-dev libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev
       ;;
     data) echo dataset-fashion-mnist ;;
+    pictures) echo gnuplot-nox ;;
     test) echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf ;;
     sanitize) echo libclang-rt-14-dev ;;
     lint) echo clang-14 clang-format-14 clang-tidy-14 shellcheck ;;
@@ -22,7 +23,7 @@ packages_of() {
     image) echo debootstrap buildah runc ;;
     torch) echo python3-torch ;;
     *)
-      echo "packages.sh: no set \"$1\"; there are build, data, test, sanitize, lint, buf, dashboard, image, torch" >&2
+      echo "packages.sh: no set \"$1\"; there are build, data, pictures, test, sanitize, lint, buf, dashboard, image, torch" >&2
       return 2
       ;;
   esac

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
 
-deploy/packages.sh build data test
+deploy/packages.sh build data pictures test
 # Compiled files are found again in a clone at another place.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 cmake --preset "$preset" --log-level=WARNING
