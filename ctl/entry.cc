@@ -43,14 +43,16 @@ absl::StatusOr<Entry> ParseEntry(const std::string& text) {
   Entry entry;
   entry.name = text;
   entry.optimizer = request->run().optimizer();
-  v1::Schedule rate_alone;
-  rate_alone.mutable_constant();
-  if (request->run().schedule().has_learning_rate()) {
-    entry.rate = request->run().schedule().learning_rate();
-    rate_alone.set_learning_rate(*entry.rate);
-  }
-  if (request->run().schedule().SerializeAsString() != rate_alone.SerializeAsString()) {
-    return wrong("the rate of an entry is constant; it has no other values of the schedule");
+  const v1::Schedule& schedule = request->run().schedule();
+  if (schedule.has_learning_rate()) entry.rate = schedule.learning_rate();
+
+  // The same with nothing but these.
+  run.fields.clear();
+  v1::Run alone = MakeCreateRequest(run, v1::Layout())->run();
+  *alone.mutable_optimizer() = entry.optimizer;
+  if (entry.rate.has_value()) alone.mutable_schedule()->set_learning_rate(*entry.rate);
+  if (alone.SerializeAsString() != request->run().SerializeAsString()) {
+    return wrong("an entry has a learning rate and values of its optimizer, and nothing else");
   }
   return entry;
 }

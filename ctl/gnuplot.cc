@@ -93,12 +93,14 @@ absl::StatusOr<std::string> RunGnuplot(absl::string_view script) {
 absl::Status CheckGnuplot() { return RunGnuplot("").status(); }
 
 std::string GnuplotString(absl::string_view text) {
-  std::string quoted = "\"";
+  // Between single quotes nothing is special but they themselves; between double quotes, gnuplot
+  // would run what stands in backquotes.
+  std::string quoted = "'";
   for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
+    if (c == '\'') quoted += '\'';
     quoted += c == '\n' ? ' ' : c;
   }
-  return quoted + "\"";
+  return quoted + "'";
 }
 
 std::string SvgTerminal(int width, int height) {

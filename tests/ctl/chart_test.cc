@@ -21,7 +21,7 @@ using testing::StartsWith;
 
 Chart Example() {
   Chart chart;
-  chart.title = "Loss \"by\" $rate \\ `date`";
+  chart.title = "it's \"loss\" by $rate \\ `echo executed`";
   chart.x_label = "learning rate";
   chart.y_label = "loss";
   chart.log_x = true;
@@ -40,7 +40,7 @@ TEST(ChartTest, DrawsSvgWithTheTextsAsTheyAre) {
   ASSERT_TRUE(svg.ok()) << svg.status();
   EXPECT_THAT(*svg, StartsWith("<?xml"));
   EXPECT_THAT(*svg, HasSubstr("</svg>"));
-  EXPECT_THAT(*svg, HasSubstr("by&quot; $rate \\ `date`"));
+  EXPECT_THAT(*svg, HasSubstr("it's \"loss\" by $rate \\ `echo executed`"));
   EXPECT_THAT(*svg, HasSubstr("falls"));
   EXPECT_THAT(*svg, HasSubstr("learning rate"));
 }

@@ -52,7 +52,7 @@ TEST(StandingsTest, BeforeTheFirstStepAllAreEqual) {
 
 TEST(StandingsTest, TheTableSaysWhichRatesWereFound) {
   EXPECT_EQ(StandingsTable({MakeRacer("sgd", {2}), MakeRacer("adam", {1})}),
-            "OPTIMIZER  PLACE    LOSS          LR  STEP    TIME     STATE\n"
+            "OPTIMIZER  PLACE    LOSS          LR  STEP    TIME  STATE\n"
             "adam           1  1.0000  0.01 found     1  0.50 s  finished\n"
             "sgd            2  2.0000        0.01     1  0.50 s  finished\n");
 }
