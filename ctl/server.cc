@@ -1,10 +1,11 @@
 #include "ctl/server.h"
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/backoff.h"
@@ -16,6 +17,7 @@ namespace gradd::ctl {
 namespace {
 
 constexpr char kReasonKey[] = "gradd-reason";
+constexpr size_t kLongestName = 68;  // `runs/` and an id of 63 characters.
 constexpr int kOnce = 1;
 constexpr int kAttempts = 3;
 constexpr absl::Duration kInitialBackoff = absl::Milliseconds(100);
@@ -25,6 +27,18 @@ constexpr absl::Duration kMaximumBackoff = absl::Seconds(5);
 absl::string_view Cause(absl::string_view message) {
   const size_t colon = message.rfind(": ");
   return colon == absl::string_view::npos ? message : message.substr(colon + 2);
+}
+
+// Whether `name` is what the server calls a trial of that run; of none if it is empty. Where the
+// run's id is long, the server cuts it.
+bool IsTrialOf(absl::string_view run, absl::string_view name) {
+  constexpr absl::string_view kTrial = "trial-";
+  const size_t at = name.rfind(kTrial);
+  if (at == absl::string_view::npos) return false;
+  const std::string full = run.empty() ? "runs/" : absl::StrCat(run, "-");
+  const absl::string_view before = name.substr(0, at);
+  return before == full ||
+         (!run.empty() && name.size() == kLongestName && absl::StartsWith(full, before));
 }
 
 }  // namespace
@@ -160,21 +174,21 @@ absl::Status Server::Watch(const v1::WatchRunRequest& request,
   return Read(reader.get(), &context, more);
 }
 
-void Server::WaitUntilGone(const std::vector<std::string>& names) {
+void Server::WaitUntilGone(const v1::RunTrialsRequest& request) {
   constexpr absl::Duration kLongest = absl::Seconds(2);
   constexpr absl::Duration kInterval = absl::Milliseconds(20);
   const absl::Time deadline = absl::Now() + kLongest;
-  for (const std::string& name : names) {
-    bool gone = false;
-    while (!gone && absl::Now() < deadline) {
-      grpc::ClientContext context;
-      context.set_deadline(absl::ToChronoTime(deadline));
-      v1::GetRunRequest request;
-      request.set_name(name);
-      v1::Run run;
-      gone = !runs_->GetRun(&context, request, &run).ok();
-      if (!gone) absl::SleepFor(kInterval);
-    }
+  bool any = true;
+  while (any && absl::Now() < deadline) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    v1::ListRunsRequest list;
+    list.set_page_size(1000);
+    v1::ListRunsResponse response;
+    if (!runs_->ListRuns(&context, list, &response).ok()) return;
+    any = std::any_of(response.runs().begin(), response.runs().end(),
+                      [&](const v1::Run& run) { return IsTrialOf(request.name(), run.name()); });
+    if (any) absl::SleepFor(kInterval);
   }
 }
 
@@ -188,15 +202,13 @@ absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
       grpc::ClientContext context;
       const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
       const auto reader = runs_->RunTrials(&context, request);
-      std::vector<std::string> names;
       bool ended = false;  // By this side.
       const std::function<bool(const v1::RunTrialsResponse&)> take = [&](const auto& response) {
-        names.insert(names.end(), response.names().begin(), response.names().end());
         ended = !more(response);
         return !ended;
       };
       status = Read(reader.get(), &context, take);
-      if (ended || console_->interrupt.triggered()) WaitUntilGone(names);
+      if (ended || console_->interrupt.triggered()) WaitUntilGone(request);
     }
     if (ReasonOf(status) != "TRIALS_GOING_ON" || attempt == kTrialsAttempts) return status;
     if (console_->wait(kInitialBackoff)) return InterruptedError();

@@ -4,7 +4,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -69,7 +68,7 @@ class Server {
                     const std::function<bool(const Response&)>& more);
 
   // The server needs a moment to see that a call was cancelled, and to delete what it had.
-  void WaitUntilGone(const std::vector<std::string>& names);
+  void WaitUntilGone(const v1::RunTrialsRequest& request);
 
   absl::Status ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
                         absl::Duration timeout);

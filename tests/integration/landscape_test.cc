@@ -1,4 +1,5 @@
-// Paths over landscapes, through server and client.
+// Paths over landscapes as gradctl walks them, through server and client, against ten lines of
+// float64.
 
 #include <gtest/gtest.h>
 
@@ -7,14 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "client/session.h"
+#include "nlohmann/json.hpp"
 #include "server/server.h"
-#include "worker/models/landscape_model.h"
+#include "tests/ctl/fake_console.h"
+#include "worker/models/landscape.h"
 
 namespace gradd {
 namespace {
 
 constexpr double kRate = 1e-3;
+constexpr size_t kSteps = 100;
 
 class LandscapePathTest : public testing::TestWithParam<LandscapeInfo> {
  protected:
@@ -25,34 +28,17 @@ class LandscapePathTest : public testing::TestWithParam<LandscapeInfo> {
     server_ = *Server::Start(options);
   }
 
-  // The points of a run with that optimizer, the first one included.
-  std::vector<Point> Path(const v1::Optimizer& optimizer, int steps) {
-    LandscapeModel model(GetParam().landscape, GetParam().start);
-    v1::Run spec;
-    *spec.mutable_layout() = model.layout();
-    *spec.mutable_optimizer() = optimizer;
-    spec.mutable_schedule()->set_learning_rate(kRate);
-    spec.mutable_policy()->mutable_synchronous()->set_workers(1);
-    EXPECT_TRUE(server_->registry()->Create("path", spec, "").ok());
-    SessionOptions options;
-    options.server = server_->grpc_address();
-    options.run = "path";
-    options.worker = "w";
-    const auto session = *Session::Open(std::move(options));
-    std::vector<float> p(2);
-    EXPECT_TRUE(session->Pull(absl::MakeSpan(p)).ok());
-    std::vector<Point> path = {{static_cast<double>(p[0]), static_cast<double>(p[1])}};
-    const std::vector<float> no_noise(2);
-    BatchView<float> batch;
-    batch.examples = 1;
-    batch.features = no_noise;
-    for (int64_t step = 0; step < steps; ++step) {
-      std::vector<float> gradient(2);
-      const double loss = model.LossAndGradient(p, batch, absl::MakeSpan(gradient));
-      const auto report = session->Push({step, 1, loss}, gradient, absl::MakeSpan(p)).get();
-      EXPECT_TRUE(report.ok()) << report.status();
-      path.push_back({static_cast<double>(p[0]), static_cast<double>(p[1])});
-    }
+  // The points of an entry's path, the first one included.
+  std::vector<Point> Path(const std::string& entry) {
+    ctl::FakeConsole console;
+    EXPECT_EQ(console.Run({"--server", server_->grpc_address(), "--json", "landscape",
+                           GetParam().name, entry, "--steps", std::to_string(kSteps)}),
+              0)
+        << console.err;
+    std::vector<Point> path;
+    const auto json = nlohmann::json::parse(console.out);
+    for (const auto& point : json["paths"][0]["points"]) path.push_back({point[0], point[1]});
+    EXPECT_EQ(path.size(), kSteps + 1);
     return path;
   }
 
@@ -60,9 +46,7 @@ class LandscapePathTest : public testing::TestWithParam<LandscapeInfo> {
 };
 
 TEST_P(LandscapePathTest, GradientDescentIsThatOfTenLinesInDouble) {
-  v1::Optimizer optimizer;
-  optimizer.mutable_sgd();
-  const std::vector<Point> path = Path(optimizer, 100);
+  const std::vector<Point> path = Path("sgd:0.001");
   Point p = GetParam().start;
   for (const Point& actual : path) {
     for (size_t axis = 0; axis < 2; ++axis) {
@@ -74,10 +58,27 @@ TEST_P(LandscapePathTest, GradientDescentIsThatOfTenLinesInDouble) {
   EXPECT_NE(path.front(), path.back());
 }
 
+TEST_P(LandscapePathTest, AdamIsThatOfTenLinesInDouble) {
+  const std::vector<Point> path = Path("adam:0.001");
+  Point p = GetParam().start;
+  Point m = {0, 0};
+  Point v = {0, 0};
+  for (size_t t = 1; t <= path.size(); ++t) {
+    const Point& actual = path[t - 1];
+    const Slope slope = SlopeAt(GetParam().landscape, p);
+    for (size_t axis = 0; axis < 2; ++axis) {
+      ASSERT_NEAR(actual[axis], p[axis], 2e-5 * std::max(1.0, std::abs(p[axis]))) << t;
+      m[axis] = 0.9 * m[axis] + 0.1 * slope.gradient[axis];
+      v[axis] = 0.999 * v[axis] + 0.001 * slope.gradient[axis] * slope.gradient[axis];
+      const double m_hat = m[axis] / (1 - std::pow(0.9, t));
+      const double v_hat = v[axis] / (1 - std::pow(0.999, t));
+      p[axis] -= kRate * m_hat / (std::sqrt(v_hat) + 1e-8);
+    }
+  }
+}
+
 TEST_P(LandscapePathTest, MomentumIsThatOfTenLinesInDouble) {
-  v1::Optimizer optimizer;
-  optimizer.mutable_momentum()->set_momentum(0.9);
-  const std::vector<Point> path = Path(optimizer, 100);
+  const std::vector<Point> path = Path("momentum:learning-rate=0.001,momentum=0.9");
   Point p = GetParam().start;
   Point velocity = {0, 0};
   for (const Point& actual : path) {
