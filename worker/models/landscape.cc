@@ -97,7 +97,7 @@ Slope SlopeAt(Landscape landscape, const Point& point) {
   const auto [x, y] = point;
   switch (landscape) {
     case Landscape::kBowl:
-      return Quadratic(x, y, 1);
+      return Quadratic(x, y, 3);
     case Landscape::kValley:
       return Quadratic(x, y, 100);
     case Landscape::kRosenbrock:

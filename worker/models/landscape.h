@@ -9,7 +9,7 @@ namespace gradd {
 
 // Functions of two parameters on which people see what optimizers do.
 enum class Landscape {
-  kBowl,          // Convex and round: (x^2 + y^2) / 2.
+  kBowl,          // Convex and almost round: (x^2 + 3 y^2) / 2.
   kValley,        // Convex and narrow: (x^2 + 100 y^2) / 2.
   kRosenbrock,    // A curved valley: (1 - x)^2 + 100 (y - x^2)^2 (Rosenbrock 1960).
   kBeale,         // Flat around, steep at the edges (Beale 1958); its minimum is at (3, 0.5).
