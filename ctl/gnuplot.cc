@@ -12,8 +12,6 @@
 #include "absl/strings/strip.h"
 #include "ctl/status.h"
 
-extern char** environ;
-
 namespace gradd::ctl {
 namespace {
 

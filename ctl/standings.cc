@@ -57,6 +57,7 @@ Chart RaceChart(const std::string& run, const std::vector<Racer>& racers, const 
 
 std::vector<const Racer*> Standings(const std::vector<Racer>& racers) {
   std::vector<const Racer*> order;
+  order.reserve(racers.size());
   for (const Racer& racer : racers) order.push_back(&racer);
   std::stable_sort(order.begin(), order.end(), [](const Racer* a, const Racer* b) {
     if (Fell(*a) != Fell(*b)) return Fell(*b);

@@ -64,7 +64,7 @@ void Trials::Start(RunRegistry* registry, v1::RunTrialsRequest request, Receiver
   }
   if (!checked.ok()) return receive(checked);
   const auto create = [registry, origin, request = std::move(request),
-                       receive = std::move(receive)](absl::StatusOr<Run::HeldRun> held) {
+                       receive = std::move(receive)](const absl::StatusOr<Run::HeldRun>& held) {
     registry->pool()->Schedule([=] { receive(Create(registry, request, origin, held)); });
   };
   if (origin != nullptr) {
