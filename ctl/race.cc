@@ -1,14 +1,12 @@
 #include "ctl/race.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "ctl/entry.h"

@@ -124,8 +124,7 @@ absl::StatusOr<RateSuggestion> SuggestRate(const std::vector<SweepPoint>& points
   suggestion.rate = std::sqrt(first->rate * (end - 1)->rate);
   suggestion.reason = absl::StrFormat(
       "the middle of the rates from %.2g to %.2g, where the loss holds %.0f %% of its fall from "
-      "%.4g "
-      "to %.4g",
+      "%.4g to %.4g",
       first->rate, (end - 1)->rate, 100 * kHeldFall, points.front().smoothed_loss,
       least->smoothed_loss);
   if (end == points.end()) {

@@ -40,6 +40,8 @@ std::string StateText(const v1::RunProgress& progress) {
   switch (progress.state()) {
     case v1::RUN_STATE_PAUSED:
       return "paused";
+    case v1::RUN_STATE_HELD:
+      return "held for its trials";
     case v1::RUN_STATE_FINISHED:
       return "finished";
     default:

@@ -131,7 +131,7 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
 v1::Run Run::Describe(Detail detail) const {
   MutexLock lock(&mutex_);
   v1::Run run = spec_;
-  run.set_state(state_);
+  run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
   *run.mutable_create_time() = ToProto(create_time_);
   FillProgress(run.mutable_progress());
@@ -171,7 +171,7 @@ v1::RunProgress Run::Progress() const {
 void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_step(step_);
   progress->set_max_steps(spec_.max_steps());
-  progress->set_state(state_);
+  progress->set_state(ShownState());
   progress->set_learning_rate(RateAt(step_));
   progress_.Fill(progress);
   progress->set_live_workers(static_cast<int32_t>(live_members_));

@@ -331,6 +331,10 @@ class Run : public std::enable_shared_from_this<Run> {
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetState(v1::RunState state, const std::string& author)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What others are told.
+  v1::RunState ShownState() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return held_ && state_ != v1::RUN_STATE_FINISHED ? v1::RUN_STATE_HELD : state_;
+  }
   // Whether steps happen as pushes come in.
   bool Moves() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return state_ == v1::RUN_STATE_RUNNING && !held_;
@@ -355,8 +359,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   mutable Mutex mutex_;
   v1::Run spec_ ABSL_GUARDED_BY(mutex_);  // As created and updated; no output-only fields.
-  v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;                    // By Trials.
+  v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;  // Never HELD.
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;                           // By Trials.
   std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);      // Names of the runs that hold it.
   HeldRunReceiver held_receiver_ ABSL_GUARDED_BY(mutex_);        // Waits for the step on its way.
   std::shared_ptr<TrialLog> trial_log_ ABSL_GUARDED_BY(mutex_);  // Null: this is no trial.

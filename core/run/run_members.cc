@@ -111,7 +111,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   *welcome.mutable_layout() = layout_.message();
   welcome.set_step(step_);
   welcome.set_last_sequence(member.last_sequence);
-  welcome.set_state(state_);
+  welcome.set_state(ShownState());
   welcome.set_max_steps(spec_.max_steps());
   *welcome.mutable_lease_duration() = ToProto(LeaseDuration(spec_));
   welcome.mutable_limits()->set_max_chunk_bytes(kMaxChunkBytes);

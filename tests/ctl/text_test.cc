@@ -111,6 +111,8 @@ TEST(ProgressLineTest, SaysWhyNothingMoves) {
   EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("no workers"));
   progress.set_state(v1::RUN_STATE_PAUSED);
   EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("paused"));
+  progress.set_state(v1::RUN_STATE_HELD);
+  EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("held for its trials"));
   progress.set_state(v1::RUN_STATE_FINISHED);
   EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("finished"));
 }

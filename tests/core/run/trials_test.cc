@@ -160,7 +160,7 @@ TEST_F(TrialsTest, TheRunStandsStillAndIsAfterwardsAsBefore) {
     registry_.Tick();
     EXPECT_EQ(run_->Progress().step(), 1);
     EXPECT_EQ(run_->Progress().live_workers(), 1);
-    EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_RUNNING);
+    EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_HELD);
     EXPECT_EQ(worker->results().size(), 1U);
     EXPECT_EQ(Parameters(run_.get()), parameters);
     const v1::Run during = run_->Describe(gradd::Run::Detail::kFull);
@@ -169,6 +169,7 @@ TEST_F(TrialsTest, TheRunStandsStillAndIsAfterwardsAsBefore) {
   }
   EXPECT_EQ(worker->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(run_->Progress().step(), 2);
+  EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_RUNNING);
   EXPECT_EQ(run_->Describe(gradd::Run::Detail::kFull).history_size(), before.history_size());
   EXPECT_THAT(Runs(), ElementsAre("r"));
 }
