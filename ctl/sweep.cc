@@ -21,6 +21,8 @@ constexpr double kSmoothedDecades = 0.15;
 constexpr double kHeldFall = 0.7;
 // Of the first loss: what falls less may be noise.
 constexpr double kLeastFall = 0.01;
+// Of the first loss's noise: a fall that is less may be no more than that.
+constexpr double kClearFall = 3;
 // A loss that is so many times the least one has diverged.
 constexpr double kDiverged = 4;
 
@@ -29,6 +31,26 @@ double Decades(const SweepRange& range) { return std::log10(range.to / range.fro
 double RateOf(const SweepRange& range, int64_t step) {
   const double part = static_cast<double>(step) / static_cast<double>(range.steps - 1);
   return range.from * std::pow(10, part * Decades(range));
+}
+
+// How much the loss of one rate counts in the smoothed loss of another.
+double Weight(const SweepPoint& a, const SweepPoint& b) {
+  const double distance = std::log10(a.rate / b.rate) / kSmoothedDecades;
+  return std::exp(-distance * distance / 2);
+}
+
+// The standard error of the first smoothed loss: how much of it its mini-batches have made.
+double FirstNoise(const std::vector<SweepPoint>& points) {
+  double weights = 0;
+  double squared_weights = 0;
+  double variance = 0;
+  for (const SweepPoint& point : points) {
+    const double weight = Weight(points.front(), point);
+    weights += weight;
+    squared_weights += weight * weight;
+    variance += weight * std::pow(point.loss - point.smoothed_loss, 2);
+  }
+  return std::sqrt(variance / weights * squared_weights) / weights;
 }
 
 // The first step whose loss has diverged; the number of steps if none has.
@@ -88,8 +110,7 @@ std::vector<SweepPoint> SweepPoints(const std::vector<v1::TrialStep>& steps) {
     double weights = 0;
     double sum = 0;
     for (const SweepPoint& other : points) {
-      const double distance = std::log10(other.rate / point.rate) / kSmoothedDecades;
-      const double weight = std::exp(-distance * distance / 2);
+      const double weight = Weight(point, other);
       weights += weight;
       sum += weight * std::min(other.loss, most);
     }
@@ -127,6 +148,12 @@ absl::StatusOr<RateSuggestion> SuggestRate(const std::vector<SweepPoint>& points
       "%.4g to %.4g",
       first->rate, (end - 1)->rate, 100 * kHeldFall, points.front().smoothed_loss,
       least->smoothed_loss);
+  if (const double noise = FirstNoise(points); fall < kClearFall * noise) {
+    absl::StrAppendFormat(&suggestion.reason,
+                          "; a guess, since mini-batches alone move the loss by %.2g: more --steps "
+                          "tell more",
+                          noise);
+  }
   if (end == points.end()) {
     absl::StrAppend(&suggestion.reason,
                     "; it had not risen again at the sweep's end, so a larger --to may tell more");

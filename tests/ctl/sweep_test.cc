@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,21 @@ TEST(SweepTest, SuggestsTheMiddleOfWhereTheFallIsHeld) {
   EXPECT_NEAR(std::log10(suggestion->rate), (-3.3 - 0.85) / 2, 0.1);
   EXPECT_THAT(suggestion->reason, HasSubstr("70 % of its fall from 3 to 1"));
   EXPECT_THAT(suggestion->reason, testing::Not(HasSubstr("--to")));
+}
+
+TEST(SweepTest, SaysThatAFallWithinTheNoiseIsAGuess) {
+  // A fall of `fall` around a rate of 1e-3, with noise of a deviation of 0.2.
+  const auto reason = [](double fall) {
+    std::mt19937_64 engine(7);
+    std::normal_distribution<double> noise(0, 0.2);
+    const auto loss = [&](double d) {
+      return 2 - fall * std::exp(-(d + 3) * (d + 3)) + noise(engine);
+    };
+    const auto suggestion = SuggestRate(SweepPoints(Steps(loss)));
+    return suggestion.ok() ? suggestion->reason : std::string(suggestion.status().message());
+  };
+  EXPECT_THAT(reason(0.05), HasSubstr("a guess, since mini-batches alone move the loss by 0.0"));
+  EXPECT_THAT(reason(1), testing::Not(HasSubstr("a guess")));
 }
 
 TEST(SweepTest, SaysThatTheRangeEndsTooEarly) {
