@@ -8,31 +8,52 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ctl/status.h"
 
 namespace gradd::ctl {
+namespace {
 
-NewFile::NewFile(std::string path, std::string temporary, int descriptor)
-    : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+// As /dev/stdout is, where that leads to a file.
+bool IsStandardOutput(const struct stat& file) {
+  struct stat output = {};
+  return fstat(STDOUT_FILENO, &output) == 0 && output.st_dev == file.st_dev &&
+         output.st_ino == file.st_ino;
+}
+
+}  // namespace
+
+NewFile::NewFile(std::string path, std::string target, std::string temporary, int descriptor)
+    : path_(std::move(path)),
+      target_(std::move(target)),
+      temporary_(std::move(temporary)),
+      descriptor_(descriptor) {}
 
 absl::StatusOr<std::unique_ptr<NewFile>> NewFile::Create(const std::string& path) {
+  const auto refuse = [&path](absl::string_view why) {
+    return FileError(absl::StrCat("cannot write ", path, ": ", why));
+  };
   struct stat found = {};
-  if (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode)) {
-    return FileError(absl::StrCat("cannot write ", path, ": it exists and is not a regular file"));
+  if (stat(path.c_str(), &found) == 0) {
+    if (!S_ISREG(found.st_mode)) return refuse("it exists and is not a regular file");
+    if (IsStandardOutput(found)) return refuse("it is the standard output");
   }
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
+  std::error_code error;
+  std::string target = std::filesystem::weakly_canonical(path, error).string();
+  if (error) return refuse(error.message());
+  std::string temporary = absl::StrCat(target, ".XXXXXX");
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
-  if (descriptor < 0) {
-    return FileError(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
-  }
+  if (descriptor < 0) return refuse(std::strerror(errno));
   // mkostemp() makes a file for its owner alone; this one shall be as any other.
   const mode_t mask = umask(0);
   umask(mask);
   fchmod(descriptor, 0666 & ~mask);
-  return std::unique_ptr<NewFile>(new NewFile(path, std::move(temporary), descriptor));
+  return std::unique_ptr<NewFile>(
+      new NewFile(path, std::move(target), std::move(temporary), descriptor));
 }
 
 NewFile::~NewFile() {
@@ -59,7 +80,7 @@ absl::Status NewFile::Commit() {
   const int closed = close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) return IoError("write");
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return IoError("rename to");
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) return IoError("rename to");
   committed_ = true;
   return absl::OkStatus();
 }

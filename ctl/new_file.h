@@ -23,16 +23,20 @@ class NewFile {
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
 
+  // Where it will be: absolute, without symbolic links.
+  const std::string& target() const { return target_; }
+
   absl::Status Write(absl::string_view data);
 
   // Makes the contents durable and gives the file its name, in place of any file that has it.
   absl::Status Commit();
 
  private:
-  NewFile(std::string path, std::string temporary, int descriptor);
+  NewFile(std::string path, std::string target, std::string temporary, int descriptor);
   absl::Status IoError(absl::string_view what) const;
 
-  const std::string path_;
+  const std::string path_;  // As it was given.
+  const std::string target_;
   const std::string temporary_;
   int descriptor_;
   bool committed_ = false;

@@ -22,12 +22,15 @@ absl::Status Complete(NewFile* file, absl::string_view contents) {
 }  // namespace
 
 absl::StatusOr<Outputs> Outputs::Open(const std::string& svg, const std::string& csv) {
-  if (!svg.empty() && svg == csv) return UsageError("--svg and --csv are the same file");
   if (!svg.empty()) GRADD_RETURN_IF_ERROR(CheckGnuplot());
   auto svg_file = OpenIfAsked(svg);
   GRADD_RETURN_IF_ERROR(svg_file.status());
   auto csv_file = OpenIfAsked(csv);
   GRADD_RETURN_IF_ERROR(csv_file.status());
+  if (*svg_file != nullptr && *csv_file != nullptr &&
+      (*svg_file)->target() == (*csv_file)->target()) {
+    return UsageError("--svg and --csv are the same file");
+  }
   return Outputs(*std::move(svg_file), *std::move(csv_file));
 }
 

@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "ctl/new_file.h"
 #include "ctl/parameter_file.h"
 #include "ctl/status.h"
 #include "gmock/gmock.h"
@@ -198,10 +197,6 @@ TEST(SafetensorsHeaderTest, ATensorNamedAsTheMetadataIsRefused) {
   v1::Run run;
   run.mutable_layout()->add_tensors()->set_name("__metadata__");
   EXPECT_FALSE(SafetensorsHeader(run, 0).ok());
-}
-
-TEST(NewFileTest, WhatIsNoRegularFileIsNotReplaced) {
-  EXPECT_FALSE(NewFile::Create("/dev/null").ok());
 }
 
 }  // namespace
