@@ -5,6 +5,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -29,6 +30,18 @@ constexpr std::chrono::milliseconds kShutdownGrace{500};
 
 int Threads(int threads) {
   return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// Removes what a killed server left: it says nothing about this one.
+absl::Status ClearReadyFile(const std::string& path) {
+  struct stat found = {};
+  if (path.empty() || lstat(path.c_str(), &found) != 0) return absl::OkStatus();
+  if (!S_ISREG(found.st_mode)) {
+    return absl::UnavailableError(
+        absl::StrCat("--ready-file: ", path, " exists and is not a regular file"));
+  }
+  std::remove(path.c_str());
+  return absl::OkStatus();
 }
 
 ServerOptions WithStateLimit(ServerOptions options) {
@@ -86,8 +99,7 @@ Server::Server(const ServerOptions& options)
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (absl::Status valid = ValidateOptions(options); !valid.ok()) return valid;
-  // One that a killed server left says nothing about this one.
-  if (!options.ready_file.empty()) std::remove(options.ready_file.c_str());
+  if (absl::Status cleared = ClearReadyFile(options.ready_file); !cleared.ok()) return cleared;
   std::unique_ptr<Server> server(new Server(options));
   if (absl::Status listening = server->Listen(); !listening.ok()) return listening;
   server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });

@@ -111,6 +111,16 @@ TEST(ServerStartTest, TheReadyFileSaysWhereItListens) {
   std::remove(options.ready_file.c_str());
 }
 
+TEST(ServerStartTest, WhatIsNoFileIsNotReplacedByTheReadyFile) {
+  ServerOptions options = TestServerOptions();
+  options.ready_file = testing::TempDir() + "/gradd-ready-link";
+  std::filesystem::create_symlink("/dev/null", options.ready_file);
+  EXPECT_EQ(Server::Start(options).status().message(),
+            "--ready-file: " + options.ready_file + " exists and is not a regular file");
+  EXPECT_TRUE(std::filesystem::is_symlink(options.ready_file));
+  std::filesystem::remove(options.ready_file);
+}
+
 TEST(ServerStartTest, TheReadyFileIsThereWhileTheServerServes) {
   ServerOptions options = TestServerOptions("");
   options.ready_file = testing::TempDir() + "/gradd-ready-while";
