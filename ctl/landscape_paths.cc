@@ -8,6 +8,8 @@
 
 #include "client/session.h"
 #include "core/base/error.h"
+#include "core/base/mutex.h"
+#include "core/base/thread_pool.h"
 #include "worker/client_session.h"
 #include "worker/data/batch_sampler.h"
 #include "worker/data/gradient_noise.h"
@@ -86,9 +88,9 @@ v1::RunTrialsRequest RequestFor(const WalkOptions& options, absl::Span<const Wal
   return request;
 }
 
-// Walks as many as one request may have.
+// Walks as many as one request may have, some at a time.
 absl::Status WalkSome(Server* server, const WalkOptions& options, const TrainAndTest& noise,
-                      absl::Span<Walk> walks, const std::function<void()>& more) {
+                      absl::Span<Walk> walks, const std::function<void()>& more, ThreadPool* pool) {
   std::promise<std::vector<std::string>> promise;
   std::future<std::vector<std::string>> future = promise.get_future();
   absl::Status tried;
@@ -102,11 +104,21 @@ absl::Status WalkSome(Server* server, const WalkOptions& options, const TrainAnd
     if (!named) promise.set_value({});
   });
   const std::vector<std::string> names = future.get();
+  Mutex mutex;
   absl::Status walked;
-  for (size_t i = 0; i < names.size() && i < walks.size() && walked.ok(); ++i) {
-    walked = WalkOne(server->address(), names[i], options, noise, &walks[i].path);
+  const auto has_failed = [&] {
+    MutexLock lock(&mutex);
+    return !walked.ok();
+  };
+  pool->ParallelFor(static_cast<int64_t>(std::min(names.size(), walks.size())), [&](int64_t i) {
+    if (has_failed()) return;
+    const auto index = static_cast<size_t>(i);
+    const absl::Status status =
+        WalkOne(server->address(), names[index], options, noise, &walks[index].path);
+    MutexLock lock(&mutex);
+    walked.Update(status);
     more();
-  }
+  });
   trials.join();
   // Those that were not walked then waited for it.
   const bool only_idle = tried.ok() || ReasonOf(tried) == "TRIALS_IDLE";
@@ -120,9 +132,10 @@ absl::Status WalkAll(Server* server, const WalkOptions& options, std::vector<Wal
   const absl::StatusOr<TrainAndTest> noise =
       MakeGradientNoise(static_cast<float>(options.gradient_noise), options.seed);
   GRADD_RETURN_IF_ERROR(noise.status());
+  ThreadPool pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   for (size_t begin = 0; begin < walks->size(); begin += kMaxTrials) {
     const auto some = absl::MakeSpan(*walks).subspan(begin, kMaxTrials);
-    GRADD_RETURN_IF_ERROR(WalkSome(server, options, *noise, some, more));
+    GRADD_RETURN_IF_ERROR(WalkSome(server, options, *noise, some, more, &pool));
   }
   return absl::OkStatus();
 }

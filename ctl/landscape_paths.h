@@ -30,7 +30,7 @@ struct WalkOptions {
 
 // Walks all of them, as trials of the server with this process as their worker, which trains as
 // `gradworker --model landscape --batch 1` does. A path that diverges ends early. `more` is called
-// after each walk.
+// after each walk, from any thread, one call at a time.
 absl::Status WalkAll(Server* server, const WalkOptions& options, std::vector<Walk>* walks,
                      const std::function<void()>& more);
 
