@@ -11,6 +11,7 @@
 #include "nlohmann/json.hpp"
 #include "server/server.h"
 #include "tests/ctl/fake_console.h"
+#include "tests/support/landscapes.h"
 #include "worker/models/landscape.h"
 
 namespace gradd {
@@ -93,12 +94,7 @@ TEST_P(LandscapePathTest, MomentumIsThatOfTenLinesInDouble) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LandscapePathTest, testing::ValuesIn(Landscapes()),
-                         [](const auto& param) {
-                           std::string name = param.param.name;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(All, LandscapePathTest, testing::ValuesIn(Landscapes()), LandscapeName);
 
 }  // namespace
 }  // namespace gradd

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/landscapes.h"
 #include "worker/models/landscape_model.h"
 
 namespace gradd {
@@ -43,12 +44,7 @@ TEST_P(LandscapeTest, APathBeginsWhereItCanGo) {
   EXPECT_GT(std::hypot(slope.gradient[0], slope.gradient[1]), 0.05);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LandscapeTest, testing::ValuesIn(Landscapes()),
-                         [](const auto& param) {
-                           std::string name = param.param.name;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(All, LandscapeTest, testing::ValuesIn(Landscapes()), LandscapeName);
 
 TEST(LandscapesTest, HaveTheirMinimaAndSaddlesWhereTheBooksSay) {
   const auto expect = [](Landscape landscape, const Point& point, double value) {
