@@ -56,11 +56,6 @@ absl::Status PrintLayout(const v1::Layout& layout) {
   return absl::OkStatus();
 }
 
-// An error of the command line that only shows once the data is there.
-absl::Status UsageError(const absl::Status& status) {
-  return Error(status.code(), kUsageReason, status.message());
-}
-
 // Trains a trial of the run, whose end is nothing to fail for.
 void TrainTrial(const RunTrainer& trainer, const std::string& run, const std::atomic<bool>* stop) {
   RunTrainer::Job job;

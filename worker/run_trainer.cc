@@ -14,13 +14,10 @@
 #include "worker/models/model_factory.h"
 
 namespace gradd {
-namespace {
 
 absl::Status UsageError(const absl::Status& status) {
   return Error(status.code(), kUsageReason, status.message());
 }
-
-}  // namespace
 
 absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   const Dataset& train = data_.train;

@@ -15,6 +15,8 @@ namespace gradd {
 
 // The reason of an error that is one of the command line.
 inline constexpr char kUsageReason[] = "USAGE";
+// An error of the command line that only shows once the data is there.
+absl::Status UsageError(const absl::Status& status);
 
 // Trains runs of one worker's model on its share of the data. Thread safe: several runs may be
 // trained at a time.
