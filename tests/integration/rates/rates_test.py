@@ -3,13 +3,13 @@ import json
 
 from gradd.v1 import run_service_pb2 as run_api
 from gradd_process import TIMEOUT_SECONDS
-from paused_run import PausedRunTest
+from paused_run import FASHION_MNIST, PausedRunTest
 
 STEPS = 900
 
 
 class RatesTest(PausedRunTest):
-    MODEL = ("--data", "fashion-mnist", "--model", "mlp", "--hidden", "128", "--batch", "64")
+    MODEL = FASHION_MNIST
 
     def mean_last_losses(self, run, rates):
         """Of the run, trained at each of the rates."""

@@ -7,12 +7,12 @@ import subprocess
 
 from gradd.v1 import optimizer_pb2
 from gradd_process import TIMEOUT_SECONDS, program, until
-from paused_run import PausedRunTest
+from paused_run import FASHION_MNIST, PausedRunTest
 
 ENTRIES = ("sgd:0.1", "momentum:0.02", "nesterov:0.02", "adagrad:0.02", "rmsprop:0.002", "adam:0.005")
 
 
-class ToolsTest(PausedRunTest):
+class GradctlTest(PausedRunTest):
     def gradctl(self, *arguments):
         return self.run_program("gradctl", "--server", self.grpc, *arguments)
 
@@ -28,6 +28,8 @@ class ToolsTest(PausedRunTest):
     def race(self, *arguments):
         return json.loads(self.gradctl("--json", "race", "r", *arguments))["standings"]
 
+
+class ToolsTest(GradctlTest):
     # ---- lr-find ----
 
     def test_lr_find_leaves_the_run_as_it_was_and_writes_its_files(self):
@@ -66,36 +68,6 @@ class ToolsTest(PausedRunTest):
         self.assertFalse(self.describe("r").history)
 
     # ---- race ----
-
-    def test_all_racers_have_the_same_start_and_the_same_mini_batches(self):
-        # At rate 0 nobody moves: the losses are those of the mini-batches at the start.
-        self.create_paused("r", "--learning-rate", "0.1")
-        standings = self.race("--steps", "30", *(f"{entry.split(':')[0]}:0" for entry in ENTRIES))
-        losses = [[step["loss"] for step in racer["steps"]] for racer in standings]
-        self.assertEqual(len(losses), 6)
-        self.assertEqual(len(set(losses[0])), 30)
-        for other in losses[1:]:
-            self.assertEqual(other, losses[0])
-
-    def test_standings_are_those_of_six_separate_runs(self):
-        steps = 60
-        self.create_paused("r", "--learning-rate", "0.1", "--seed", "7")
-        standings = self.race("--steps", str(steps), *ENTRIES)
-        self.assertEqual(sorted(racer["optimizer"] for racer in standings), sorted(ENTRIES))
-        alone = {}
-        for entry in ENTRIES:
-            optimizer, rate = entry.split(":")
-            self.create_run(optimizer, "--optimizer", optimizer, "--learning-rate", rate, "--seed", "7",
-                            "--steps", str(steps))
-            self.assertEqual(self.start_worker(optimizer).wait(timeout=TIMEOUT_SECONDS), 0)
-            progress = self.describe(optimizer).progress
-            alone[entry] = (progress.loss, progress.smoothed_loss)
-        for racer in standings:
-            last = racer["steps"][-1]
-            self.assertEqual(last["step"], steps)
-            self.assertEqual((last["loss"], last["smoothed_loss"]), alone[racer["optimizer"]])
-        self.assertEqual([racer["optimizer"] for racer in standings],
-                         sorted(ENTRIES, key=lambda entry: alone[entry][1]))
 
     def test_rates_that_are_not_given_are_found(self):
         self.create_paused("r", "--learning-rate", "0.1")
@@ -236,3 +208,37 @@ class ToolsTest(PausedRunTest):
             self.assertIn("gradworker --run r ", text)
         self.assertIn("no run \"absent\"", self.refusal("lr-find", "absent", code=1))
         self.assertEqual(self.run_ids(), ["runs/r"])
+
+
+class FashionMnistRaceTest(GradctlTest):
+    MODEL = FASHION_MNIST
+
+    def test_all_racers_have_the_same_start_and_the_same_mini_batches(self):
+        # At rate 0 nobody moves: the losses are those of the mini-batches at the start.
+        self.create_paused("r", "--learning-rate", "0.1")
+        standings = self.race("--steps", "30", *(f"{entry.split(':')[0]}:0" for entry in ENTRIES))
+        losses = [[step["loss"] for step in racer["steps"]] for racer in standings]
+        self.assertEqual(len(losses), 6)
+        self.assertEqual(len(set(losses[0])), 30)
+        for other in losses[1:]:
+            self.assertEqual(other, losses[0])
+
+    def test_standings_are_those_of_six_separate_runs(self):
+        steps = 60
+        self.create_paused("r", "--learning-rate", "0.1", "--seed", "7")
+        standings = self.race("--steps", str(steps), *ENTRIES)
+        self.assertEqual(sorted(racer["optimizer"] for racer in standings), sorted(ENTRIES))
+        alone = {}
+        for entry in ENTRIES:
+            optimizer, rate = entry.split(":")
+            self.create_run(optimizer, "--optimizer", optimizer, "--learning-rate", rate, "--seed", "7",
+                            "--steps", str(steps))
+            self.assertEqual(self.start_worker(optimizer).wait(timeout=TIMEOUT_SECONDS), 0)
+            progress = self.describe(optimizer).progress
+            alone[entry] = (progress.loss, progress.smoothed_loss)
+        for racer in standings:
+            last = racer["steps"][-1]
+            self.assertEqual(last["step"], steps)
+            self.assertEqual((last["loss"], last["smoothed_loss"]), alone[racer["optimizer"]])
+        self.assertEqual([racer["optimizer"] for racer in standings],
+                         sorted(ENTRIES, key=lambda entry: alone[entry][1]))

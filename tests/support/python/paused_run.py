@@ -6,6 +6,8 @@ from gradd.v1 import run_service_pb2 as run_api
 from gradd.v1 import training_service_pb2 as training
 from gradd_process import ServerTest, TIMEOUT_SECONDS, until
 
+FASHION_MNIST = ("--data", "fashion-mnist", "--model", "mlp", "--hidden", "128", "--batch", "64")
+
 
 class PausedRunTest(ServerTest):
     MODEL = ("--data", "synthetic", "--model", "mlp", "--hidden", "32", "--features", "20",
