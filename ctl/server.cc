@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/backoff.h"
@@ -17,7 +17,6 @@ namespace gradd::ctl {
 namespace {
 
 constexpr char kReasonKey[] = "gradd-reason";
-constexpr size_t kLongestName = 68;  // `runs/` and an id of 63 characters.
 constexpr int kOnce = 1;
 constexpr int kAttempts = 3;
 constexpr absl::Duration kInitialBackoff = absl::Milliseconds(100);
@@ -27,18 +26,6 @@ constexpr absl::Duration kMaximumBackoff = absl::Seconds(5);
 absl::string_view Cause(absl::string_view message) {
   const size_t colon = message.rfind(": ");
   return colon == absl::string_view::npos ? message : message.substr(colon + 2);
-}
-
-// Whether `name` is what the server calls a trial of that run; of none if it is empty. Where the
-// run's id is long, the server cuts it.
-bool IsTrialOf(absl::string_view run, absl::string_view name) {
-  constexpr absl::string_view kTrial = "trial-";
-  const size_t at = name.rfind(kTrial);
-  if (at == absl::string_view::npos) return false;
-  const std::string full = run.empty() ? "runs/" : absl::StrCat(run, "-");
-  const absl::string_view before = name.substr(0, at);
-  return before == full ||
-         (!run.empty() && name.size() == kLongestName && absl::StartsWith(full, before));
 }
 
 }  // namespace
@@ -174,7 +161,7 @@ absl::Status Server::Watch(const v1::WatchRunRequest& request,
   return Read(reader.get(), &context, more);
 }
 
-void Server::WaitUntilGone(const v1::RunTrialsRequest& request) {
+void Server::WaitUntilGone(const std::string& held, const std::set<std::string>& trials) {
   constexpr absl::Duration kLongest = absl::Seconds(2);
   constexpr absl::Duration kInterval = absl::Milliseconds(20);
   const absl::Time deadline = absl::Now() + kLongest;
@@ -186,8 +173,10 @@ void Server::WaitUntilGone(const v1::RunTrialsRequest& request) {
     list.set_page_size(1000);
     v1::ListRunsResponse response;
     if (!runs_->ListRuns(&context, list, &response).ok()) return;
-    any = std::any_of(response.runs().begin(), response.runs().end(),
-                      [&](const v1::Run& run) { return IsTrialOf(request.name(), run.name()); });
+    any = std::any_of(response.runs().begin(), response.runs().end(), [&](const v1::Run& run) {
+      return trials.count(run.name()) > 0 ||
+             (run.name() == held && run.state() == v1::RUN_STATE_HELD);
+    });
     if (any) absl::SleepFor(kInterval);
   }
 }
@@ -203,12 +192,14 @@ absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
       const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
       const auto reader = runs_->RunTrials(&context, request);
       bool ended = false;  // By this side.
+      std::set<std::string> trials;
       const std::function<bool(const v1::RunTrialsResponse&)> take = [&](const auto& response) {
+        trials.insert(response.names().begin(), response.names().end());
         ended = !more(response);
         return !ended;
       };
       status = Read(reader.get(), &context, take);
-      if (ended || console_->interrupt.triggered()) WaitUntilGone(request);
+      if (ended || console_->interrupt.triggered()) WaitUntilGone(request.name(), trials);
     }
     if (ReasonOf(status) != "TRIALS_GOING_ON" || attempt == kTrialsAttempts) return status;
     if (console_->wait(kInitialBackoff)) return InterruptedError();

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -67,8 +68,9 @@ class Server {
   absl::Status Read(grpc::ClientReader<Response>* reader, grpc::ClientContext* context,
                     const std::function<bool(const Response&)>& more);
 
-  // The server needs a moment to see that a call was cancelled, and to delete what it had.
-  void WaitUntilGone(const v1::RunTrialsRequest& request);
+  // The server needs a moment to see that a call was cancelled: until then it has these trials, and
+  // the run that they hold.
+  void WaitUntilGone(const std::string& held, const std::set<std::string>& trials);
 
   absl::Status ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
                         absl::Duration timeout);
