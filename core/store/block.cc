@@ -1,16 +1,15 @@
 #include "core/store/block.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <new>
+
+#include "core/base/huge_page.h"
 
 namespace gradd {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
-constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 size_t BufferBytes(int64_t elements) { return static_cast<size_t>(elements) * sizeof(float); }
 
@@ -35,7 +34,15 @@ void BlockRef::Release() {
 
 BlockPool::~BlockPool() {
   for (BlockRef::Header* header : free_) delete header;
-  for (const Buffer& buffer : buffers_) operator delete(buffer.data, buffer.alignment);
+  for (const Buffer& buffer : buffers_) Free(buffer);
+}
+
+void BlockPool::Free(const Buffer& buffer) {
+  if (buffer.huge) {
+    UnmapHugePage(buffer.data);
+  } else {
+    operator delete(buffer.data, kAlignment);
+  }
 }
 
 BlockRef BlockPool::Allocate(int64_t elements) {
@@ -78,9 +85,7 @@ void BlockPool::GiveBack(size_t free_blocks, size_t buffers) {
     --blocks_;
     delete free_.back();
   }
-  for (; buffers_.size() > buffers; buffers_.pop_back()) {
-    operator delete(buffers_.back().data, buffers_.back().alignment);
-  }
+  for (; buffers_.size() > buffers; buffers_.pop_back()) Free(buffers_.back());
   allocated_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
@@ -125,11 +130,9 @@ void BlockPool::AllocateBuffer(int64_t elements) {
   allocations_.fetch_add(1, std::memory_order_relaxed);
   if (AllocateInRegion(elements)) return;
   const bool huge = blocks * bytes == kHugePageBytes;
-  const std::align_val_t alignment = huge ? std::align_val_t{kHugePageBytes} : kAlignment;
-  auto* const data = static_cast<float*>(operator new(blocks* bytes, alignment));
-  buffers_.push_back({data, alignment});
-  // Advice: where it is not taken, it is only slower.
-  if (huge) madvise(data, kHugePageBytes, MADV_HUGEPAGE);
+  auto* const data =
+      static_cast<float*>(huge ? MapHugePage() : operator new(blocks* bytes, kAlignment));
+  buffers_.push_back({data, huge});
   for (size_t block = blocks; block-- > 0;) {
     auto* const header = new BlockRef::Header();
     header->elements = elements;

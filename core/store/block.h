@@ -104,8 +104,9 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   explicit BlockPool(std::shared_ptr<SharedRegion> region) : region_(std::move(region)) {}
   struct Buffer {
     void* data;
-    std::align_val_t alignment;
+    bool huge;  // Of MapHugePage(), else of the heap.
   };
+  static void Free(const Buffer& buffer);
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Frees the newest blocks and buffers, all but so many; not those of a region.
   void GiveBack(size_t free_blocks, size_t buffers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

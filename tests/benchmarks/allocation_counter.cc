@@ -1,5 +1,9 @@
 #include "tests/benchmarks/allocation_counter.h"
 
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -8,8 +12,12 @@ namespace {
 
 std::atomic<int64_t> payload_allocations{0};
 
+void Count(size_t bytes) {
+  if (bytes >= gradd::kPayloadBytes) payload_allocations.fetch_add(1, std::memory_order_relaxed);
+}
+
 void* Allocate(size_t size, size_t alignment) {
-  if (size >= gradd::kPayloadBytes) payload_allocations.fetch_add(1, std::memory_order_relaxed);
+  Count(size);
   void* const memory =
       alignment <= alignof(std::max_align_t)
           ? std::malloc(size)
@@ -37,3 +45,12 @@ void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { st
 void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment*/) noexcept {
   std::free(memory);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // Which have their own.
+void* mmap(void* address, size_t length, int protection, int flags, int file,
+           off_t offset) noexcept {
+  Count(length);
+  return reinterpret_cast<void*>(
+      syscall(SYS_mmap, address, length, protection, flags, file, offset));
+}
+#endif

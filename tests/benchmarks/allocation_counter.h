@@ -9,7 +9,7 @@ namespace gradd {
 // Smaller than any payload of a large model, larger than what else is allocated on the way.
 inline constexpr size_t kPayloadBytes = size_t{64} * 1024;
 
-// Calls of operator new for at least kPayloadBytes, by whatever code in this process.
+// Calls of operator new and mmap() for at least kPayloadBytes, by whatever code in this process.
 // A program that links this counts them.
 int64_t PayloadAllocations();
 

@@ -1,6 +1,7 @@
 #include "core/store/block.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cstdint>
 #include <memory>
@@ -86,6 +87,14 @@ TEST(BlockTest, FullBlocksComeInPairsOnOneHugePage) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(blocks[i].data()) % kHugePage, 0u);
     EXPECT_EQ(blocks[i + 1].data(), blocks[i].data() + kBlockElements);
   }
+}
+
+TEST(BlockTest, FullBlocksAreNotOfTheHeap) {
+  const auto pool = BlockPool::Create();
+  const size_t before = mallinfo2().arena + mallinfo2().hblkhd;
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 64; ++i) blocks.push_back(pool->Allocate(kBlockElements));
+  EXPECT_LT(mallinfo2().arena + mallinfo2().hblkhd, before + (size_t{4} << 20));
 }
 
 TEST(BlockTest, AReservationMakesTheNextBlocksNeedNoMemory) {
