@@ -73,7 +73,7 @@ void AddNumber(CLI::App* app, const char* name, T* value, const char* type, cons
 }
 
 void AddSweep(CLI::App* app, const char* steps, CommandLine* line, Texts* texts) {
-  AddNumber(app, "--from", &line->sweep.from, "RATE", "Where a sweep begins");
+  AddNumber(app, "--from", &line->sweep.from, "RATE", "Where a sweep begins, 1e-12 to 1e6");
   AddNumber(app, "--to", &line->sweep.to, "RATE", "Where it ends, unless training diverges before");
   AddNumber(app, steps, &line->sweep.steps, "N", "Steps of a sweep, 20 to 1000");
   AddNumber(app, "--idle-timeout", &texts->idle_timeout, "DURATION",
@@ -94,11 +94,11 @@ void AddRace(CLI::App* app, CommandLine* line, Texts* texts) {
                  "Compare optimizers on copies of the run, which stands still meanwhile", line);
   race->add_option(
           "ENTRY", line->entries,
-          "adam, adam:0.001 or adam:learning-rate=0.001,beta1=0.95; without a rate, a sweep "
-          "finds one")
+          "2 to 32 of them: adam, adam:0.001 or adam:learning-rate=0.001,beta1=0.95; without a "
+          "rate, a sweep finds one")
       ->required()
       ->type_name("");
-  AddNumber(race, "--steps", &line->race_steps, "N", "Steps of the race");
+  AddNumber(race, "--steps", &line->race_steps, "N", "Steps of the race, up to 20000");
   AddSweep(race, "--sweep-steps", line, texts);
   AddFiles(race, line);
 }
@@ -107,14 +107,18 @@ void AddLandscape(CLI::App* app, CommandLine* line) {
   CLI::App* landscape =
       AddCommand(app, Command::kLandscape, "landscape",
                  "Draw the paths of optimizers over a function of two parameters", line);
-  landscape->add_option("LANDSCAPE", line->landscape, "bowl, valley, rosenbrock, ...")->required();
+  landscape
+      ->add_option("LANDSCAPE", line->landscape,
+                   "bowl, valley, rosenbrock, beale, himmelblau, saddle, monkey-saddle, plateau or "
+                   "rastrigin")
+      ->required();
   landscape
       ->add_option("ENTRY", line->entries,
                    "As for race [all optimizers]; without a rate, the best of 1e-4 to 10")
       ->type_name("");
   landscape->add_option("--start", line->start, "Where paths begin [the landscape's own start]")
       ->type_name("X,Y");
-  AddNumber(landscape, "--steps", &line->walk_steps, "N", "Steps of each path");
+  AddNumber(landscape, "--steps", &line->walk_steps, "N", "Steps of each path, up to 20000");
   AddNumber(landscape, "--gradient-noise", &line->gradient_noise, "DEVIATION",
             "Of each gradient, as a mini-batch would have it");
   AddNumber(landscape, "--seed", &line->seed, "N", "Of the noise");

@@ -1,6 +1,7 @@
 #include "ctl/entry.h"
 
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -35,6 +36,10 @@ absl::StatusOr<Entry> ParseEntry(const std::string& text) {
     } else {
       run.fields.emplace_back(kRate, value);
     }
+  }
+  std::set<std::string> names;
+  for (const Assignment& field : run.fields) {
+    if (!names.insert(field.first).second) return wrong(absl::StrCat(field.first, " stands twice"));
   }
   const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
   if (!request.ok()) return wrong(request.status().message());

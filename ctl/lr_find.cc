@@ -57,6 +57,7 @@ std::string Json(const std::string& run, const std::vector<SweepPoint>& points,
                  const RateSuggestion& suggestion) {
   nlohmann::ordered_json json = {{"run", RunName(run)},
                                  {"learning_rate", suggestion.rate},
+                                 {"is_guess", suggestion.is_guess},
                                  {"reason", suggestion.reason},
                                  {"points", nlohmann::ordered_json::array()}};
   for (const SweepPoint& point : points) {
@@ -70,7 +71,7 @@ std::string Json(const std::string& run, const std::vector<SweepPoint>& points,
 }  // namespace
 
 absl::Status FindRate(const CommandLine& line, Server* server, Console* console) {
-  GRADD_RETURN_IF_ERROR(CheckSweepRange(line.sweep));
+  GRADD_RETURN_IF_ERROR(CheckSweepRange(line.sweep, "--steps"));
   absl::StatusOr<Outputs> outputs = Outputs::Open(line.svg, line.csv);
   GRADD_RETURN_IF_ERROR(outputs.status());
 

@@ -38,7 +38,8 @@ absl::StatusOr<std::unique_ptr<NewFile>> NewFile::Create(const std::string& path
     return FileError(absl::StrCat("cannot write ", path, ": ", why));
   };
   struct stat found = {};
-  if (stat(path.c_str(), &found) == 0) {
+  const bool exists = stat(path.c_str(), &found) == 0;
+  if (exists) {
     if (!S_ISREG(found.st_mode)) return refuse("it exists and is not a regular file");
     if (IsStandardOutput(found)) return refuse("it is the standard output");
   }
@@ -48,10 +49,11 @@ absl::StatusOr<std::unique_ptr<NewFile>> NewFile::Create(const std::string& path
   std::string temporary = absl::StrCat(target, ".XXXXXX");
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
   if (descriptor < 0) return refuse(std::strerror(errno));
-  // mkostemp() makes a file for its owner alone; this one shall be as any other.
+  // mkostemp() makes a file for its owner alone; this one shall be as what it replaces, or as any
+  // other.
   const mode_t mask = umask(0);
   umask(mask);
-  fchmod(descriptor, 0666 & ~mask);
+  fchmod(descriptor, exists ? found.st_mode & 07777 : 0666 & ~mask);
   return std::unique_ptr<NewFile>(
       new NewFile(path, std::move(target), std::move(temporary), descriptor));
 }

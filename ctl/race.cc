@@ -7,6 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "ctl/entry.h"
@@ -30,11 +33,17 @@ class LiveStandings {
 
   void Show(const std::vector<Racer>& racers) {
     if (silent_) return;
-    if (console_->width() <= 0) return Log(racers);
+    if (console_->width() <= 1) return Log(racers);
     Clear();
+    // What a terminal would wrap or scroll away could not be cleared.
     const std::string table = StandingsTable(racers);
-    console_->out << table << std::flush;
-    lines_ = std::count(table.begin(), table.end(), '\n');
+    for (const absl::string_view row : absl::StrSplit(absl::StripSuffix(table, "\n"), '\n')) {
+      if (lines_ == kMostLines) break;
+      console_->out << std::string(row.substr(0, static_cast<size_t>(console_->width() - 1)))
+                    << '\n';
+      ++lines_;
+    }
+    console_->out << std::flush;
   }
   void Clear() {
     if (lines_ > 0) console_->out << absl::StrFormat("\x1b[%dA\x1b[J", lines_) << std::flush;
@@ -42,6 +51,8 @@ class LiveStandings {
   }
 
  private:
+  static constexpr int kMostLines = 20;
+
   void Log(const std::vector<Racer>& racers) {
     constexpr int64_t kLines = 10;
     size_t step = 0;
@@ -55,7 +66,7 @@ class LiveStandings {
   const bool silent_;
   const int64_t steps_;
   Console* const console_;
-  long lines_ = 0;
+  int lines_ = 0;
   int64_t logged_ = 0;
 };
 
@@ -68,16 +79,16 @@ v1::RunTrialsRequest RequestFor(const CommandLine& line) {
 
 // Sweeps for the entries that have no rate, side by side.
 absl::Status FindRates(const CommandLine& line, Server* server, Console* console,
-                       std::vector<Entry>* entries) {
+                       const std::vector<Entry>& entries, std::vector<Racer>* racers) {
   v1::RunTrialsRequest request = RequestFor(line);
-  std::vector<Entry*> open;
-  for (Entry& entry : *entries) {
-    if (entry.rate.has_value()) continue;
+  std::vector<Racer*> open;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].rate.has_value()) continue;
     v1::Trial& trial = *request.add_trials();
-    *trial.mutable_optimizer() = entry.optimizer;
+    *trial.mutable_optimizer() = entries[i].optimizer;
     *trial.mutable_schedule() = SweepSchedule(line.sweep);
     trial.set_max_steps(line.sweep.steps);
-    open.push_back(&entry);
+    open.push_back(&(*racers)[i]);
   }
   if (open.empty()) return absl::OkStatus();
   std::vector<TrialRecord> records;
@@ -98,6 +109,8 @@ absl::Status FindRates(const CommandLine& line, Server* server, Console* console
     }
     // Two digits, as people would write it down.
     open[i]->rate = std::stod(absl::StrFormat("%.1e", suggestion->rate));
+    open[i]->rate_was_found = true;
+    open[i]->rate_is_a_guess = suggestion->is_guess;
   }
   return absl::OkStatus();
 }
@@ -112,18 +125,20 @@ absl::Status Race(const CommandLine& line, Server* server, Console* console) {
   }
   if (line.race_steps < 1)
     return UsageError(absl::StrCat("--steps: ", line.race_steps, " is below 1"));
-  GRADD_RETURN_IF_ERROR(CheckSweepRange(line.sweep));
+  GRADD_RETURN_IF_ERROR(CheckSweepRange(line.sweep, "--sweep-steps"));
   absl::StatusOr<Outputs> outputs = Outputs::Open(line.svg, line.csv);
   GRADD_RETURN_IF_ERROR(outputs.status());
 
   std::vector<Racer> racers;
   for (const Entry& entry : *entries) {
-    racers.push_back({entry.name, 0, !entry.rate.has_value(), TrialRecord()});
+    Racer racer;
+    racer.name = entry.name;
+    racer.rate = entry.rate.value_or(0);
+    racers.push_back(std::move(racer));
   }
-  GRADD_RETURN_IF_ERROR(FindRates(line, server, console, &*entries));
+  GRADD_RETURN_IF_ERROR(FindRates(line, server, console, *entries, &racers));
   v1::RunTrialsRequest request = RequestFor(line);
   for (size_t i = 0; i < racers.size(); ++i) {
-    racers[i].rate = *(*entries)[i].rate;
     v1::Trial& trial = *request.add_trials();
     *trial.mutable_optimizer() = (*entries)[i].optimizer;
     trial.mutable_schedule()->set_learning_rate(racers[i].rate);

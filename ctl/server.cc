@@ -183,7 +183,8 @@ void Server::WaitUntilGone(const std::string& held, const std::set<std::string>&
 
 absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
                                const std::function<bool(const v1::RunTrialsResponse&)>& more) {
-  constexpr int kTrialsAttempts = 20;
+  constexpr int kAttemptsWhileHeld = 20;
+  constexpr int kAttemptsWithoutWorkers = 50;  // One that was just started reads its data first.
   for (int attempt = 1; true; ++attempt) {
     GRADD_RETURN_IF_ERROR(Connect());
     absl::Status status;
@@ -201,7 +202,11 @@ absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
       status = Read(reader.get(), &context, take);
       if (ended || console_->interrupt.triggered()) WaitUntilGone(request.name(), trials);
     }
-    if (ReasonOf(status) != "TRIALS_GOING_ON" || attempt == kTrialsAttempts) return status;
+    const std::string reason = ReasonOf(status);
+    const int attempts = reason == "TRIALS_GOING_ON" ? kAttemptsWhileHeld
+                         : reason == "NO_WORKERS"    ? kAttemptsWithoutWorkers
+                                                     : 1;
+    if (attempt >= attempts) return status;
     if (console_->wait(kInitialBackoff)) return InterruptedError();
   }
 }

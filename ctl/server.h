@@ -38,7 +38,8 @@ class Server {
                      const std::function<bool(const v1::RunProgress&)>& more);
 
   // Calls `more` for every response until the trials are over or it returns false, which ends them:
-  // then OK. If a call that has just ended has left its trials for a moment, waits for their end.
+  // then OK. If a call that has just ended has left its trials for a moment, waits for their end;
+  // if the run's workers are not there, a few seconds for them.
   absl::Status RunTrials(const v1::RunTrialsRequest& request,
                          const std::function<bool(const v1::RunTrialsResponse&)>& more);
 

@@ -15,22 +15,35 @@
 namespace gradd::ctl {
 namespace {
 
-// Charts end at so many times the first loss.
-constexpr double kShownRise = 10;
-
-bool Fell(const Racer& racer) {
-  return racer.record.state == v1::TRIAL_STATE_DIVERGED ||
-         racer.record.state == v1::TRIAL_STATE_FAILED;
-}
+// Times the first loss: who ends above has diverged, and charts end there.
+constexpr double kDivergedRise = 10;
 
 int64_t StepsOf(const Racer& racer) { return static_cast<int64_t>(racer.record.steps.size()); }
 
 double LossOf(const Racer& racer) { return racer.record.steps.back().smoothed_loss(); }
 
+// The server ends what is not finite; far above where it began is as good as that.
+v1::TrialState StateOf(const Racer& racer) {
+  const v1::TrialState state = racer.record.state;
+  if (state != v1::TRIAL_STATE_FINISHED || StepsOf(racer) == 0) return state;
+  const double first = racer.record.steps.front().smoothed_loss();
+  return first > 0 && LossOf(racer) > kDivergedRise * first ? v1::TRIAL_STATE_DIVERGED : state;
+}
+
+bool Fell(const Racer& racer) {
+  const v1::TrialState state = StateOf(racer);
+  return state == v1::TRIAL_STATE_DIVERGED || state == v1::TRIAL_STATE_FAILED;
+}
+
 // `diverged`, `running`, ...
 std::string StateText(const Racer& racer) {
   return absl::AsciiStrToLower(
-      absl::StripPrefix(v1::TrialState_Name(racer.record.state), "TRIAL_STATE_"));
+      absl::StripPrefix(v1::TrialState_Name(StateOf(racer)), "TRIAL_STATE_"));
+}
+
+const char* OriginText(const Racer& racer) {
+  if (racer.rate_is_a_guess) return " guess";
+  return racer.rate_was_found ? " found" : "";
 }
 
 Chart RaceChart(const std::string& run, const std::vector<Racer>& racers, const char* by,
@@ -46,7 +59,7 @@ Chart RaceChart(const std::string& run, const std::vector<Racer>& racers, const 
         racer.rate_was_found ? absl::StrFormat("%s (%.2g)", racer.name, racer.rate) : racer.name;
     for (const v1::TrialStep& step : racer.record.steps) {
       curve.points.emplace_back(x(step), step.smoothed_loss());
-      if (!chart.y_limit.has_value()) chart.y_limit = kShownRise * step.smoothed_loss();
+      if (!chart.y_limit.has_value()) chart.y_limit = kDivergedRise * step.smoothed_loss();
     }
     chart.curves.push_back(std::move(curve));
   }
@@ -61,7 +74,9 @@ std::vector<const Racer*> Standings(const std::vector<Racer>& racers) {
   for (const Racer& racer : racers) order.push_back(&racer);
   std::stable_sort(order.begin(), order.end(), [](const Racer* a, const Racer* b) {
     if (Fell(*a) != Fell(*b)) return Fell(*b);
-    if (Fell(*a) || StepsOf(*a) == 0 || StepsOf(*b) == 0) return StepsOf(*a) > StepsOf(*b);
+    if ((Fell(*a) && StepsOf(*a) != StepsOf(*b)) || StepsOf(*a) == 0 || StepsOf(*b) == 0) {
+      return StepsOf(*a) > StepsOf(*b);
+    }
     return LossOf(*a) < LossOf(*b);
   });
   return order;
@@ -71,12 +86,11 @@ std::string StandingsTable(const std::vector<Racer>& racers) {
   std::vector<std::vector<std::string>> rows;
   for (const Racer* racer : Standings(racers)) {
     const bool any = StepsOf(*racer) > 0;
-    rows.push_back({racer->name, absl::StrCat(rows.size() + 1),
-                    any ? LossText(LossOf(*racer)) : "-",
-                    absl::StrFormat("%.2g%s", racer->rate, racer->rate_was_found ? " found" : ""),
-                    absl::StrCat(StepsOf(*racer)),
-                    any ? absl::StrFormat("%.2f s", racer->record.steps.back().seconds()) : "-",
-                    StateText(*racer)});
+    rows.push_back(
+        {racer->name, absl::StrCat(rows.size() + 1), any ? LossText(LossOf(*racer)) : "-",
+         absl::StrFormat("%.2g%s", racer->rate, OriginText(*racer)), absl::StrCat(StepsOf(*racer)),
+         any ? absl::StrFormat("%.2f s", racer->record.steps.back().seconds()) : "-",
+         StateText(*racer)});
   }
   return Table({"OPTIMIZER", "PLACE", "LOSS", "LR", "STEP", "TIME", "STATE"}, rows);
 }
@@ -115,6 +129,7 @@ std::string StandingsJson(const std::string& run_name, const std::vector<Racer>&
     json["standings"].push_back({{"optimizer", racer->name},
                                  {"learning_rate", racer->rate},
                                  {"learning_rate_was_found", racer->rate_was_found},
+                                 {"learning_rate_is_a_guess", racer->rate_is_a_guess},
                                  {"state", StateText(*racer)},
                                  {"steps", std::move(steps)}});
   }

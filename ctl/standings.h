@@ -13,12 +13,14 @@ namespace gradd::ctl {
 struct Racer {
   std::string name;
   double rate = 0;
-  bool rate_was_found = false;  // By a sweep, instead of being given.
+  bool rate_was_found = false;   // By a sweep, instead of being given;
+  bool rate_is_a_guess = false;  // one whose sweep did not tell much.
   TrialRecord record;
 };
 
 // In the order of their places: by the smoothed loss of the last step; those that diverged or
-// failed come last, the longer they lasted the earlier.
+// failed come last, the longer they lasted the earlier. Who ends far above where it
+// began has diverged, too.
 std::vector<const Racer*> Standings(const std::vector<Racer>& racers);
 
 // What people read.

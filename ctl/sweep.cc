@@ -21,8 +21,9 @@ constexpr double kSmoothedDecades = 0.15;
 constexpr double kHeldFall = 0.7;
 // Of the first loss: what falls less may be noise.
 constexpr double kLeastFall = 0.01;
-// Of the first loss's noise: a fall that is less may be no more than that.
-constexpr double kClearFall = 3;
+// Of the first loss's noise: of the many losses after it, the least one is by chance alone up to 4
+// times that lower.
+constexpr double kClearFall = 6;
 // A loss that is so many times the least one has diverged.
 constexpr double kDiverged = 4;
 
@@ -67,13 +68,13 @@ size_t DivergedAt(const std::vector<v1::TrialStep>& steps) {
 
 }  // namespace
 
-absl::Status CheckSweepRange(const SweepRange& range) {
-  const auto usable = [](double rate) { return std::isfinite(rate) && rate > 0 && rate <= 1e6; };
+absl::Status CheckSweepRange(const SweepRange& range, absl::string_view steps_option) {
+  const auto usable = [](double rate) { return rate >= 1e-12 && rate <= 1e6; };
   if (!usable(range.from)) {
-    return UsageError(absl::StrCat("--from: ", range.from, " is outside (0, 1e6]"));
+    return UsageError(absl::StrCat("--from: ", range.from, " is outside [1e-12, 1e6]"));
   }
   if (!usable(range.to)) {
-    return UsageError(absl::StrCat("--to: ", range.to, " is outside (0, 1e6]"));
+    return UsageError(absl::StrCat("--to: ", range.to, " is outside [1e-12, 1e6]"));
   }
   if (range.from >= range.to) {
     return UsageError(absl::StrCat("the range from ", range.from, " to ", range.to, " is ",
@@ -81,8 +82,8 @@ absl::Status CheckSweepRange(const SweepRange& range) {
                                    "; --from must be below --to"));
   }
   if (range.steps < kMinSweepSteps || range.steps > kMaxSweepSteps) {
-    return UsageError(absl::StrCat("--steps: ", range.steps, " is outside [", kMinSweepSteps, ", ",
-                                   kMaxSweepSteps, "]"));
+    return UsageError(absl::StrCat(steps_option, ": ", range.steps, " is outside [", kMinSweepSteps,
+                                   ", ", kMaxSweepSteps, "]"));
   }
   return absl::OkStatus();
 }
@@ -149,12 +150,14 @@ absl::StatusOr<RateSuggestion> SuggestRate(const std::vector<SweepPoint>& points
       first->rate, (end - 1)->rate, 100 * kHeldFall, points.front().smoothed_loss,
       least->smoothed_loss);
   if (const double noise = FirstNoise(points); fall < kClearFall * noise) {
+    suggestion.is_guess = true;
     absl::StrAppendFormat(&suggestion.reason,
                           "; a guess, since mini-batches alone move the loss by %.2g: more --steps "
                           "tell more",
                           noise);
   }
   if (end == points.end()) {
+    suggestion.is_guess = true;
     absl::StrAppend(&suggestion.reason,
                     "; it had not risen again at the sweep's end, so a larger --to may tell more");
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gradd/v1/run_service.pb.h"
 #include "gradd/v1/schedule.pb.h"
 
@@ -23,8 +24,8 @@ struct SweepRange {
 inline constexpr int64_t kMinSweepSteps = 20;
 inline constexpr int64_t kMaxSweepSteps = 1000;
 
-// A usage error if the range is empty, reversed, or not of positive finite numbers.
-absl::Status CheckSweepRange(const SweepRange& range);
+// A usage error if the range is empty, reversed, or not within [1e-12, 1e6].
+absl::Status CheckSweepRange(const SweepRange& range, absl::string_view steps_option);
 
 // The rate of each step.
 v1::Schedule SweepSchedule(const SweepRange& range);
@@ -46,6 +47,7 @@ std::vector<SweepPoint> SweepPoints(const std::vector<v1::TrialStep>& steps);
 struct RateSuggestion {
   double rate = 0;
   std::string reason;
+  bool is_guess = false;  // The reason says why.
 };
 // The rate to train with. An error if the loss never fell.
 absl::StatusOr<RateSuggestion> SuggestRate(const std::vector<SweepPoint>& points);

@@ -105,8 +105,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Lets no step begin until Release(). Calls `receive` with what copies of the run begin with: at
   // once, or when the step that is being applied is done; with the run's lock held. It gets
-  // FAILED_PRECONDITION, and nothing is held, if the run is held already, is finished or has no
-  // worker that is connected.
+  // FAILED_PRECONDITION, and nothing is held, if the run is held already, is finished, or has no
+  // worker that is connected or not yet all that a synchronous run starts with.
   struct HeldRun {
     v1::Run spec;
     int connected_workers = 0;

@@ -14,15 +14,21 @@ void Run::Hold(HeldRunReceiver receive) {
   const auto refuse = [&receive](absl::string_view reason, const std::string& message) {
     receive(Error(absl::StatusCode::kFailedPrecondition, reason, message));
   };
-  const bool connected = std::any_of(members_.begin(), members_.end(),
-                                     [](const auto& entry) { return entry.second.session; });
+  const auto connected = std::count_if(members_.begin(), members_.end(), [](const auto& entry) {
+    return entry.second.session != nullptr;
+  });
   if (held_) {
     return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
   }
   if (state_ == v1::RUN_STATE_FINISHED) return receive(RunFinishedError());
-  if (!connected) {
+  if (connected == 0) {
     return refuse("NO_WORKERS",
                   absl::StrCat("run \"", run_id_, "\" has no worker that could train its trials"));
+  }
+  if (spec_.policy().has_synchronous() && !formed_) {
+    return refuse("NO_WORKERS", absl::StrCat("run \"", run_id_, "\" has ", connected, " of the ",
+                                             spec_.policy().synchronous().workers(),
+                                             " workers that it starts with"));
   }
   SetMoving(state_, /*held=*/true);
   if (step_work_) {

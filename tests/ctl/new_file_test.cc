@@ -53,6 +53,15 @@ TEST_F(NewFileTest, ALinkStaysAndItsTargetIsReplaced) {
   EXPECT_EQ(Contents(target), "new");
 }
 
+TEST_F(NewFileTest, WhatIsReplacedKeepsItsPermissions) {
+  const std::string path = directory_ + "/secret";
+  std::ofstream(path) << "old";
+  const auto own = std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+  std::filesystem::permissions(path, own);
+  Write(path);
+  EXPECT_EQ(std::filesystem::status(path).permissions(), own);
+}
+
 TEST_F(NewFileTest, TheStandardOutputIsNotReplaced) {
   const std::string link = directory_ + "/stdout";
   std::filesystem::create_symlink("/proc/self/fd/1", link);

@@ -44,6 +44,11 @@ TEST(StandingsTest, TheLeastLossComesFirstAndWhoFellLast) {
   EXPECT_EQ(StandingsLine(race), "adam 1.0000, sgd 2.0000, wild diverged, wilder diverged");
 }
 
+TEST(StandingsTest, WhoEndsFarAboveItsBeginHasDiverged) {
+  EXPECT_EQ(StandingsLine({MakeRacer("wild", {3, 1e28}), MakeRacer("sgd", {3, 4})}),
+            "sgd 4.0000, wild diverged");
+}
+
 TEST(StandingsTest, BeforeTheFirstStepAllAreEqual) {
   EXPECT_EQ(StandingsLine({MakeRacer("a", {}, v1::TRIAL_STATE_RUNNING),
                            MakeRacer("b", {}, v1::TRIAL_STATE_RUNNING)}),
@@ -55,6 +60,15 @@ TEST(StandingsTest, TheTableSaysWhichRatesWereFound) {
             "OPTIMIZER  PLACE    LOSS          LR  STEP    TIME  STATE\n"
             "adam           1  1.0000  0.01 found     1  0.50 s  finished\n"
             "sgd            2  2.0000        0.01     1  0.50 s  finished\n");
+}
+
+TEST(StandingsTest, AGuessIsNoFind) {
+  Racer racer = MakeRacer("adam", {1});
+  racer.rate_is_a_guess = true;
+  EXPECT_THAT(StandingsTable({racer}), testing::HasSubstr("0.01 guess"));
+  EXPECT_EQ(nlohmann::json::parse(
+                StandingsJson("r", {racer}))["standings"][0]["learning_rate_is_a_guess"],
+            true);
 }
 
 TEST(StandingsTest, CsvAndJsonHaveEveryStep) {

@@ -38,16 +38,18 @@ std::vector<v1::TrialStep> Steps(const Loss& loss, int64_t count = 400) {
 
 TEST(SweepTest, RefusesRangesThatAreNone) {
   const auto refusal = [](double from, double to, int64_t steps = 100) {
-    return std::string(CheckSweepRange({from, to, steps}).message());
+    return std::string(CheckSweepRange({from, to, steps}, "--steps").message());
   };
   EXPECT_EQ(refusal(1e-4, 1), "");
   EXPECT_EQ(refusal(1, 1), "the range from 1 to 1 is empty; --from must be below --to");
   EXPECT_EQ(refusal(1, 0.1), "the range from 1 to 0.1 is reversed; --from must be below --to");
-  EXPECT_EQ(refusal(0, 1), "--from: 0 is outside (0, 1e6]");
-  EXPECT_EQ(refusal(-1, 1), "--from: -1 is outside (0, 1e6]");
-  EXPECT_EQ(refusal(std::nan(""), 1), "--from: nan is outside (0, 1e6]");
-  EXPECT_EQ(refusal(1, 1e7), "--to: 1e+07 is outside (0, 1e6]");
-  EXPECT_EQ(refusal(1, std::numeric_limits<double>::infinity()), "--to: inf is outside (0, 1e6]");
+  EXPECT_EQ(refusal(1e-300, 1), "--from: 1e-300 is outside [1e-12, 1e6]");
+  EXPECT_EQ(refusal(0, 1), "--from: 0 is outside [1e-12, 1e6]");
+  EXPECT_EQ(refusal(-1, 1), "--from: -1 is outside [1e-12, 1e6]");
+  EXPECT_EQ(refusal(std::nan(""), 1), "--from: nan is outside [1e-12, 1e6]");
+  EXPECT_EQ(refusal(1, 1e7), "--to: 1e+07 is outside [1e-12, 1e6]");
+  EXPECT_EQ(refusal(1, std::numeric_limits<double>::infinity()),
+            "--to: inf is outside [1e-12, 1e6]");
   EXPECT_EQ(refusal(1, 2, 19), "--steps: 19 is outside [20, 1000]");
   EXPECT_EQ(refusal(1, 2, 1001), "--steps: 1001 is outside [20, 1000]");
 }

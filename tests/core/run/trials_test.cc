@@ -287,6 +287,18 @@ TEST_F(TrialsTest, AreRefusedWithNothingHeldOrLeft) {
   EXPECT_EQ(ReasonOf(Start(RequestOf({MakeTrial(1, 1)})).status()), "TRIALS_GOING_ON");
 }
 
+TEST_F(TrialsTest, ARunThatHasNotAllOfItsWorkersIsNotTried) {
+  v1::Run values;
+  values.mutable_policy()->mutable_synchronous()->set_workers(2);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  ASSERT_TRUE(run_->Update(values, mask, "").ok());
+  const auto worker = Join("r");
+  const TrialsOrError trials = Start(RequestOf({MakeTrial(1, 1)}));
+  EXPECT_EQ(ReasonOf(trials.status()), "NO_WORKERS");
+  EXPECT_EQ(trials.status().message(), "run \"r\" has 1 of the 2 workers that it starts with");
+}
+
 TEST_F(TrialsTest, OfAFinishedRunThereAreNone) {
   const auto worker = Join("r");
   v1::Run values;
