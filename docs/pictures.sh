@@ -38,7 +38,6 @@ gradworker "${model[@]}" --print-layout |
 gradctl pause fashion
 gradworker "${model[@]}" --run fashion >"$scratch/gradworker.log" 2>&1 &
 pids+=($!)
-until [[ $(gradctl show fashion) == *w0* ]]; do sleep 0.1; done
 
 # The commands are those that which-optimizer.md shows.
 grep '^\$ gradctl .*--svg' docs/which-optimizer.md | sed 's/^\$ //' >"$scratch/commands"
