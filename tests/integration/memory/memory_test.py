@@ -36,3 +36,36 @@ class MemoryTest(ServerTest):
                 resident[step] = self.resident_bytes()
         responses.cancel()
         self.assertLess(abs(resident[10_000] / resident[1_000] - 1), 0.05, resident)
+
+    def test_a_large_run_takes_its_state_and_one_push(self):
+        elements = 100_000_000
+        run = spec(elements)
+        run.optimizer.adam.SetInParent()
+        self.create("r", run)
+        may_push = threading.Semaphore(0)
+        chunk_elements = 256 * 1024
+        chunk = bytes(4 * chunk_elements)
+
+        def requests():
+            yield training.TrainRequest(join=training.Join(run="runs/r", worker="w"))
+            for sequence in (1, 2, 3):
+                may_push.acquire()
+                header = training.PushHeader(sequence=sequence, base_step=sequence - 1, examples=1)
+                yield training.TrainRequest(push=training.Push(header=header))
+                for offset in range(0, elements, chunk_elements):
+                    data = chunk[:4 * (elements - offset)]
+                    yield training.TrainRequest(push=training.Push(
+                        chunk=training.ParameterChunk(offset=offset, data=data)))
+                yield training.TrainRequest(push=training.Push(commit=training.PushCommit(want_parameters=True)))
+
+        responses = self.training.Train(requests())
+        self.assertTrue(next(responses).HasField("welcome"))
+        for step in (1, 2, 3):
+            may_push.release()
+            self.assertEqual(next(responses).push_result.step, step)
+            received = 0
+            while received < 4 * elements:
+                received += len(next(responses).parameters.data)
+        responses.cancel()
+        # Parameters and two slots, and the gradient.
+        self.assertLess(self.resident_bytes() / (4 * 4 * elements), 1.05)
