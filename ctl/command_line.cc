@@ -15,6 +15,7 @@
 #include "core/base/utf8.h"
 #include "core/base/version.h"
 #include "ctl/fields.h"
+#include "ctl/landscape.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
 
@@ -107,11 +108,7 @@ void AddLandscape(CLI::App* app, CommandLine* line) {
   CLI::App* landscape =
       AddCommand(app, Command::kLandscape, "landscape",
                  "Draw the paths of optimizers over a function of two parameters", line);
-  landscape
-      ->add_option("LANDSCAPE", line->landscape,
-                   "bowl, valley, rosenbrock, beale, himmelblau, saddle, monkey-saddle, plateau or "
-                   "rastrigin")
-      ->required();
+  landscape->add_option("LANDSCAPE", line->landscape, LandscapeNames())->required();
   landscape
       ->add_option("ENTRY", line->entries,
                    "As for race [all optimizers]; without a rate, the best of 1e-4 to 10")

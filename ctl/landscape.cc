@@ -36,11 +36,7 @@ absl::StatusOr<const LandscapeInfo*> FindLandscape(const std::string& name) {
   for (const LandscapeInfo& info : Landscapes()) {
     if (info.name == name) return &info;
   }
-  return UsageError(absl::StrCat(
-      "no landscape \"", name, "\"; there are ",
-      absl::StrJoin(Landscapes(), ", ", [](std::string* out, const LandscapeInfo& info) {
-        absl::StrAppend(out, info.name);
-      })));
+  return UsageError(absl::StrCat("no landscape \"", name, "\"; there are ", LandscapeNames()));
 }
 
 absl::StatusOr<Point> ParseStart(const std::string& text) {
@@ -150,6 +146,12 @@ std::string Json(const LandscapeInfo& info, const std::vector<Result>& results) 
 }
 
 }  // namespace
+
+std::string LandscapeNames() {
+  return absl::StrJoin(Landscapes(), ", ", [](std::string* out, const LandscapeInfo& info) {
+    absl::StrAppend(out, info.name);
+  });
+}
 
 absl::Status DrawLandscape(const CommandLine& line, Server* server, Console* console) {
   const absl::StatusOr<const LandscapeInfo*> info = FindLandscape(line.landscape);

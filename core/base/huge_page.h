@@ -10,8 +10,7 @@ inline constexpr size_t kHugePageBytes = size_t{2} << 20;
 // Memory of kHugePageBytes, aligned to that, which the kernel is asked to back by one huge page.
 // Not of the heap: there, each one would leave a hole of its own size before it, which other memory
 // then spreads into instead of using again what has been used. Thread safe.
-
-// Throws std::bad_alloc if there is no memory.
+// MapHugePage() throws std::bad_alloc if there is no memory.
 void* MapHugePage();
 void UnmapHugePage(void* page);
 

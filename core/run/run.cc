@@ -197,10 +197,14 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.profile = progress_.profile();
   metrics.memory_bytes = store_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = store_.block_allocations();
-  for (const auto& [worker, member] : members_) {
-    if (member.session) ++metrics.connected_workers;
-  }
+  metrics.connected_workers = ConnectedWorkers();
   return metrics;
+}
+
+int Run::ConnectedWorkers() const {
+  return static_cast<int>(std::count_if(members_.begin(), members_.end(), [](const auto& entry) {
+    return entry.second.session != nullptr;
+  }));
 }
 
 void Run::Record(const std::string& author, const std::string& field, const std::string& old_value,

@@ -331,6 +331,7 @@ class Run : public std::enable_shared_from_this<Run> {
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetState(v1::RunState state, const std::string& author)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int ConnectedWorkers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What others are told.
   v1::RunState ShownState() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return held_ && state_ != v1::RUN_STATE_FINISHED ? v1::RUN_STATE_HELD : state_;

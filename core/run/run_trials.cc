@@ -1,6 +1,5 @@
 // What a run does for its trials: it stands still, and tells its workers of them.
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,9 +13,7 @@ void Run::Hold(HeldRunReceiver receive) {
   const auto refuse = [&receive](absl::string_view reason, const std::string& message) {
     receive(Error(absl::StatusCode::kFailedPrecondition, reason, message));
   };
-  const auto connected = std::count_if(members_.begin(), members_.end(), [](const auto& entry) {
-    return entry.second.session != nullptr;
-  });
+  const int connected = ConnectedWorkers();
   if (held_) {
     return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
   }
@@ -46,9 +43,7 @@ absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
   HeldRun held;
   held.spec = spec_;
   *held.spec.mutable_layout() = layout_.message();
-  for (const auto& [worker, member] : members_) {
-    if (member.session) ++held.connected_workers;
-  }
+  held.connected_workers = ConnectedWorkers();
   held.snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
   held.plan = plan_->state();
   return held;

@@ -1,9 +1,14 @@
 """gradctl's lr-find, race and landscape, with real workers and a real server."""
 import csv
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
+import termios
 
 from gradd.v1 import optimizer_pb2
 from gradd_process import TIMEOUT_SECONDS, program, until
@@ -67,7 +72,40 @@ class ToolsTest(GradctlTest):
         until("the run to go on", lambda: self.describe("r").progress.step > step)
         self.assertFalse(self.describe("r").history)
 
+    def test_a_worker_that_was_just_started_is_waited_for(self):
+        self.create_run("r", "--learning-rate", "0.1")
+        finder = self.start("gradctl", "--server", self.grpc, "lr-find", "r", "--steps", "40",
+                            stdout=subprocess.DEVNULL)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            finder.wait(timeout=0.5)
+        self.start_worker("r")
+        self.assertEqual(finder.wait(timeout=TIMEOUT_SECONDS), 0)
+
     # ---- race ----
+
+    def test_live_standings_fit_the_terminal(self):
+        self.create_paused("r", "--learning-rate", "0.1")
+        reader, terminal = pty.openpty()
+        columns = 30
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        race = self.start("gradctl", "--server", self.grpc, "race", "r", "sgd:0.1",
+                          "adam:learning-rate=0.001,beta1=0.95", "--steps", "2000", stdout=terminal)
+        os.close(terminal)
+        output = b""
+        try:
+            while part := os.read(reader, 1 << 16):
+                output += part
+        except OSError:  # So it ends when nobody has the terminal open any more.
+            pass
+        os.close(reader)
+        self.assertEqual(race.wait(timeout=TIMEOUT_SECONDS), 0)
+        frames = output.decode().split("\x1b[J")
+        self.assertGreater(len(frames), 2)
+        for frame in frames[:-1]:
+            for line in re.sub("\x1b.*", "", frame).splitlines():
+                self.assertLess(len(line), columns)
+        self.assertIn("finished", frames[-1])
+
 
     def test_rates_that_are_not_given_are_found(self):
         self.create_paused("r", "--learning-rate", "0.1")
