@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "ctl/client.h"
 #include "ctl/command_line.h"
 #include "ctl/fields.h"
 #include "ctl/landscape.h"
@@ -16,7 +17,6 @@
 #include "ctl/report.h"
 #include "ctl/requests.h"
 #include "ctl/run_name.h"
-#include "ctl/server.h"
 #include "ctl/status.h"
 #include "ctl/watch.h"
 #include "nlohmann/json.hpp"
@@ -76,15 +76,15 @@ absl::Status Print(const absl::StatusOr<v1::Run>& run, const CommandLine& line,
   return absl::OkStatus();
 }
 
-absl::Status Create(const CommandLine& line, Server* server, Console* console) {
+absl::Status Create(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<v1::CreateRunRequest> request = CreateRequest(line, console);
   if (!request.ok()) return request.status();
-  const absl::StatusOr<v1::Run> run = server->Create(*request);
+  const absl::StatusOr<v1::Run> run = client->Create(*request);
   return Print(run, line, absl::StrCat("created, ", run.ok() ? SizeText(*run) : ""), console);
 }
 
-absl::Status List(const CommandLine& line, Server* server, Console* console) {
-  const absl::StatusOr<v1::ListRunsResponse> runs = server->List();
+absl::Status List(const CommandLine& line, Client* client, Console* console) {
+  const absl::StatusOr<v1::ListRunsResponse> runs = client->List();
   if (!runs.ok()) return runs.status();
   if (line.json) {
     console->out << JsonLine(*runs) << "\n";
@@ -96,15 +96,15 @@ absl::Status List(const CommandLine& line, Server* server, Console* console) {
   return absl::OkStatus();
 }
 
-absl::Status Show(const CommandLine& line, Server* server, Console* console) {
-  const absl::StatusOr<v1::Run> run = server->Get(RunName(line.run));
+absl::Status Show(const CommandLine& line, Client* client, Console* console) {
+  const absl::StatusOr<v1::Run> run = client->Get(RunName(line.run));
   if (!run.ok()) return run.status();
   console->out << (line.json ? absl::StrCat(JsonLine(*run), "\n")
                              : RunPage(*run, console->clock.WallTime()));
   return absl::OkStatus();
 }
 
-absl::Status Set(const CommandLine& line, Server* server, Console* console) {
+absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   v1::Run current;
   current.set_name(RunName(line.run));
   // `momentum` means another field in every optimizer.
@@ -112,7 +112,7 @@ absl::Status Set(const CommandLine& line, Server* server, Console* console) {
       std::any_of(line.changes.begin(), line.changes.end(),
                   [](const Assignment& change) { return DependsOnKind(change.first); });
   if (depends) {
-    absl::StatusOr<v1::Run> found = server->Get(current.name());
+    absl::StatusOr<v1::Run> found = client->Get(current.name());
     if (!found.ok()) return found.status();
     current.Swap(&*found);
   }
@@ -123,25 +123,25 @@ absl::Status Set(const CommandLine& line, Server* server, Console* console) {
   for (const Assignment& change : line.changes) {
     absl::StrAppend(&done, done.empty() ? "" : ", ", change.first, " is now ", change.second);
   }
-  return Print(server->Update(*request), line, done, console);
+  return Print(client->Update(*request), line, done, console);
 }
 
-absl::Status Pause(const CommandLine& line, Server* server, Console* console) {
+absl::Status Pause(const CommandLine& line, Client* client, Console* console) {
   v1::PauseRunRequest request;
   request.set_name(RunName(line.run));
   request.set_author(line.author);
-  return Print(server->Pause(request), line, "paused", console);
+  return Print(client->Pause(request), line, "paused", console);
 }
 
-absl::Status Resume(const CommandLine& line, Server* server, Console* console) {
+absl::Status Resume(const CommandLine& line, Client* client, Console* console) {
   v1::ResumeRunRequest request;
   request.set_name(RunName(line.run));
   request.set_author(line.author);
-  return Print(server->Resume(request), line, "resumed", console);
+  return Print(client->Resume(request), line, "resumed", console);
 }
 
-absl::Status Delete(const CommandLine& line, Server* server, Console* console) {
-  GRADD_RETURN_IF_ERROR(server->Delete(RunName(line.run)));
+absl::Status Delete(const CommandLine& line, Client* client, Console* console) {
+  GRADD_RETURN_IF_ERROR(client->Delete(RunName(line.run)));
   if (line.json) {
     console->out << nlohmann::json{{"name", RunName(line.run)}}.dump() << "\n";
   } else {
@@ -151,35 +151,35 @@ absl::Status Delete(const CommandLine& line, Server* server, Console* console) {
 }
 
 absl::Status Run(const CommandLine& line, Console* console) {
-  Server server(line.server, line.timeout, console);
+  Client client(line.server, line.timeout, console);
   switch (line.command) {
     case Command::kText:
       console->out << line.text;
       return absl::OkStatus();
     case Command::kCreate:
-      return Create(line, &server, console);
+      return Create(line, &client, console);
     case Command::kList:
-      return List(line, &server, console);
+      return List(line, &client, console);
     case Command::kShow:
-      return Show(line, &server, console);
+      return Show(line, &client, console);
     case Command::kWatch:
-      return Watch(line, &server, console);
+      return Watch(line, &client, console);
     case Command::kSet:
-      return Set(line, &server, console);
+      return Set(line, &client, console);
     case Command::kPause:
-      return Pause(line, &server, console);
+      return Pause(line, &client, console);
     case Command::kResume:
-      return Resume(line, &server, console);
+      return Resume(line, &client, console);
     case Command::kDelete:
-      return Delete(line, &server, console);
+      return Delete(line, &client, console);
     case Command::kPull:
-      return Pull(line, &server, console);
+      return Pull(line, &client, console);
     case Command::kLrFind:
-      return FindRate(line, &server, console);
+      return FindRate(line, &client, console);
     case Command::kRace:
-      return Race(line, &server, console);
+      return Race(line, &client, console);
     case Command::kLandscape:
-      return DrawLandscape(line, &server, console);
+      return DrawLandscape(line, &client, console);
   }
   return absl::OkStatus();
 }

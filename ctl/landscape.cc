@@ -71,7 +71,7 @@ bool Completed(const Walk& walk, int64_t steps) {
 
 absl::StatusOr<std::vector<Result>> WalkEntries(const WalkOptions& options,
                                                 const std::vector<Entry>& entries, bool json,
-                                                Server* server, Console* console) {
+                                                Client* client, Console* console) {
   std::vector<Walk> walks;
   for (const Entry& entry : entries) {
     const int count = entry.rate.has_value() ? 1 : kCandidates;
@@ -81,7 +81,7 @@ absl::StatusOr<std::vector<Result>> WalkEntries(const WalkOptions& options,
   }
   StatusLine status(json, console);
   size_t done = 0;
-  GRADD_RETURN_IF_ERROR(WalkAll(server, options, &walks, [&] {
+  GRADD_RETURN_IF_ERROR(WalkAll(client, options, &walks, [&] {
     status.Show(absl::StrCat("walk ", ++done, "/", walks.size()));
   }));
   std::vector<Result> results;
@@ -153,7 +153,7 @@ std::string LandscapeNames() {
   });
 }
 
-absl::Status DrawLandscape(const CommandLine& line, Server* server, Console* console) {
+absl::Status DrawLandscape(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<const LandscapeInfo*> info = FindLandscape(line.landscape);
   GRADD_RETURN_IF_ERROR(info.status());
   const absl::StatusOr<Point> start = line.start.empty() ? (*info)->start : ParseStart(line.start);
@@ -177,7 +177,7 @@ absl::Status DrawLandscape(const CommandLine& line, Server* server, Console* con
   options.seed = line.seed;
   options.steps = line.walk_steps;
   const absl::StatusOr<std::vector<Result>> results =
-      WalkEntries(options, *entries, line.json, server, console);
+      WalkEntries(options, *entries, line.json, client, console);
   GRADD_RETURN_IF_ERROR(results.status());
   std::vector<NamedPath> paths;
   for (const Result& result : *results) {

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "ctl/client.h"
 #include "ctl/command_line.h"
 #include "ctl/console.h"
-#include "ctl/server.h"
 
 namespace gradd::ctl {
 
@@ -15,7 +15,7 @@ std::string LandscapeNames();
 
 // `gradctl landscape`: lets optimizers walk over a function of two parameters and draws their paths
 // over its contours.
-absl::Status DrawLandscape(const CommandLine& line, Server* server, Console* console);
+absl::Status DrawLandscape(const CommandLine& line, Client* client, Console* console);
 
 }  // namespace gradd::ctl
 

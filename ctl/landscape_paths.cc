@@ -89,14 +89,14 @@ v1::RunTrialsRequest RequestFor(const WalkOptions& options, absl::Span<const Wal
 }
 
 // Walks as many as one request may have, some at a time.
-absl::Status WalkSome(Server* server, const WalkOptions& options, const TrainAndTest& noise,
+absl::Status WalkSome(Client* client, const WalkOptions& options, const TrainAndTest& noise,
                       absl::Span<Walk> walks, const std::function<void()>& more, ThreadPool* pool) {
   std::promise<std::vector<std::string>> promise;
   std::future<std::vector<std::string>> future = promise.get_future();
   absl::Status tried;
   std::thread trials([&] {
     bool named = false;
-    tried = server->RunTrials(RequestFor(options, walks), [&](const auto& response) {
+    tried = client->RunTrials(RequestFor(options, walks), [&](const auto& response) {
       if (!named) promise.set_value({response.names().begin(), response.names().end()});
       named = true;
       return true;
@@ -114,7 +114,7 @@ absl::Status WalkSome(Server* server, const WalkOptions& options, const TrainAnd
     if (has_failed()) return;
     const auto index = static_cast<size_t>(i);
     const absl::Status status =
-        WalkOne(server->address(), names[index], options, noise, &walks[index].path);
+        WalkOne(client->address(), names[index], options, noise, &walks[index].path);
     MutexLock lock(&mutex);
     walked.Update(status);
     more();
@@ -127,7 +127,7 @@ absl::Status WalkSome(Server* server, const WalkOptions& options, const TrainAnd
 
 }  // namespace
 
-absl::Status WalkAll(Server* server, const WalkOptions& options, std::vector<Walk>* walks,
+absl::Status WalkAll(Client* client, const WalkOptions& options, std::vector<Walk>* walks,
                      const std::function<void()>& more) {
   const absl::StatusOr<TrainAndTest> noise =
       MakeGradientNoise(static_cast<float>(options.gradient_noise), options.seed);
@@ -135,7 +135,7 @@ absl::Status WalkAll(Server* server, const WalkOptions& options, std::vector<Wal
   ThreadPool pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   for (size_t begin = 0; begin < walks->size(); begin += kMaxTrials) {
     const auto some = absl::MakeSpan(*walks).subspan(begin, kMaxTrials);
-    GRADD_RETURN_IF_ERROR(WalkSome(server, options, *noise, some, more, &pool));
+    GRADD_RETURN_IF_ERROR(WalkSome(client, options, *noise, some, more, &pool));
   }
   return absl::OkStatus();
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "ctl/server.h"
+#include "ctl/client.h"
 #include "gradd/v1/optimizer.pb.h"
 #include "worker/models/landscape.h"
 
@@ -31,7 +31,7 @@ struct WalkOptions {
 // Walks all of them, as trials of the server with this process as their worker, which trains as
 // `gradworker --model landscape --batch 1` does. A path that diverges ends early. `more` is called
 // after each walk, from any thread, one call at a time.
-absl::Status WalkAll(Server* server, const WalkOptions& options, std::vector<Walk>* walks,
+absl::Status WalkAll(Client* client, const WalkOptions& options, std::vector<Walk>* walks,
                      const std::function<void()>& more);
 
 }  // namespace gradd::ctl

@@ -70,7 +70,7 @@ std::string Json(const std::string& run, const std::vector<SweepPoint>& points,
 
 }  // namespace
 
-absl::Status FindRate(const CommandLine& line, Server* server, Console* console) {
+absl::Status FindRate(const CommandLine& line, Client* client, Console* console) {
   GRADD_RETURN_IF_ERROR(CheckSweepRange(line.sweep, "--steps"));
   absl::StatusOr<Outputs> outputs = Outputs::Open(line.svg, line.csv);
   GRADD_RETURN_IF_ERROR(outputs.status());
@@ -84,7 +84,7 @@ absl::Status FindRate(const CommandLine& line, Server* server, Console* console)
   std::vector<TrialRecord> records;
   {
     StatusLine progress(line.json, console);
-    GRADD_RETURN_IF_ERROR(RecordTrials(server, request, &records, [&] {
+    GRADD_RETURN_IF_ERROR(RecordTrials(client, request, &records, [&] {
       const std::vector<v1::TrialStep>& steps = records[0].steps;
       if (steps.empty()) return true;
       progress.Show(absl::StrFormat("%s: step %d/%d, rate %.2g, loss %.4g", RunId(line.run),

@@ -83,13 +83,13 @@ class Download {
 
 }  // namespace
 
-absl::Status Pull(const CommandLine& line, Server* server, Console* console) {
+absl::Status Pull(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<ParameterFormat> format = FormatOf(line.output);
   if (!format.ok()) return format.status();
   // Before the download, which may be long.
   const absl::StatusOr<std::unique_ptr<NewFile>> file = NewFile::Create(line.output);
   if (!file.ok()) return file.status();
-  const absl::StatusOr<v1::Run> run = server->Get(RunName(line.run));
+  const absl::StatusOr<v1::Run> run = client->Get(RunName(line.run));
   if (!run.ok()) return run.status();
 
   v1::PullRequest request;
@@ -98,7 +98,7 @@ absl::Status Pull(const CommandLine& line, Server* server, Console* console) {
   const int64_t bytes = run->parameter_count() * static_cast<int64_t>(sizeof(float));
   Download download(*run, *format, file->get());
   GRADD_RETURN_IF_ERROR(
-      server->Pull(request, server->timeout() + absl::Seconds(bytes / kLeastBytesPerSecond),
+      client->Pull(request, client->timeout() + absl::Seconds(bytes / kLeastBytesPerSecond),
                    [&download](const v1::ParameterChunk& chunk) { return download.Take(chunk); }));
   GRADD_RETURN_IF_ERROR(download.Complete());
   GRADD_RETURN_IF_ERROR((*file)->Commit());

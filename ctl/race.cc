@@ -78,7 +78,7 @@ v1::RunTrialsRequest RequestFor(const CommandLine& line) {
 }
 
 // Sweeps for the entries that have no rate, side by side.
-absl::Status FindRates(const CommandLine& line, Server* server, Console* console,
+absl::Status FindRates(const CommandLine& line, Client* client, Console* console,
                        const std::vector<Entry>& entries, std::vector<Racer>* racers) {
   v1::RunTrialsRequest request = RequestFor(line);
   std::vector<Racer*> open;
@@ -93,7 +93,7 @@ absl::Status FindRates(const CommandLine& line, Server* server, Console* console
   if (open.empty()) return absl::OkStatus();
   std::vector<TrialRecord> records;
   StatusLine status(line.json, console);
-  GRADD_RETURN_IF_ERROR(RecordTrials(server, request, &records, [&] {
+  GRADD_RETURN_IF_ERROR(RecordTrials(client, request, &records, [&] {
     size_t steps = 0;
     for (const TrialRecord& record : records) steps = std::max(steps, record.steps.size());
     status.Show(absl::StrCat("finding rates for ", open.size(), " optimizers: step ", steps, "/",
@@ -117,7 +117,7 @@ absl::Status FindRates(const CommandLine& line, Server* server, Console* console
 
 }  // namespace
 
-absl::Status Race(const CommandLine& line, Server* server, Console* console) {
+absl::Status Race(const CommandLine& line, Client* client, Console* console) {
   absl::StatusOr<std::vector<Entry>> entries = ParseEntries(line.entries);
   GRADD_RETURN_IF_ERROR(entries.status());
   if (entries->size() < 2) {
@@ -136,7 +136,7 @@ absl::Status Race(const CommandLine& line, Server* server, Console* console) {
     racer.rate = entry.rate.value_or(0);
     racers.push_back(std::move(racer));
   }
-  GRADD_RETURN_IF_ERROR(FindRates(line, server, console, *entries, &racers));
+  GRADD_RETURN_IF_ERROR(FindRates(line, client, console, *entries, &racers));
   v1::RunTrialsRequest request = RequestFor(line);
   for (size_t i = 0; i < racers.size(); ++i) {
     v1::Trial& trial = *request.add_trials();
@@ -146,7 +146,7 @@ absl::Status Race(const CommandLine& line, Server* server, Console* console) {
   }
   std::vector<TrialRecord> records;
   LiveStandings live(line.json, line.race_steps, console);
-  const absl::Status raced = RecordTrials(server, request, &records, [&] {
+  const absl::Status raced = RecordTrials(client, request, &records, [&] {
     for (size_t i = 0; i < racers.size(); ++i) racers[i].record = records[i];
     live.Show(racers);
     return true;

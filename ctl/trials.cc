@@ -20,7 +20,7 @@ absl::Status WithAdvice(const absl::Status& status, const std::string& run) {
 
 }  // namespace
 
-absl::Status RecordTrials(Server* server, const v1::RunTrialsRequest& request,
+absl::Status RecordTrials(Client* client, const v1::RunTrialsRequest& request,
                           std::vector<TrialRecord>* records, const std::function<bool()>& more) {
   records->assign(static_cast<size_t>(request.trials_size()), TrialRecord());
   const auto take = [&](const v1::RunTrialsResponse& response) {
@@ -33,7 +33,7 @@ absl::Status RecordTrials(Server* server, const v1::RunTrialsRequest& request,
     }
     return more == nullptr || more();
   };
-  return WithAdvice(server->RunTrials(request, take), request.name());
+  return WithAdvice(client->RunTrials(request, take), request.name());
 }
 
 }  // namespace gradd::ctl

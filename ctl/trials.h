@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "ctl/server.h"
+#include "ctl/client.h"
 #include "gradd/v1/run_service.pb.h"
 
 namespace gradd::ctl {
@@ -20,7 +20,7 @@ struct TrialRecord {
 
 // Runs trials, with their records up to date whenever `more` is called. `more` returns false to end
 // them early; null: let them all end. Errors say how to start a worker where there is none.
-absl::Status RecordTrials(Server* server, const v1::RunTrialsRequest& request,
+absl::Status RecordTrials(Client* client, const v1::RunTrialsRequest& request,
                           std::vector<TrialRecord>* records, const std::function<bool()>& more);
 
 }  // namespace gradd::ctl

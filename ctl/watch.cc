@@ -84,7 +84,7 @@ absl::Status Retrying(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
+absl::Status Watch(const CommandLine& line, Client* client, Console* console) {
   v1::WatchRunRequest request;
   request.set_name(RunName(line.run));
   *request.mutable_interval() = ToProto(line.interval);
@@ -96,7 +96,7 @@ absl::Status Watch(const CommandLine& line, Server* server, Console* console) {
   absl::Duration lost_at;
   v1::RunProgress last;
   while (true) {
-    absl::Status status = server->Watch(request, [&](const v1::RunProgress& progress) {
+    absl::Status status = client->Watch(request, [&](const v1::RunProgress& progress) {
       if (lost && !line.json) view.Say("gradctl: connected again");
       seen = true;
       lost = false;

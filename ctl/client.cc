@@ -1,4 +1,4 @@
-#include "ctl/server.h"
+#include "ctl/client.h"
 
 #include <algorithm>
 #include <random>
@@ -30,10 +30,10 @@ absl::string_view Cause(absl::string_view message) {
 
 }  // namespace
 
-Server::Server(std::string address, absl::Duration timeout, Console* console)
+Client::Client(std::string address, absl::Duration timeout, Console* console)
     : address_(std::move(address)), timeout_(timeout), console_(console) {}
 
-absl::Status Server::Connect() {
+absl::Status Client::Connect() {
   if (runs_ != nullptr && !lost_) return absl::OkStatus();
   // A new channel: gRPC does not try a broken one again before a back-off of its own has passed.
   const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = MakeChannel(address_);
@@ -44,7 +44,7 @@ absl::Status Server::Connect() {
   return absl::OkStatus();
 }
 
-absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
+absl::Status Client::ToStatus(const grpc::Status& status, const grpc::ClientContext& context,
                               absl::Duration timeout) {
   if (status.ok()) return absl::OkStatus();
   if (console_->interrupt.triggered()) return InterruptedError();
@@ -74,7 +74,7 @@ absl::Status Server::ToStatus(const grpc::Status& status, const grpc::ClientCont
 }
 
 template <typename Request, typename Response>
-absl::StatusOr<Response> Server::Call(Method<Request, Response> method, const Request& request,
+absl::StatusOr<Response> Client::Call(Method<Request, Response> method, const Request& request,
                                       int attempts) {
   const absl::Time deadline = absl::Now() + timeout_;
   Backoff backoff(kInitialBackoff, kMaximumBackoff, std::random_device{}());
@@ -97,17 +97,17 @@ absl::StatusOr<Response> Server::Call(Method<Request, Response> method, const Re
   }
 }
 
-absl::StatusOr<v1::Run> Server::Create(const v1::CreateRunRequest& request) {
+absl::StatusOr<v1::Run> Client::Create(const v1::CreateRunRequest& request) {
   return Call(&v1::RunService::Stub::CreateRun, request, kAttempts);
 }
 
-absl::StatusOr<v1::Run> Server::Get(const std::string& name) {
+absl::StatusOr<v1::Run> Client::Get(const std::string& name) {
   v1::GetRunRequest request;
   request.set_name(name);
   return Call(&v1::RunService::Stub::GetRun, request, kAttempts);
 }
 
-absl::StatusOr<v1::ListRunsResponse> Server::List() {
+absl::StatusOr<v1::ListRunsResponse> Client::List() {
   v1::ListRunsResponse all;
   v1::ListRunsRequest request;
   do {
@@ -121,26 +121,26 @@ absl::StatusOr<v1::ListRunsResponse> Server::List() {
   return all;
 }
 
-absl::StatusOr<v1::Run> Server::Update(const v1::UpdateRunRequest& request) {
+absl::StatusOr<v1::Run> Client::Update(const v1::UpdateRunRequest& request) {
   return Call(&v1::RunService::Stub::UpdateRun, request, kAttempts);
 }
 
-absl::StatusOr<v1::Run> Server::Pause(const v1::PauseRunRequest& request) {
+absl::StatusOr<v1::Run> Client::Pause(const v1::PauseRunRequest& request) {
   return Call(&v1::RunService::Stub::PauseRun, request, kAttempts);
 }
 
-absl::StatusOr<v1::Run> Server::Resume(const v1::ResumeRunRequest& request) {
+absl::StatusOr<v1::Run> Client::Resume(const v1::ResumeRunRequest& request) {
   return Call(&v1::RunService::Stub::ResumeRun, request, kAttempts);
 }
 
-absl::Status Server::Delete(const std::string& name) {
+absl::Status Client::Delete(const std::string& name) {
   v1::DeleteRunRequest request;
   request.set_name(name);
   return Call(&v1::RunService::Stub::DeleteRun, request, kOnce).status();
 }
 
 template <typename Response>
-absl::Status Server::Read(grpc::ClientReader<Response>* reader, grpc::ClientContext* context,
+absl::Status Client::Read(grpc::ClientReader<Response>* reader, grpc::ClientContext* context,
                           const std::function<bool(const Response&)>& more) {
   Response response;
   while (reader->Read(&response)) {
@@ -152,7 +152,7 @@ absl::Status Server::Read(grpc::ClientReader<Response>* reader, grpc::ClientCont
   return ToStatus(reader->Finish(), *context, absl::InfiniteDuration());
 }
 
-absl::Status Server::Watch(const v1::WatchRunRequest& request,
+absl::Status Client::Watch(const v1::WatchRunRequest& request,
                            const std::function<bool(const v1::RunProgress&)>& more) {
   GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
@@ -161,7 +161,7 @@ absl::Status Server::Watch(const v1::WatchRunRequest& request,
   return Read(reader.get(), &context, more);
 }
 
-void Server::WaitUntilGone(const std::string& held, const std::set<std::string>& trials) {
+void Client::WaitUntilGone(const std::string& held, const std::set<std::string>& trials) {
   constexpr absl::Duration kLongest = absl::Seconds(2);
   constexpr absl::Duration kInterval = absl::Milliseconds(20);
   const absl::Time deadline = absl::Now() + kLongest;
@@ -181,7 +181,7 @@ void Server::WaitUntilGone(const std::string& held, const std::set<std::string>&
   }
 }
 
-absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
+absl::Status Client::RunTrials(const v1::RunTrialsRequest& request,
                                const std::function<bool(const v1::RunTrialsResponse&)>& more) {
   constexpr int kAttemptsWhileHeld = 20;
   constexpr int kAttemptsWithoutWorkers = 50;  // One that was just started reads its data first.
@@ -211,7 +211,7 @@ absl::Status Server::RunTrials(const v1::RunTrialsRequest& request,
   }
 }
 
-absl::Status Server::Pull(const v1::PullRequest& request, absl::Duration timeout,
+absl::Status Client::Pull(const v1::PullRequest& request, absl::Duration timeout,
                           const std::function<absl::Status(const v1::ParameterChunk&)>& chunk) {
   GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;

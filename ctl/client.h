@@ -1,5 +1,5 @@
-#ifndef GRADD_CTL_SERVER_H_
-#define GRADD_CTL_SERVER_H_
+#ifndef GRADD_CTL_CLIENT_H_
+#define GRADD_CTL_CLIENT_H_
 
 #include <functional>
 #include <memory>
@@ -15,12 +15,12 @@
 
 namespace gradd::ctl {
 
-// The server as the commands see it. Errors carry the server's reason; when it cannot be
+// The commands' way to the server. Errors carry the server's reason; when it cannot be
 // reached, they say where it was looked for. An interrupt ends every call.
-class Server {
+class Client {
  public:
   // `address` as gRPC takes it; `timeout` bounds every call but Watch(), RunTrials() and Pull().
-  Server(std::string address, absl::Duration timeout, Console* console);
+  Client(std::string address, absl::Duration timeout, Console* console);
 
   // Tried again a few times where the server is not available for a moment.
   absl::StatusOr<v1::Run> Create(const v1::CreateRunRequest& request);
@@ -86,4 +86,4 @@ class Server {
 
 }  // namespace gradd::ctl
 
-#endif  // GRADD_CTL_SERVER_H_
+#endif  // GRADD_CTL_CLIENT_H_
