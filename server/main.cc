@@ -64,16 +64,21 @@ int main(int argc, char** argv) {
             "Most parameters of one run");
   AddOption(&app, "max-workers-per-run", &options.limits.max_workers_per_run,
             "Most live workers of one run");
-  AddOption(&app, "max-staged-bytes", &options.limits.max_staged_bytes,
-            "Most bytes of gradients waiting for their step, over all runs; when they are "
-            "reached, the server reads no further pushes until there is room");
+  AddOption(&app, "max-memory-bytes", &options.limits.max_memory_bytes,
+            "Most bytes of everything that runs take: parameters and optimizer state, gradients "
+            "that wait, shared memory, older parameters that somebody still reads; 0 for as much "
+            "as there is at the start: the machine's memory, or the limit of the control group or "
+            "of ulimit -v where that is smaller, but for a reserve of a tenth for the program and "
+            "its connections, at least 64 MiB");
   AddOption(&app, "max-state-bytes", &options.limits.max_state_bytes,
-            "Most bytes of parameters and optimizer slots, over all runs; 0 for as much as the "
-            "machine has: 0.9 of its memory, or of the limit of the control group or of "
-            "ulimit -v where that is smaller, at the start");
+            "Most bytes of them for parameters and optimizer state; 0 for no limit of their own");
+  AddOption(&app, "max-staged-bytes", &options.limits.max_staged_bytes,
+            "Most bytes of them for gradients that wait for their step; when they are reached, "
+            "the server reads no further pushes until there is room; 0 for half of the memory");
   AddOption(&app, "max-shared-bytes", &options.limits.max_shared_bytes,
-            "Most bytes of shared memory into which workers on this host write their gradients; "
-            "without room, or with 0, they use the stream. A run's parameters lie in shared memory "
+            "Most bytes of them, and a quarter at most, for shared memory into which workers on "
+            "this host write their gradients; without room, or with 0, they use the stream. A "
+            "run's parameters lie in shared memory "
             "too then, in up to 8 versions where workers hold old ones");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
   AddOption(&app, "drain-seconds", &drain_seconds,
@@ -137,8 +142,9 @@ int main(int argc, char** argv) {
   spdlog::info("gradd {} serves gRPC on {} and HTTP on {}", gradd::kVersion,
                (*server)->grpc_address(),
                (*server)->http_address().empty() ? "none" : (*server)->http_address());
-  spdlog::info("parameters and optimizer slots may take {} bytes",
-               (*server)->registry()->limits().max_state_bytes);
+  const gradd::MemoryBudget::Limits& memory = (*server)->registry()->budget().limits();
+  spdlog::info("runs may take {} bytes of memory, {} of them for gradients that wait", memory.total,
+               memory.of(gradd::MemoryUse::kStaging));
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("stopping on {}: finishing pushes in flight", strsignal(signal_number));

@@ -145,6 +145,22 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
                static_cast<double>(metrics.block_allocations));
 }
 
+void CollectMemory(const MemoryBudget& budget, Families* out) {
+  out->Gauge("gradd_memory_limit_bytes", "Most bytes that may be claimed for all uses together.",
+             {}, static_cast<double>(budget.limits().total));
+  for (const MemoryUse use : kAllMemoryUses) {
+    const Labels labels = {{"use", NameOf(use)}};
+    out->Gauge("gradd_memory_taken_bytes",
+               "Bytes claimed from the server's budget: for state (parameters and slots), scratch of "
+               "optimizers, shared regions, versions of parameters that readers still hold, and "
+               "staging of pushes.",
+               labels, static_cast<double>(budget.taken_bytes(use)));
+    out->Gauge("gradd_memory_use_limit_bytes", "Most bytes that may be claimed for that use.",
+               labels, static_cast<double>(std::min(budget.limits().of(use),
+                                                    budget.limits().total)));
+  }
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
@@ -153,9 +169,10 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   out.Gauge("gradd_staged_bytes", "Bytes claimed for pushes that are coming in or wait.", {},
             static_cast<double>(registry_->claimed_bytes()));
   out.Gauge("gradd_staged_bytes_limit", "Most bytes that may be claimed for pushes.", {},
-            static_cast<double>(registry_->limits().max_staged_bytes));
+            static_cast<double>(registry_->budget().limits().of(MemoryUse::kStaging)));
   out.Gauge("gradd_shared_bytes", "Shared memory in which workers on this host write gradients.",
             {}, static_cast<double>(registry_->shared_bytes()));
+  CollectMemory(registry_->budget(), &out);
   std::vector<int64_t> runs_by_state(v1::RunState_ARRAYSIZE);
   int64_t sessions = 0;
   for (const auto& run : registry_->All()) {

@@ -21,8 +21,6 @@ namespace gradd {
 namespace {
 
 constexpr int kMaxMessageBytes = 2 << 20;
-// What parameters and slots may take of the memory: the rest is for gradients and connections.
-constexpr double kStateShare = 0.9;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
 // How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection
 // for all of it.
@@ -44,10 +42,9 @@ absl::Status ClearReadyFile(const std::string& path) {
   return absl::OkStatus();
 }
 
-ServerOptions WithStateLimit(ServerOptions options) {
-  if (options.limits.max_state_bytes == 0) {
-    options.limits.max_state_bytes =
-        static_cast<int64_t>(kStateShare * static_cast<double>(MemoryLimitBytes()));
+ServerOptions WithMemoryLimit(ServerOptions options) {
+  if (options.limits.max_memory_bytes == 0) {
+    options.limits.max_memory_bytes = MemoryForRuns(ReadMemoryLimits());
   }
   return options;
 }
@@ -82,7 +79,8 @@ absl::Status ValidateOptions(const ServerOptions& options) {
   status.Update(
       CheckRange("max-parameters-per-run", limits.max_parameters_per_run, 1, int64_t{1} << 40));
   status.Update(CheckRange("max-workers-per-run", limits.max_workers_per_run, 1, 100'000));
-  status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 4, int64_t{1} << 50));
+  status.Update(CheckRange("max-memory-bytes", limits.max_memory_bytes, 0, int64_t{1} << 50));
+  status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-state-bytes", limits.max_state_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-shared-bytes", limits.max_shared_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("threads", options.threads, 0, 1024));
@@ -91,7 +89,7 @@ absl::Status ValidateOptions(const ServerOptions& options) {
 }
 
 Server::Server(const ServerOptions& options)
-    : options_(WithStateLimit(options)),
+    : options_(WithMemoryLimit(options)),
       registry_(options_.limits, Threads(options.threads), Clock::Real(), options.block_elements),
       peer_watch_(&registry_.clock(), options_.peer_patience),
       training_service_(&registry_, &peer_watch_),

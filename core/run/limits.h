@@ -1,7 +1,10 @@
 #ifndef GRADD_CORE_RUN_LIMITS_H_
 #define GRADD_CORE_RUN_LIMITS_H_
 
+#include <algorithm>
 #include <cstdint>
+
+#include "core/base/memory_budget.h"
 
 namespace gradd {
 
@@ -10,12 +13,27 @@ struct Limits {
   int64_t max_runs = 100;
   int64_t max_parameters_per_run = 2'000'000'000;
   int64_t max_workers_per_run = 1024;
-  int64_t max_staged_bytes = int64_t{4} << 30;
-  // Parameters and slots of all runs. 0: no limit.
+  // All that follows, older versions of parameters and optimizers' scratch together. 0: no limit.
+  int64_t max_memory_bytes = 0;
+  // Parameters and slots of all runs. 0: no limit of their own.
   int64_t max_state_bytes = 0;
-  // Gradient regions of workers on this host. 0: none get shared memory.
+  // Pushes that are coming in or wait. 0: half of the memory.
+  int64_t max_staged_bytes = 0;
+  // Gradient regions of workers on this host; a quarter of the memory at most. 0: none get shared
+  // memory.
   int64_t max_shared_bytes = int64_t{4} << 30;
 };
+
+// The budget that these limits allow.
+inline MemoryBudget::Limits BudgetLimits(const Limits& limits) {
+  MemoryBudget::Limits budget;
+  const auto or_else = [](int64_t bytes, int64_t none) { return bytes > 0 ? bytes : none; };
+  budget.total = or_else(limits.max_memory_bytes, MemoryBudget::kUnlimited);
+  budget.of(MemoryUse::kState) = or_else(limits.max_state_bytes, budget.total);
+  budget.of(MemoryUse::kStaging) = or_else(limits.max_staged_bytes, budget.total / 2);
+  budget.of(MemoryUse::kShared) = std::min(limits.max_shared_bytes, budget.total / 4);
+  return budget;
+}
 
 }  // namespace gradd
 

@@ -91,9 +91,10 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   GRADD_RETURN_IF_ERROR(layout.status());
   auto plan = ValidateMutableFields(spec, *layout, environment.block_elements, limits);
   GRADD_RETURN_IF_ERROR(plan.status());
-  GRADD_RETURN_IF_ERROR(CheckStaging(spec.policy(), layout->element_count(), 0, limits));
+  auto memory = ClaimRunMemory(run_id, spec, *layout, **plan, environment.budget.get());
+  GRADD_RETURN_IF_ERROR(memory.status());
   std::shared_ptr<Run> run(new Run(run_id, SpecOf(run_id, spec), *std::move(layout),
-                                   *std::move(plan), environment, origin));
+                                   *std::move(plan), *std::move(memory), environment, origin));
   if (origin != nullptr && origin->plan.has_value()) {
     GRADD_RETURN_IF_ERROR(run->GoOnFrom(*origin));
   }
@@ -111,13 +112,13 @@ absl::Status Run::GoOnFrom(const RunOrigin& origin) {
 }
 
 Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
-         const RunEnvironment& environment, const RunOrigin* origin)
+         RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin)
     : run_id_(std::move(run_id)),
       layout_(std::move(layout)),
       environment_(environment),
       create_time_(environment.clock->WallTime()),
       created_at_(environment.clock->Elapsed()),
-      state_bytes_(StateBytes(layout_, *plan)),
+      memory_(std::move(memory)),
       store_(origin == nullptr
                  ? ParameterStore(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
                                   environment.block_elements)
@@ -255,15 +256,17 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     auto plan =
         ValidateMutableFields(updated, layout_, environment_.block_elements, environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
-    GRADD_RETURN_IF_ERROR(CheckStaging(updated.policy(), layout_.element_count(), live_members_,
-                                       environment_.limits));
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
       return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
                    absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
                                 OpenStep()));
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
-    GRADD_RETURN_IF_ERROR(ReserveForPlan(plan->get()));
+    GRADD_RETURN_IF_ERROR(AssureStep(updated.policy(), live_members_));
+    if (const absl::Status reserved = ReserveForPlan(plan->get()); !reserved.ok()) {
+      AssureStep(spec_.policy(), live_members_).IgnoreError();
+      return reserved;
+    }
     for (const std::string& path : mask.paths()) {
       const std::string old_value = FieldJson(spec_, path);
       const std::string new_value = FieldJson(updated, path);
@@ -288,23 +291,23 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
 }
 
 absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
-  const int64_t more = StateBytes(layout_, *plan) - state_bytes_;
-  std::shared_ptr<const void> memory;
-  if (more > 0) {
-    auto taken =
-        TakeStateMemory(run_id_, more, environment_.state_memory.get(), environment_.limits);
-    GRADD_RETURN_IF_ERROR(taken.status());
-    memory = *std::move(taken);
+  // The present plan goes on until the step on its way is done.
+  const int64_t before = memory_.state->bytes();
+  const int64_t bytes = std::max({StateBytes(layout_, *plan), StateBytes(layout_, *plan_),
+                                  next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_)});
+  MemoryBudget* const budget = environment_.budget.get();
+  if (!budget->WithReclaim([&] { return memory_.state->Resize(bytes); })) {
+    return StateTooLarge(run_id_, bytes - before, *budget);
   }
   try {
     plan->Allocate();
     store_.ReserveForSlots(plan->slots(plan_.get()));
   } catch (const std::bad_alloc&) {
+    memory_.state->Resize(before);
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                  absl::StrCat("run \"", run_id_,
                               "\": the server's machine does not have the memory for the slots"));
   }
-  more_state_memory_ = std::move(memory);
   return absl::OkStatus();
 }
 
@@ -313,6 +316,8 @@ void Run::AdoptPlan() {
   next_plan_->Continue(*plan_);
   store_.ChangeSlots(next_plan_->slots(plan_.get()), environment_.pool);
   plan_ = std::exchange(next_plan_, nullptr);
+  // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
+  memory_.state->Resize(StateBytes(layout_, *plan_));
   training_snapshot_.reset();  // Another vector may be what workers train at.
 }
 

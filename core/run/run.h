@@ -15,12 +15,13 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
-#include "core/base/quota.h"
+#include "core/base/memory_budget.h"
 #include "core/base/shared_region.h"
 #include "core/base/thread_pool.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
+#include "core/run/run_spec.h"
 #include "core/run/trial_log.h"
 #include "core/run/worker_session.h"
 #include "core/schedule/plateau.h"
@@ -29,7 +30,6 @@
 #include "core/store/snapshot.h"
 #include "core/sync/aggregate.h"
 #include "core/sync/staged_push.h"
-#include "core/sync/staging_budget.h"
 #include "google/protobuf/field_mask.pb.h"
 #include "gradd/v1/run.pb.h"
 #include "gradd/v1/training_service.pb.h"
@@ -40,9 +40,7 @@ namespace gradd {
 struct RunEnvironment {
   const Clock* clock = Clock::Real();
   ThreadPool* pool = nullptr;
-  std::shared_ptr<StagingBudget> budget;
-  std::shared_ptr<Quota> shared_memory;  // For gradient regions.
-  std::shared_ptr<Quota> state_memory;   // For parameters and slots.
+  std::shared_ptr<MemoryBudget> budget;
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -72,7 +70,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::string& run_id() const { return run_id_; }
   const Layout& layout() const { return layout_; }
   // Bytes of parameters and slots, without those that snapshots keep besides.
-  int64_t state_bytes() const { return state_bytes_; }
+  int64_t state_bytes() const { return memory_.state->bytes(); }
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
@@ -154,7 +152,7 @@ class Run : public std::enable_shared_from_this<Run> {
   struct PendingPush {
     std::string worker;
     std::shared_ptr<const StagedPush> push;
-    std::shared_ptr<StagingBudget::Claim> claim;
+    std::shared_ptr<MemoryBudget::Claim> claim;
     SessionPtr session;  // Where the result goes, if it is still the worker's.
     bool want_parameters = false;
     Arrival arrival;
@@ -190,7 +188,7 @@ class Run : public std::enable_shared_from_this<Run> {
   };
 
   Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
-      const RunEnvironment& environment, const RunOrigin* origin);
+      RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin);
 
   // Goes on with the origin's slots and state.
   absl::Status GoOnFrom(const RunOrigin& origin);
@@ -267,6 +265,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // ---- Room to stage ----
 
+  // Makes sure that a step's pushes will find room, if it has `live` workers.
+  absl::Status AssureStep(const v1::SynchronizationPolicy& policy, int64_t live);
   // Whether the session has room for a push of the present step; claims it if not.
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives the session's part of a claim back without having used it.
@@ -305,7 +305,7 @@ class Run : public std::enable_shared_from_this<Run> {
   void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Goes on with next_plan_, if there is one. No step is on its way.
   void AdoptPlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Makes sure that the memory that `plan` needs is there.
+  // Makes sure that the memory that `plan` needs is there, besides that of the present one.
   absl::Status ReserveForPlan(UpdatePlan* plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeAsynchronousPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -350,7 +350,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const RunEnvironment environment_;
   const absl::Time create_time_;
   const absl::Duration created_at_;
-  const int64_t state_bytes_;
+  const RunMemory memory_;
 
   // For gradients that are copied out of shared memory.
   const std::shared_ptr<BlockPool> staging_blocks_ = BlockPool::Create();
@@ -370,8 +370,6 @@ class Run : public std::enable_shared_from_this<Run> {
   std::shared_ptr<UpdatePlan> plan_ ABSL_GUARDED_BY(mutex_);
   // Takes its place as soon as no step is on its way; null: there is none.
   std::shared_ptr<UpdatePlan> next_plan_ ABSL_GUARDED_BY(mutex_);
-  // Room for slots that it had not when it was created.
-  std::shared_ptr<const void> more_state_memory_ ABSL_GUARDED_BY(mutex_);
   int64_t step_ ABSL_GUARDED_BY(mutex_) = 0;
   Plateau plateau_ ABSL_GUARDED_BY(mutex_);
 
@@ -395,7 +393,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Room for all pushes of synchronous step `step`; `left` of them have not begun.
   struct StepClaim {
-    std::shared_ptr<StagingBudget::Claim> claim;
+    std::shared_ptr<MemoryBudget::Claim> claim;
     int64_t step = -1;
     int64_t left = 0;
   };

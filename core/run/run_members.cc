@@ -91,7 +91,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
                  absl::StrCat("run \"", run_id_, "\" has seen ", members_.size(),
                               " different worker ids, its limit; use stable ids"));
   }
-  GRADD_RETURN_IF_ERROR(CheckStaging(spec_.policy(), layout_.element_count(), live, limits));
+  GRADD_RETURN_IF_ERROR(AssureStep(spec_.policy(), live));
 
   live_members_ = live;
   Member& member = members_[join.worker()];
@@ -488,6 +488,11 @@ void Run::RetryAllHeld() {
   }
 }
 
+absl::Status Run::AssureStep(const v1::SynchronizationPolicy& policy, int64_t live) {
+  return AssureStaging(policy, layout_.element_count(), live, *environment_.budget,
+                       memory_.step_room.get());
+}
+
 bool Run::ClaimRoom(WorkerSession* session) {
   WorkerSession::State& state = session->state_;
   if (!state.claim) {
@@ -495,7 +500,7 @@ bool Run::ClaimRoom(WorkerSession* session) {
     const auto claim = [this](int64_t bytes, bool extends) {
       std::weak_ptr<Run> weak = weak_from_this();
       ThreadPool* const pool = environment_.pool;
-      return environment_.budget->MakeClaim(bytes, extends, [weak, pool] {
+      return environment_.budget->TakeOrWait(bytes, extends, [weak, pool] {
         pool->Schedule([weak] {
           const std::shared_ptr<Run> run = weak.lock();
           if (run == nullptr) return;

@@ -1,6 +1,5 @@
 #include "core/run/run_registry.h"
 
-#include <limits>
 #include <new>
 #include <utility>
 
@@ -37,10 +36,7 @@ RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
     : pool_(threads) {
   environment_.clock = clock;
   environment_.pool = &pool_;
-  environment_.budget = StagingBudget::Create(limits.max_staged_bytes);
-  environment_.shared_memory = Quota::Create(limits.max_shared_bytes);
-  environment_.state_memory = Quota::Create(
-      limits.max_state_bytes > 0 ? limits.max_state_bytes : std::numeric_limits<int64_t>::max());
+  environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }
@@ -49,15 +45,9 @@ RunRegistry::~RunRegistry() {
   for (const auto& run : All()) run->Delete();
 }
 
-absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec,
-                                  const std::string& request_id, std::shared_ptr<Run>* existing) {
+absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& request_id,
+                                  std::shared_ptr<Run>* existing) {
   const Limits& limits = environment_.limits;
-  auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
-  GRADD_RETURN_IF_ERROR(layout.status());
-  auto plan = ValidateMutableFields(spec, *layout, environment_.block_elements, limits);
-  GRADD_RETURN_IF_ERROR(plan.status());
-  const int64_t bytes = StateBytes(*layout, **plan);
-
   MutexLock lock(&mutex_);
   if (draining_) return StoppingError();
   if (const auto found = runs_.find(run_id); found != runs_.end()) {
@@ -78,9 +68,7 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const v1::Run& spec
         absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
         absl::StrCat("the server has its limit of ", limits.max_runs, " runs; delete one first"));
   }
-  auto memory = TakeStateMemory(run_id, bytes, environment_.state_memory.get(), limits);
-  GRADD_RETURN_IF_ERROR(memory.status());
-  runs_[run_id] = {nullptr, request_id, *std::move(memory)};
+  runs_[run_id] = {nullptr, request_id};
   return absl::OkStatus();
 }
 
@@ -95,7 +83,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
                               kMaxRequestIdBytes, " expected"));
   }
   std::shared_ptr<Run> existing;
-  GRADD_RETURN_IF_ERROR(Reserve(run_id, spec, request_id, &existing));
+  GRADD_RETURN_IF_ERROR(Reserve(run_id, request_id, &existing));
   if (existing != nullptr) return existing;
   auto run = CreateIfMemoryAllows(run_id, spec, environment_, origin);
   MutexLock lock(&mutex_);
@@ -149,6 +137,7 @@ std::vector<std::shared_ptr<Run>> RunRegistry::All() const {
 
 void RunRegistry::Tick() {
   for (const auto& run : All()) run->Tick();
+  environment_.budget->Tick();
 }
 
 void RunRegistry::Drain() {

@@ -11,11 +11,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/clock.h"
+#include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/thread_pool.h"
 #include "core/run/limits.h"
 #include "core/run/run.h"
-#include "core/sync/staging_budget.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -59,17 +59,18 @@ class RunRegistry {
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }
   ThreadPool* pool() { return &pool_; }
-  int64_t claimed_bytes() const { return environment_.budget->claimed_bytes(); }
-  int64_t shared_bytes() const { return environment_.shared_memory->taken_bytes(); }
+  const MemoryBudget& budget() const { return *environment_.budget; }
+  int64_t claimed_bytes() const { return budget().taken_bytes(MemoryUse::kStaging); }
+  int64_t shared_bytes() const { return budget().taken_bytes(MemoryUse::kShared); }
 
  private:
   struct Entry {
     std::shared_ptr<Run> run;  // Null while the run is being created.
     std::string request_id;
-    std::shared_ptr<const void> state_memory;  // Room for its parameters and slots.
   };
-  absl::Status Reserve(const std::string& run_id, const v1::Run& spec,
-                       const std::string& request_id, std::shared_ptr<Run>* existing);
+  // Keeps the run id, or finds the run that the same request has created.
+  absl::Status Reserve(const std::string& run_id, const std::string& request_id,
+                       std::shared_ptr<Run>* existing);
 
   RunEnvironment environment_;
   mutable Mutex mutex_;

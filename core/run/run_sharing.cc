@@ -38,7 +38,7 @@ void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
       (layout_.element_count() + environment_.block_elements - 1) / environment_.block_elements;
   if (!state.sink->same_host() || blocks > kMaxBlocks) return;
   const int64_t bytes = RoundUpToPages(layout_.element_count() * int64_t{sizeof(float)});
-  auto quota = environment_.shared_memory->Take(bytes);
+  auto quota = environment_.budget->Take(MemoryUse::kShared, bytes);
   if (quota == nullptr) return;
   auto gradient = SharedRegion::Create(bytes, SharedRegion::Access::kPeerWrites);
   if (!gradient.ok() || !LeavesFiles((*gradient)->file())) return;

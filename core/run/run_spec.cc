@@ -88,28 +88,50 @@ int64_t StateBytes(const Layout& layout, const UpdatePlan& plan) {
   return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.state_bytes();
 }
 
-absl::StatusOr<std::shared_ptr<const void>> TakeStateMemory(const std::string& run_id,
-                                                            int64_t bytes, Quota* memory,
-                                                            const Limits& limits) {
-  const int64_t taken = memory->taken_bytes();
-  if (std::shared_ptr<const void> part = memory->Take(bytes)) return part;
-  return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",
-               absl::StrCat("run \"", run_id, "\" needs ", bytes,
-                            " bytes for parameters and slots; the runs have ", taken,
-                            " of the server's limit of ", limits.max_state_bytes));
+absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Run& spec,
+                                         const Layout& layout, const UpdatePlan& plan,
+                                         MemoryBudget* budget) {
+  RunMemory memory;
+  memory.step_room = budget->Assure();
+  GRADD_RETURN_IF_ERROR(AssureStaging(spec.policy(), layout.element_count(), /*live_workers=*/0,
+                                      *budget, memory.step_room.get()));
+  const int64_t bytes = StateBytes(layout, plan);
+  memory.state = budget->Take(MemoryUse::kState, bytes);
+  if (memory.state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  return memory;
 }
 
-absl::Status CheckStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
-                          int64_t live_workers, const Limits& limits) {
+absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget) {
+  return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",
+               absl::StrCat("run \"", run_id, "\" needs ", bytes,
+                            " bytes for parameters and slots; the runs have ",
+                            budget.taken_bytes(MemoryUse::kState), " of the server's limit of ",
+                            budget.limits().of(MemoryUse::kState), ", and ", budget.taken_bytes(),
+                            " of the ", budget.limits().total,
+                            " for everything are taken, pushes of a step not counted"));
+}
+
+absl::Status AssureStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
+                           int64_t live_workers, const MemoryBudget& budget,
+                           MemoryBudget::Assurance* step_room) {
   const int64_t pushes = policy.has_synchronous()
                              ? std::max<int64_t>(policy.synchronous().workers(), live_workers)
                              : 1;
   const int64_t push_bytes = elements * static_cast<int64_t>(sizeof(float));
-  if (push_bytes <= limits.max_staged_bytes / pushes) return absl::OkStatus();
-  return Error(absl::StatusCode::kResourceExhausted, "STAGING_TOO_SMALL",
-               absl::StrCat("a step stages ", pushes, " pushes of ", push_bytes,
-                            " bytes at once, which is over the server's max_staged_bytes of ",
-                            limits.max_staged_bytes));
+  const int64_t limit = budget.limits().of(MemoryUse::kStaging);
+  const auto refused = [&](const std::string& why) {
+    return Error(absl::StatusCode::kResourceExhausted, "STAGING_TOO_SMALL",
+                 absl::StrCat("a step stages ", pushes, " pushes of ", push_bytes,
+                              " bytes at once, which is over ", why));
+  };
+  if (push_bytes > limit / pushes) {
+    return refused(absl::StrCat("the server's max_staged_bytes of ", limit));
+  }
+  if (!step_room->Resize(pushes * push_bytes)) {
+    return refused(absl::StrCat("what the runs' parameters and slots leave of the server's ",
+                                budget.limits().total, " bytes"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace gradd

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "core/base/quota.h"
+#include "core/base/memory_budget.h"
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/store/layout.h"
@@ -38,16 +38,26 @@ absl::Duration LeaseDuration(const v1::Run& run);
 // Bytes of the parameters and all slots.
 int64_t StateBytes(const Layout& layout, const UpdatePlan& plan);
 
-// `bytes` of what `memory` has for the state of all runs, until the result is destroyed;
-// RESOURCE_EXHAUSTED if so many are not left.
-absl::StatusOr<std::shared_ptr<const void>> TakeStateMemory(const std::string& run_id,
-                                                            int64_t bytes, Quota* memory,
-                                                            const Limits& limits);
+// What a run has claimed for as long as it lives.
+struct RunMemory {
+  std::shared_ptr<MemoryBudget::Claim> state;         // For parameters and slots.
+  std::shared_ptr<MemoryBudget::Assurance> step_room;  // That a step's pushes find room.
+};
 
-// OK if pushes of `elements` elements can be staged at all, and for a synchronous run all
-// of a step at once; else RESOURCE_EXHAUSTED with the numbers.
-absl::Status CheckStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
-                          int64_t live_workers, const Limits& limits);
+// Claims what the valid `spec` needs of `budget`; RESOURCE_EXHAUSTED with the numbers if so much
+// is not left.
+absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Run& spec,
+                                         const Layout& layout, const UpdatePlan& plan,
+                                         MemoryBudget* budget);
+
+// RESOURCE_EXHAUSTED: the run needs `bytes` more than are left.
+absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
+
+// Makes sure that pushes of `elements` elements can be staged at any time, and for a synchronous
+// run all of a step at once; else RESOURCE_EXHAUSTED with the numbers.
+absl::Status AssureStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
+                           int64_t live_workers, const MemoryBudget& budget,
+                           MemoryBudget::Assurance* step_room);
 
 }  // namespace gradd
 

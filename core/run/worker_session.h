@@ -13,7 +13,7 @@
 #include "core/run/session_sink.h"
 #include "core/store/payload.h"
 #include "core/sync/staged_push.h"
-#include "core/sync/staging_budget.h"
+#include "core/base/memory_budget.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
@@ -112,7 +112,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool half_closed = false;     // No request will come any more.
     int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
     int64_t parameters_step = 0;  // Of the last such call.
-    std::shared_ptr<StagingBudget::Claim> claim;  // For the push that is held or coming in.
+    std::shared_ptr<MemoryBudget::Claim> claim;  // For the push that is held or coming in.
     std::shared_ptr<SharedRegion> gradient;       // Written by the worker; null: not shared.
     std::shared_ptr<const void> gradient_quota;
   };

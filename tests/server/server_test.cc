@@ -50,8 +50,10 @@ TEST(ValidateOptionsTest, NamesOptionValueAndRange) {
             "--max-workers-per-run: 100001 is outside [1, 100000]");
   EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_parameters_per_run = -5; }),
             "--max-parameters-per-run: -5 is outside [1, 1099511627776]");
-  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_staged_bytes = 3; }),
-            "--max-staged-bytes: 3 is outside [4, 1125899906842624]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_memory_bytes = -1; }),
+            "--max-memory-bytes: -1 is outside [0, 1125899906842624]");
+  EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_staged_bytes = -1; }),
+            "--max-staged-bytes: -1 is outside [0, 1125899906842624]");
   EXPECT_EQ(error([](ServerOptions* o) { o->limits.max_state_bytes = -1; }),
             "--max-state-bytes: -1 is outside [0, 1125899906842624]");
   EXPECT_EQ(error([](ServerOptions* o) { o->threads = 1025; }),
@@ -81,14 +83,23 @@ TEST(ServerStartTest, SaysWhichAddressCannotBeHad) {
   }
 }
 
-TEST(ServerStartTest, TheStateIsLimitedToTheMemoryUnlessToldOtherwise) {
+TEST(ServerStartTest, MemoryIsLimitedToWhatThereIsUnlessToldOtherwise) {
   ServerOptions options = TestServerOptions("");
-  const auto state_limit = [&options] {
-    return (*Server::Start(options))->registry()->limits().max_state_bytes;
+  const auto limits = [&options] {
+    return (*Server::Start(options))->registry()->budget().limits();
   };
-  EXPECT_NEAR(static_cast<double>(state_limit()), 0.9 * static_cast<double>(MemoryLimitBytes()), 1);
+  const int64_t there = MemoryForRuns(ReadMemoryLimits());
+  EXPECT_LT(there, ReadMemoryLimits().memory_bytes);
+  EXPECT_NEAR(static_cast<double>(limits().total), static_cast<double>(there), 64 << 20);
+  EXPECT_EQ(limits().of(MemoryUse::kState), limits().total);
+  EXPECT_EQ(limits().of(MemoryUse::kStaging), limits().total / 2);
+  options.limits.max_memory_bytes = 100'000;
+  EXPECT_EQ(limits().total, 100'000);
+  EXPECT_EQ(limits().of(MemoryUse::kShared), 25'000);
   options.limits.max_state_bytes = 1234;
-  EXPECT_EQ(state_limit(), 1234);
+  options.limits.max_staged_bytes = 5678;
+  EXPECT_EQ(limits().of(MemoryUse::kState), 1234);
+  EXPECT_EQ(limits().of(MemoryUse::kStaging), 5678);
 }
 
 TEST(ServerStartTest, AFailedStartLeavesItsAddressesFree) {

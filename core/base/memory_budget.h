@@ -1,0 +1,179 @@
+#ifndef GRADD_CORE_BASE_MEMORY_BUDGET_H_
+#define GRADD_CORE_BASE_MEMORY_BUDGET_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "core/base/mutex.h"
+
+namespace gradd {
+
+// What a server takes memory for.
+enum class MemoryUse {
+  kState,     // Parameters and slots of runs.
+  kScratch,   // What optimizers need besides while a step is applied.
+  kShared,    // Gradient regions of workers on this host.
+  kVersions,  // Older parameters that readers still hold, and buffers kept for the next ones.
+  kStaging,   // Pushes that are coming in or wait for their step.
+};
+inline constexpr std::array kAllMemoryUses = {MemoryUse::kState, MemoryUse::kScratch,
+                                              MemoryUse::kShared, MemoryUse::kVersions,
+                                              MemoryUse::kStaging};
+inline constexpr size_t kMemoryUses = kAllMemoryUses.size();
+
+// "state", "scratch", ...
+const char* NameOf(MemoryUse use);
+
+// The memory of a server, of which everything large is claimed before it is taken.
+//
+// State, scratch and shared regions stay for long: a claim of them is granted at once or not at
+// all. Pushes come and go: a claim of kStaging may wait. Versions are what the budget gets back when
+// something else needs the room, by the function of SetReclaim().
+//
+// Waiting cannot become a deadlock. Room is claimed for whole pushes, and for all pushes of a
+// synchronous step at once, so that whoever has a claim can finish without another one; and what
+// stays for long leaves free what one step of any run takes, as assured by Assure().
+//
+// Example:
+//   std::shared_ptr<MemoryBudget::Claim> claim = budget->Take(MemoryUse::kScratch, bytes);
+//   if (claim == nullptr) return ...;  // RESOURCE_EXHAUSTED; or something smaller.
+//   ...                                // The bytes are given back with the last reference.
+//
+// Thread safe.
+class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
+ public:
+  static constexpr int64_t kUnlimited = int64_t{1} << 60;
+
+  // Most bytes in all, and for each use.
+  struct Limits {
+    Limits() { by_use.fill(kUnlimited); }
+    int64_t& of(MemoryUse use) { return by_use[static_cast<size_t>(use)]; }
+    int64_t of(MemoryUse use) const { return by_use[static_cast<size_t>(use)]; }
+
+    int64_t total = kUnlimited;
+    std::array<int64_t, kMemoryUses> by_use;
+  };
+
+  // A part of the budget, or a place in the queue for one; given back with the last reference.
+  // Keeps the budget alive.
+  class Claim {
+   public:
+    ~Claim();
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+
+    MemoryUse use() const { return use_; }
+    int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+    bool granted() const { return granted_.load(std::memory_order_acquire); }
+
+    // Changes a granted claim, without giving any of it back in between. False, with nothing
+    // changed, if there is no room for more. Does not reclaim, so it may be called with any lock
+    // held that the function of SetReclaim() takes.
+    bool Resize(int64_t bytes);
+    // The same where the memory is taken already and cannot be refused: the budget may be overdrawn
+    // by it, and grants nothing else until that is over.
+    void ForceSize(int64_t bytes);
+
+   private:
+    friend class MemoryBudget;
+    Claim(std::shared_ptr<MemoryBudget> budget, MemoryUse use, int64_t bytes,
+          std::function<void()> on_granted);
+
+    const std::shared_ptr<MemoryBudget> budget_;
+    const MemoryUse use_;
+    const std::function<void()> on_granted_;
+    std::atomic<int64_t> bytes_;
+    std::atomic<bool> granted_{false};
+  };
+
+  // Room that what stays for long leaves for one step of a run, its claims included.
+  class Assurance {
+   public:
+    ~Assurance();
+    Assurance(const Assurance&) = delete;
+    Assurance& operator=(const Assurance&) = delete;
+
+    // False, with nothing changed, if so much is not left.
+    bool Resize(int64_t bytes);
+
+   private:
+    friend class MemoryBudget;
+    explicit Assurance(std::shared_ptr<MemoryBudget> budget) : budget_(std::move(budget)) {}
+
+    const std::shared_ptr<MemoryBudget> budget_;
+    int64_t bytes_ = 0;  // Guarded by the budget's mutex.
+  };
+
+  static std::shared_ptr<MemoryBudget> Create(const Limits& limits) {
+    return std::shared_ptr<MemoryBudget>(new MemoryBudget(limits));
+  }
+
+  // Claims `bytes` >= 0, with reclaiming where necessary; null if so many are not left.
+  std::shared_ptr<Claim> Take(MemoryUse use, int64_t bytes);
+
+  // Claims `bytes` for pushes, or a place in the queue for them: claims are granted in the order
+  // they were made, so that small ones do not starve a large one. One that `extends` what the
+  // caller holds already does not queue behind the others, who may be waiting for what it holds.
+  // Where granted() is false at first, `on_granted` is called once it is true. It may be called in
+  // any thread and with any lock held, so it should do no more than schedule something.
+  std::shared_ptr<Claim> TakeOrWait(int64_t bytes, bool extends, std::function<void()> on_granted);
+
+  // An assurance of nothing yet.
+  std::shared_ptr<Assurance> Assure();
+
+  // How to get versions back: `reclaim` gives some back and returns true, or false if there is
+  // nothing left to give. Called without a lock of the budget held, but with any of its callers'.
+  // To be set before the budget is used.
+  void SetReclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
+  // Does `attempt` again and again until it returns true, or nothing can be given back any more.
+  bool WithReclaim(const std::function<bool()>& attempt);
+  // Reclaims for the claim that waits longest. To be called now and then.
+  void Tick();
+
+  const Limits& limits() const { return limits_; }
+  int64_t taken_bytes(MemoryUse use) const;
+  int64_t taken_bytes() const;  // For all uses.
+
+ private:
+  explicit MemoryBudget(const Limits& limits) : limits_(limits) {}
+
+  bool Fits(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Add(MemoryUse use, int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Grants what fits, oldest first.
+  void GrantWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ResizeClaim(Claim* claim, int64_t bytes, bool force);
+  void Withdraw(Claim* claim);
+  bool ResizeAssurance(Assurance* assurance, int64_t bytes);
+  // Whether no claim waits, or the first one could be granted.
+  bool FirstFits() const;
+
+  int64_t taken(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return taken_[static_cast<size_t>(use)];
+  }
+  // By what stays for long.
+  int64_t LongTaken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return taken(MemoryUse::kState) + taken(MemoryUse::kScratch) + taken(MemoryUse::kShared);
+  }
+  int64_t Assured() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return assured_.empty() ? 0 : *assured_.rbegin();
+  }
+
+  const Limits limits_;
+  std::function<bool()> reclaim_;
+  mutable Mutex mutex_;
+  std::array<int64_t, kMemoryUses> taken_ ABSL_GUARDED_BY(mutex_) = {};
+  int64_t all_taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<Claim*> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::multiset<int64_t> assured_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_BASE_MEMORY_BUDGET_H_

@@ -1,0 +1,209 @@
+#include "core/base/memory_budget.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+namespace gradd {
+namespace {
+
+using ClaimPtr = std::shared_ptr<MemoryBudget::Claim>;
+
+MemoryBudget::Limits LimitsOf(int64_t total) {
+  MemoryBudget::Limits limits;
+  limits.total = total;
+  return limits;
+}
+
+class MemoryBudgetTest : public testing::Test {
+ protected:
+  ClaimPtr Stage(int64_t bytes, bool extends = false) {
+    return budget_->TakeOrWait(bytes, extends, [this] { ++grants_; });
+  }
+  ClaimPtr Take(MemoryUse use, int64_t bytes) { return budget_->Take(use, bytes); }
+
+  std::shared_ptr<MemoryBudget> budget_ = MemoryBudget::Create(LimitsOf(100));
+  int grants_ = 0;
+};
+
+TEST_F(MemoryBudgetTest, AllUsesTogetherStayBelowOneLimit) {
+  auto state = Take(MemoryUse::kState, 60);
+  ASSERT_NE(state, nullptr);
+  EXPECT_EQ(Take(MemoryUse::kScratch, 41), nullptr);
+  const auto scratch = Take(MemoryUse::kScratch, 20);
+  ASSERT_NE(scratch, nullptr);
+  const auto push = Stage(21);
+  EXPECT_FALSE(push->granted());
+  EXPECT_EQ(budget_->taken_bytes(MemoryUse::kState), 60);
+  EXPECT_EQ(budget_->taken_bytes(MemoryUse::kScratch), 20);
+  EXPECT_EQ(budget_->taken_bytes(MemoryUse::kStaging), 0);
+  EXPECT_EQ(budget_->taken_bytes(), 80);
+  state.reset();
+  EXPECT_TRUE(push->granted());
+  EXPECT_EQ(grants_, 1);
+  EXPECT_EQ(budget_->taken_bytes(), 41);
+}
+
+TEST_F(MemoryBudgetTest, AUseMayHaveALimitOfItsOwn) {
+  MemoryBudget::Limits limits = LimitsOf(100);
+  limits.of(MemoryUse::kShared) = 30;
+  budget_ = MemoryBudget::Create(limits);
+  const auto shared = Take(MemoryUse::kShared, 30);
+  EXPECT_NE(shared, nullptr);
+  EXPECT_EQ(Take(MemoryUse::kShared, 1), nullptr);
+  EXPECT_NE(Take(MemoryUse::kState, 70), nullptr);
+}
+
+TEST_F(MemoryBudgetTest, AClaimChangesItsSize) {
+  const auto claim = Take(MemoryUse::kState, 40);
+  EXPECT_FALSE(claim->Resize(101));
+  EXPECT_EQ(claim->bytes(), 40);
+  EXPECT_TRUE(claim->Resize(100));
+  const auto push = Stage(50);
+  EXPECT_FALSE(push->granted());
+  EXPECT_TRUE(claim->Resize(50));
+  EXPECT_TRUE(push->granted());
+}
+
+TEST_F(MemoryBudgetTest, WhatCannotBeRefusedOverdrawsItAndNothingElseIsGranted) {
+  const auto state = Take(MemoryUse::kState, 90);
+  const auto versions = Take(MemoryUse::kVersions, 5);
+  versions->ForceSize(30);
+  EXPECT_EQ(budget_->taken_bytes(), 120);
+  EXPECT_EQ(Take(MemoryUse::kScratch, 1), nullptr);
+  const auto push = Stage(5);
+  EXPECT_FALSE(push->granted());
+  EXPECT_TRUE(versions->Resize(5));
+  EXPECT_TRUE(push->granted());
+}
+
+TEST_F(MemoryBudgetTest, WhatStaysForLongLeavesRoomForAStepOfAnyRun) {
+  const auto small = budget_->Assure();
+  const auto large = budget_->Assure();
+  ASSERT_TRUE(small->Resize(10));
+  ASSERT_TRUE(large->Resize(40));
+  EXPECT_EQ(Take(MemoryUse::kState, 61), nullptr);
+  const auto state = Take(MemoryUse::kState, 60);
+  ASSERT_NE(state, nullptr);
+  EXPECT_EQ(Take(MemoryUse::kShared, 1), nullptr);
+  EXPECT_FALSE(small->Resize(41)) << "the state is there already";
+  EXPECT_TRUE(Stage(40)->granted());
+  EXPECT_TRUE(large->Resize(0));
+  EXPECT_NE(Take(MemoryUse::kShared, 30), nullptr);
+}
+
+TEST_F(MemoryBudgetTest, AnAssuranceEndsWithItsHolder) {
+  auto assurance = budget_->Assure();
+  ASSERT_TRUE(assurance->Resize(40));
+  assurance.reset();
+  EXPECT_NE(Take(MemoryUse::kState, 100), nullptr);
+}
+
+TEST_F(MemoryBudgetTest, VersionsAreGivenBackForWhatNeedsTheRoom) {
+  std::vector<ClaimPtr> versions;
+  budget_->SetReclaim([&versions] {
+    if (versions.empty()) return false;
+    versions.pop_back();
+    return true;
+  });
+  for (int i = 0; i < 10; ++i) versions.push_back(Take(MemoryUse::kVersions, 10));
+  const auto state = Take(MemoryUse::kState, 35);
+  EXPECT_NE(state, nullptr);
+  EXPECT_EQ(versions.size(), 6U) << "no more than necessary";
+  const auto push = Stage(25);
+  EXPECT_TRUE(push->granted());
+  EXPECT_EQ(versions.size(), 4U);
+  const auto waiting = Stage(80);
+  EXPECT_FALSE(waiting->granted());
+  EXPECT_TRUE(versions.empty());
+}
+
+TEST_F(MemoryBudgetTest, ReclaimsForWhoWaits) {
+  ClaimPtr version;
+  budget_->SetReclaim([&version] {
+    if (version == nullptr) return false;
+    version.reset();
+    return true;
+  });
+  const auto state = Take(MemoryUse::kState, 60);
+  const auto push = Stage(60);
+  ASSERT_FALSE(push->granted());
+  version = Take(MemoryUse::kVersions, 40);
+  ASSERT_NE(version, nullptr);
+  state->Resize(30);
+  EXPECT_FALSE(push->granted());
+  budget_->Tick();
+  EXPECT_TRUE(push->granted());
+  EXPECT_EQ(version, nullptr);
+}
+
+TEST_F(MemoryBudgetTest, LivesAsLongAsItsClaims) {
+  const std::weak_ptr<MemoryBudget> alive = budget_;
+  auto claim = Take(MemoryUse::kState, 10);
+  budget_.reset();
+  ASSERT_FALSE(alive.expired());
+  EXPECT_EQ(alive.lock()->taken_bytes(), 10);
+  claim.reset();
+  EXPECT_TRUE(alive.expired());
+}
+
+TEST_F(MemoryBudgetTest, GrantsTheOldestWaitingClaimFirst) {
+  auto a = Stage(100);
+  const auto large = Stage(90);
+  const auto small = Stage(5);
+  const auto second = Stage(20);
+  EXPECT_FALSE(small->granted()) << "a small claim overtook a large one";
+  a.reset();
+  EXPECT_TRUE(large->granted());
+  EXPECT_TRUE(small->granted());
+  EXPECT_FALSE(second->granted());
+  EXPECT_EQ(grants_, 2);
+  EXPECT_EQ(budget_->taken_bytes(), 95);
+}
+
+TEST_F(MemoryBudgetTest, AnExtendingClaimDoesNotQueueBehindThoseWhoWaitForItsOwner) {
+  const auto step = Stage(60);
+  const auto other_run = Stage(100);
+  const auto late_joiner = Stage(30, /*extends=*/true);
+  EXPECT_TRUE(late_joiner->granted());
+  EXPECT_FALSE(other_run->granted());
+}
+
+TEST_F(MemoryBudgetTest, WithdrawnClaimsLetTheNextOnesThrough) {
+  const auto a = Stage(50);
+  auto large = Stage(60);
+  const auto small = Stage(50);
+  EXPECT_FALSE(small->granted());
+  large.reset();
+  EXPECT_TRUE(small->granted());
+}
+
+TEST_F(MemoryBudgetTest, NeverExceedsItsLimitOverManyClaims) {
+  std::vector<ClaimPtr> claims;
+  unsigned state = 1;
+  for (int i = 0; i < 10'000; ++i) {
+    state = state * 1664525 + 1013904223;
+    if (claims.size() > 20 || state % 3 == 0) {
+      if (!claims.empty()) claims.erase(claims.begin() + state % claims.size());
+    } else if (state % 7 == 0) {
+      if (auto claim = Take(MemoryUse::kVersions, state / 7 % 101)) claims.push_back(claim);
+    } else {
+      claims.push_back(Stage(state / 7 % 101, state % 5 == 0));
+    }
+    int64_t granted = 0;
+    for (const auto& claim : claims) {
+      if (claim->granted()) granted += claim->bytes();
+    }
+    ASSERT_EQ(granted, budget_->taken_bytes());
+    ASSERT_LE(granted, 100);
+    if (!claims.empty() && granted == 0) {
+      for (const auto& claim : claims) ASSERT_EQ(claim->bytes(), 0) << "nothing is granted";
+    }
+  }
+  claims.clear();
+  EXPECT_EQ(budget_->taken_bytes(), 0);
+}
+
+}  // namespace
+}  // namespace gradd
