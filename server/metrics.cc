@@ -150,14 +150,15 @@ void CollectMemory(const MemoryBudget& budget, Families* out) {
              {}, static_cast<double>(budget.limits().total));
   for (const MemoryUse use : kAllMemoryUses) {
     const Labels labels = {{"use", NameOf(use)}};
-    out->Gauge("gradd_memory_taken_bytes",
-               "Bytes claimed from the server's budget: for state (parameters and slots), scratch of "
-               "optimizers, shared regions, versions of parameters that readers still hold, and "
-               "staging of pushes.",
-               labels, static_cast<double>(budget.taken_bytes(use)));
+    out->Gauge(
+        "gradd_memory_taken_bytes",
+        "Bytes claimed from the server's budget: for state (parameters and slots), scratch of "
+        "optimizers, shared regions, versions of parameters that readers still hold, and "
+        "staging of pushes.",
+        labels, static_cast<double>(budget.taken_bytes(use)));
     out->Gauge("gradd_memory_use_limit_bytes", "Most bytes that may be claimed for that use.",
-               labels, static_cast<double>(std::min(budget.limits().of(use),
-                                                    budget.limits().total)));
+               labels,
+               static_cast<double>(std::min(budget.limits().of(use), budget.limits().total)));
   }
 }
 

@@ -15,8 +15,8 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:50051";  // HOST:PORT or unix:PATH; port 0: a free one.
   std::string http = "127.0.0.1:9464";     // HOST:PORT; empty: no HTTP.
   std::string ready_file;                  // There while the server serves; empty: none.
-  Limits limits;    // max_memory_bytes 0: MemoryForRuns() at the start.
-  int threads = 0;  // That apply steps; 0: one per core.
+  Limits limits;                           // max_memory_bytes 0: MemoryForRuns() at the start.
+  int threads = 0;                         // That apply steps; 0: one per core.
   absl::Duration drain = absl::Seconds(10);
   // For tests.
   absl::Duration peer_patience = absl::Minutes(1);  // See PeerWatch.

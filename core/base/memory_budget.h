@@ -34,8 +34,8 @@ const char* NameOf(MemoryUse use);
 // The memory of a server, of which everything large is claimed before it is taken.
 //
 // State, scratch and shared regions stay for long: a claim of them is granted at once or not at
-// all. Pushes come and go: a claim of kStaging may wait. Versions are what the budget gets back when
-// something else needs the room, by the function of SetReclaim().
+// all. Pushes come and go: a claim of kStaging may wait. Versions are what the budget gets back
+// when something else needs the room, by the function of SetReclaim().
 //
 // Waiting cannot become a deadlock. Room is claimed for whole pushes, and for all pushes of a
 // synchronous step at once, so that whoever has a claim can finish without another one; and what

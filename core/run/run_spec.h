@@ -40,7 +40,7 @@ int64_t StateBytes(const Layout& layout, const UpdatePlan& plan);
 
 // What a run has claimed for as long as it lives.
 struct RunMemory {
-  std::shared_ptr<MemoryBudget::Claim> state;         // For parameters and slots.
+  std::shared_ptr<MemoryBudget::Claim> state;          // For parameters and slots.
   std::shared_ptr<MemoryBudget::Assurance> step_room;  // That a step's pushes find room.
 };
 

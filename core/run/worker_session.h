@@ -8,12 +8,12 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/shared_region.h"
 #include "core/run/session_sink.h"
 #include "core/store/payload.h"
 #include "core/sync/staged_push.h"
-#include "core/base/memory_budget.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
@@ -113,7 +113,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
     int64_t parameters_step = 0;  // Of the last such call.
     std::shared_ptr<MemoryBudget::Claim> claim;  // For the push that is held or coming in.
-    std::shared_ptr<SharedRegion> gradient;       // Written by the worker; null: not shared.
+    std::shared_ptr<SharedRegion> gradient;      // Written by the worker; null: not shared.
     std::shared_ptr<const void> gradient_quota;
   };
   State state_;
