@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "core/base/error.h"
 
 namespace gradd {
@@ -28,6 +29,13 @@ absl::Status CheckAddress(const std::string& server) {
       absl::StrCat("server address \"", server, "\" is not of the form HOST:PORT or unix:PATH"));
 }
 
+// Whether `server`, which is a valid address, is this host: no proxy could reach it.
+bool IsThisHost(const std::string& server) {
+  const absl::string_view host = absl::string_view(server).substr(0, server.rfind(':'));
+  return absl::StartsWith(server, "unix:") || absl::EqualsIgnoreCase(host, "localhost") ||
+         absl::StartsWith(host, "127.") || host == "[::1]";
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& server) {
@@ -39,6 +47,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& se
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // gRPC would ask the proxy of `http_proxy` for it.
+  if (IsThisHost(server)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
 }
 

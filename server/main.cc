@@ -1,6 +1,7 @@
 // gradd: the server's command line. The server itself is server/server.h.
 
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -128,6 +129,9 @@ int main(int argc, char** argv) {
 
   // It would print a line for every malformed string that a peer sends.
   google::protobuf::SetLogHandler(nullptr);
+
+  // So would gRPC, in a form of its own.
+  gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("gRPC: {}", line->message); });
 
   // Blocked before any thread starts, so that only sigwait() below sees them.
   sigset_t signals;

@@ -12,15 +12,20 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/address.h"
+#include "server/malformed_requests.h"
 #include "server/memory_limit.h"
+#include "server/transport_settings.h"
 
 namespace gradd {
 namespace {
 
-constexpr int kMaxMessageBytes = 2 << 20;
+// The part of the memory that gRPC may have beside the pushes that come in and wait.
+constexpr int64_t kTransportShare = 16;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
 // How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection
 // for all of it.
@@ -122,16 +127,13 @@ absl::Status Server::Listen() {
       grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&training_service_);
   builder.RegisterService(&run_service_);
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // Without this, a second server on the same port would silently share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // The most that HTTP/2 allows: a chunk comes in few pieces then.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, (1 << 24) - 1);
-  // Half-open connections are found within 15 seconds.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  const MemoryBudget::Limits memory = BudgetLimits(options_.limits);
+  ConfigureTransport(memory.of(MemoryUse::kStaging) + memory.total / kTransportShare, &builder);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(MakeMalformedRequests());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || (port == 0 && path.empty())) {
     return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen,

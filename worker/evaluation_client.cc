@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/channel.h"
 #include "core/base/clock.h"
 
 namespace gradd {
@@ -28,13 +29,16 @@ std::string RunName(const std::string& run) {
 }  // namespace
 
 EvaluationClient::EvaluationClient(EvaluationClientOptions options) : options_(std::move(options)) {
-  const auto channel = grpc::CreateChannel(options_.server, grpc::InsecureChannelCredentials());
-  training_ = v1::TrainingService::NewStub(channel);
-  runs_ = v1::RunService::NewStub(channel);
+  const auto channel = MakeChannel(options_.server);
+  address_ = channel.status();
+  if (!channel.ok()) return;
+  training_ = v1::TrainingService::NewStub(*channel);
+  runs_ = v1::RunService::NewStub(*channel);
 }
 
 absl::Status EvaluationClient::Retry(
     const std::function<absl::Status(grpc::ClientContext*)>& call) const {
+  if (!address_.ok()) return address_;
   const absl::Duration start = Clock::Real()->Elapsed();
   absl::Duration backoff = options_.initial_backoff;
   while (true) {

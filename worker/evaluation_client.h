@@ -44,6 +44,7 @@ class EvaluationClient : public EvaluationChannel {
   absl::StatusOr<int64_t> PullOnce(grpc::ClientContext* context, absl::Span<float> parameters);
 
   const EvaluationClientOptions options_;
+  absl::Status address_;  // Whether options_.server can be one.
   std::unique_ptr<v1::TrainingService::Stub> training_;
   std::unique_ptr<v1::RunService::Stub> runs_;
 };

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -108,6 +109,16 @@ TEST_F(SessionTest, ARejectedPushIsAnErrorAndTheSessionGoesOn) {
   ASSERT_TRUE(applied.ok()) << applied.status();
   EXPECT_EQ(a->next_sequence(), 2);
   EXPECT_EQ(run->Progress().step(), 1);
+}
+
+TEST_F(SessionTest, NoProxyIsAskedForAServerOnThisHost) {
+  setenv("http_proxy", "http://127.0.0.1:1", 1);
+  setenv("no_proxy", "", 1);
+  Create(SynchronousSpec(1, 1));
+  const auto session = Session::Open(For(server_->grpc_address(), "a"));
+  unsetenv("http_proxy");
+  unsetenv("no_proxy");
+  EXPECT_TRUE(session.ok()) << session.status();
 }
 
 TEST_F(SessionTest, EveryPushCountsOnceThoughItsConnectionKeepsBreaking) {

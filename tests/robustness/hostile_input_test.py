@@ -2,14 +2,17 @@
 
 The tests speak to a real gradd with the generated stubs, or with bare sockets.
 """
+import gzip
 import itertools
 import random
 import re
 import socket
 import struct
 import threading
+import zlib
 
 import grpc
+import raw_http2
 from gradd.v1 import layout_pb2
 from gradd.v1 import run_pb2
 from gradd.v1 import run_service_pb2 as run_api
@@ -412,6 +415,20 @@ class HostileInputTest(ServerTest):
                     except OSError:  # Cut off, or nothing to say.
                         pass
 
+    def test_requests_of_the_control_plane_that_do_not_parse_say_so(self):
+        for method in ("CreateRun", "GetRun", "ListRuns", "UpdateRun", "DeleteRun", "PauseRun",
+                       "ResumeRun", "WatchRun", "RunTrials", "ReportEvaluation"):
+            call = self.channel.unary_stream(f"/gradd.v1.RunService/{method}")
+            with self.assertRaises(grpc.RpcError) as raised:
+                list(call(b"\xff\xff", timeout=TIMEOUT_SECONDS))
+            error = raised.exception
+            self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
+            self.assertIn(f"no request of /gradd.v1.RunService/{method}", error.details())
+            self.assertIn(("gradd-reason", "REQUEST_MALFORMED"), error.trailing_metadata())
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.channel.unary_unary("/gradd.v1.RunService/None")(b"", timeout=TIMEOUT_SECONDS)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+
     def test_messages_that_are_no_protobuf_are_refused(self):
         generator = random.Random(2)
         valid = [m.SerializeToString() for m in (join(), push(header(), chunk()))]
@@ -439,14 +456,45 @@ class HostileInputTest(ServerTest):
                 if not isinstance(answer, bytes):
                     list(answer)
             except grpc.RpcError as error:
-                # gRPC's own answer to a unary request that does not parse.
-                self.assertIn(error.code(), (*allowed, grpc.StatusCode.UNIMPLEMENTED), message)
+                self.assertIn(error.code(), allowed, message)
 
     def test_a_message_beyond_the_limit_is_refused(self):
         stream = self.stream(join())
         stream.next()
         stream.send(push(header(), api.ParameterChunk(data=b"\0" * (3 << 20))))
         self.assertEqual(stream.error()[0], grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    def test_compressed_requests_are_refused_without_unpacking_them(self):
+        methods = [("gradd.v1.TrainingService/Train"), ("gradd.v1.TrainingService/Pull"),
+                   ("gradd.v1.RunService/CreateRun"), ("gradd.v1.RunService/WatchRun")]
+        for name, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+            packed = pack(bytes(48 << 20))
+            self.assertLess(len(packed), 60_000)
+            for method in methods:
+                with raw_http2.Connection(self.grpc) as connection:
+                    connection.call(1, method, raw_http2.message(packed, compressed=True),
+                                    more=(("grpc-encoding", name),))
+                    trailers = next(payload for kind, flags, _, payload in connection.frames()
+                                    if kind == raw_http2.HEADERS and
+                                    flags & raw_http2.END_STREAM)
+                    self.assertIn(b"grpc-status\x0212", trailers)  # UNIMPLEMENTED
+                    self.assertIn(b"Compression algorithm '%s' is disabled" % name.encode(),
+                                  trailers)
+                # Of a peer that does not say how: the bytes are no message then.
+                with raw_http2.Connection(self.grpc) as connection:
+                    connection.call(1, method, raw_http2.message(packed, compressed=True))
+                    self.assertTrue(any(flags & raw_http2.END_STREAM and
+                                        b"REQUEST_MALFORMED" in payload
+                                        for kind, flags, _, payload in connection.frames()
+                                        if kind == raw_http2.HEADERS))
+            channel = grpc.insecure_channel(self.grpc, compression=getattr(
+                grpc.Compression, name.capitalize()))
+            self.addCleanup(channel.close)
+            with self.assertRaises(grpc.RpcError) as raised:
+                list(training_services.TrainingServiceStub(channel).Train(iter([join()])))
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+        if not SANITIZED:
+            self.assertLess(self.peak_resident_bytes(), 48 << 20)
 
     # ---- Runs ----
 

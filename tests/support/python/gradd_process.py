@@ -88,6 +88,10 @@ class ServerTest(unittest.TestCase):
         with open(f"/proc/{self.server.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def peak_resident_bytes(self):
+        with open(f"/proc/{self.server.pid}/status", encoding="ascii") as file:
+            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+
     def create(self, run_id, run):
         return self.runs.CreateRun(run_api.CreateRunRequest(run_id=run_id, run=run),
                                    timeout=TIMEOUT_SECONDS)
