@@ -1,107 +1,59 @@
 #include "server/http.h"
 
-#include <CivetServer.h>
 #include <prometheus/text_serializer.h>
 
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/address.h"
+#include "server/listener.h"
 #include "server/metrics.h"
 
 namespace gradd {
 namespace {
 
-// A connection that sends nothing keeps a thread until the time-out and the queue's place until
-// then. With these numbers, a few hundred of them delay others for less than two seconds.
-std::vector<std::string> Options(const std::string& address) {
-  return {"listening_ports",    address, "num_threads",    "64",   "connection_queue",  "1024",
-          "request_timeout_ms", "300",   "listen_backlog", "1024", "enable_keep_alive", "no"};
+Page YesOrNo(bool well, const char* yes, const char* no) {
+  Page page;
+  page.status = well ? "200 OK" : "503 Service Unavailable";
+  page.body = absl::StrCat(well ? yes : no, "\n");
+  return page;
 }
 
-void Reply(mg_connection* connection, const char* status, const char* type,
-           const std::string& body) {
-  mg_printf(connection,
-            "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-            "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-            status, type, body.size());
-  mg_write(connection, body.data(), body.size());
+PageServer::Pages PagesOf(RunRegistry* registry, std::function<bool()> healthy) {
+  PageServer::Pages pages;
+  pages.quick["/healthz"] = [healthy = std::move(healthy)] {
+    return YesOrNo(healthy(), "ok", "gRPC does not answer");
+  };
+  pages.quick["/readyz"] = [registry] {
+    return YesOrNo(!registry->draining(), "ready", "stopping");
+  };
+  pages.slow["/metrics"] = [metrics = std::make_shared<Metrics>(registry)] {
+    return Page{"200 OK", "text/plain; version=0.0.4; charset=utf-8",
+                prometheus::TextSerializer().Serialize(metrics->Collect())};
+  };
+  return pages;
 }
 
 }  // namespace
 
-class HttpServer::Pages {
- public:
-  class MetricsPage : public CivetHandler {
-   public:
-    explicit MetricsPage(RunRegistry* registry) : metrics_(registry) {}
-    bool handleGet(CivetServer* /*server*/, mg_connection* connection) override {
-      const prometheus::TextSerializer serializer;
-      Reply(connection, "200 OK", "text/plain; version=0.0.4; charset=utf-8",
-            serializer.Serialize(metrics_.Collect()));
-      return true;
-    }
-
-   private:
-    Metrics metrics_;
-  };
-
-  class HealthPage : public CivetHandler {
-   public:
-    bool handleGet(CivetServer* /*server*/, mg_connection* connection) override {
-      Reply(connection, "200 OK", "text/plain", "ok\n");
-      return true;
-    }
-  };
-
-  class ReadyPage : public CivetHandler {
-   public:
-    explicit ReadyPage(RunRegistry* registry) : registry_(registry) {}
-    bool handleGet(CivetServer* /*server*/, mg_connection* connection) override {
-      const bool ready = !registry_->draining();
-      Reply(connection, ready ? "200 OK" : "503 Service Unavailable", "text/plain",
-            ready ? "ready\n" : "stopping\n");
-      return true;
-    }
-
-   private:
-    RunRegistry* const registry_;
-  };
-
-  Pages(const std::vector<std::string>& options, RunRegistry* registry)
-      : metrics(registry), readiness(registry), server(options) {
-    server.addHandler("/metrics$", metrics);
-    server.addHandler("/healthz$", health);
-    server.addHandler("/readyz$", readiness);
-  }
-  // Before the server, which calls them until it is destroyed.
-  MetricsPage metrics;
-  HealthPage health;
-  ReadyPage readiness;
-  CivetServer server;
-};
-
-HttpServer::HttpServer() = default;
-HttpServer::~HttpServer() = default;
+HttpServer::HttpServer(std::string address, Listener listener, RunRegistry* registry,
+                       std::function<bool()> healthy)
+    : address_(std::move(address)),
+      pages_(std::move(listener), PagesOf(registry, std::move(healthy))) {}
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
-                                                              RunRegistry* registry) {
+                                                              RunRegistry* registry,
+                                                              std::function<bool()> healthy) {
   const absl::StatusOr<HostPort> wanted = ParseHostPort("http", address);
   if (!wanted.ok()) return wanted.status();
-  std::unique_ptr<HttpServer> http(new HttpServer());
-  try {
-    http->pages_ = std::make_unique<Pages>(Options(address), registry);
-  } catch (const CivetException& error) {
+  absl::StatusOr<Listener> listener = Listener::BindTcp(*wanted);
+  if (!listener.ok()) {
     return absl::UnavailableError(
-        absl::StrCat("--http: cannot listen on ", address, ": ", error.what()));
+        absl::StrCat("--http: cannot listen on ", address, ": ", listener.status().message()));
   }
-  const std::vector<int> ports = http->pages_->server.getListeningPorts();
-  if (ports.empty()) {
-    return absl::UnavailableError(absl::StrCat("--http: cannot listen on ", address));
-  }
-  http->address_ = absl::StrCat(wanted->host, ":", ports[0]);
-  return http;
+  std::string bound = absl::StrCat(wanted->host, ":", listener->port());
+  return std::unique_ptr<HttpServer>(
+      new HttpServer(std::move(bound), *std::move(listener), registry, std::move(healthy)));
 }
 
 }  // namespace gradd

@@ -81,13 +81,18 @@ int main(int argc, char** argv) {
             "this host write their gradients; without room, or with 0, they use the stream. A "
             "run's parameters lie in shared memory "
             "too then, in up to 8 versions where workers hold old ones");
+  AddOption(&app, "max-connections", &options.max_connections,
+            "Most connections to gRPC, of which one host may have half; further ones are closed at "
+            "once. 0 for half of the descriptors the process may have (ulimit -Hn), or fewer where "
+            "memory is small");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
   AddOption(&app, "drain-seconds", &drain_seconds,
             "Longest time that pushes in flight get when the server is stopped");
   AddOption(&app, "log-level", &log_level, "trace, debug, info, warn, error or off");
-  app.add_option("--probe", probe,
-                 "Do not serve: ask the server whose --http address this is for /healthz, and "
-                 "exit with 0 if it is healthy");
+  app.add_option(
+      "--probe", probe,
+      "Do not serve: ask the server whose --listen address this is (grpc.health.v1), and "
+      "exit with 0 if it serves");
   gradd::AddConfigOption(&app, "GRADD_CONFIG");
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);

@@ -49,7 +49,7 @@ bool IsMethod(absl::string_view path) {
          kService->FindMethodByName(std::string(path)) != nullptr;
 }
 
-class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
+class MalformedRequestFactory : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
   Interceptor* CreateServerInterceptor(ServerRpcInfo* info) override {
     if (info->method() == nullptr || !IsMethod(info->method())) return nullptr;
@@ -60,7 +60,7 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
 }  // namespace
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeMalformedRequests() {
-  return std::make_unique<Factory>();
+  return std::make_unique<MalformedRequestFactory>();
 }
 
 }  // namespace gradd

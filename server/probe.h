@@ -7,8 +7,8 @@
 
 namespace gradd {
 
-// Asks the HTTP server at `address` (HOST:PORT) for /healthz: OK if it answers with 200 within
-// a few seconds. For container health checks, where there is no curl.
+// Asks the gRPC server at `address` (HOST:PORT or unix:PATH) by grpc.health.v1, as a client would:
+// OK if it says within a few seconds that it serves. For container health checks.
 absl::Status ProbeHealth(const std::string& address);
 
 }  // namespace gradd

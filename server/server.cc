@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -88,6 +89,7 @@ absl::Status ValidateOptions(const ServerOptions& options) {
   status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-state-bytes", limits.max_state_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-shared-bytes", limits.max_shared_bytes, 0, int64_t{1} << 50));
+  status.Update(CheckRange("max-connections", options.max_connections, 0, 1'000'000));
   status.Update(CheckRange("threads", options.threads, 0, 1024));
   status.Update(CheckRange("drain-seconds", absl::ToInt64Seconds(options.drain), 0, 3600));
   return status;
@@ -111,46 +113,58 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 }
 
 absl::Status Server::Listen() {
-  if (!options_.http.empty()) {
-    auto http = HttpServer::Start(options_.http, &registry_);
-    if (!http.ok()) return http.status();
-    http_ = *std::move(http);
-    http_address_ = http_->address();
-  }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  int port = 0;
   const std::string path = UnixPath(options_.listen);
-  builder.AddListeningPort(
-      path.empty() ? options_.listen : absl::StrCat("unix:", SocketFile::PrivatePath(path)),
-      grpc::InsecureServerCredentials(), &port);
+  absl::StatusOr<Listener> listener =
+      path.empty() ? Listener::BindTcp(*ParseHostPort("listen", options_.listen))
+                   : Listener::BindUnix(SocketFile::PrivatePath(path));
+  if (!listener.ok()) {
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen, ": ",
+                                               listener.status().message()));
+  }
+  grpc_address_ = options_.listen;
+  if (path.empty()) {
+    grpc_address_ =
+        absl::StrCat(ParseHostPort("listen", options_.listen)->host, ":", listener->port());
+  } else {
+    auto published = SocketFile::Publish(path);
+    if (!published.ok()) {
+      unlink(SocketFile::PrivatePath(path).c_str());
+      return absl::UnavailableError(absl::StrCat("--listen: ", published.status().message()));
+    }
+    socket_file_ = *std::move(published);
+  }
+  grpc::ServerBuilder builder;
+  auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   builder.RegisterService(&training_service_);
   builder.RegisterService(&run_service_);
-  // Without this, a second server on the same port would silently share it.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   const MemoryBudget::Limits memory = BudgetLimits(options_.limits);
   ConfigureTransport(memory.of(MemoryUse::kStaging) + memory.total / kTransportShare, &builder);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(MakeMalformedRequests());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || (port == 0 && path.empty())) {
-    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", options_.listen,
-                                               "; is the address this machine's, and free?"));
+  if (grpc_ == nullptr) return absl::UnavailableError("gRPC could not start");
+  health_.emplace(&registry_.clock(), GrpcHealth::Through(grpc_->InProcessChannel({})));
+  ConnectionLimits connections = ConnectionLimits::OfThisProcess();
+  if (options_.max_connections > 0) {
+    connections = ConnectionLimits::InAll(static_cast<size_t>(options_.max_connections));
   }
-  if (path.empty()) {
-    grpc_address_ = absl::StrCat(ParseHostPort("listen", options_.listen)->host, ":", port);
-    return absl::OkStatus();
+  accept_loop_ =
+      std::make_unique<AcceptLoop>(*std::move(listener), connections, std::move(acceptor));
+  if (!options_.http.empty()) {
+    auto http = HttpServer::Start(options_.http, &registry_, [this] { return Healthy(); });
+    if (!http.ok()) return http.status();
+    http_ = *std::move(http);
+    http_address_ = http_->address();
   }
-  grpc_address_ = options_.listen;
-  auto published = SocketFile::Publish(path);
-  if (!published.ok()) {
-    return absl::UnavailableError(absl::StrCat("--listen: ", published.status().message()));
-  }
-  socket_file_ = *std::move(published);
   return absl::OkStatus();
 }
+
+bool Server::Healthy() const { return health_->healthy() && accept_loop_->accepting(); }
 
 absl::Status Server::WriteReadyFile() {
   if (options_.ready_file.empty()) return absl::OkStatus();
@@ -172,6 +186,7 @@ void Server::TickUntilStopped() {
     mutex_.Unlock();
     registry_.Tick();
     streams_.Tick();
+    health_->Tick();
     peer_watch_.Tick();
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
@@ -199,11 +214,10 @@ void Server::Stop() {
     registry_.EndAllSessions();
     streams_.EndAll();
     socket_file_.reset();
-    // CivetWeb needs up to two seconds to stop.
-    std::thread http_stopper([this] { http_.reset(); });
+    http_.reset();
+    accept_loop_.reset();
     grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
     grpc_->Wait();
-    http_stopper.join();
   }
   {
     MutexLock lock(&mutex_);

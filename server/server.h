@@ -4,12 +4,15 @@
 #include <grpcpp/server.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "absl/status/statusor.h"
 #include "core/base/mutex.h"
 #include "core/run/run_registry.h"
+#include "server/accept_loop.h"
+#include "server/grpc_health.h"
 #include "server/http.h"
 #include "server/options.h"
 #include "server/peer_watch.h"
@@ -45,6 +48,8 @@ class Server {
   explicit Server(const ServerOptions& options);
   absl::Status Listen();
   absl::Status WriteReadyFile();
+  // Whether gRPC takes connections and answers.
+  bool Healthy() const;
   void TickUntilStopped();
   int64_t Sessions() const;
 
@@ -54,9 +59,11 @@ class Server {
   PeerWatch peer_watch_;
   TrainingService training_service_;
   RunService run_service_;
-  std::unique_ptr<HttpServer> http_;
   std::unique_ptr<SocketFile> socket_file_;  // Of a unix-domain address.
   std::unique_ptr<grpc::Server> grpc_;
+  std::optional<GrpcHealth> health_;  // Of grpc_.
+  std::unique_ptr<AcceptLoop> accept_loop_;
+  std::unique_ptr<HttpServer> http_;
   bool ready_ = false;  // The ready file is there.
   std::string grpc_address_;
   std::string http_address_;

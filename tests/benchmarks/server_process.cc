@@ -1,13 +1,11 @@
 #include "tests/benchmarks/server_process.h"
 
-#include <civetweb.h>
 #include <grpcpp/create_channel.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -16,28 +14,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/benchmarks/figure.h"
+#include "tests/support/http_get.h"
 
 namespace gradd {
 namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 constexpr char kBlockAllocations[] = "gradd_run_block_allocations_total";
-
-std::string HttpGet(const std::string& address, const std::string& page) {
-  const size_t colon = address.rfind(':');
-  std::array<char, 256> error{};
-  mg_connection* const connection = mg_download(
-      address.substr(0, colon).c_str(), std::stoi(address.substr(colon + 1)),
-      /*use_ssl=*/0, error.data(), error.size(), "GET %s HTTP/1.0\r\n\r\n", page.c_str());
-  if (connection == nullptr) Fail(absl::StrCat("http://", address, page, ": ", error.data()));
-  std::string body;
-  std::array<char, 4096> buffer;
-  for (int size = 0; (size = mg_read(connection, buffer.data(), buffer.size())) > 0;) {
-    body.append(buffer.data(), static_cast<size_t>(size));
-  }
-  mg_close_connection(connection);
-  return body;
-}
 
 }  // namespace
 
@@ -122,7 +105,9 @@ v1::StepProfile GraddProcess::Profile(const std::string& run_id) const {
 }
 
 int64_t GraddProcess::BlockAllocations() const {
-  std::istringstream metrics(HttpGet(process_.address("http"), "/metrics"));
+  const absl::StatusOr<std::string> scrape = HttpGet(process_.address("http"), "/metrics");
+  if (!scrape.ok()) Fail(std::string(scrape.status().message()));
+  std::istringstream metrics(*scrape);
   int64_t sum = 0;
   bool found = false;
   for (std::string line; std::getline(metrics, line);) {

@@ -60,7 +60,7 @@ inside sh -euc '
   gradd --ready-file ready & server=$!
   for _ in $(seq 100); do [ -e ready ] && break; sleep 0.1; done
   export GRADD_SERVER=$(sed -n s/^grpc=//p ready) GRADD_RUN=smoke
-  gradd --probe "$(sed -n s/^http=//p ready)"
+  gradd --probe "$(sed -n s/^grpc=//p ready)"
   model="--model softmax --data synthetic"
   gradworker $model --print-layout |
     gradctl create smoke --layout - --optimizer sgd --learning-rate 0.1 --workers 2 --steps 200

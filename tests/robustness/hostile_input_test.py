@@ -627,7 +627,7 @@ class HostileInputTest(ServerTest):
     def test_idle_connections_do_not_keep_the_pages_from_others(self):
         connections = [self.connect(self.http) for _ in range(300)]
         try:
-            self.run_program("gradd", "--probe", self.http)
+            self.run_program("gradd", "--probe", self.grpc)
             for page in ("/healthz", "/readyz", "/metrics"):
                 self.assertTrue(re.match("ok|ready|# HELP", self.get(page)))
         finally:

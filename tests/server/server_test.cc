@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-#include <civetweb.h>
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
@@ -14,11 +13,11 @@
 #include <string>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "gradd/v1/training_service.grpc.pb.h"
 #include "server/memory_limit.h"
 #include "server/probe.h"
 #include "tests/server/test_server.h"
+#include "tests/support/http_get.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -169,6 +168,8 @@ TEST_F(UnixSocketTest, ServesLikeAPort) {
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_EQ((*server)->grpc_address(), options_.listen);
   EXPECT_TRUE(Serves());
+  const absl::Status probed = ProbeHealth(options_.listen);
+  EXPECT_TRUE(probed.ok()) << probed;
 }
 
 TEST_F(UnixSocketTest, IsNotTakenFromAServerThatListens) {
@@ -214,27 +215,10 @@ class ServerTest : public TestWithServer {
  protected:
   ServerTest() : TestWithServer("127.0.0.1:0") {}
 
-  // The whole answer, status line included.
   std::string Get(const std::string& page) const {
-    const std::string& address = server_->http_address();
-    const size_t colon = address.rfind(':');
-    int port = 0;
-    EXPECT_TRUE(absl::SimpleAtoi(address.substr(colon + 1), &port));
-    char error[256] = "";
-    mg_connection* const connection =
-        mg_connect_client(address.substr(0, colon).c_str(), port, 0, error, sizeof(error));
-    EXPECT_NE(connection, nullptr) << error;
-    mg_printf(connection, "GET %s HTTP/1.0\r\nHost: test\r\n\r\n", page.c_str());
-    EXPECT_GE(mg_get_response(connection, error, sizeof(error), 10'000), 0) << error;
-    const mg_response_info* const response = mg_get_response_info(connection);
-    std::string answer =
-        std::to_string(response->status_code) + " " + response->status_text + "\n\n";
-    char part[4096];
-    for (int size = 0; (size = mg_read(connection, part, sizeof(part))) > 0;) {
-      answer.append(part, static_cast<size_t>(size));
-    }
-    mg_close_connection(connection);
-    return answer;
+    const absl::StatusOr<std::string> answer = HttpGet(server_->http_address(), page);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or("");
   }
 };
 
@@ -243,7 +227,8 @@ TEST_F(ServerTest, PagesAreHealthReadinessAndMetrics) {
   EXPECT_THAT(Get("/readyz"), HasSubstr("ready\n"));
   EXPECT_THAT(Get("/metrics"), HasSubstr("gradd_build_info"));
   EXPECT_THAT(Get("/secrets"), HasSubstr("404 Not Found"));
-  EXPECT_TRUE(ProbeHealth(server_->http_address()).ok());
+  const absl::Status probed = ProbeHealth(server_->grpc_address());
+  EXPECT_TRUE(probed.ok()) << probed;
 }
 
 TEST_F(ServerTest, AStoppingServerIsAliveButNotReady) {

@@ -12,7 +12,6 @@
 
 namespace gradd {
 
-// With HTTP, a server takes two seconds to stop.
 inline ServerOptions TestServerOptions(const std::string& http = "127.0.0.1:0") {
   ServerOptions options;
   options.listen = "127.0.0.1:0";

@@ -1,0 +1,86 @@
+#include "server/accept_loop.h"
+
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+
+namespace gradd {
+namespace {
+
+// How long nothing is accepted when nothing can be: the queue's end would spin otherwise.
+constexpr int kPauseMs = 100;
+constexpr absl::Duration kLogInterval = absl::Seconds(10);
+
+}  // namespace
+
+AcceptLoop::AcceptLoop(Listener listener, const ConnectionLimits& limits,
+                       std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor)
+    : listener_(std::move(listener)),
+      table_(limits),
+      acceptor_(std::move(acceptor)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      thread_([this] { Run(); }) {}
+
+AcceptLoop::~AcceptLoop() {
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
+}
+
+void AcceptLoop::Run() {
+  std::vector<pollfd> polled = {{wake_.get(), POLLIN, 0}};
+  for (const Descriptor& socket : listener_.sockets()) polled.push_back({socket.get(), POLLIN, 0});
+  while (true) {
+    if (poll(polled.data(), polled.size(), -1) < 0) continue;  // A signal.
+    if (polled[0].revents != 0) return;
+    bool pause = false;
+    for (size_t i = 1; i < polled.size(); ++i) {
+      if (polled[i].revents == 0) continue;
+      pause = !AcceptFrom(listener_.sockets()[i - 1]) || pause;
+    }
+    if (pause) poll(polled.data(), 1, kPauseMs);
+  }
+}
+
+bool AcceptLoop::AcceptFrom(const Descriptor& socket) {
+  absl::StatusOr<Accepted> accepted = listener_.Accept(socket);
+  if (!accepted.ok()) {
+    if (accepted.status().code() != absl::StatusCode::kResourceExhausted) return true;
+    accepting_.store(false);
+    Refused(std::string(accepted.status().message()));
+    return false;
+  }
+  accepting_.store(true);
+  const ConnectionLimits& limits = table_.limits();
+  switch (table_.Admit(accepted->socket.get(), accepted->peer, Clock::Real()->Elapsed())) {
+    case ConnectionTable::Verdict::kTooMany:
+      Refused(absl::StrCat("there are ", limits.in_all, ", the most there may be"));
+      return true;
+    case ConnectionTable::Verdict::kTooManyOfPeer:
+      Refused(absl::StrCat(accepted->peer, " has ", limits.per_peer, ", the most a peer may have"));
+      return true;
+    case ConnectionTable::Verdict::kAdmitted:
+      break;
+  }
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+  connection.listener_fd = accepted->listener;
+  connection.fd = accepted->socket.Release();
+  acceptor_->HandleNewConnection(&connection);
+  return true;
+}
+
+void AcceptLoop::Refused(const std::string& why) {
+  ++refused_;
+  const absl::Duration now = Clock::Real()->Elapsed();
+  if (now - logged_ < kLogInterval) return;
+  logged_ = now;
+  spdlog::warn("{} connections were refused: {}", std::exchange(refused_, 0), why);
+}
+
+}  // namespace gradd
