@@ -17,7 +17,7 @@
 namespace gradd {
 namespace {
 
-constexpr char kMethod[] = "/gradd.v1.TrainingService/Train";
+constexpr char kTrainMethod[] = "/gradd.v1.TrainingService/Train";
 // From the call to `welcome`, including the connection.
 constexpr absl::Duration kHandshakeTimeout = absl::Seconds(20);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(5);
@@ -336,7 +336,7 @@ void Connection::OpenStream() {
   stream_->channel = *std::move(channel);
   stream_->last_write = clock_->Elapsed();
   grpc::GenericStub stub(stream_->channel);
-  stream_->call = stub.PrepareCall(&stream_->context, kMethod, &queue_);
+  stream_->call = stub.PrepareCall(&stream_->context, kTrainMethod, &queue_);
   ++stream_->operations;
   stream_->call->StartCall(Tag(Done::kStarted));
 }

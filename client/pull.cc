@@ -16,14 +16,14 @@
 namespace gradd {
 namespace {
 
-constexpr char kMethod[] = "/gradd.v1.TrainingService/Pull";
+constexpr char kPullMethod[] = "/gradd.v1.TrainingService/Pull";
 constexpr std::chrono::seconds kPatience{60};
 
 // A call whose operations are done one after the other.
 class BlockingCall {
  public:
   explicit BlockingCall(const std::shared_ptr<grpc::Channel>& channel)
-      : call_(grpc::GenericStub(channel).PrepareCall(&context_, kMethod, &queue_)) {}
+      : call_(grpc::GenericStub(channel).PrepareCall(&context_, kPullMethod, &queue_)) {}
   ~BlockingCall() {
     queue_.Shutdown();
     void* tag = nullptr;

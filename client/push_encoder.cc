@@ -19,8 +19,6 @@
 namespace gradd {
 namespace {
 
-constexpr int64_t kFloatBytes = sizeof(float);
-
 // Every element, a block at a time.
 class DensePushEncoder final : public PushEncoder {
  public:

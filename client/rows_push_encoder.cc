@@ -6,11 +6,6 @@
 #include "core/codec/rows.h"
 
 namespace gradd {
-namespace {
-
-constexpr int64_t kFloatBytes = sizeof(float);
-
-}  // namespace
 
 absl::Status RowsPushEncoder::Begin(int64_t /*sequence*/, absl::Span<const float> gradient,
                                     std::shared_ptr<const void> owner) {

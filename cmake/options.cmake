@@ -22,6 +22,17 @@ if(GRADD_SANITIZE)
   endif()
 endif()
 
+# Compiles the sources of a target as one file: the headers of gRPC, Abseil, protobuf and GoogleTest
+# take longer than the code that includes them.
+function(gradd_compile_together name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+endfunction()
+
+# For what takes longer to optimize than to run: command lines, tests.
+function(gradd_compile_quickly name)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+
 # gradd_library(<name> SOURCES <file>... [LINK <target>...])
 # A library; header-only when no source is given.
 function(gradd_library name)

@@ -12,7 +12,7 @@ namespace gradd {
 namespace {
 
 constexpr int kMaxTrials = 32;
-constexpr int64_t kMaxSteps = 20'000;
+constexpr int64_t kMaxTrialSteps = 20'000;
 constexpr absl::Duration kDefaultIdleTimeout = absl::Minutes(1);
 // A response stays far below the size of a message.
 constexpr size_t kMaxStepsAtOnce = 10'000;
@@ -33,9 +33,9 @@ absl::Status Check(const v1::RunTrialsRequest& request) {
   }
   for (int i = 0; i < request.trials_size(); ++i) {
     const v1::Trial& trial = request.trials(i);
-    if (trial.max_steps() < 1 || trial.max_steps() > kMaxSteps) {
+    if (trial.max_steps() < 1 || trial.max_steps() > kMaxTrialSteps) {
       return Invalid(absl::StrCat("trials[", i, "].max_steps: ", trial.max_steps(),
-                                  " is outside [1, ", kMaxSteps, "]"));
+                                  " is outside [1, ", kMaxTrialSteps, "]"));
     }
     if (!trial.has_optimizer() && request.has_run()) {
       return Invalid(absl::StrCat("trials[", i,

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int64_t kMaxClasses = 1'000'000;
 constexpr size_t kMaxLineBytes = size_t{64} << 20;
-constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr size_t kReadAheadBytes = size_t{1} << 20;
 constexpr size_t kMaxQuotedBytes = 40;
 
 // What was found, cut to a length that fits into a message.
@@ -68,11 +68,11 @@ class LineReader {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
     begin_ = 0;
     searched_ = buffer_.size();
-    buffer_.resize(searched_ + kReadBytes);
+    buffer_.resize(searched_ + kReadAheadBytes);
     const absl::StatusOr<size_t> read =
-        file_->Read(kReadBytes, reinterpret_cast<uint8_t*>(buffer_.data() + searched_));
+        file_->Read(kReadAheadBytes, reinterpret_cast<uint8_t*>(buffer_.data() + searched_));
     if (!read.ok()) return read.status();
-    at_end_ = *read < kReadBytes;
+    at_end_ = *read < kReadAheadBytes;
     buffer_.resize(searched_ + *read);
     return absl::OkStatus();
   }
