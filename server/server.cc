@@ -28,6 +28,8 @@ namespace {
 // The part of the memory that gRPC may have beside the pushes that come in and wait.
 constexpr int64_t kTransportShare = 16;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
+// Ten intervals without a tick: the process stood still, and nobody could be heard.
+constexpr absl::Duration kGap = absl::Seconds(1);
 // How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection
 // for all of it.
 constexpr std::chrono::milliseconds kShutdownGrace{500};
@@ -97,8 +99,9 @@ absl::Status ValidateOptions(const ServerOptions& options) {
 
 Server::Server(const ServerOptions& options)
     : options_(WithMemoryLimit(options)),
-      registry_(options_.limits, Threads(options.threads), Clock::Real(), options.block_elements),
-      peer_watch_(&registry_.clock(), options_.peer_patience),
+      clock_(Clock::Real(), kGap),
+      registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
+      peer_watch_(&clock_, options_.peer_patience),
       training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_) {}
 
@@ -181,9 +184,16 @@ absl::Status Server::WriteReadyFile() {
 }
 
 void Server::TickUntilStopped() {
+  absl::Duration asleep;
   MutexLock lock(&mutex_);
   while (!stopped_) {
     mutex_.Unlock();
+    clock_.Elapsed();
+    if (const absl::Duration slept = clock_.asleep() - asleep; slept > absl::ZeroDuration()) {
+      asleep += slept;
+      spdlog::warn("the server stood still for {}; leases and deadlines are longer by that",
+                   absl::FormatDuration(absl::Trunc(slept, absl::Milliseconds(1))));
+    }
     registry_.Tick();
     streams_.Tick();
     health_->Tick();

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "core/base/awake_clock.h"
 #include "core/base/mutex.h"
 #include "core/run/run_registry.h"
 #include "server/accept_loop.h"
@@ -54,6 +55,7 @@ class Server {
   int64_t Sessions() const;
 
   const ServerOptions options_;
+  AwakeClock clock_;  // The ticker looks at it.
   RunRegistry registry_;
   TickedStreams streams_;
   PeerWatch peer_watch_;

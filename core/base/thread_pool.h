@@ -2,16 +2,22 @@
 #define GRADD_CORE_BASE_THREAD_POOL_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <thread>
-#include <vector>
-
-#include "core/base/mutex.h"
+#include <memory>
 
 namespace gradd {
 
-// The threads that apply steps; one pool serves all runs. Thread safe.
+// Threads that apply steps and do whatever else takes long. Those who share them take turns: each
+// run has a ThreadPool of its own, made with Share(), on the threads that all have in common. A
+// turn is a task that was scheduled, until it ends or comes to the end of a piece of its work: a
+// call of a ParallelFor, or Yield(). If others wait then, they go on first. So whoever has little
+// to do waits for a piece of everybody else's work, not for all of it.
+//
+// Work waits without a place among the threads: `threads` pieces at most are worked on at a time,
+// however many tasks have begun. A task that waits its turn keeps a thread of the system, of which
+// there are therefore more, up to 256, while long tasks are cut short.
+//
+// Thread safe.
 //
 // Why not Eigen's pool: when its queue is full it runs a task in the thread that schedules
 // it. Here tasks are scheduled with locks held, so that would be a deadlock.
@@ -19,31 +25,56 @@ class ThreadPool {
  public:
   // `threads` >= 1.
   explicit ThreadPool(int threads);
-  // Waits until everything that was scheduled is done.
+  // Waits until everything that was scheduled is done, by sharers too. That of a sharer returns at
+  // once; what it scheduled is done all the same.
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return static_cast<int>(threads_.size()); }
+  // Another user of the same threads, who takes turns with this one. It may live longer; what is
+  // scheduled when the threads are gone is done in the caller.
+  std::unique_ptr<ThreadPool> Share() const;
 
-  // Runs `task` on a thread of the pool, never in the caller. Tasks begin in the order in
-  // which they were scheduled.
+  int threads() const;
+
+  // Runs `task` on a thread of the pool, never in the caller. Tasks of one ThreadPool begin in the
+  // order in which they were scheduled.
   void Schedule(std::function<void()> task);
 
   // Calls task(i) for every i in [0, count), on the pool's threads and the caller's, and
   // returns when all are done. The caller works too and waits only for calls that another
   // thread has begun, so this may be used from within the pool without deadlock. `task` must
-  // not throw: there is nobody to catch it.
+  // not throw: there is nobody to catch it. Each call is a piece; it should take milliseconds.
+  //
+  // On a thread of the pool, others may have their turn before this returns. So nobody may call it
+  // there with a lock held that they could want, other than in the scope of a KeepTurn.
   void ParallelFor(int64_t count, const std::function<void(int64_t)>& task);
 
- private:
-  void Work();
+  // The end of a piece of work that is not a ParallelFor's call: lets others have their turn, if
+  // the caller is on a thread of a pool and somebody waits. The same holds for locks.
+  static void Yield();
 
-  Mutex mutex_;
-  CondVar changed_;
-  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::thread> threads_;
+  // While one lives, this thread keeps its turn: for work that is done with a lock held.
+  class KeepTurn {
+   public:
+    KeepTurn();
+    ~KeepTurn();
+    KeepTurn(const KeepTurn&) = delete;
+    KeepTurn& operator=(const KeepTurn&) = delete;
+  };
+
+ private:
+  class Workers;
+  struct Line;
+  struct Place;
+  struct Loop;
+
+  explicit ThreadPool(std::shared_ptr<Workers> workers);
+  static thread_local Place place_;
+
+  const std::shared_ptr<Workers> workers_;
+  const std::shared_ptr<Line> line_;
+  const bool owns_workers_;
 };
 
 }  // namespace gradd

@@ -119,6 +119,7 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
       create_time_(environment.clock->WallTime()),
       created_at_(environment.clock->Elapsed()),
       memory_(std::move(memory)),
+      pool_(environment.pool->Share()),
       store_(origin == nullptr
                  ? ParameterStore(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
                                   environment.block_elements)
@@ -314,7 +315,8 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
 void Run::AdoptPlan() {
   if (next_plan_ == nullptr) return;
   next_plan_->Continue(*plan_);
-  store_.ChangeSlots(next_plan_->slots(plan_.get()), environment_.pool);
+  const ThreadPool::KeepTurn keep;  // The lock is held.
+  store_.ChangeSlots(next_plan_->slots(plan_.get()), pool_.get());
   plan_ = std::exchange(next_plan_, nullptr);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
   memory_.state->Resize(StateBytes(layout_, *plan_));

@@ -39,7 +39,7 @@ namespace gradd {
 // What runs share.
 struct RunEnvironment {
   const Clock* clock = Clock::Real();
-  ThreadPool* pool = nullptr;
+  ThreadPool* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
   std::shared_ptr<MemoryBudget> budget;
   Limits limits;
   int64_t block_elements = kBlockElements;
@@ -351,6 +351,9 @@ class Run : public std::enable_shared_from_this<Run> {
   const absl::Time create_time_;
   const absl::Duration created_at_;
   const RunMemory memory_;
+
+  // The run's turn among those of others. Shared with tasks that may outlive the run.
+  const std::shared_ptr<ThreadPool> pool_;
 
   // For gradients that are copied out of shared memory.
   const std::shared_ptr<BlockPool> staging_blocks_ = BlockPool::Create();

@@ -479,7 +479,7 @@ void Run::Broadcast(v1::RunEventKind event) {
 }
 
 void Run::ScheduleRetry(const SessionPtr& session) {
-  environment_.pool->Schedule([session] { session->RetryHeld(); });
+  pool_->Schedule([session] { session->RetryHeld(); });
 }
 
 void Run::RetryAllHeld() {
@@ -499,8 +499,7 @@ bool Run::ClaimRoom(WorkerSession* session) {
     const int64_t push_bytes = layout_.element_count() * static_cast<int64_t>(sizeof(float));
     const auto claim = [this](int64_t bytes, bool extends) {
       std::weak_ptr<Run> weak = weak_from_this();
-      ThreadPool* const pool = environment_.pool;
-      return environment_.budget->TakeOrWait(bytes, extends, [weak, pool] {
+      return environment_.budget->TakeOrWait(bytes, extends, [weak, pool = pool_] {
         pool->Schedule([weak] {
           const std::shared_ptr<Run> run = weak.lock();
           if (run == nullptr) return;

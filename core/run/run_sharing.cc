@@ -70,7 +70,7 @@ absl::Status Run::StageSharedGradient(WorkerSession* session, StagedPush* push) 
     return Error(absl::StatusCode::kInvalidArgument, "NOT_SHARED",
                  "gradient_is_shared, but the session has no shared memory; send chunks");
   }
-  return gradd::StageSharedGradient(*region, staging_blocks_.get(), environment_.pool, push);
+  return gradd::StageSharedGradient(*region, staging_blocks_.get(), pool_.get(), push);
 }
 
 bool Run::SendSharedParameters(WorkerSession* session,

@@ -158,7 +158,7 @@ void Run::Advance() {
   if (layout_.element_count() <= kInlineElements) {
     ApplySteps();
   } else {
-    environment_.pool->Schedule([self = shared_from_this()] { self->ApplySteps(); });
+    pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
   }
 }
 
@@ -177,7 +177,7 @@ void Run::ApplySteps() {
     BeginStepIfDue();
     if (!step_work_) return;
   }
-  environment_.pool->Schedule([self = shared_from_this()] { self->ApplySteps(); });
+  pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
 }
 
 void Run::ApplyStep(StepWork* work) {
@@ -189,13 +189,13 @@ void Run::ApplyStep(StepWork* work) {
                             [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = aggregate.has_lazy_rows();
   plan.BeginStep({work->step, work->learning_rate, aggregate.loss()}, by_spans);
-  environment_.pool->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
+  pool_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
     Aggregate::Reader gradient(aggregate, plan.transformed_begin(tensor));
     ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
     plan.TransformTensor(tensor, &gradient, &parameters);
   });
   for (int pass = 0; pass < plan.sum_passes(); ++pass) {
-    environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
+    pool_->ParallelFor(store_.block_count(), [&](int64_t block) {
       const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
       if (by_spans) {
         Aggregate::SpanReader gradient(aggregate, read.begin);
@@ -208,10 +208,10 @@ void Run::ApplyStep(StepWork* work) {
     plan.EndSums();
   }
   if (by_spans && plan.NeedsMeasure()) {
-    environment_.pool->ParallelFor(
-        store_.block_count(), [&](int64_t block) { plan.MeasureBlock(store_.ReadBlock(block)); });
+    pool_->ParallelFor(store_.block_count(),
+                       [&](int64_t block) { plan.MeasureBlock(store_.ReadBlock(block)); });
   }
-  environment_.pool->ParallelFor(store_.block_count(), [&](int64_t block) {
+  pool_->ParallelFor(store_.block_count(), [&](int64_t block) {
     if (by_spans) {
       UpdateSpans(aggregate, &plan, block);
     } else {

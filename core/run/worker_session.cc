@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/base/thread_pool.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
 #include "core/run/run_spec.h"
@@ -163,6 +164,7 @@ void WorkerSession::EndWith(const absl::Status& status) {
 }
 
 void WorkerSession::RetryHeld() {
+  const ThreadPool::KeepTurn keep;  // Staging may take all threads, and the lock is held.
   MutexLock lock(&mutex_);
   if (!held_ || ended_) return;
   Held held = *std::exchange(held_, std::nullopt);
