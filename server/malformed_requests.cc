@@ -42,11 +42,10 @@ class MalformedRequest : public Interceptor {
 
 // Whether `path` is one of RunService's methods; those that do not exist are UNIMPLEMENTED indeed.
 bool IsMethod(absl::string_view path) {
-  static const google::protobuf::ServiceDescriptor* const kService =
+  static const google::protobuf::ServiceDescriptor* const service =
       v1::GetRunRequest::descriptor()->file()->FindServiceByName("RunService");
-  return absl::ConsumePrefix(&path, "/") && absl::ConsumePrefix(&path, kService->full_name()) &&
-         absl::ConsumePrefix(&path, "/") &&
-         kService->FindMethodByName(std::string(path)) != nullptr;
+  return absl::ConsumePrefix(&path, "/") && absl::ConsumePrefix(&path, service->full_name()) &&
+         absl::ConsumePrefix(&path, "/") && service->FindMethodByName(std::string(path)) != nullptr;
 }
 
 class MalformedRequestFactory : public grpc::experimental::ServerInterceptorFactoryInterface {

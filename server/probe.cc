@@ -22,7 +22,7 @@ constexpr uint32_t kServing = 1;  // HealthCheckResponse.ServingStatus
 
 absl::Status ProbeHealth(const std::string& address) {
   if (UnixPath(address).empty()) {
-    const absl::Status valid = ParseHostPort("probe", address, /*lowest_port=*/1).status();
+    absl::Status valid = ParseHostPort("probe", address, /*lowest_port=*/1).status();
     if (!valid.ok()) return valid;
   }
   grpc::ChannelArguments arguments;

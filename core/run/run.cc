@@ -264,7 +264,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
     GRADD_RETURN_IF_ERROR(AssureStep(updated.policy(), live_members_));
-    if (const absl::Status reserved = ReserveForPlan(plan->get()); !reserved.ok()) {
+    if (absl::Status reserved = ReserveForPlan(plan->get()); !reserved.ok()) {
       AssureStep(spec_.policy(), live_members_).IgnoreError();
       return reserved;
     }
