@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
+#include "server/guarded_receive.h"
 
 namespace gradd {
 namespace {
@@ -67,6 +68,10 @@ bool AcceptLoop::AcceptFrom(const Descriptor& socket) {
       return true;
     case ConnectionTable::Verdict::kAdmitted:
       break;
+  }
+  if (!GuardReceived(accepted->socket.get())) {
+    Refused("the number of its descriptor is too high");
+    return true;
   }
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
   connection.listener_fd = accepted->listener;

@@ -38,7 +38,14 @@ GrpcHealth::Ask GrpcHealth::Through(const std::shared_ptr<grpc::Channel>& channe
   };
 }
 
+void GrpcHealth::Stop() {
+  MutexLock lock(&ask_mutex_);
+  stopped_ = true;
+}
+
 void GrpcHealth::Tick() {
+  MutexLock asking(&ask_mutex_);
+  if (stopped_) return;
   {
     MutexLock lock(&state_->mutex);
     const absl::Duration now = state_->clock->Elapsed();

@@ -31,6 +31,10 @@ class GrpcHealth {
   // Asks about once a second. To be called about ten times a second.
   void Tick();
 
+  // Asks no more when it returns. To be called before the server is shut down: gRPC 1.51 crashes when
+  // a call begins on a channel within the process to a server that is.
+  void Stop();
+
   // False once a question has been without an answer for five seconds, until there is one.
   bool healthy() const;
 
@@ -49,6 +53,8 @@ class GrpcHealth {
 
   const Ask ask_;
   const std::shared_ptr<State> state_;
+  Mutex ask_mutex_;  // Held while a question is asked; taken before the state's.
+  bool stopped_ ABSL_GUARDED_BY(ask_mutex_) = false;
 };
 
 }  // namespace gradd

@@ -86,8 +86,10 @@ int main(int argc, char** argv) {
             "once. 0 for half of the descriptors the process may have (ulimit -Hn), or fewer where "
             "memory is small");
   AddOption(&app, "threads", &options.threads, "Threads that apply steps; 0 for one per core");
-  AddOption(&app, "drain-seconds", &drain_seconds,
-            "Longest time that pushes in flight get when the server is stopped");
+  AddOption(
+      &app, "drain-seconds", &drain_seconds,
+      "Longest time that pushes in flight get when the server is stopped; one of which nothing "
+      "has come for two seconds gets no more");
   AddOption(&app, "log-level", &log_level, "trace, debug, info, warn, error or off");
   app.add_option(
       "--probe", probe,

@@ -18,7 +18,7 @@ struct ServerOptions {
   Limits limits;                           // max_memory_bytes 0: MemoryForRuns() at the start.
   int64_t max_connections = 0;             // To gRPC; 0: what descriptors and memory allow.
   int threads = 0;                         // That apply steps; 0: one per core.
-  absl::Duration drain = absl::Seconds(10);
+  absl::Duration drain = absl::Seconds(8);
   // For tests.
   absl::Duration peer_patience = absl::Minutes(1);  // See PeerWatch.
   int64_t block_elements = kBlockElements;

@@ -12,9 +12,11 @@ std::unique_ptr<PeerWatch::Entry> PeerWatch::Add(std::function<void()> cancel) {
   return entry;
 }
 
-void PeerWatch::Entry::Renew() {
+void PeerWatch::Entry::Renew() { Expect(watch_->patience_); }
+
+void PeerWatch::Entry::Expect(absl::Duration patience) {
   MutexLock lock(&watch_->mutex_);
-  due_ = watch_->clock_->Elapsed() + watch_->patience_;
+  due_ = watch_->clock_->Elapsed() + patience;
 }
 
 void PeerWatch::Entry::Stop() {

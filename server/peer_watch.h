@@ -28,6 +28,8 @@ class PeerWatch {
 
     // The peer has done something.
     void Renew();
+    // The peer must do something within `patience`, as the last thing.
+    void Expect(absl::Duration patience);
     // The peer need not do anything any more.
     void Stop();
 
@@ -41,8 +43,8 @@ class PeerWatch {
     absl::Duration due_;  // Guarded by the watch's mutex.
   };
 
-  // Calls `cancel`, once, when Renew() is not called in time. That is done with a lock held:
-  // `cancel` must not wait for anybody who uses the entry.
+  // Calls `cancel`, once, when neither Renew() nor Stop() is called in time. That is done with a
+  // lock held: `cancel` must not wait for anybody who uses the entry.
   std::unique_ptr<Entry> Add(std::function<void()> cancel);
 
   // Cancels what is due. To be called about ten times a second.

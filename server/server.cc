@@ -226,6 +226,7 @@ void Server::Stop() {
     socket_file_.reset();
     http_.reset();
     accept_loop_.reset();
+    health_->Stop();
     grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
     grpc_->Wait();
   }

@@ -16,12 +16,14 @@ namespace {
 
 // A worker awaits each response, so no honest one leaves so many unread.
 constexpr size_t kMaxOutgoing = 256;
+// How long a peer may take for what is on its way when its stream is to end without the rest.
+constexpr absl::Duration kPartingPatience = absl::Seconds(5);
 
 }  // namespace
 
 TrainReactor::TrainReactor(RunRegistry* registry, PeerWatch* watch,
                            grpc::CallbackServerContext* context)
-    : context_(context), joins_(watch->Add([context] { context->TryCancel(); })) {
+    : context_(context), watched_(watch->Add([context] { context->TryCancel(); })) {
   {
     MutexLock lock(&waker_->mutex);
     waker_->reactor = this;
@@ -53,7 +55,7 @@ void TrainReactor::OnReadDone(bool ok) {
   const bool joins = request.has_join() && NoteJoin(request.join());
   const bool more = session->Handle(std::move(request), std::move(data));
   if (joins) {
-    joins_->Stop();
+    watched_->Stop();
     LogJoin();
   }
   if (more) ResumeReading();
@@ -97,13 +99,18 @@ void TrainReactor::End(absl::Status status) {
 }
 
 void TrainReactor::Abandon(absl::Status status) {
-  MutexLock lock(&mutex_);
-  if (ending_) return;
-  ending_ = true;
-  end_status_ = std::move(status);
-  outgoing_.clear();
-  if (writing_) context_->TryCancel();  // The write may wait for the peer for ever.
-  Pump();
+  {
+    MutexLock lock(&mutex_);
+    if (ending_) return;
+    ending_ = true;
+    end_status_ = std::move(status);
+    outgoing_.clear();
+    Pump();
+    if (finished_) return;
+  }
+  // A write is on its way. It may be all but done: gRPC has yet to tell of a block that a worker
+  // has taken when that worker leaves. Or it waits for the peer for ever.
+  watched_->Expect(kPartingPatience);
 }
 
 void TrainReactor::Wake() {

@@ -67,7 +67,9 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void LogEnd();
 
   grpc::CallbackServerContext* const context_;
-  const std::unique_ptr<PeerWatch::Entry> joins_;  // Until it has; then the run's lease holds.
+  // Until it has joined, then the run's lease holds; and when it is abandoned, until it has taken
+  // what is on its way.
+  const std::unique_ptr<PeerWatch::Entry> watched_;
   const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For what is encoded here.
 
   // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every

@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "core/base/error.h"
 
 namespace gradd {
@@ -35,6 +37,13 @@ constexpr int kRequestPath[] = {v1::TrainRequest::kPushFieldNumber, v1::Push::kC
                                 kDataField};
 constexpr int kResponsePath[] = {v1::TrainResponse::kParametersFieldNumber, kDataField};
 constexpr int kChunkPath[] = {kDataField};
+// The other members of the oneof that a path begins with: each displaces what came before.
+constexpr int kOtherRequests[] = {v1::TrainRequest::kJoinFieldNumber,
+                                  v1::TrainRequest::kHeartbeatFieldNumber,
+                                  v1::TrainRequest::kLeaveFieldNumber};
+constexpr int kOtherResponses[] = {
+    v1::TrainResponse::kWelcomeFieldNumber, v1::TrainResponse::kPushResultFieldNumber,
+    v1::TrainResponse::kEventFieldNumber, v1::TrainResponse::kSharedParametersFieldNumber};
 
 // The slices of a ByteBuffer, and what keeps them alive.
 struct Slices {
@@ -86,8 +95,9 @@ struct Range {
 
 // Walks one message until the stream's limit. All that is not on `path` goes to `rest`
 // unchanged; of the field on it, `range` is set. A message on the path is walked too and
-// goes to `rest` without its data.
-bool Separate(CodedInputStream* in, Path path, std::string* rest, Range* range) {
+// goes to `rest` without its data. A field of `others` displaces what is on the path.
+bool Separate(CodedInputStream* in, Path path, absl::Span<const int> others, std::string* rest,
+              Range* range) {
   StringOutputStream stream(rest);
   CodedOutputStream out(&stream);
   const uint32_t on_path =
@@ -96,6 +106,10 @@ bool Separate(CodedInputStream* in, Path path, std::string* rest, Range* range) 
     const uint32_t tag = in->ReadTag();
     if (tag == 0) return in->ConsumedEntireMessage();
     if (tag != on_path) {
+      if (WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED &&
+          absl::c_linear_search(others, WireFormatLite::GetTagFieldNumber(tag))) {
+        *range = {};
+      }
       if (!WireFormatLite::SkipField(in, tag, &out)) return false;  // Copies it to `out`.
       continue;
     }
@@ -109,7 +123,7 @@ bool Separate(CodedInputStream* in, Path path, std::string* rest, Range* range) 
     const CodedInputStream::Limit limit = in->PushLimit(length);
     if (in->BytesUntilLimit() != length) return false;
     std::string inner;
-    if (!Separate(in, path.subspan(1), &inner, range)) return false;
+    if (!Separate(in, path.subspan(1), {}, &inner, range)) return false;
     if (in->BytesUntilLimit() != 0) return false;  // The stream ended first.
     in->PopLimit(limit);
     out.WriteTag(tag);
@@ -142,7 +156,8 @@ absl::Status Malformed(const Message& message) {
                absl::StrCat("the bytes are no ", message.GetTypeName()));
 }
 
-absl::Status Parse(const grpc::ByteBuffer& bytes, Path path, Message* message, Payload* payload) {
+absl::Status Parse(const grpc::ByteBuffer& bytes, Path path, absl::Span<const int> others,
+                   Message* message, Payload* payload) {
   auto slices = std::make_shared<Slices>();
   if (!bytes.Dump(&slices->owned).ok()) return Malformed(*message);
   int64_t size = 0;
@@ -156,7 +171,7 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Path path, Message* message, P
   {
     SliceStream stream(slices->spans);
     CodedInputStream in(&stream);
-    if (!Separate(&in, path, &rest, &range)) return Malformed(*message);
+    if (!Separate(&in, path, others, &rest, &range)) return Malformed(*message);
   }
   if (!message->ParseFromString(rest)) return Malformed(*message);
   std::vector<Payload::Slice> cut = Cut(slices->spans, range);
@@ -209,7 +224,7 @@ grpc::ByteBuffer Join(const std::string& head, const Payload& payload) {
 
 absl::Status ParseTrainRequest(const grpc::ByteBuffer& bytes, v1::TrainRequest* message,
                                Payload* payload) {
-  absl::Status status = Parse(bytes, kRequestPath, message, payload);
+  absl::Status status = Parse(bytes, kRequestPath, kOtherRequests, message, payload);
   // A later member of the oneof may have displaced the push that had the data.
   if (!message->has_push() || !message->push().has_chunk()) *payload = Payload();
   return status;
@@ -217,14 +232,14 @@ absl::Status ParseTrainRequest(const grpc::ByteBuffer& bytes, v1::TrainRequest* 
 
 absl::Status ParseTrainResponse(const grpc::ByteBuffer& bytes, v1::TrainResponse* message,
                                 Payload* payload) {
-  absl::Status status = Parse(bytes, kResponsePath, message, payload);
+  absl::Status status = Parse(bytes, kResponsePath, kOtherResponses, message, payload);
   if (!message->has_parameters()) *payload = Payload();
   return status;
 }
 
 absl::Status ParseParameterChunk(const grpc::ByteBuffer& bytes, v1::ParameterChunk* message,
                                  Payload* payload) {
-  return Parse(bytes, kChunkPath, message, payload);
+  return Parse(bytes, kChunkPath, {}, message, payload);
 }
 
 // Each writes the message without its chunk, then the head of every message on the way to the

@@ -413,6 +413,7 @@ void Run::Tick() {
     if (deleted_) return;
     progress_.Sample(environment_.clock->Elapsed());
     ExpireLeases();
+    if (draining_) EndIdleSessions();
   }
   Advance();
 }

@@ -252,6 +252,8 @@ class Run : public std::enable_shared_from_this<Run> {
   bool CountSkip() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // While draining: ends the sessions that have nothing in flight.
   void EndIdleSessions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a push of the session is coming in, and has not come to a standstill.
+  bool ReceivesPush(const WorkerSession& session) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push is coming in or waits, or a step is on its way.
   bool AnyInFlight() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

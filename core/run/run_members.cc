@@ -19,6 +19,8 @@ constexpr int64_t kMaxExamples = int64_t{1} << 40;
 constexpr int64_t kMaxMessageBytes = int64_t{2} << 20;
 // Ids that a run remembers in its ledger, for each worker it may have at a time.
 constexpr int64_t kKnownWorkersFactor = 64;
+// How long a run that stops waits for the next part of a push that is coming in.
+constexpr absl::Duration kPatienceWhileDraining = absl::Seconds(2);
 
 absl::Status DeletedError(const std::string& run_id) {
   return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
@@ -537,11 +539,18 @@ void Run::ReturnRoom(WorkerSession* session) {
   if (unused) step_claim_ = {};
 }
 
+bool Run::ReceivesPush(const WorkerSession& session) const {
+  const absl::Duration last_sign = absl::Nanoseconds(session.last_sign_ns_.load());
+  return session.state_.receiving &&
+         environment_.clock->Elapsed() - last_sign < kPatienceWhileDraining;
+}
+
 bool Run::AnyInFlight() const {
   if (!pending_.empty() || step_work_) return true;
-  return std::any_of(members_.begin(), members_.end(), [](const auto& entry) {
-    return entry.second.session && entry.second.session->state_.receiving;
-  });
+  for (const auto& [worker, member] : members_) {
+    if (member.session && ReceivesPush(*member.session)) return true;
+  }
+  return false;
 }
 
 void Run::Drain() {
@@ -562,7 +571,7 @@ void Run::EndIdleSessions() {
   if (synchronous && !stuck && AnyInFlight()) return;
   for (auto& [worker, member] : members_) {
     if (!member.session) continue;
-    const bool in_flight = member.pending_sequence != 0 || member.session->state_.receiving;
+    const bool in_flight = member.pending_sequence != 0 || ReceivesPush(*member.session);
     if (stuck || !in_flight) EndSession(member.session.get(), StoppingError());
   }
 }

@@ -31,7 +31,8 @@ class SessionSink {
   // Ends the stream after what was sent so far. Nothing is called after it.
   virtual void End(absl::Status status) = 0;
 
-  // Ends the stream of a peer that may not read any more, without what still waits to be sent.
+  // Ends the stream of a peer that may not read any more, without what still waits to be sent; what
+  // is on its way is given a few seconds.
   // Nothing is called after it.
   virtual void Abandon(absl::Status status) = 0;
 };

@@ -1,13 +1,16 @@
 """Many peers, and peers that do nothing: others are served, and afterwards all is as before."""
 import os
 import resource
+import signal
 import socket
 
 import grpc
 import raw_http2
 from gradd.v1 import run_service_pb2_grpc as run_services
 from gradd.v1 import run_service_pb2 as run_api
+from gradd.v1 import training_service_pb2 as api
 from gradd_process import SANITIZED, ServerTest, TIMEOUT_SECONDS, spec, until
+from train_stream import Stream, header, join, push
 
 
 def connect(address):
@@ -83,3 +86,113 @@ class DescriptorsTest(FloodTest):
         until("descriptors", lambda: self.descriptors() < 100)
         self.assertEqual(self.get("/healthz"), "ok\n")
         self.run_program("gradd", "--probe", self.grpc)
+
+
+class HeaderFloodTest(FloodTest):
+    def assert_cut_off(self, begin, again):
+        """Sends `begin` and then `again`, over and over: the server ends it, and has kept little."""
+        before = self.resident_bytes()
+        connection = raw_http2.Connection(self.grpc)
+        self.addCleanup(connection.socket.close)
+        connection.send(begin)
+        sent = 0
+
+        def refused():
+            nonlocal sent
+            try:
+                for _ in range(100):
+                    connection.send(again)
+                    sent += len(again)
+            except ConnectionError:
+                return True
+            return sent > 200 << 20
+        until("the end of the connection", refused)
+        self.assertLess(sent, 100 << 20)
+        if not SANITIZED:
+            self.assertLess(self.peak_resident_bytes() - before, 40 << 20)
+        self.list_anew()
+
+    def test_a_header_field_without_end(self):
+        # A value of 2 GiB, 16 KiB at a time.
+        begin = raw_http2.frame(raw_http2.HEADERS, 0, 1, b"\0" + raw_http2.integer(1) + b"x" +
+                                raw_http2.integer(1 << 31))
+        self.assert_cut_off(begin, raw_http2.frame(raw_http2.CONTINUATION, 0, 1, b"x" * (1 << 14)))
+
+    def test_header_fields_without_end(self):
+        fields = b"".join(raw_http2.field(f"x{i}", "y" * 1000) for i in range(15))
+        begin = raw_http2.frame(raw_http2.HEADERS, 0, 1, raw_http2.request("none/None"))
+        self.assert_cut_off(begin, raw_http2.frame(raw_http2.CONTINUATION, 0, 1, fields))
+
+    def test_empty_continuations_without_end(self):
+        begin = raw_http2.frame(raw_http2.HEADERS, 0, 1, raw_http2.request("none/None"))
+        self.assert_cut_off(begin, 1000 * raw_http2.frame(raw_http2.CONTINUATION, 0, 1))
+
+    def test_settings_whose_answers_nobody_reads(self):
+        self.assert_cut_off(b"", 1000 * raw_http2.frame(raw_http2.SETTINGS))
+
+    def test_streams_that_are_reset_at_once(self):
+        # The numbers of the streams come again, which is wrong; nobody may take long to see that.
+        self.assert_cut_off(b"", b"".join(
+            raw_http2.frame(raw_http2.HEADERS, raw_http2.END_HEADERS, stream,
+                            raw_http2.request("gradd.v1.TrainingService/Train")) +
+            raw_http2.frame(raw_http2.RST_STREAM, 0, stream, b"\0\0\0\x08")
+            for stream in range(1, 2001, 2)))
+
+
+class DeafPeersTest(FloodTest):
+    OPTIONS = ("--log-level", "warn", "--drain-seconds", "1000")
+
+    def test_the_server_stops_whatever_its_peers_do_not(self):
+        run = spec(1_000_000)
+        run.lease_duration.seconds = 600
+        self.create("r", run)
+        connections = []
+        for i in range(200):
+            connection = raw_http2.Connection(self.grpc)
+            self.addCleanup(connection.socket.close)
+            connections.append(connection)
+            requests = [join(f"w{i}", want_parameters=i % 2 == 0)]
+            if i % 3 == 0:  # The push stands still.
+                requests.append(push(header(), api.ParameterChunk(data=bytes(4000)), commit=False))
+            data = b"".join(raw_http2.message(r.SerializeToString()) for r in requests)
+            connection.send(
+                raw_http2.frame(raw_http2.HEADERS, raw_http2.END_HEADERS, 1,
+                                raw_http2.request("gradd.v1.TrainingService/Train")),
+                raw_http2.frame(raw_http2.DATA, 0, 1, data))
+        for _ in range(50):
+            self.addCleanup(connect(self.grpc).close)
+            slow = connect(self.http)
+            self.addCleanup(slow.close)
+            slow.sendall(b"GET /metrics HT")
+        until("the joins", lambda: len(self.describe("r").workers) == 200)
+        self.server.send_signal(signal.SIGTERM)
+        self.assertEqual(self.server.wait(timeout=TIMEOUT_SECONDS), 0)
+
+
+class LeavingTest(FloodTest):
+    def test_a_worker_may_leave_while_parameters_are_on_their_way(self):
+        self.create("r", spec(8_000_000))
+        for i in range(20):
+            stream = Stream(self.training, join(f"w{i}", want_parameters=True),
+                            api.TrainRequest(leave=api.Leave()))
+            self.assertEqual(stream.error(), (grpc.StatusCode.OK, "", ""))
+
+    def test_a_run_may_be_deleted_while_parameters_are_on_their_way(self):
+        for i in range(20):
+            self.create("r", spec(8_000_000))
+            stream = Stream(self.training, join(f"w{i}", want_parameters=True))
+            self.assertTrue(stream.next().HasField("welcome"))
+            self.assertTrue(stream.next().HasField("parameters"))
+            self.runs.DeleteRun(run_api.DeleteRunRequest(name="runs/r"), timeout=TIMEOUT_SECONDS)
+            self.assertEqual(stream.error()[:2], (grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND"))
+
+    def test_closings_are_ok_however_often(self):
+        """The last bytes may have been taken before the server knows that they were."""
+        run = spec(100_000)
+        self.create("r", run)
+        for i in range(400):
+            stream = Stream(self.training, join(want_parameters=True))
+            self.assertTrue(stream.next().HasField("welcome"))
+            self.assertTrue(stream.next().HasField("parameters"))
+            stream.send(api.TrainRequest(leave=api.Leave()))
+            self.assertEqual(stream.error(), (grpc.StatusCode.OK, "", ""), i)

@@ -62,6 +62,13 @@ TEST_F(GrpcHealthTest, AServerThatStoodStillIsHealthy) {
   EXPECT_TRUE(health_.healthy());
 }
 
+TEST_F(GrpcHealthTest, AsksNoMoreOnceStopped) {
+  PassSeconds(3);
+  health_.Stop();
+  PassSeconds(3);
+  EXPECT_EQ(questions_, 3);
+}
+
 TEST_F(GrpcHealthTest, AnAnswerMayComeAfterItsEnd) {
   std::function<void(bool)> done;
   {

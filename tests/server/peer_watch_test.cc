@@ -37,9 +37,15 @@ TEST(PeerWatchTest, CancelsOnceWhoDoesNothingInTime) {
     busy->Renew();
     watch.Tick();
   }
+  done->Expect(absl::Seconds(1));
+  clock.Advance(absl::Milliseconds(999));
+  watch.Tick();
+  EXPECT_EQ(done_cancelled, 0);
+  clock.Advance(absl::Milliseconds(1));
+  watch.Tick();
+  EXPECT_EQ(done_cancelled, 1);
   EXPECT_EQ(idle_cancelled, 1);
   EXPECT_EQ(busy_cancelled, 0);
-  EXPECT_EQ(done_cancelled, 0);
   EXPECT_EQ(gone_cancelled, 0);
 }
 

@@ -1142,6 +1142,20 @@ TEST_F(RunTest, DrainingFinishesThePushesInFlight) {
             absl::StatusCode::kUnavailable);
 }
 
+TEST_F(RunTest, DrainingDoesNotWaitForAPushThatStandsStill) {
+  Create(AsynchronousSpec(2));
+  const auto a = Join("a");
+  v1::TrainRequest begun;
+  begun.mutable_push()->mutable_header()->set_sequence(1);
+  begun.mutable_push()->mutable_header()->set_examples(1);
+  a->Request(begun);
+  registry_.Drain();
+  Pass(absl::Milliseconds(1999));
+  EXPECT_EQ(a->end(), std::nullopt);
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_F(RunTest, DrainingEndsIdleSessionsAtOnce) {
   Create(AsynchronousSpec(1));
   const auto a = Join("a");

@@ -1,0 +1,73 @@
+#include "tests/transport/parse_check.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "gradd/v1/training_service.pb.h"
+#include "transport/payload_message.h"
+
+namespace gradd {
+namespace {
+
+// Each byte of `cuts` is the size of a slice, over and over; 0 is an empty slice.
+grpc::ByteBuffer Cut(absl::string_view bytes, absl::string_view cuts) {
+  std::vector<grpc::Slice> slices;
+  size_t next = 0;
+  while (!bytes.empty()) {
+    size_t size = bytes.size();
+    if (!cuts.empty()) {
+      size = std::min<size_t>(size, static_cast<unsigned char>(cuts[next % cuts.size()]));
+      // Not for ever.
+      if (++next % cuts.size() == 0) size = std::max<size_t>(size, 1);
+    }
+    slices.emplace_back(bytes.data(), size);
+    bytes.remove_prefix(size);
+  }
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+std::string BytesOf(const Payload& payload) {
+  std::string bytes;
+  for (const Payload::Slice& slice : payload.slices()) {
+    bytes.append(reinterpret_cast<const char*>(slice.data()), slice.size());
+  }
+  return bytes;
+}
+
+template <typename MessageType, typename Parse, typename GetChunk>
+std::string Compare(absl::string_view bytes, absl::string_view cuts, Parse parse,
+                    GetChunk get_chunk) {
+  MessageType expected;
+  const bool valid = expected.ParseFromString(std::string(bytes));
+  MessageType parsed;
+  Payload payload;
+  const absl::Status status = parse(Cut(bytes, cuts), &parsed, &payload);
+  if (!valid) return "";
+  if (!status.ok()) {
+    return absl::StrCat(parsed.GetTypeName(), ": valid, found ", status.ToString(), ": ",
+                        absl::CHexEscape(bytes));
+  }
+  if (payload.size_bytes() > 0) get_chunk(&parsed)->set_data(BytesOf(payload));
+  if (parsed.SerializeAsString() == expected.SerializeAsString()) return "";
+  return absl::StrCat(parsed.GetTypeName(), ": found ", parsed.ShortDebugString(), ", expected ",
+                      expected.ShortDebugString(), ": ", absl::CHexEscape(bytes));
+}
+
+}  // namespace
+
+std::string CheckParsing(absl::string_view bytes, absl::string_view cuts) {
+  return absl::StrCat(Compare<v1::TrainRequest>(bytes, cuts, ParseTrainRequest,
+                                                [](v1::TrainRequest* request) {
+                                                  return request->mutable_push()->mutable_chunk();
+                                                }),
+                      Compare<v1::TrainResponse>(bytes, cuts, ParseTrainResponse,
+                                                 [](v1::TrainResponse* response) {
+                                                   return response->mutable_parameters();
+                                                 }),
+                      Compare<v1::ParameterChunk>(bytes, cuts, ParseParameterChunk,
+                                                  [](v1::ParameterChunk* chunk) { return chunk; }));
+}
+
+}  // namespace gradd
