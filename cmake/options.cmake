@@ -14,6 +14,8 @@ endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(gradd_options INTERFACE -Wthread-safety)
 endif()
+# The library's own checks, and assert(), where there is no NDEBUG.
+target_compile_definitions(gradd_options INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 if(GRADD_SANITIZE)
   add_compile_options(-fsanitize=${GRADD_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${GRADD_SANITIZE})

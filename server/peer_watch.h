@@ -1,6 +1,7 @@
 #ifndef GRADD_SERVER_PEER_WATCH_H_
 #define GRADD_SERVER_PEER_WATCH_H_
 
+#include <cassert>
 #include <functional>
 #include <memory>
 #include <unordered_set>
@@ -18,6 +19,11 @@ class PeerWatch {
  public:
   // A peer has `patience` for each thing that it must do.
   PeerWatch(const Clock* clock, absl::Duration patience) : clock_(clock), patience_(patience) {}
+  // All entries are gone: of RPCs that have ended, in whatever thread.
+  ~PeerWatch() {
+    MutexLock lock(&mutex_);
+    assert(entries_.empty());
+  }
 
   // One RPC that is watched, until this is destroyed.
   class Entry {
