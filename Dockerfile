@@ -16,11 +16,12 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/*
 COPY --from=build /src/build/release/bin/gradd /src/build/release/bin/gradctl \
   /src/build/release/bin/gradworker /usr/local/bin/
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gradd
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gradd \
+  && install -d -o gradd /var/lib/gradd
 USER 10001
 EXPOSE 50051 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
   CMD ["gradd", "--probe", "127.0.0.1:50051"]
 # In a container, the network outside is the one that counts.
-ENV GRADD_LISTEN=0.0.0.0:50051 GRADD_HTTP=0.0.0.0:9464
+ENV GRADD_LISTEN=0.0.0.0:50051 GRADD_HTTP=0.0.0.0:9464 GRADD_RUNS_FILE=/var/lib/gradd/runs
 CMD ["gradd"]

@@ -2,9 +2,12 @@
 #define GRADD_CLI_PROGRAM_OPTIONS_H_
 
 #include <CLI/App.hpp>
+#include <limits>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 // What the command lines of gradd, gradctl and gradworker have in common.
@@ -16,6 +19,17 @@ std::string VariableOf(absl::string_view option);
 // Adds --config, a file of options; without it, the environment variable `variable` may name
 // one. A key that is no option is an error.
 void AddConfigOption(CLI::App* app, const char* variable);
+
+// What is wrong with `text` as a whole number, empty if nothing is: for the check() of an option.
+// CLI11 by itself takes -1 for 2^64 - 1, nothing for 0, and what is too large for the largest
+// number.
+template <typename T>
+std::string CheckWhole(const std::string& text) {
+  T value = 0;
+  if (absl::SimpleAtoi(text, &value)) return "";
+  return absl::StrCat("\"", text, "\" found, a whole number from ", std::numeric_limits<T>::min(),
+                      " to ", std::numeric_limits<T>::max(), " expected");
+}
 
 // What is wrong with the command line, in a line; for a config file with its name.
 std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error);

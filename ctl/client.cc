@@ -115,6 +115,7 @@ absl::StatusOr<v1::ListRunsResponse> Client::List() {
         Call(&v1::RunService::Stub::ListRuns, request, kAttempts);
     if (!page.ok()) return page.status();
     request.set_page_token(page->next_page_token());
+    all.clear_lost_runs();  // Every page has them.
     all.MergeFrom(*page);
   } while (!request.page_token().empty());
   all.clear_next_page_token();

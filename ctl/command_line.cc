@@ -70,7 +70,9 @@ void AddFiles(CLI::App* app, CommandLine* line) {
 
 template <typename T>
 void AddNumber(CLI::App* app, const char* name, T* value, const char* type, const char* help) {
-  app->add_option(name, *value, help)->type_name(type)->capture_default_str();
+  CLI::Option* const option =
+      app->add_option(name, *value, help)->type_name(type)->capture_default_str();
+  if constexpr (std::is_integral_v<T>) option->check(CheckWhole<T>);
 }
 
 void AddSweep(CLI::App* app, const char* steps, CommandLine* line, Texts* texts) {

@@ -89,7 +89,7 @@ absl::Status List(const CommandLine& line, Client* client, Console* console) {
   if (line.json) {
     console->out << JsonLine(*runs) << "\n";
   } else if (runs->runs().empty()) {
-    console->out << "no runs\n";
+    console->out << NoRunsText(*runs, console->clock.WallTime());
   } else {
     console->out << RunTable(*runs);
   }

@@ -9,19 +9,17 @@
 #include <thread>
 #include <vector>
 
+#include "cli/signals.h"
 #include "ctl/gradctl.h"
 #include "ctl/status.h"
 #include "google/protobuf/stubs/logging.h"
 
 namespace {
 
-// Takes SIGINT and SIGTERM away from all threads and gives them to one that waits for them, as
+// Takes the signals to stop away from all threads and gives them to one that waits for them, as
 // nothing useful may be done in a signal handler.
 void ForwardSignals(gradd::ctl::Interrupt* interrupt) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
+  const sigset_t signals = gradd::StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread([signals, interrupt] {
     int signal = 0;
@@ -53,6 +51,7 @@ int main(int argc, char** argv) {
   // The thread that waits for signals outlives main().
   static auto* const interrupt = new gradd::ctl::Interrupt;
   ForwardSignals(interrupt);
+  gradd::IgnoreStraySignals();
   // It would print a line of its own for malformed strings, beside our message.
   google::protobuf::SetLogHandler(nullptr);
   gradd::ctl::Console console{std::cin,

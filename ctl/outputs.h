@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "ctl/new_file.h"
+#include "core/base/new_file.h"
 
 namespace gradd::ctl {
 

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
-#include "ctl/new_file.h"
+#include "core/base/new_file.h"
 #include "ctl/parameter_file.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"

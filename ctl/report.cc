@@ -271,6 +271,23 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
                rows);
 }
 
+std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
+  std::string text = "no runs";
+  if (runs.has_server_start_time()) {
+    absl::StrAppend(&text, "; they live in the server's memory, and it was started ",
+                    AgeText(runs.server_start_time(), now));
+  }
+  absl::StrAppend(&text, "\n");
+  if (runs.lost_runs().empty()) return text;
+  constexpr int kMaxNamed = 10;
+  absl::StrAppend(&text, "lost with the server before it: ");
+  for (int i = 0; i < std::min(kMaxNamed, runs.lost_runs_size()); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", RunId(runs.lost_runs(i).name()), " (step ",
+                    runs.lost_runs(i).step(), ")");
+  }
+  return absl::StrCat(text, runs.lost_runs_size() > kMaxNamed ? ", ..." : "", "\n");
+}
+
 std::string RunPage(const v1::Run& run, absl::Time now) {
   std::string page = absl::StrCat(RunId(run.name()), "  ", StateText(run.state()), "\n\n");
   AppendRow("created", AgeText(run.create_time(), now), &page);

@@ -12,6 +12,8 @@ namespace gradd::ctl {
 
 // What people read: a table of runs.
 std::string RunTable(const v1::ListRunsResponse& runs);
+// What there is to say where there are no runs.
+std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now);
 
 // What people read: everything about one run. Times are written as ages, seen from `now`.
 std::string RunPage(const v1::Run& run, absl::Time now);

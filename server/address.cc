@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -27,6 +28,11 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view option, absl::string_vi
                                                    kHighestPort, "]"));
   }
   return HostPort{std::string(host), static_cast<int>(port)};
+}
+
+std::string CallerOf(absl::string_view peer) {
+  if (absl::StartsWith(peer, "unix")) return "unix";
+  return std::string(peer.substr(0, peer.rfind(':')));
 }
 
 std::string UnixPath(absl::string_view address) {

@@ -19,6 +19,9 @@ struct HostPort {
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view option, absl::string_view address,
                                        int lowest_port = 0);
 
+// Who calls, of gRPC's name of a peer: the address without the port, or `unix`.
+std::string CallerOf(absl::string_view peer);
+
 // The path of a unix-domain address, `unix:PATH` or `unix://PATH`; empty for any other.
 std::string UnixPath(absl::string_view address);
 

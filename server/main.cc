@@ -11,12 +11,15 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 
 #include "absl/synchronization/mutex.h"
 #include "cli/program_options.h"
+#include "cli/signals.h"
 #include "core/base/version.h"
 #include "server/options.h"
 #include "server/probe.h"
+#include "server/runs_file.h"
 #include "server/server.h"
 
 namespace {
@@ -25,15 +28,17 @@ constexpr char kFooter[] =
     "Every option can also be given as an environment variable (GRADD_MAX_RUNS for\n"
     "--max-runs) or in a file of lines like max-runs=10 (--config, GRADD_CONFIG).\n"
     "\n"
-    "SIGTERM and SIGINT stop the server: workers are told, pushes in flight are\n"
-    "finished, and it exits with 0. Exit codes: 0 stopped, 1 could not start or\n"
+    "SIGTERM, SIGINT and, unless it is ignored as with nohup, SIGHUP stop the server:\n"
+    "workers are told, pushes in flight are finished, and it exits with 0. SIGQUIT ends\n"
+    "it at once. Exit codes: 0 stopped, 1 could not start or\n"
     "--probe found no healthy server, 2 wrong usage.";
 
 template <typename T>
 void AddOption(CLI::App* app, const std::string& name, T* value, const std::string& help) {
-  app->add_option("--" + name, *value, help)
-      ->envname(gradd::VariableOf(name))
-      ->capture_default_str();
+  CLI::Option* const option = app->add_option("--" + name, *value, help)
+                                  ->envname(gradd::VariableOf(name))
+                                  ->capture_default_str();
+  if constexpr (std::is_integral_v<T>) option->check(gradd::CheckWhole<T>);
 }
 
 // Says what is wrong, and returns the exit code that goes with it.
@@ -50,6 +55,7 @@ int main(int argc, char** argv) {
       "training runs; workers stream in gradients and get fresh parameters back.",
       "gradd");
   gradd::ServerOptions options;
+  options.runs_file = "auto";
   int64_t drain_seconds = absl::ToInt64Seconds(options.drain);
   std::string log_level = "info";
   std::string probe;
@@ -60,11 +66,28 @@ int main(int argc, char** argv) {
             "Address for /metrics, /healthz and /readyz; empty for none");
   AddOption(&app, "ready-file", &options.ready_file,
             "There while the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
+  AddOption(&app, "runs-file", &options.runs_file,
+            "Names and steps of the runs, written every five seconds, from which the next server "
+            "in this place says what was lost: runs are in memory only. `auto` is a file of the "
+            "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
+            "port 0; empty for none");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");
   AddOption(&app, "max-workers-per-run", &options.limits.max_workers_per_run,
             "Most live workers of one run");
+  AddOption(&app, "max-watches", &options.limits.max_watches,
+            "Most streams of gradctl watch and the like at a time");
+  AddOption(&app, "max-pulls", &options.limits.max_pulls,
+            "Most downloads of parameters at a time, beside those of workers");
+  AddOption(&app, "max-unjoined-streams", &options.limits.max_unjoined_streams,
+            "Most workers' streams at a time that have not joined a run yet");
+  AddOption(&app, "max-trial-runs", &options.limits.max_trial_runs,
+            "Most runs for trials, of gradctl race and lr-find, at a time; they do not count as "
+            "runs");
+  AddOption(&app, "caller-percent", &options.limits.caller_percent,
+            "Percentage of each of these four that one caller may have: all who call from one "
+            "host, or through one proxy");
   AddOption(&app, "max-memory-bytes", &options.limits.max_memory_bytes,
             "Most bytes of everything that runs take: parameters and optimizer state, gradients "
             "that wait, shared memory, older parameters that somebody still reads; 0 for as much "
@@ -108,6 +131,7 @@ int main(int argc, char** argv) {
     return healthy.ok() ? 0 : Fail(healthy);
   }
   options.drain = absl::Seconds(drain_seconds);
+  if (options.runs_file == "auto") options.runs_file = gradd::DefaultRunsFile(options.listen);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("gradd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   const auto level = spdlog::level::from_str(log_level);
@@ -141,12 +165,10 @@ int main(int argc, char** argv) {
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("gRPC: {}", line->message); });
 
   // Blocked before any thread starts, so that only sigwait() below sees them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  const sigset_t signals = gradd::StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  gradd::IgnoreStraySignals();
 
   auto server = gradd::Server::Start(options);
   if (!server.ok()) return Fail(server.status());

@@ -15,6 +15,7 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:50051";  // HOST:PORT or unix:PATH; port 0: a free one.
   std::string http = "127.0.0.1:9464";     // HOST:PORT; empty: no HTTP.
   std::string ready_file;                  // There while the server serves; empty: none.
+  std::string runs_file;                   // See RunsRecord; empty: none.
   Limits limits;                           // max_memory_bytes 0: MemoryForRuns() at the start.
   int64_t max_connections = 0;             // To gRPC; 0: what descriptors and memory allow.
   int threads = 0;                         // That apply steps; 0: one per core.

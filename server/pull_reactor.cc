@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "server/address.h"
 #include "server/chunks.h"
 #include "server/status.h"
 #include "transport/payload_message.h"
@@ -49,6 +50,9 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
     return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
                  absl::StrCat("view: ", static_cast<int>(request_.view()), " is no ParameterView"));
   }
+  auto ticket = registry->callers().pulls.Take(CallerOf(context_->peer()));
+  GRADD_RETURN_IF_ERROR(ticket.status());
+  ticket_ = *std::move(ticket);
   auto run = registry->Find(request_.run());
   GRADD_RETURN_IF_ERROR(run.status());
   const SnapshotContents contents = ContentsOf(request_.view());

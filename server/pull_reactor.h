@@ -31,6 +31,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   grpc::CallbackServerContext* const context_;
   const std::unique_ptr<PeerWatch::Entry> watched_;
   v1::PullRequest request_;
+  CallerShares::Ticket ticket_;  // Of the caller's pulls.
 
   Mutex mutex_;
   std::shared_ptr<const Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
 #include "core/run/run_spec.h"
@@ -21,7 +23,20 @@ namespace {
 constexpr int32_t kDefaultPageSize = 100;
 constexpr size_t kMaxPageBytes = 1 << 20;  // The run beyond it is the last one.
 constexpr int32_t kMaxPageSize = 1000;
+constexpr int kMaxLostRuns = 100;
 constexpr size_t kMaxAuthorBytes = 128;
+
+// Answers with what `work` returns, which may take longer than gRPC's few threads have: on the
+// pool.
+template <typename Work>
+grpc::ServerUnaryReactor* DoneOnPool(RunRegistry* registry, grpc::CallbackServerContext* context,
+                                     Work work) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  registry->pool()->Schedule([context, reactor, work = std::move(work)] {
+    reactor->Finish(ToGrpcStatus(work(), context));
+  });
+  return reactor;
+}
 
 grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const absl::Status& status) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
@@ -92,18 +107,16 @@ absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& reques
 grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* context,
                                                 const v1::CreateRunRequest* request,
                                                 v1::Run* response) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  // Setting billions of parameters takes seconds, which gRPC's few threads do not have.
-  registry_->pool()->Schedule([this, context, request, response, reactor] {
+  // Setting billions of parameters takes seconds.
+  return DoneOnPool(registry_, context, [this, context, request, response] {
     auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
     if (run.ok()) {
       *response = (*run)->Describe(Run::Detail::kFull);
       spdlog::info("{} created by {}, {} parameters", response->name(), context->peer(),
                    response->parameter_count());
     }
-    reactor->Finish(ToGrpcStatus(run.status(), context));
+    return run.status();
   });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::GetRun(grpc::CallbackServerContext* context,
@@ -116,6 +129,13 @@ grpc::ServerUnaryReactor* RunService::GetRun(grpc::CallbackServerContext* contex
 grpc::ServerUnaryReactor* RunService::ListRuns(grpc::CallbackServerContext* context,
                                                const v1::ListRunsRequest* request,
                                                v1::ListRunsResponse* response) {
+  *response->mutable_server_start_time() = ToProto(past_->since);
+  for (const RunsRecord::Run& run : past_->lost_runs) {
+    if (response->lost_runs_size() == kMaxLostRuns) break;
+    v1::LostRun& lost = *response->add_lost_runs();
+    lost.set_name(absl::StrCat("runs/", run.run_id));
+    lost.set_step(run.step);
+  }
   return Done(context, List(*registry_, *request, response));
 }
 
@@ -125,19 +145,24 @@ grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* con
   // The mask is valid where this is logged, and says nothing of any other kind.
   const std::string what =
       absl::StrCat("updated (", absl::StrJoin(request->update_mask().paths(), ", "), ")");
-  return Done(context, ChangeRun(registry_, request->run().name(), request->author(), context,
-                                 response, what, [request](Run* run, const std::string& author) {
-                                   return run->Update(request->run(), request->update_mask(),
-                                                      author);
-                                 }));
+  // So does filling new slots.
+  return DoneOnPool(registry_, context, [this, context, request, response, what] {
+    return ChangeRun(registry_, request->run().name(), request->author(), context, response, what,
+                     [request](Run* run, const std::string& author) {
+                       return run->Update(request->run(), request->update_mask(), author);
+                     });
+  });
 }
 
 grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,
                                                 const v1::DeleteRunRequest* request,
                                                 google::protobuf::Empty* /*response*/) {
-  const absl::Status deleted = registry_->Delete(request->name());
-  if (deleted.ok()) spdlog::info("{} deleted by {}", request->name(), context->peer());
-  return Done(context, deleted);
+  // So does giving the memory back.
+  return DoneOnPool(registry_, context, [this, context, request] {
+    const absl::Status deleted = registry_->Delete(request->name());
+    if (deleted.ok()) spdlog::info("{} deleted by {}", request->name(), context->peer());
+    return deleted;
+  });
 }
 
 grpc::ServerUnaryReactor* RunService::PauseRun(grpc::CallbackServerContext* context,

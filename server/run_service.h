@@ -5,6 +5,7 @@
 
 #include "core/run/run_registry.h"
 #include "gradd/v1/run_service.grpc.pb.h"
+#include "server/past.h"
 #include "server/peer_watch.h"
 #include "server/ticked_streams.h"
 
@@ -14,8 +15,8 @@ namespace gradd {
 class RunService : public v1::RunService::CallbackService {
  public:
   // All must outlive the service and its RPCs.
-  RunService(RunRegistry* registry, TickedStreams* streams, PeerWatch* watch)
-      : registry_(registry), streams_(streams), watch_(watch) {}
+  RunService(RunRegistry* registry, TickedStreams* streams, PeerWatch* watch, const Past* past)
+      : registry_(registry), streams_(streams), watch_(watch), past_(past) {}
 
   grpc::ServerUnaryReactor* CreateRun(grpc::CallbackServerContext* context,
                                       const v1::CreateRunRequest* request,
@@ -49,6 +50,7 @@ class RunService : public v1::RunService::CallbackService {
   RunRegistry* const registry_;
   TickedStreams* const streams_;
   PeerWatch* const watch_;
+  const Past* const past_;
 };
 
 }  // namespace gradd

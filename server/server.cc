@@ -12,11 +12,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/new_file.h"
 #include "server/address.h"
 #include "server/malformed_requests.h"
 #include "server/memory_limit.h"
@@ -87,6 +87,11 @@ absl::Status ValidateOptions(const ServerOptions& options) {
   status.Update(
       CheckRange("max-parameters-per-run", limits.max_parameters_per_run, 1, int64_t{1} << 40));
   status.Update(CheckRange("max-workers-per-run", limits.max_workers_per_run, 1, 100'000));
+  status.Update(CheckRange("max-watches", limits.max_watches, 1, 1'000'000));
+  status.Update(CheckRange("max-pulls", limits.max_pulls, 1, 1'000'000));
+  status.Update(CheckRange("max-unjoined-streams", limits.max_unjoined_streams, 1, 1'000'000));
+  status.Update(CheckRange("max-trial-runs", limits.max_trial_runs, 1, 100'000));
+  status.Update(CheckRange("caller-percent", limits.caller_percent, 1, 100));
   status.Update(CheckRange("max-memory-bytes", limits.max_memory_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-state-bytes", limits.max_state_bytes, 0, int64_t{1} << 50));
@@ -103,13 +108,16 @@ Server::Server(const ServerOptions& options)
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
       training_service_(&registry_, &peer_watch_),
-      run_service_(&registry_, &streams_, &peer_watch_) {}
+      run_service_(&registry_, &streams_, &peer_watch_, &past_),
+      runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (absl::Status valid = ValidateOptions(options); !valid.ok()) return valid;
   if (absl::Status cleared = ClearReadyFile(options.ready_file); !cleared.ok()) return cleared;
   std::unique_ptr<Server> server(new Server(options));
+  if (absl::Status read = server->ReadPast(); !read.ok()) return read;
   if (absl::Status listening = server->Listen(); !listening.ok()) return listening;
+  server->BeginRunsFile();  // The address is this server's by now, and so is the file.
   server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });
   if (absl::Status written = server->WriteReadyFile(); !written.ok()) return written;
   return server;
@@ -171,16 +179,69 @@ bool Server::Healthy() const { return health_->healthy() && accept_loop_->accept
 
 absl::Status Server::WriteReadyFile() {
   if (options_.ready_file.empty()) return absl::OkStatus();
-  // Renamed into place, so that nobody reads half of it.
-  const std::string temporary = options_.ready_file + ".tmp";
-  std::ofstream file(temporary);
-  file << "grpc=" << grpc_address_ << "\nhttp=" << http_address_ << "\n";
-  file.close();
-  if (!file || std::rename(temporary.c_str(), options_.ready_file.c_str()) != 0) {
-    return absl::UnavailableError(absl::StrCat("--ready-file: cannot write ", options_.ready_file));
+  const auto file = NewFile::Create(options_.ready_file);
+  absl::Status written = file.status();
+  if (written.ok()) {
+    written = (*file)->Write(absl::StrCat("grpc=", grpc_address_, "\nhttp=", http_address_, "\n"));
+  }
+  if (written.ok()) written = (*file)->Commit();
+  if (!written.ok()) {
+    return absl::UnavailableError(absl::StrCat("--ready-file: ", written.message()));
   }
   ready_ = true;
   return absl::OkStatus();
+}
+
+absl::Status Server::ReadPast() {
+  if (options_.runs_file.empty()) return absl::OkStatus();
+  const auto last = ReadRunsFile(options_.runs_file);
+  if (last.ok()) {
+    past_.lost_runs = last->runs;
+    past_.lost_text = LostRunsText(*last);
+  } else if (last.status().code() == absl::StatusCode::kInvalidArgument) {
+    return absl::UnavailableError(
+        absl::StrCat("--runs-file: ", options_.runs_file, " is there and is not a file of runs"));
+  }
+  return absl::OkStatus();
+}
+
+void Server::BeginRunsFile() {
+  if (!past_.lost_text.empty()) spdlog::warn("{}", past_.lost_text);
+  // What it serves for is not worth doing without a server.
+  if (const absl::Status written = runs_file_->Write(RunsNow(false)); !written.ok()) {
+    spdlog::warn("--runs-file: {}; the next server cannot say what was lost with this one",
+                 std::string(written.message()));
+  }
+}
+
+RunsRecord Server::RunsNow(bool stopped) const {
+  RunsRecord record{past_.since, clock_.WallTime(), stopped, {}};
+  for (const auto& run : registry_.All()) {
+    if (!run->is_trial()) record.runs.push_back({run->run_id(), run->Progress().step()});
+  }
+  return record;
+}
+
+void Server::KeepRunsFile() {
+  constexpr int kTicksBetween = 50;
+  if (options_.runs_file.empty() || ++ticks_ < kTicksBetween) return;
+  ticks_ = 0;
+  // A disk may take its time.
+  registry_.pool()->Schedule(
+      [file = runs_file_, record = RunsNow(false)] { file->Write(record).IgnoreError(); });
+}
+
+void Server::EndRunsFile() {
+  const RunsRecord record = RunsNow(true);
+  if (!record.runs.empty()) {
+    spdlog::warn(record.runs.size() == 1
+                     ? "{} run ends with the server: it is in its memory only"
+                     : "{} runs end with the server: they are in its memory only",
+                 record.runs.size());
+  }
+  if (const absl::Status written = runs_file_->End(record); !written.ok()) {
+    spdlog::warn("--runs-file: {}", std::string(written.message()));
+  }
 }
 
 void Server::TickUntilStopped() {
@@ -198,6 +259,7 @@ void Server::TickUntilStopped() {
     streams_.Tick();
     health_->Tick();
     peer_watch_.Tick();
+    KeepRunsFile();
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
   }
@@ -223,6 +285,7 @@ void Server::Stop() {
     }
     registry_.EndAllSessions();
     streams_.EndAll();
+    EndRunsFile();
     socket_file_.reset();
     http_.reset();
     accept_loop_.reset();

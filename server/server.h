@@ -16,8 +16,10 @@
 #include "server/grpc_health.h"
 #include "server/http.h"
 #include "server/options.h"
+#include "server/past.h"
 #include "server/peer_watch.h"
 #include "server/run_service.h"
+#include "server/runs_file.h"
 #include "server/socket_file.h"
 #include "server/ticked_streams.h"
 #include "server/training_service.h"
@@ -51,11 +53,20 @@ class Server {
   absl::Status WriteReadyFile();
   // Whether gRPC takes connections and answers.
   bool Healthy() const;
+  // Finds out what was lost with the last server, if its file of runs is there.
+  absl::Status ReadPast();
+  // Says so, and begins this server's own.
+  void BeginRunsFile();
+  RunsRecord RunsNow(bool stopped) const;
+  // Writes it on the pool, if there is something new.
+  void KeepRunsFile();
+  void EndRunsFile();
   void TickUntilStopped();
   int64_t Sessions() const;
 
   const ServerOptions options_;
   AwakeClock clock_;  // The ticker looks at it.
+  Past past_;
   RunRegistry registry_;
   TickedStreams streams_;
   PeerWatch peer_watch_;
@@ -67,6 +78,8 @@ class Server {
   std::unique_ptr<AcceptLoop> accept_loop_;
   std::unique_ptr<HttpServer> http_;
   bool ready_ = false;  // The ready file is there.
+  const std::shared_ptr<RunsFile> runs_file_;
+  int ticks_ = 0;  // Since it was written; the ticker's.
   std::string grpc_address_;
   std::string http_address_;
 

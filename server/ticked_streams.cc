@@ -1,23 +1,11 @@
 #include "server/ticked_streams.h"
 
-#include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 
 namespace gradd {
-namespace {
-
-constexpr size_t kMaxStreams = 1000;
-
-}  // namespace
-
 void TickedStreams::Add(TickedStream* stream) {
   MutexLock lock(&mutex_);
   if (ended_) return stream->End(StoppingError());
-  if (streams_.size() >= kMaxStreams) {
-    return stream->End(Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WATCHERS",
-                             absl::StrCat("the server has its limit of ", kMaxStreams,
-                                          " streams of WatchRun and RunTrials")));
-  }
   streams_.insert(stream);
   // Under the lock: the stream cannot be removed and deleted before it returns.
   stream->Tick();

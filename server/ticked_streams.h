@@ -20,7 +20,7 @@ class TickedStream {
 // All such streams of a server; the ticker drives them. Thread safe.
 class TickedStreams {
  public:
-  // Takes a stream in and ticks it once, or ends it: there are too many, or the server stops.
+  // Takes a stream in and ticks it once, or ends it because the server stops.
   void Add(TickedStream* stream);
   // It is done; it is not used any more when this returns.
   void Remove(TickedStream* stream);

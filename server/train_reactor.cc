@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "server/address.h"
 #include "server/chunks.h"
 #include "server/status.h"
 #include "transport/payload_message.h"
@@ -30,6 +31,14 @@ TrainReactor::TrainReactor(RunRegistry* registry, PeerWatch* watch,
   }
   MutexLock lock(&mutex_);
   session_ = std::make_shared<WorkerSession>(registry, this, context->peer());
+  auto ticket = registry->callers().unjoined_streams.Take(CallerOf(context->peer()));
+  if (!ticket.ok()) {
+    ending_ = true;
+    end_status_ = ticket.status();
+    Pump();
+    return;
+  }
+  unjoined_ = *std::move(ticket);
   StartRead(&incoming_);
 }
 
@@ -56,6 +65,10 @@ void TrainReactor::OnReadDone(bool ok) {
   const bool more = session->Handle(std::move(request), std::move(data));
   if (joins) {
     watched_->Stop();
+    {
+      MutexLock lock(&mutex_);
+      unjoined_.reset();
+    }
     LogJoin();
   }
   if (more) ResumeReading();

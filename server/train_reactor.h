@@ -70,6 +70,8 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Until it has joined, then the run's lease holds; and when it is abandoned, until it has taken
   // what is on its way.
   const std::unique_ptr<PeerWatch::Entry> watched_;
+  // Of the caller's streams that have not joined; null once it has.
+  CallerShares::Ticket unjoined_ ABSL_GUARDED_BY(mutex_);
   const std::shared_ptr<BlockPool> buffers_ = BlockPool::Create();  // For what is encoded here.
 
   // gRPC's threads hand this reactor on by means that ThreadSanitizer cannot see; every

@@ -18,16 +18,21 @@ class TrialsReactor final : public TickedReactor<v1::RunTrialsResponse> {
  public:
   TrialsReactor(RunRegistry* registry, TickedStreams* streams, PeerWatch* watch,
                 grpc::CallbackServerContext* context, const v1::RunTrialsRequest& request);
+  ~TrialsReactor() override;
 
  private:
   // Where they are put when they are there, which may be after the stream's end.
   struct Started {
     Mutex mutex;
     std::optional<absl::StatusOr<std::unique_ptr<Trials>>> trials ABSL_GUARDED_BY(mutex);
+    // Set when they are over: the trials are being deleted, or, with true, have been.
+    std::optional<bool> deleted ABSL_GUARDED_BY(mutex);
+    absl::Status end ABSL_GUARDED_BY(mutex);
   };
 
   Next NextMessage(v1::RunTrialsResponse* message) override;
 
+  RunRegistry* const registry_;
   const std::shared_ptr<Started> started_ = std::make_shared<Started>();
 };
 

@@ -2,6 +2,7 @@
 
 #include "core/base/duration.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "server/address.h"
 
 namespace gradd {
 namespace {
@@ -30,9 +31,11 @@ WatchReactor::WatchReactor(RunRegistry* registry, TickedStreams* streams, PeerWa
     : TickedReactor(streams, watch, context),
       registry_(registry),
       request_(request),
+      ticket_(registry->callers().watches.Take(CallerOf(context->peer()))),
       interval_(IntervalOf(request)) {}
 
 WatchReactor::Next WatchReactor::NextMessage(v1::RunProgress* message) {
+  if (!ticket_.ok()) return {false, ticket_.status()};
   if (!interval_.ok()) return {false, interval_.status()};
   const absl::Duration now = registry_->clock().Elapsed();
   if (sent_.has_value() && now - sent_at_ < *interval_) return {};

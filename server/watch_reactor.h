@@ -22,6 +22,7 @@ class WatchReactor final : public TickedReactor<v1::RunProgress> {
 
   RunRegistry* const registry_;
   const v1::WatchRunRequest request_;
+  const absl::StatusOr<CallerShares::Ticket> ticket_;  // Of the caller's watches.
   const absl::StatusOr<absl::Duration> interval_;
   std::optional<v1::RunProgress> sent_;
   absl::Duration sent_at_;

@@ -106,6 +106,17 @@ absl::StatusOr<int64_t> EvaluationClient::Pull(absl::Span<float> parameters) {
   return step;
 }
 
+absl::StatusOr<v1::SynchronizationPolicy> EvaluationClient::Policy() {
+  v1::GetRunRequest request;
+  request.set_name(RunName(options_.run));
+  v1::Run run;
+  const absl::Status status = Retry([&](grpc::ClientContext* context) {
+    return FromGrpc(runs_->GetRun(context, request, &run));
+  });
+  if (!status.ok()) return status;
+  return run.policy();
+}
+
 absl::Status EvaluationClient::Report(const v1::Evaluation& evaluation) {
   v1::ReportEvaluationRequest request;
   request.set_name(RunName(options_.run));

@@ -39,6 +39,9 @@ class EvaluationClient : public EvaluationChannel {
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) override;
   absl::Status Report(const v1::Evaluation& evaluation) override;
 
+  // The run's policy, without which a worker cannot know what suits it.
+  absl::StatusOr<v1::SynchronizationPolicy> Policy();
+
  private:
   absl::Status Retry(const std::function<absl::Status(grpc::ClientContext*)>& call) const;
   absl::StatusOr<int64_t> PullOnce(grpc::ClientContext* context, absl::Span<float> parameters);

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/program_options.h"
+#include "cli/signals.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "worker/blas.h"
@@ -108,9 +109,12 @@ int main(int argc, char** argv) {
   if (exit_code.has_value()) return *exit_code;
   struct sigaction action = {};
   action.sa_handler = gradd::OnSignal;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  const sigset_t stop = gradd::StopSignals();
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    if (sigismember(&stop, number) == 1) sigaction(number, &action, nullptr);
+  }
   signal(SIGPIPE, SIG_IGN);
+  gradd::IgnoreStraySignals();
   absl::Status status = gradd::RunWorker(options);
   status.Update(gradd::FlushStandardOutput());
   if (status.ok()) return 0;

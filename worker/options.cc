@@ -39,15 +39,6 @@ constexpr char kDataGroup[] = "Data";
 constexpr char kTrainingGroup[] = "Training";
 constexpr char kNetworkGroup[] = "Network";
 
-// CLI11 takes -1 for 2^64 - 1, and what is too large for the largest number.
-template <typename T>
-std::string CheckWhole(const std::string& text) {
-  T value = 0;
-  if (absl::SimpleAtoi(text, &value)) return "";
-  return absl::StrCat("\"", text, "\" found, a whole number from ", std::numeric_limits<T>::min(),
-                      " to ", std::numeric_limits<T>::max(), " expected");
-}
-
 template <typename T>
 CLI::Option* AddOption(CLI::App* app, const char* group, const std::string& name, T* value,
                        const std::string& help) {

@@ -1,7 +1,6 @@
 #include "worker/run_trainer.h"
 
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,6 +27,22 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
       {train.examples(), options_.workers, options_.rank, options_.batch, options_.seed});
   if (!sampler.ok()) return UsageError(sampler.status());
 
+  EvaluationClientOptions evaluation_options;
+  evaluation_options.server = options_.server;
+  evaluation_options.run = job.run;
+  evaluation_options.give_up_after = options_.give_up_after;
+  evaluation_options.stop = job.stop;
+  EvaluationClient evaluation(std::move(evaluation_options));
+  if (options_.prefetch) {
+    // Before it joins: each of its pushes would come too late for its step, and hold up the others.
+    const absl::StatusOr<v1::SynchronizationPolicy> policy = evaluation.Policy();
+    GRADD_RETURN_IF_ERROR(policy.status());
+    if (policy->has_synchronous()) {
+      return UsageError(absl::FailedPreconditionError(
+          absl::StrCat("--prefetch needs an asynchronous run, and ", job.run, " is synchronous")));
+    }
+  }
+
   SessionOptions session_options;
   session_options.server = options_.server;
   session_options.run = job.run;
@@ -50,15 +65,6 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
                     train.examples(), " examples, ", sampler->batch_examples(), " per step, ",
                     BlasKernels(), " kernels"));
 
-  std::optional<EvaluationClient> evaluation;
-  if (job.evaluates) {
-    EvaluationClientOptions evaluation_options;
-    evaluation_options.server = options_.server;
-    evaluation_options.run = job.run;
-    evaluation_options.give_up_after = options_.give_up_after;
-    evaluation_options.stop = job.stop;
-    evaluation.emplace(std::move(evaluation_options));
-  }
   TrainingLoopOptions loop_options;
   loop_options.steps = job.steps;
   loop_options.eval_every = options_.eval_every;
@@ -68,7 +74,7 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   loop_options.log = log_;
   TrainingLoop loop(std::move(loop_options), model->get(), &train, &data_.test, *std::move(sampler),
                     std::make_unique<ClientSession>(*std::move(session)),
-                    evaluation.has_value() ? &*evaluation : nullptr);
+                    job.evaluates ? &evaluation : nullptr);
   return loop.Run();
 }
 

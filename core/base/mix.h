@@ -5,13 +5,21 @@
 
 namespace gradd {
 
-// A number that looks random and depends on `seed` and `index` alone: SplitMix64 (Steele et al.
-// 2014) started at `seed`, after `index` + 1 steps.
-inline uint64_t Mix(uint64_t seed, uint64_t index) {
-  uint64_t x = seed + (index + 1) * 0x9E3779B97F4A7C15;
+// SplitMix64 (Steele, Lea and Flood 2014): a counter that goes up by kMixIncrement, and MixBits()
+// of it. Its outputs pass as independent.
+inline constexpr uint64_t kMixIncrement = 0x9E3779B97F4A7C15;
+
+// A bijection on 64 bits after which similar numbers look like any others.
+inline uint64_t MixBits(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
   return x ^ (x >> 31);
+}
+
+// A number that looks random and depends on `seed` and `index` alone: SplitMix64 started at `seed`,
+// after `index` + 1 steps.
+inline uint64_t Mix(uint64_t seed, uint64_t index) {
+  return MixBits(seed + (index + 1) * kMixIncrement);
 }
 
 }  // namespace gradd

@@ -13,6 +13,13 @@ struct Limits {
   int64_t max_runs = 100;
   int64_t max_parameters_per_run = 2'000'000'000;
   int64_t max_workers_per_run = 1024;
+  // At a time, over all callers; see Callers. Runs for trials do not count as runs.
+  int64_t max_watches = 1000;
+  int64_t max_pulls = 1000;
+  int64_t max_unjoined_streams = 4000;
+  int64_t max_trial_runs = 256;
+  // Of each of these four, what one caller may have.
+  int64_t caller_percent = 25;
   // All that follows, older versions of parameters and optimizers' scratch together. 0: no limit.
   int64_t max_memory_bytes = 0;
   // Parameters and slots of all runs. 0: no limit of their own.

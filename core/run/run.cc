@@ -114,13 +114,14 @@ absl::Status Run::GoOnFrom(const RunOrigin& origin) {
 Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
          RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin)
     : run_id_(std::move(run_id)),
+      trial_of_(origin == nullptr ? "" : origin->trial_of),
       layout_(std::move(layout)),
       environment_(environment),
       create_time_(environment.clock->WallTime()),
       created_at_(environment.clock->Elapsed()),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
-      store_(origin == nullptr
+      store_(origin == nullptr || origin->snapshot == nullptr
                  ? ParameterStore(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
                                   environment.block_elements)
                  : ParameterStore(*origin->snapshot, plan->slots(nullptr), environment.pool)),
@@ -245,18 +246,30 @@ void Run::SetMoving(v1::RunState state, bool held) {
 
 absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
                          const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
   GRADD_RETURN_IF_ERROR(CheckMask(mask));
-  {
-    MutexLock lock(&mutex_);
-    GRADD_RETURN_IF_ERROR(CheckKinds(mask, spec_));
-    v1::Run updated = spec_;
-    google::protobuf::util::FieldMaskUtil::MergeOptions replace;
-    replace.set_replace_message_fields(true);
-    replace.set_replace_repeated_fields(true);
+  google::protobuf::util::FieldMaskUtil::MergeOptions replace;
+  replace.set_replace_message_fields(true);
+  replace.set_replace_repeated_fields(true);
+  bool fills = false;
+  for (bool updates = false; !updates;) {
+    v1::Run before;
+    int64_t version = 0;
+    {
+      MutexLock lock(&mutex_);
+      before = spec_;
+      version = spec_version_;
+    }
+    // A plan takes time to make where there are many tensors: without the lock.
+    GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
+    v1::Run updated = before;
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
     auto plan =
         ValidateMutableFields(updated, layout_, environment_.block_elements, environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
+    MutexLock lock(&mutex_);
+    updates = version == spec_version_;
+    if (!updates) continue;  // Somebody else was faster.
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
       return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
                    absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
@@ -274,9 +287,13 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
       if (old_value != new_value) Record(author, path, old_value, new_value);
     }
     spec_ = std::move(updated);
+    ++spec_version_;
     plateau_.Configure(spec_.schedule());
     next_plan_ = *std::move(plan);
-    if (!step_work_) AdoptPlan();
+    if (Settled()) {
+      BeginChange();
+      fills = change_ != nullptr;
+    }
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
                           live_members_ >= spec_.policy().synchronous().workers());
     if (!step_work_) SupersedeOldPushes();
@@ -287,6 +304,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     }
     FinishIfDone();
   }
+  if (fills) FillChanges();
   Advance();
   return absl::OkStatus();
 }
@@ -295,14 +313,19 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
   // The present plan goes on until the step on its way is done.
   const int64_t before = memory_.state->bytes();
   const int64_t bytes = std::max({StateBytes(layout_, *plan), StateBytes(layout_, *plan_),
-                                  next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_)});
+                                  next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_),
+                                  change_ == nullptr ? 0 : StateBytes(layout_, *change_->plan)});
   MemoryBudget* const budget = environment_.budget.get();
   if (!budget->WithReclaim([&] { return memory_.state->Resize(bytes); })) {
     return StateTooLarge(run_id_, bytes - before, *budget);
   }
   try {
     plan->Allocate();
-    store_.ReserveForSlots(plan->slots(plan_.get()));
+    if (change_ == nullptr) {
+      store_.ReserveForSlots(plan->slots(plan_.get()), store_.slots());
+    } else {
+      store_.ReserveForSlots(plan->slots(change_->plan.get()), change_->slots.slots());
+    }
   } catch (const std::bad_alloc&) {
     memory_.state->Resize(before);
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
@@ -312,18 +335,66 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
   return absl::OkStatus();
 }
 
-void Run::AdoptPlan() {
-  if (next_plan_ == nullptr) return;
-  next_plan_->Continue(*plan_);
-  const ThreadPool::KeepTurn keep;  // The lock is held.
-  store_.ChangeSlots(next_plan_->slots(plan_.get()), pool_.get());
-  plan_ = std::exchange(next_plan_, nullptr);
+void Run::BeginChange() {
+  if (next_plan_ == nullptr || !Settled()) return;
+  std::shared_ptr<UpdatePlan> plan = std::exchange(next_plan_, nullptr);
+  ParameterStore::SlotChange slots = store_.BeginChange(plan->slots(plan_.get()));
+  if (slots.has_fresh()) {
+    change_ = std::make_unique<Change>(Change{std::move(plan), std::move(slots)});
+  } else {
+    AdoptPlan(std::move(plan), std::move(slots));
+  }
+}
+
+void Run::FillChanges() {
+  while (true) {
+    const Change* change = nullptr;
+    {
+      MutexLock lock(&mutex_);
+      if (change_ == nullptr) break;
+      change = change_.get();
+    }
+    store_.FillChange(change->slots, pool_.get());
+    MutexLock lock(&mutex_);
+    const std::unique_ptr<Change> done = std::move(change_);
+    AdoptPlan(std::move(done->plan), std::move(done->slots));
+    BeginChange();
+    SendSnapshots();
+    TellHolder();
+  }
+  Advance();
+}
+
+void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange slots) {
+  plan->Continue(*plan_);
+  store_.Adopt(std::move(slots));
+  plan_ = std::move(plan);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
-  memory_.state->Resize(StateBytes(layout_, *plan_));
+  if (next_plan_ == nullptr) memory_.state->Resize(StateBytes(layout_, *plan_));
   training_snapshot_.reset();  // Another vector may be what workers train at.
 }
 
+void Run::SendSnapshots() {
+  if (!Settled()) return;
+  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> requests;
+  requests.swap(snapshot_requests_);
+  for (auto& [contents, receive] : requests) receive(TakeSnapshot(contents));
+}
+
+void Run::TellHolder() {
+  if (!Settled() || !held_receiver_) return;
+  std::exchange(held_receiver_, nullptr)(DescribeHeld());
+}
+
+absl::Status Run::CheckChangeable() const {
+  if (!is_trial()) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition, "RUN_IS_TRIAL",
+               absl::StrCat("run \"", run_id_, "\" is one of the trials of ", trial_of_,
+                            "; it can only be watched, and ends with them"));
+}
+
 absl::Status Run::Pause(const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
   MutexLock lock(&mutex_);
   if (state_ == v1::RUN_STATE_FINISHED) {
     return RunFinishedError();
@@ -335,6 +406,7 @@ absl::Status Run::Pause(const std::string& author) {
 }
 
 absl::Status Run::Resume(const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
   {
     MutexLock lock(&mutex_);
     if (state_ == v1::RUN_STATE_FINISHED) {
@@ -381,7 +453,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   MutexLock lock(&mutex_);
   if (deleted_) {
     receive(nullptr);
-  } else if (step_work_) {
+  } else if (!Settled()) {
     snapshot_requests_.emplace_back(contents, std::move(receive));
   } else {
     receive(TakeSnapshot(contents));

@@ -45,12 +45,16 @@ struct RunEnvironment {
   int64_t block_elements = kBlockElements;
 };
 
-// Where a copy of a run begins.
+// What a run is made from that is not only its spec.
 struct RunOrigin {
+  // Where a copy of a run begins. Null: at the layout's initial values.
   std::shared_ptr<const Snapshot> snapshot;
   // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
   // the same. Else it begins with its first step.
   std::optional<PlanState> plan;
+  // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
+  // change it. Empty: it is none.
+  std::string trial_of;
 };
 
 // One training run: members, ledger, parameters, and the rule by which pushes become steps.
@@ -68,6 +72,10 @@ class Run : public std::enable_shared_from_this<Run> {
                                                      const RunOrigin* origin = nullptr);
 
   const std::string& run_id() const { return run_id_; }
+  bool is_trial() const { return !trial_of_.empty(); }
+  // FAILED_PRECONDITION for a trial, which belongs to its Trials. Checked by Update(), Pause() and
+  // Resume().
+  absl::Status CheckChangeable() const;
   const Layout& layout() const { return layout_; }
   // Bytes of parameters and slots, without those that snapshots keep besides.
   int64_t state_bytes() const { return memory_.state->bytes(); }
@@ -305,8 +313,21 @@ class Run : public std::enable_shared_from_this<Run> {
   void PutBack(std::unique_ptr<StepWork> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.
   void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Goes on with next_plan_, if there is one. No step is on its way.
-  void AdoptPlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // If there is a next_plan_ and neither a step nor a change is on its way, goes on with it: at
+  // once, or makes it the change on its way if its slots take time to fill. The caller then calls
+  // FillChanges().
+  void BeginChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Fills the slots of the change on its way and adopts it, and what has come since. Called without
+  // the lock, by the one who made it the change on its way.
+  void FillChanges();
+  // The run goes on with `plan`.
+  void AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Give those who wait for it what holds between two steps and changes, if this is such a time.
+  void SendSnapshots() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellHolder() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the store stays as it is for as long as the lock is held.
+  bool Settled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !step_work_ && !change_; }
   // Makes sure that the memory that `plan` needs is there, besides that of the present one.
   absl::Status ReserveForPlan(UpdatePlan* plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<PendingPush> TakeSynchronousPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -318,7 +339,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void ApplyStep(StepWork* work);
   // Updates what the gradient has of a block.
   void UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t block);
-  void CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns what the step was made from, to be let go of without the lock: it may be large.
+  [[nodiscard]] std::unique_ptr<StepWork> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The learning rate of `step` as the schedule has it, reduced on plateaus.
   double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enters into the history that the plateau's factor was `old_factor` until now.
@@ -348,6 +370,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Constant after construction.
   const std::string run_id_;
+  const std::string trial_of_;  // See RunOrigin.
   const Layout layout_;
   const RunEnvironment environment_;
   const absl::Time create_time_;
@@ -361,10 +384,12 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::shared_ptr<BlockPool> staging_blocks_ = BlockPool::Create();
 
   // Guarded by mutex_ while no step is on its way; by the thread that applies it, while one is.
+  // While a change is, nobody writes to it.
   ParameterStore store_;
 
   mutable Mutex mutex_;
   v1::Run spec_ ABSL_GUARDED_BY(mutex_);  // As created and updated; no output-only fields.
+  int64_t spec_version_ ABSL_GUARDED_BY(mutex_) = 0;                    // Changes with it.
   v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;  // Never HELD.
   bool held_ ABSL_GUARDED_BY(mutex_) = false;                           // By Trials.
   std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);      // Names of the runs that hold it.
@@ -375,6 +400,12 @@ class Run : public std::enable_shared_from_this<Run> {
   std::shared_ptr<UpdatePlan> plan_ ABSL_GUARDED_BY(mutex_);
   // Takes its place as soon as no step is on its way; null: there is none.
   std::shared_ptr<UpdatePlan> next_plan_ ABSL_GUARDED_BY(mutex_);
+  // A plan whose fresh slots are being filled. No step begins meanwhile.
+  struct Change {
+    std::shared_ptr<UpdatePlan> plan;
+    ParameterStore::SlotChange slots;
+  };
+  std::unique_ptr<Change> change_ ABSL_GUARDED_BY(mutex_);
   int64_t step_ ABSL_GUARDED_BY(mutex_) = 0;
   Plateau plateau_ ABSL_GUARDED_BY(mutex_);
 

@@ -146,7 +146,7 @@ void Run::SendParametersTo(const SessionPtr& session) {
         if (SendSharedParameters(session.get(), snapshot)) return;
         sink->SendParameters(std::move(snapshot), session->state_.parameter_encoding);
       };
-  if (step_work_) {
+  if (!Settled()) {
     snapshot_requests_.emplace_back(SnapshotContents::kTraining, send);
   } else {
     send(TakeSnapshot(SnapshotContents::kTraining));
@@ -584,6 +584,7 @@ void Run::EndAllSessions(const absl::Status& status) {
 }
 
 void Run::Delete() {
+  std::deque<PendingPush> pushes;  // Let go of without the lock: they may be large.
   MutexLock lock(&mutex_);
   if (deleted_) return;
   deleted_ = true;
@@ -591,7 +592,7 @@ void Run::Delete() {
   for (auto& [worker, member] : members_) {
     if (member.session) DismissSession(member.session.get(), DeletedError(run_id_));
   }
-  pending_.clear();
+  pushes.swap(pending_);
   step_claim_ = {};
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();

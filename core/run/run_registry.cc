@@ -1,5 +1,6 @@
 #include "core/run/run_registry.h"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -33,7 +34,7 @@ absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run
 
 RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
                          int64_t block_elements)
-    : pool_(threads) {
+    : callers_(limits), pool_(threads) {
   environment_.clock = clock;
   environment_.pool = &pool_;
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
@@ -46,7 +47,7 @@ RunRegistry::~RunRegistry() {
 }
 
 absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& request_id,
-                                  std::shared_ptr<Run>* existing) {
+                                  bool is_trial, std::shared_ptr<Run>* existing) {
   const Limits& limits = environment_.limits;
   MutexLock lock(&mutex_);
   if (draining_) return StoppingError();
@@ -63,12 +64,15 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& 
     return Error(absl::StatusCode::kAlreadyExists, "RUN_EXISTS",
                  absl::StrCat("run \"", run_id, "\" exists; choose another id or delete it"));
   }
-  if (static_cast<int64_t>(runs_.size()) >= limits.max_runs) {
-    return Error(
-        absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
-        absl::StrCat("the server has its limit of ", limits.max_runs, " runs; delete one first"));
+  // Trials have a limit of their own: whoever makes some takes no room for runs from others.
+  const auto runs = std::count_if(runs_.begin(), runs_.end(),
+                                  [](const auto& entry) { return !entry.second.is_trial; });
+  if (!is_trial && runs >= limits.max_runs) {
+    return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_RUNS",
+                 absl::StrCat("the server has its limit of ", limits.max_runs,
+                              " runs (--max-runs); delete one first"));
   }
-  runs_[run_id] = {nullptr, request_id};
+  runs_[run_id] = {nullptr, request_id, is_trial};
   return absl::OkStatus();
 }
 
@@ -83,7 +87,8 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
                               kMaxRequestIdBytes, " expected"));
   }
   std::shared_ptr<Run> existing;
-  GRADD_RETURN_IF_ERROR(Reserve(run_id, request_id, &existing));
+  const bool is_trial = origin != nullptr && !origin->trial_of.empty();
+  GRADD_RETURN_IF_ERROR(Reserve(run_id, request_id, is_trial, &existing));
   if (existing != nullptr) return existing;
   auto run = CreateIfMemoryAllows(run_id, spec, environment_, origin);
   MutexLock lock(&mutex_);
@@ -112,6 +117,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) c
 absl::Status RunRegistry::Delete(absl::string_view name) {
   auto run = Find(name);
   GRADD_RETURN_IF_ERROR(run.status());
+  GRADD_RETURN_IF_ERROR((*run)->CheckChangeable());
   Remove(run->get());
   return absl::OkStatus();
 }

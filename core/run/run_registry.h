@@ -14,6 +14,7 @@
 #include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/thread_pool.h"
+#include "core/run/callers.h"
 #include "core/run/limits.h"
 #include "core/run/run.h"
 #include "gradd/v1/run.pb.h"
@@ -39,7 +40,8 @@ class RunRegistry {
   // The run of the resource name `runs/{run_id}`.
   absl::StatusOr<std::shared_ptr<Run>> Find(absl::string_view name) const;
 
-  // Removes the run and ends its sessions.
+  // Removes the run and ends its sessions. FAILED_PRECONDITION: it is a trial. Takes time in
+  // proportion to the parameters where nobody else uses them any more.
   absl::Status Delete(absl::string_view name);
   // The same for this very run, unless that has happened before.
   void Remove(Run* run);
@@ -59,6 +61,7 @@ class RunRegistry {
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }
   ThreadPool* pool() { return &pool_; }
+  Callers& callers() { return callers_; }
   const MemoryBudget& budget() const { return *environment_.budget; }
   int64_t claimed_bytes() const { return budget().taken_bytes(MemoryUse::kStaging); }
   int64_t shared_bytes() const { return budget().taken_bytes(MemoryUse::kShared); }
@@ -67,12 +70,14 @@ class RunRegistry {
   struct Entry {
     std::shared_ptr<Run> run;  // Null while the run is being created.
     std::string request_id;
+    bool is_trial = false;
   };
   // Keeps the run id, or finds the run that the same request has created.
-  absl::Status Reserve(const std::string& run_id, const std::string& request_id,
+  absl::Status Reserve(const std::string& run_id, const std::string& request_id, bool is_trial,
                        std::shared_ptr<Run>* existing);
 
   RunEnvironment environment_;
+  Callers callers_;
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);

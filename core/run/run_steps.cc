@@ -71,7 +71,7 @@ std::vector<Run::PendingPush> Run::TakeAsynchronousPush() {
 }
 
 void Run::BeginStepIfDue() {
-  if (step_work_ || deleted_ || !Moves()) return;
+  if (!Settled() || deleted_ || !Moves()) return;
   std::vector<PendingPush> pushes =
       spec_.policy().has_synchronous() ? TakeSynchronousPushes() : TakeAsynchronousPush();
   if (draining_) EndIdleSessions();
@@ -151,7 +151,7 @@ void Run::AnswerEarly(StepWork* work) {
 void Run::Advance() {
   {
     MutexLock lock(&mutex_);
-    if (step_work_) return;  // Whoever applies it goes on with the next one.
+    if (!Settled()) return;  // Whoever applies it goes on with the next one.
     BeginStepIfDue();
     if (!step_work_) return;
   }
@@ -172,10 +172,19 @@ void Run::ApplySteps() {
       work = step_work_.get();
     }
     ApplyStep(work);
-    MutexLock lock(&mutex_);
-    CompleteStep();
-    BeginStepIfDue();
-    if (!step_work_) return;
+    std::unique_ptr<StepWork> applied;
+    bool goes_on = false;
+    bool fills = false;
+    {
+      MutexLock lock(&mutex_);
+      applied = CompleteStep();
+      BeginStepIfDue();
+      goes_on = step_work_ != nullptr;
+      fills = change_ != nullptr;
+    }
+    applied.reset();
+    if (fills) return FillChanges();
+    if (!goes_on) return;
   }
   pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
 }
@@ -244,11 +253,11 @@ void Run::UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t bloc
   });
 }
 
-void Run::CompleteStep() {
-  const std::unique_ptr<StepWork> work = std::move(step_work_);
+std::unique_ptr<Run::StepWork> Run::CompleteStep() {
+  std::unique_ptr<StepWork> work = std::move(step_work_);
   ++step_;
   skipped_in_a_row_ = 0;
-  AdoptPlan();
+  BeginChange();
   step_claim_ = {};
   progress_.AddStep(work->statistics);
   if (trial_log_ != nullptr) {
@@ -275,12 +284,11 @@ void Run::CompleteStep() {
       Resolve(pending, v1::PUSH_OUTCOME_APPLIED);
     }
   }
-  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> requests;
-  requests.swap(snapshot_requests_);
-  for (auto& [contents, receive] : requests) receive(TakeSnapshot(contents));
+  SendSnapshots();
   FinishIfDone();
-  if (held_receiver_) std::exchange(held_receiver_, nullptr)(DescribeHeld());
+  TellHolder();
   if (draining_) EndIdleSessions();
+  return work;
 }
 
 double Run::RateAt(int64_t step) const {

@@ -28,7 +28,7 @@ void Run::Hold(HeldRunReceiver receive) {
                                              " workers that it starts with"));
   }
   SetMoving(state_, /*held=*/true);
-  if (step_work_) {
+  if (!Settled()) {
     held_receiver_ = std::move(receive);
   } else {
     receive(DescribeHeld());

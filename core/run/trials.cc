@@ -51,9 +51,18 @@ absl::StatusOr<absl::Duration> IdleTimeout(const v1::RunTrialsRequest& request) 
   return ParseDuration("idle_timeout", request.idle_timeout(), absl::Seconds(1), absl::Hours(1));
 }
 
+// How a trial that goes on stands when `news` is all that it has to say.
+void Judge(const TrialLog::News& news, v1::TrialNews* message) {
+  if (news.refusal.ok()) return;
+  message->set_state(ReasonOf(news.refusal) == "NON_FINITE" ? v1::TRIAL_STATE_DIVERGED
+                                                            : v1::TRIAL_STATE_FAILED);
+  message->set_message(std::string(news.refusal.message()));
+}
+
 }  // namespace
 
-void Trials::Start(RunRegistry* registry, v1::RunTrialsRequest request, Receiver receive) {
+void Trials::Start(RunRegistry* registry, v1::RunTrialsRequest request, const std::string& caller,
+                   Receiver receive) {
   absl::Status checked = Check(request);
   if (checked.ok()) checked = IdleTimeout(request).status();
   std::shared_ptr<Run> origin;
@@ -62,10 +71,17 @@ void Trials::Start(RunRegistry* registry, v1::RunTrialsRequest request, Receiver
     checked = found.status();
     if (found.ok()) origin = *std::move(found);
   }
+  CallerShares::Ticket runs;
+  if (checked.ok()) {
+    auto taken = registry->callers().trial_runs.Take(caller, request.trials_size());
+    checked = taken.status();
+    if (taken.ok()) runs = *std::move(taken);
+  }
   if (!checked.ok()) return receive(checked);
-  const auto create = [registry, origin, request = std::move(request),
+  const auto create = [registry, origin, caller, runs, request = std::move(request),
                        receive = std::move(receive)](const absl::StatusOr<Run::HeldRun>& held) {
-    registry->pool()->Schedule([=] { receive(Create(registry, request, origin, held)); });
+    registry->pool()->Schedule(
+        [=] { receive(Create(registry, request, origin, caller, runs, held)); });
   };
   if (origin != nullptr) {
     origin->Hold(create);
@@ -74,14 +90,14 @@ void Trials::Start(RunRegistry* registry, v1::RunTrialsRequest request, Receiver
   }
 }
 
-absl::StatusOr<std::unique_ptr<Trials>> Trials::Create(RunRegistry* registry,
-                                                       const v1::RunTrialsRequest& request,
-                                                       std::shared_ptr<Run> origin,
-                                                       absl::StatusOr<Run::HeldRun> held) {
+absl::StatusOr<std::unique_ptr<Trials>> Trials::Create(
+    RunRegistry* registry, const v1::RunTrialsRequest& request, std::shared_ptr<Run> origin,
+    const std::string& caller, CallerShares::Ticket runs, absl::StatusOr<Run::HeldRun> held) {
   GRADD_RETURN_IF_ERROR(held.status());
   if (request.has_run()) held->spec = request.run();
   // From here on, its end is that of all trials.
-  std::unique_ptr<Trials> trials(new Trials(registry, *IdleTimeout(request), std::move(origin)));
+  std::unique_ptr<Trials> trials(
+      new Trials(registry, *IdleTimeout(request), std::move(origin), caller, std::move(runs)));
   std::vector<std::string> names;
   for (int i = 0; i < request.trials_size(); ++i) {
     const absl::Status added = trials->Add(request.trials(i), *held);
@@ -95,10 +111,15 @@ absl::StatusOr<std::unique_ptr<Trials>> Trials::Create(RunRegistry* registry,
   return trials;
 }
 
-Trials::Trials(RunRegistry* registry, absl::Duration idle_timeout, std::shared_ptr<Run> origin)
+Trials::Trials(RunRegistry* registry, absl::Duration idle_timeout, std::shared_ptr<Run> origin,
+               const std::string& caller, CallerShares::Ticket runs)
     : registry_(registry),
       idle_timeout_(idle_timeout),
       origin_(std::move(origin)),
+      name_(origin_ == nullptr
+                ? absl::StrCat("a run that ", caller, " tries out")
+                : absl::StrCat("run \"", origin_->run_id(), "\", begun by ", caller)),
+      runs_(std::move(runs)),
       moved_at_(registry->clock().Elapsed()) {}
 
 Trials::~Trials() {
@@ -108,12 +129,13 @@ Trials::~Trials() {
 
 absl::Status Trials::Add(const v1::Trial& trial, const Run::HeldRun& held) {
   v1::Run spec = held.spec;
-  std::optional<RunOrigin> begin;
-  if (origin_ != nullptr) begin = RunOrigin{held.snapshot, std::nullopt};
+  RunOrigin begin;
+  begin.snapshot = held.snapshot;  // Null where there is no run.
+  begin.trial_of = name_;
   if (trial.has_optimizer()) {
     *spec.mutable_optimizer() = trial.optimizer();
   } else {
-    begin->plan = held.plan;
+    begin.plan = held.plan;
   }
   *spec.mutable_schedule() = trial.schedule();
   spec.set_max_steps(trial.max_steps());
@@ -125,7 +147,7 @@ absl::Status Trials::Add(const v1::Trial& trial, const Run::HeldRun& held) {
   for (size_t number = 1; true; ++number) {
     const std::string end = absl::StrCat("trial-", number);
     run = registry_->Create(absl::StrCat(of.substr(0, kMaxIdLength - end.size()), end), spec,
-                            /*request_id=*/"", begin.has_value() ? &*begin : nullptr);
+                            /*request_id=*/"", &begin);
     if (ReasonOf(run.status()) != "RUN_EXISTS") break;
   }
   GRADD_RETURN_IF_ERROR(run.status());
@@ -160,7 +182,7 @@ v1::RunTrialsResponse Trials::TakeNews() {
       if (finished) {
         message.set_state(v1::TRIAL_STATE_FINISHED);
       } else {
-        Judge(&trial, news, &message);
+        Judge(news, &message);
       }
     }
     trial.over = message.state() != v1::TRIAL_STATE_RUNNING;
@@ -168,19 +190,6 @@ v1::RunTrialsResponse Trials::TakeNews() {
   }
   if (!response.news().empty()) moved_at_ = registry_->clock().Elapsed();
   return response;
-}
-
-void Trials::Judge(Trial* trial, const TrialLog::News& news, v1::TrialNews* message) const {
-  const std::string name = absl::StrCat("runs/", trial->run->run_id());
-  const auto found = registry_->Find(name);
-  if (!news.refusal.ok()) {
-    message->set_state(ReasonOf(news.refusal) == "NON_FINITE" ? v1::TRIAL_STATE_DIVERGED
-                                                              : v1::TRIAL_STATE_FAILED);
-    message->set_message(std::string(news.refusal.message()));
-  } else if (!found.ok() || *found != trial->run) {
-    message->set_state(v1::TRIAL_STATE_FAILED);
-    message->set_message(absl::StrCat(name, " was deleted"));
-  }
 }
 
 bool Trials::over() const {

@@ -25,8 +25,9 @@ class Trials {
   using Receiver = std::function<void(absl::StatusOr<std::unique_ptr<Trials>>)>;
 
   // Holds the run and creates the trials, on the registry's pool; then calls `receive`, once, with
-  // them or with what is wrong. `registry` outlives both.
-  static void Start(RunRegistry* registry, v1::RunTrialsRequest request, Receiver receive);
+  // them or with what is wrong. Their runs count against `caller`. `registry` outlives both.
+  static void Start(RunRegistry* registry, v1::RunTrialsRequest request, const std::string& caller,
+                    Receiver receive);
 
   ~Trials();
   Trials(const Trials&) = delete;
@@ -50,18 +51,18 @@ class Trials {
     bool over = false;
   };
 
-  Trials(RunRegistry* registry, absl::Duration idle_timeout, std::shared_ptr<Run> origin);
-  static absl::StatusOr<std::unique_ptr<Trials>> Create(RunRegistry* registry,
-                                                        const v1::RunTrialsRequest& request,
-                                                        std::shared_ptr<Run> origin,
-                                                        absl::StatusOr<Run::HeldRun> held);
+  Trials(RunRegistry* registry, absl::Duration idle_timeout, std::shared_ptr<Run> origin,
+         const std::string& caller, CallerShares::Ticket runs);
+  static absl::StatusOr<std::unique_ptr<Trials>> Create(
+      RunRegistry* registry, const v1::RunTrialsRequest& request, std::shared_ptr<Run> origin,
+      const std::string& caller, CallerShares::Ticket runs, absl::StatusOr<Run::HeldRun> held);
   absl::Status Add(const v1::Trial& trial, const Run::HeldRun& held);
-  // How the trial stands when `news` is all that it has to say.
-  void Judge(Trial* trial, const TrialLog::News& news, v1::TrialNews* message) const;
 
   RunRegistry* const registry_;
   const absl::Duration idle_timeout_;
   const std::shared_ptr<Run> origin_;  // Null: the caller brought its own spec.
+  const std::string name_;             // For people.
+  const CallerShares::Ticket runs_;    // The caller's share of runs for trials.
   std::vector<Trial> trials_;
   bool named_ = false;
   absl::Duration moved_at_;

@@ -205,7 +205,10 @@ void WorkerSession::Disconnected() {
     staged_.reset();
     run = std::move(run_);
   }
-  if (run != nullptr) run->Disconnect(this);
+  if (run == nullptr) return;
+  run->Disconnect(this);
+  // With the last session of a deleted run goes all its memory: not here, on one of gRPC's threads.
+  registry_->pool()->Schedule([run = std::move(run)] {});
 }
 
 }  // namespace gradd

@@ -2,28 +2,20 @@
 
 #include <algorithm>
 
+#include "core/base/mix.h"
 #include "core/store/layout.h"
 
 namespace gradd {
 namespace {
 
-// SplitMix64 (Steele, Lea and Flood 2014): a bijection on 64 bits whose outputs for
-// consecutive inputs pass as independent.
-uint64_t Mix(uint64_t x) {
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
 uint64_t TensorKey(uint64_t seed, const std::string& name) {
-  uint64_t key = Mix(seed);
-  for (const char c : name) key = Mix(key ^ static_cast<unsigned char>(c));
+  uint64_t key = Mix(seed, 0);
+  for (const char c : name) key = Mix(key ^ static_cast<unsigned char>(c), 0);
   return key;
 }
 
 float Uniform(uint64_t key, int64_t index, float low, float high) {
-  const uint64_t bits = Mix(key + static_cast<uint64_t>(index)) >> 11;
+  const uint64_t bits = Mix(key + static_cast<uint64_t>(index), 0) >> 11;
   const double unit = static_cast<double>(bits) * 0x1p-53;
   const auto value = static_cast<float>(low + unit * (static_cast<double>(high) - low));
   return value < high ? value : low;  // Rounding to float may have reached `high`.

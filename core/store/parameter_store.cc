@@ -103,15 +103,10 @@ ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, Thread
   ChangeSlots(std::move(slots), pool);
 }
 
-void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
-  struct Fresh {
-    size_t slot;
-    int64_t block;
-    BlockRef old;  // Empty where there was none.
-  };
-  std::vector<BlockVector> vectors(slots.slots.size(), BlockVector(parameters_.size()));
-  std::vector<Fresh> fresh;
-  for (size_t slot = 0; slot < vectors.size(); ++slot) {
+ParameterStore::SlotChange ParameterStore::BeginChange(SlotVectors slots) const {
+  SlotChange change;
+  change.vectors_.assign(slots.slots.size(), BlockVector(parameters_.size()));
+  for (size_t slot = 0; slot < change.vectors_.size(); ++slot) {
     const SlotVector& wanted = slots.slots[slot];
     const BlockVector none(parameters_.size());
     const SlotVector* const same = FindSlot(layout_.slots, wanted.name);
@@ -129,25 +124,40 @@ void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
       const int64_t end = begin + parameters_[index].elements();
       if (!wanted.Meets(begin, end)) continue;
       if (old[index] && !restarting.Meets(begin, end)) {
-        vectors[slot][index] = old[index];
+        change.vectors_[slot][index] = old[index];
       } else {
-        vectors[slot][index] = blocks->Allocate(end - begin);
-        fresh.push_back({slot, block, old[index]});
+        change.vectors_[slot][index] = blocks->Allocate(end - begin);
+        change.fresh_.push_back({slot, block, old[index]});
       }
     }
   }
-  // Their memory is there by now: the threads must not throw.
-  pool->ParallelFor(static_cast<int64_t>(fresh.size()), [&](int64_t i) {
-    const Fresh& start = fresh[static_cast<size_t>(i)];
-    const BlockRef& values = vectors[start.slot][static_cast<size_t>(start.block)];
-    if (start.old) std::copy_n(start.old.data(), values.elements(), values.data());
-    StartBlock(slots.slots[start.slot], start.block, static_cast<bool>(start.old), values.data());
-  });
-  layout_ = std::move(slots);
-  slots_ = std::move(vectors);
+  change.slots_ = std::move(slots);
+  return change;
 }
 
-void ParameterStore::ReserveForSlots(const SlotVectors& slots) const {
+void ParameterStore::FillChange(const SlotChange& change, ThreadPool* pool) const {
+  // Their memory is there by now: the threads must not throw.
+  pool->ParallelFor(static_cast<int64_t>(change.fresh_.size()), [&](int64_t i) {
+    const SlotChange::Fresh& start = change.fresh_[static_cast<size_t>(i)];
+    const BlockRef& values = change.vectors_[start.slot][static_cast<size_t>(start.block)];
+    if (start.old) std::copy_n(start.old.data(), values.elements(), values.data());
+    StartBlock(change.slots_.slots[start.slot], start.block, static_cast<bool>(start.old),
+               values.data());
+  });
+}
+
+void ParameterStore::Adopt(SlotChange change) {
+  layout_ = std::move(change.slots_);
+  slots_ = std::move(change.vectors_);
+}
+
+void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
+  SlotChange change = BeginChange(std::move(slots));
+  FillChange(change, pool);
+  Adopt(std::move(change));
+}
+
+void ParameterStore::ReserveForSlots(const SlotVectors& slots, const SlotVectors& present) const {
   std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
   for (size_t index = 0; index < slots.slots.size(); ++index) {
     const SlotVector& slot = slots.slots[index];
@@ -156,7 +166,7 @@ void ParameterStore::ReserveForSlots(const SlotVectors& slots) const {
     for (int64_t begin = 0; begin < element_count_; begin += block_elements_) {
       const int64_t end = std::min(begin + block_elements_, element_count_);
       const bool there = std::any_of(
-          layout_.slots.begin(), layout_.slots.end(),
+          present.slots.begin(), present.slots.end(),
           [&](const auto& other) { return other.name == slot.name && other.Meets(begin, end); });
       const bool restarts = std::any_of(
           slot.sections.begin(), slot.sections.end(), [&](const SlotVector::Section& section) {

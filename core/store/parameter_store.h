@@ -33,12 +33,37 @@ class ParameterStore {
   // there is no memory.
   ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool);
 
-  // Changes the slots between two steps: blocks of a slot that was there under the same name stay
-  // as they are, others start as their spec says. Throws std::bad_alloc, with nothing changed, if
-  // there is no memory.
+  // Other slots, on their way: blocks of a slot that is there under the same name stay as they are,
+  // others are fresh and start as their spec says. Nobody sees them before Adopt().
+  class SlotChange {
+   public:
+    // Whether fresh blocks have to be filled in.
+    bool has_fresh() const { return !fresh_.empty(); }
+    const SlotVectors& slots() const { return slots_; }
+
+   private:
+    friend class ParameterStore;
+    struct Fresh {
+      size_t slot;
+      int64_t block;
+      BlockRef old;  // Empty where there was none.
+    };
+    SlotVectors slots_;
+    std::vector<BlockVector> vectors_;
+    std::vector<Fresh> fresh_;
+  };
+  // Takes the memory for fresh blocks. Throws std::bad_alloc if there is none.
+  SlotChange BeginChange(SlotVectors slots) const;
+  // Fills them in: the long part. No step may be applied meanwhile; snapshots may be taken.
+  void FillChange(const SlotChange& change, ThreadPool* pool) const;
+  void Adopt(SlotChange change);
+  // All three, between two steps. Throws std::bad_alloc, with nothing changed, if there is no
+  // memory.
   void ChangeSlots(SlotVectors slots, ThreadPool* pool);
-  // Makes the memory for that be there. May be called at any time.
-  void ReserveForSlots(const SlotVectors& slots) const;
+  // Makes the memory for BeginChange(slots) be there when the store's slots are `present`. May be
+  // called at any time.
+  void ReserveForSlots(const SlotVectors& slots, const SlotVectors& present) const;
+  const SlotVectors& slots() const { return layout_; }
 
   int64_t step() const { return step_; }
   int64_t block_count() const { return static_cast<int64_t>(parameters_.size()); }

@@ -20,6 +20,7 @@ constexpr Group kGroups[] = {
     {"small_step", gradd::MeasureSmallStep},
     {"update", gradd::MeasureUpdate},
     {"optimizers", gradd::MeasureOptimizers},
+    {"fairness", gradd::MeasureFairness},
     {"rows", gradd::MeasureRows},
     {"push_rate", gradd::MeasurePushRate},
     {"idle_sessions", gradd::MeasureIdleSessions},

@@ -29,6 +29,7 @@ small_step_over_pingpong <= 1.5
 adam_over_sweep >= 0.9
 adam_over_torch >= 6
 optimizers_below_sweep <= 0
+longest_step_over_creation <= 0.5
 rows_step_over_whole_step <= 0.03
 rows_10000_over_1000 <= 12
 rows_of_large_over_small <= 2
@@ -49,7 +50,7 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 programs=build/release/tests/benchmarks
 # One process per group: none runs in what another one left of its memory.
-groups=(step two_workers small_step update optimizers rows push_rate idle_sessions)
+groups=(step two_workers small_step update optimizers fairness rows push_rate idle_sessions)
 [ ${#quick[@]} -gt 0 ] || groups+=(billion)
 for group in "${groups[@]}"; do
   "$programs/gradd_benchmark" "${quick[@]}" --gradd build/release/bin/gradd "$group" | tee -a "$results"

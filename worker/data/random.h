@@ -3,16 +3,18 @@
 
 #include <cstdint>
 
+#include "core/base/mix.h"
+
 namespace gradd {
 
 // Random numbers that are the same with every compiler, library and CPU, which the
-// distributions of <random> do not promise. SplitMix64 (Steele, Lea and Flood 2014).
+// distributions of <random> do not promise. SplitMix64, see mix.h.
 class Random {
  public:
   // Streams of one seed are independent of each other.
-  Random(uint64_t seed, uint64_t stream) : state_(Mix(Mix(seed) + stream)) {}
+  Random(uint64_t seed, uint64_t stream) : state_(MixBits(MixBits(seed) + stream)) {}
 
-  uint64_t Next() { return Mix(state_ += kIncrement); }
+  uint64_t Next() { return MixBits(state_ += kMixIncrement); }
 
   // Uniform in [0, bound), bound at least 1, without bias: multiply and reject (Lemire
   // 2019).
@@ -40,14 +42,6 @@ class Random {
   }
 
  private:
-  static constexpr uint64_t kIncrement = 0x9e3779b97f4a7c15;
-
-  static uint64_t Mix(uint64_t value) {
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-    return value ^ (value >> 31);
-  }
-
   uint64_t state_;
 };
 

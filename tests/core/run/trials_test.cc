@@ -57,7 +57,7 @@ class TrialsTest : public testing::Test {
   }
   std::future<TrialsOrError> Begin(const v1::RunTrialsRequest& request) {
     const auto promise = std::make_shared<std::promise<TrialsOrError>>();
-    Trials::Start(&registry_, request,
+    Trials::Start(&registry_, request, "ada",
                   [promise](TrialsOrError trials) { promise->set_value(std::move(trials)); });
     return promise->get_future();
   }
@@ -216,18 +216,51 @@ TEST_F(TrialsTest, ADivergedTrialIsOverAndTheOthersGoOn) {
   EXPECT_EQ(news.at(2).state(), v1::TRIAL_STATE_FINISHED);
 }
 
-TEST_F(TrialsTest, ADeletedTrialHasFailedAndADeletedRunEndsAll) {
+TEST_F(TrialsTest, NobodyElseChangesATrialAndADeletedRunEndsAll) {
   const auto worker = Join("r");
   const auto trials = *Start(RequestOf({MakeTrial(1, 5), MakeTrial(1, 5)}));
-  trials->TakeNews();
-  ASSERT_TRUE(registry_.Delete("runs/r-trial-1").ok());
-  const v1::RunTrialsResponse response = trials->TakeNews();
-  ASSERT_EQ(response.news_size(), 1);
-  EXPECT_EQ(response.news(0).state(), v1::TRIAL_STATE_FAILED);
-  EXPECT_EQ(response.news(0).message(), "runs/r-trial-1 was deleted");
+  const std::shared_ptr<gradd::Run> trial = *registry_.Find("runs/r-trial-1");
+  google::protobuf::FieldMask mask;
+  mask.add_paths("max_steps");
+  for (const absl::Status& refused :
+       {registry_.Delete("runs/r-trial-1"), trial->Pause("eve"), trial->Resume("eve"),
+        trial->Update(v1::Run(), mask, "eve")}) {
+    EXPECT_EQ(ReasonOf(refused), "RUN_IS_TRIAL");
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(refused.message(),
+              "run \"r-trial-1\" is one of the trials of run \"r\", begun by ada; it can only be "
+              "watched, and ends with them");
+  }
   EXPECT_TRUE(trials->CheckAlive().ok());
   ASSERT_TRUE(registry_.Delete("runs/r").ok());
   EXPECT_EQ(trials->CheckAlive().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(TrialsTest, RunsForTrialsAreTheirCallersShareAndTakeNoRoomFromOthers) {
+  Limits limits;
+  limits.max_runs = 1;
+  limits.max_trial_runs = 8;
+  limits.caller_percent = 50;
+  RunRegistry registry(limits, 1, &clock_);
+  v1::RunTrialsRequest request = RequestOf({MakeTrial(1, 1), MakeTrial(1, 1), MakeTrial(1, 1)});
+  request.clear_name();
+  *request.mutable_run() = SynchronousSpec(2, 1);
+  const auto start = [&](const std::string& caller) {
+    std::promise<TrialsOrError> promise;
+    Trials::Start(&registry, request, caller,
+                  [&promise](TrialsOrError trials) { promise.set_value(std::move(trials)); });
+    return promise.get_future().get();
+  };
+  TrialsOrError first = start("ada");
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(ReasonOf(start("ada").status()), "TOO_MANY_FOR_CALLER");
+  const TrialsOrError other = start("bob");
+  EXPECT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ(ReasonOf(start("eve").status()), "TOO_MANY_IN_ALL");
+  EXPECT_TRUE(registry.Create("r", SynchronousSpec(2, 1), "").ok());
+  EXPECT_EQ(ReasonOf(registry.Create("s", SynchronousSpec(2, 1), "").status()), "TOO_MANY_RUNS");
+  first = absl::CancelledError();
+  EXPECT_TRUE(start("ada").ok());
 }
 
 TEST_F(TrialsTest, TrialsThatNobodyTrainsEnd) {

@@ -81,7 +81,7 @@ TEST_F(ParameterStoreTest, WhatIsReservedForSlotsIsEnough) {
     SlotVectors slots = TwoSlots(training_slot);
     slots.slots[1].name = training_slot < 0 ? "another" : "point";
     slots.slots[0].sections[0].restarts = true;  // Of a slot that is there.
-    store_.ReserveForSlots(slots);
+    store_.ReserveForSlots(slots, store_.slots());
     const int64_t allocations = store_.block_allocations();
     store_.ChangeSlots(slots, &pool_);
     EXPECT_EQ(store_.block_allocations(), allocations) << training_slot;

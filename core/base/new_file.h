@@ -1,5 +1,5 @@
-#ifndef GRADD_CTL_NEW_FILE_H_
-#define GRADD_CTL_NEW_FILE_H_
+#ifndef GRADD_CORE_BASE_NEW_FILE_H_
+#define GRADD_CORE_BASE_NEW_FILE_H_
 
 #include <memory>
 #include <string>
@@ -8,10 +8,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace gradd::ctl {
+namespace gradd {
 
 // A file that is there under its name when it is complete, and not at all before: written beside it
-// under another name, then renamed.
+// under another name, then renamed. The other name is new, so that nobody can have put anything in
+// its place, such as a link to a file elsewhere. Where `path` itself is a link, the file that it
+// leads to is written, whether or not that is there already.
+//
+// Errors are FAILED_PRECONDITION with the reason FILE.
 class NewFile {
  public:
   // Fails where the file could not be written, before anything is known about its contents.
@@ -42,6 +46,6 @@ class NewFile {
   bool committed_ = false;
 };
 
-}  // namespace gradd::ctl
+}  // namespace gradd
 
-#endif  // GRADD_CTL_NEW_FILE_H_
+#endif  // GRADD_CORE_BASE_NEW_FILE_H_

@@ -1,4 +1,4 @@
-#include "ctl/new_file.h"
+#include "core/base/new_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,7 @@
 #include <iterator>
 #include <string>
 
-#include "ctl/outputs.h"
-
-namespace gradd::ctl {
+namespace gradd {
 namespace {
 
 using ::testing::HasSubstr;
@@ -70,12 +68,22 @@ TEST_F(NewFileTest, TheStandardOutputIsNotReplaced) {
   EXPECT_TRUE(std::filesystem::is_symlink(link));
 }
 
-TEST_F(NewFileTest, OneFileIsNotWrittenTwice) {
-  const std::string path = directory_ + "/x";
-  const auto outputs = Outputs::Open(path, directory_ + "/./x");
-  EXPECT_EQ(outputs.status().message(), "--svg and --csv are the same file");
-  EXPECT_TRUE(std::filesystem::is_empty(directory_));
+TEST_F(NewFileTest, ALinkThatLeadsNowhereYetIsFollowed) {
+  std::filesystem::create_directory(directory_ + "/far");
+  std::filesystem::create_symlink("far/target", directory_ + "/second");
+  std::filesystem::create_symlink("second", directory_ + "/first");
+  Write(directory_ + "/first");
+  EXPECT_TRUE(std::filesystem::is_symlink(directory_ + "/first"));
+  EXPECT_TRUE(std::filesystem::is_symlink(directory_ + "/second"));
+  EXPECT_EQ(Contents(directory_ + "/far/target"), "new");
+}
+
+TEST_F(NewFileTest, LinksThatLeadNowhereAreRefused) {
+  std::filesystem::create_symlink("circle", directory_ + "/circle");
+  EXPECT_THAT(Refusal(directory_ + "/circle"), HasSubstr("/circle: Too many levels"));
+  std::filesystem::create_symlink("absent/target", directory_ + "/lost");
+  EXPECT_THAT(Refusal(directory_ + "/lost"), HasSubstr("/lost: No such file or directory"));
 }
 
 }  // namespace
-}  // namespace gradd::ctl
+}  // namespace gradd

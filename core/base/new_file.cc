@@ -1,4 +1,4 @@
-#include "ctl/new_file.h"
+#include "core/base/new_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,10 +13,33 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "ctl/status.h"
+#include "core/base/error.h"
 
-namespace gradd::ctl {
+namespace gradd {
 namespace {
+
+constexpr int kMaxLinks = 40;  // As the kernel follows.
+
+absl::Status FileError(absl::string_view message) {
+  return Error(absl::StatusCode::kFailedPrecondition, "FILE", message);
+}
+
+// Where the link at `path`, or a chain of them, leads, if there is nothing there yet; `path` if it
+// is no link.
+std::filesystem::path FollowLinks(std::filesystem::path path, std::error_code* error) {
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(path, *error));
+       ++links) {
+    if (links == kMaxLinks) {
+      *error = std::make_error_code(std::errc::too_many_symbolic_link_levels);
+      return path;
+    }
+    const std::filesystem::path target = std::filesystem::read_symlink(path, *error);
+    if (*error) return path;
+    path = path.parent_path() / target;
+  }
+  error->clear();
+  return path;
+}
 
 // As /dev/stdout is, where that leads to a file.
 bool IsStandardOutput(const struct stat& file) {
@@ -44,7 +67,9 @@ absl::StatusOr<std::unique_ptr<NewFile>> NewFile::Create(const std::string& path
     if (IsStandardOutput(found)) return refuse("it is the standard output");
   }
   std::error_code error;
-  std::string target = std::filesystem::weakly_canonical(path, error).string();
+  const std::filesystem::path file = FollowLinks(path, &error);
+  if (error) return refuse(error.message());
+  std::string target = std::filesystem::weakly_canonical(file, error).string();
   if (error) return refuse(error.message());
   std::string temporary = absl::StrCat(target, ".XXXXXX");
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
@@ -87,4 +112,4 @@ absl::Status NewFile::Commit() {
   return absl::OkStatus();
 }
 
-}  // namespace gradd::ctl
+}  // namespace gradd
