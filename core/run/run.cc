@@ -89,7 +89,8 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  auto plan = ValidateMutableFields(spec, *layout, environment.block_elements, limits);
+  auto plan = ValidateMutableFields(spec, *layout, environment.block_elements,
+                                    StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
   auto memory = ClaimRunMemory(run_id, spec, *layout, **plan, environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
@@ -254,8 +255,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     replace.set_replace_message_fields(true);
     replace.set_replace_repeated_fields(true);
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
-    auto plan =
-        ValidateMutableFields(updated, layout_, environment_.block_elements, environment_.limits);
+    auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
+                                      StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
       return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
@@ -292,19 +293,28 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
 }
 
 absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
-  // The present plan goes on until the step on its way is done.
+  // The present plan goes on until the step on its way is done: slots are there for the larger of
+  // the two, and what each has allocated for itself twice.
   const int64_t before = memory_.state->bytes();
+  const int64_t scratch_before = memory_.scratch->bytes();
   const int64_t bytes = std::max({StateBytes(layout_, *plan), StateBytes(layout_, *plan_),
-                                  next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_)});
+                                  next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_)}) +
+                        std::min(plan->kept_bytes(), plan_->kept_bytes());
+  const int64_t scratch_bytes = plan->scratch_bytes() + plan_->scratch_bytes();
   MemoryBudget* const budget = environment_.budget.get();
   if (!budget->WithReclaim([&] { return memory_.state->Resize(bytes); })) {
     return StateTooLarge(run_id_, bytes - before, *budget);
+  }
+  if (!budget->WithReclaim([&] { return memory_.scratch->Resize(scratch_bytes); })) {
+    memory_.state->Resize(before);
+    return ScratchTooLarge(run_id_, scratch_bytes - scratch_before, *budget);
   }
   try {
     plan->Allocate();
     store_.ReserveForSlots(plan->slots(plan_.get()));
   } catch (const std::bad_alloc&) {
     memory_.state->Resize(before);
+    memory_.scratch->Resize(scratch_before);
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                  absl::StrCat("run \"", run_id_,
                               "\": the server's machine does not have the memory for the slots"));
@@ -320,6 +330,7 @@ void Run::AdoptPlan() {
   plan_ = std::exchange(next_plan_, nullptr);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
   memory_.state->Resize(StateBytes(layout_, *plan_));
+  memory_.scratch->Resize(plan_->scratch_bytes());
   training_snapshot_.reset();  // Another vector may be what workers train at.
 }
 
