@@ -99,6 +99,11 @@ inline double LongSquaredNorm(const UnalignedFloat* values, int64_t size) {
   return sum;
 }
 
+// The same in double throughout: exact to some 1e-15.
+inline double SquaredNormInDouble(const UnalignedFloat* values, int64_t size) {
+  return norms_internal::SumOfSquaresInDouble(values, size);
+}
+
 // Sum of `size` values in double, added in an order that depends on `size` alone.
 template <typename Scalar>
 inline double Sum(const Scalar* values, int64_t size) {

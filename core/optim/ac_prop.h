@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/ada_belief.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
@@ -39,7 +40,7 @@ struct AcPropRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto before = static_cast<double>(input.step);
     const bool first = input.step == 0;
-    const double correction = 1 / std::sqrt(1 - std::pow(belief.adam.beta2, before));
+    const double correction = 1 / std::sqrt(1 - Power(belief.adam.beta2, before));
     return {belief.Prepare(input), static_cast<float>(input.learning_rate),
             first ? 0.0f : static_cast<float>(correction),
             first ? 1.0f : static_cast<float>(belief.adam.epsilon)};

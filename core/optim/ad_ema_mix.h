@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/adam.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
@@ -57,11 +58,11 @@ struct AdEmaMixRule : ElementRule {
   double Keep3(double t) const {
     if (t >= beta3_warmup_steps) return beta3;
     const double x = t / beta3_warmup_steps;
-    const double slow = std::log(beta3);
+    const double slow = Logarithm(beta3);
     // What it tends to for beta1 to 0.
-    if (adam.beta1 == 0) return std::exp(slow / x);
-    const double fast = std::log(adam.beta1);
-    return std::exp(fast * slow / ((1 - x) * slow + x * fast));
+    if (adam.beta1 == 0) return Exponential(slow / x);
+    const double fast = Logarithm(adam.beta1);
+    return Exponential(fast * slow / ((1 - x) * slow + x * fast));
   }
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);

@@ -20,6 +20,7 @@ namespace gradd {
 //   p = p - lr / (1 - beta1^t) * m / u
 // With decoupled weight decay it is AdaMaxW.
 struct AdaMaxRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   AdamRule adam;
 
   template <typename Message>

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/portable_math.h"
+#include "core/optim/scratch.h"
+
 namespace gradd {
 namespace {
 
@@ -17,6 +20,10 @@ double SumOfSquares(const float* values, int64_t size) {
 double RootMeanSquare(const float* values, int64_t size) {
   return std::sqrt(SumOfSquares(values, size) / static_cast<double>(size));
 }
+
+// The matrices of a tensor.
+int64_t Rows(const TensorShape& shape) { return shape.dimensions[shape.dimensions.size() - 2]; }
+int64_t Columns(const TensorShape& shape) { return shape.dimensions.back(); }
 
 void Average(double value, double take, float* average) {
   *average += static_cast<float>(take * (value - static_cast<double>(*average)));
@@ -37,51 +44,65 @@ Adafactor Adafactor::Read(const v1::Adafactor& in, HyperParameters* read) {
 
 std::vector<TensorStateSpec> Adafactor::State(const TensorShape& shape) const {
   if (!shape.is_matrix()) return {{"second_moment", shape.elements()}};
-  return {{"row_second_moment", shape.rows()}, {"column_second_moment", shape.columns()}};
+  return {{"row_second_moment", shape.elements() / Columns(shape)},
+          {"column_second_moment", shape.elements() / Rows(shape)}};
+}
+
+int64_t Adafactor::ScratchBytes(const TensorShape& shape) const {
+  Scratch scratch;
+  if (shape.is_matrix()) scratch.Take<double>(Columns(shape));
+  return scratch.bytes();
+}
+
+void Adafactor::DivideMatrix(double take, int64_t rows, int64_t columns, const float* gradient,
+                             float* row, float* column, double* column_sums, float* result) const {
+  std::fill_n(column_sums, columns, 0.0);
+  double mean = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* const of_row = gradient + r * columns;
+    for (int64_t c = 0; c < columns; ++c) {
+      const auto value = static_cast<double>(of_row[c]);
+      column_sums[c] += value * value;
+    }
+    Average(SumOfSquares(of_row, columns) / static_cast<double>(columns), take, &row[r]);
+    mean += static_cast<double>(row[r]) / static_cast<double>(rows);
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    Average(column_sums[c] / static_cast<double>(rows), take, &column[c]);
+  }
+  mean = std::max(mean, epsilon1_);
+  for (int64_t r = 0; r < rows; ++r) {
+    const double of_row = static_cast<double>(row[r]) / mean;
+    for (int64_t c = 0; c < columns; ++c) {
+      const double second_moment = of_row * static_cast<double>(column[c]);
+      result[r * columns + c] = static_cast<float>(static_cast<double>(gradient[r * columns + c]) /
+                                                   std::sqrt(std::max(second_moment, epsilon1_)));
+    }
+  }
 }
 
 void Adafactor::Transform(const StepInput& input, const TensorShape& shape,
                           const Vectors& vectors) const {
   const auto t = static_cast<double>(input.step + 1);
-  const double take = std::pow(t, beta2_decay_);
-  const int64_t rows = shape.rows();
-  const int64_t columns = shape.columns();
-  const int64_t elements = rows * columns;
+  const double take = Power(t, beta2_decay_);
+  const int64_t elements = shape.elements();
   const float* const g = vectors.gradient;
   float* const u = vectors.result;
-  const auto divide = [&](int64_t i, double second_moment) {
-    const double root = std::sqrt(std::max(second_moment, epsilon1_));
-    u[i] = static_cast<float>(static_cast<double>(g[i]) / root);
-  };
   if (shape.is_matrix()) {
-    float* const row = vectors.state[0];
-    float* const column = vectors.state[1];
-    std::vector<double> column_sums(static_cast<size_t>(columns));
-    double mean = 0;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* const of_row = g + r * columns;
-      for (int64_t c = 0; c < columns; ++c) {
-        const auto value = static_cast<double>(of_row[c]);
-        column_sums[static_cast<size_t>(c)] += value * value;
-      }
-      Average(SumOfSquares(of_row, columns) / static_cast<double>(columns), take, &row[r]);
-      mean += static_cast<double>(row[r]) / static_cast<double>(rows);
-    }
-    for (int64_t c = 0; c < columns; ++c) {
-      Average(column_sums[static_cast<size_t>(c)] / static_cast<double>(rows), take, &column[c]);
-    }
-    mean = std::max(mean, epsilon1_);
-    for (int64_t r = 0; r < rows; ++r) {
-      const double of_row = static_cast<double>(row[r]) / mean;
-      for (int64_t c = 0; c < columns; ++c) {
-        divide(r * columns + c, of_row * static_cast<double>(column[c]));
-      }
+    const int64_t rows = Rows(shape);
+    const int64_t columns = Columns(shape);
+    Scratch scratch(vectors.scratch);
+    double* const column_sums = scratch.Take<double>(columns);
+    for (int64_t i = 0; i < elements / (rows * columns); ++i) {
+      DivideMatrix(take, rows, columns, g + i * rows * columns, vectors.state[0] + i * rows,
+                   vectors.state[1] + i * columns, column_sums, u + i * rows * columns);
     }
   } else {
     float* const v = vectors.state[0];
     for (int64_t i = 0; i < elements; ++i) {
-      Average(static_cast<double>(g[i]) * static_cast<double>(g[i]), take, &v[i]);
-      divide(i, static_cast<double>(v[i]));
+      const auto value = static_cast<double>(g[i]);
+      Average(value * value, take, &v[i]);
+      u[i] = static_cast<float>(value / std::sqrt(std::max(static_cast<double>(v[i]), epsilon1_)));
     }
   }
   const double scale = std::max(epsilon2_, RootMeanSquare(vectors.parameters, elements));

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
@@ -18,6 +19,7 @@ namespace gradd {
 // With decoupled weight decay it is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay
 // Regularization", algorithm 2).
 struct AdamRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
@@ -48,9 +50,10 @@ struct AdamRule : ElementRule {
   };
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
-    return {static_cast<float>(1 - beta1), static_cast<float>(1 - beta2),
-            static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))), static_cast<float>(epsilon),
-            static_cast<float>(input.learning_rate / (1 - std::pow(beta1, t)))};
+    const double keep = input.MomentumOr(beta1);
+    return {static_cast<float>(1 - keep), static_cast<float>(1 - beta2),
+            static_cast<float>(1 / std::sqrt(1 - Power(beta2, t))), static_cast<float>(epsilon),
+            static_cast<float>(input.learning_rate / (1 - Power(keep, t)))};
   }
   static void UpdateMoments(const Scalars& s, float g, float* m, float* v) {
     *m = Averaged(*m, s.take1, g);

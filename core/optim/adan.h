@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
@@ -13,18 +15,20 @@
 namespace gradd {
 
 // Adan (Xie et al. 2022, "Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep
-// Models", algorithm 1), in the form of the authors' code with no_prox: each beta is 1 minus the
+// Models", algorithm 1), in the form of the authors' code: each beta is 1 minus the
 // paper's, and m, d and n are corrected as Adam's moments are. With c = g - g', g' the gradient of
 // the step before, at the first step g:
 //   m = beta1 * m + (1 - beta1) * g;  d = beta2 * d + (1 - beta2) * c
 //   n = beta3 * n + (1 - beta3) * (g + beta2 * c)^2
 //   p = p - lr * (m / (1 - beta1^t) + beta2 * d / (1 - beta2^t))
 //           / (sqrt(n / (1 - beta3^t)) + epsilon)
+// Decoupled weight decay is proximal: in the end p = p / (1 + lr * weight_decay).
 struct AdanRule : ElementRule {
   double beta1 = 0.98;
   double beta2 = 0.92;
   double beta3 = 0.99;
   double epsilon = 1e-8;
+  double decoupled = 0;
 
   static AdanRule Read(const v1::Adan& in, HyperParameters* read) {
     AdanRule rule;
@@ -34,6 +38,7 @@ struct AdanRule : ElementRule {
     rule.epsilon = GRADD_HYPER_PARAMETER(read, in, epsilon, rule.epsilon, kAboveZeroToOne);
     return rule;
   }
+  void TakeDecay(WeightDecay* decay) { decoupled = std::exchange(decay->decoupled, 0); }
 
   static constexpr int kSlots = 4;
   std::vector<SlotSpec> Slots() const {
@@ -53,6 +58,7 @@ struct AdanRule : ElementRule {
     float of_change_moment;  // lr * beta2 / (1 - beta2^t)
     float root_correction;   // 1 / sqrt(1 - beta3^t)
     float epsilon;
+    float shrink;  // 1 - 1 / (1 + lr * weight_decay)
   };
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
@@ -62,10 +68,11 @@ struct AdanRule : ElementRule {
             static_cast<float>(1 - beta3),
             input.step == 0 ? 0.0f : 1.0f,
             static_cast<float>(beta2),
-            static_cast<float>(lr / (1 - std::pow(beta1, t))),
-            static_cast<float>(lr * beta2 / (1 - std::pow(beta2, t))),
-            static_cast<float>(1 / std::sqrt(1 - std::pow(beta3, t))),
-            static_cast<float>(epsilon)};
+            static_cast<float>(lr / (1 - Power(beta1, t))),
+            static_cast<float>(lr * beta2 / (1 - Power(beta2, t))),
+            static_cast<float>(1 / std::sqrt(1 - Power(beta3, t))),
+            static_cast<float>(epsilon),
+            static_cast<float>(1 - 1 / (1 + lr * decoupled))};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, d, n, previous] = slots;
@@ -75,8 +82,11 @@ struct AdanRule : ElementRule {
     d = Averaged(d, s.take2, change);
     n = Averaged(n, s.take3, look_ahead * look_ahead);
     previous = g;
-    return p - (s.of_moment * m + s.of_change_moment * d) /
-                   (std::sqrt(n) * s.root_correction + s.epsilon);
+    const float moved = p - (s.of_moment * m + s.of_change_moment * d) /
+                                (std::sqrt(n) * s.root_correction + s.epsilon);
+    // Not moved / (1 + lr * weight_decay): that, rounded to float32, loses the decay of a small
+    // rate.
+    return moved - s.shrink * moved;
   }
 };
 

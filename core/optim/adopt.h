@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/adam.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
@@ -46,7 +47,7 @@ struct AdoptRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const bool first = input.step == 0;
     const double clip = unclipped ? std::numeric_limits<float>::max()
-                                  : std::pow(static_cast<double>(input.step), 0.25);
+                                  : Power(static_cast<double>(input.step), 0.25);
     return {first ? 0.0f : static_cast<float>(1 - adam.beta1),
             first ? 1.0f : static_cast<float>(1 - adam.beta2), static_cast<float>(adam.epsilon),
             static_cast<float>(clip), first ? 0.0f : static_cast<float>(input.learning_rate)};

@@ -17,6 +17,7 @@ namespace gradd {
 // the form of torch.optim.Adam(amsgrad=True): m and v as Adam's,
 //   w = max(w, v);  p = p - lr * (m / (1 - beta1^t)) / (sqrt(w / (1 - beta2^t)) + epsilon).
 struct AmsGradRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   AdamRule adam;
 
   static AmsGradRule Read(const v1::AmsGrad& in, HyperParameters* read) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
@@ -45,7 +46,7 @@ struct AsgdRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto before = static_cast<double>(input.step);
     const double rate =
-        input.learning_rate / std::pow(1 + decay * input.learning_rate * before, alpha);
+        input.learning_rate / Power(1 + decay * input.learning_rate * before, alpha);
     return {static_cast<float>(rate), static_cast<float>(rate * decay),
             static_cast<float>(1 / std::max(1.0, before - averaging_start))};
   }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -27,6 +28,7 @@ struct DAdaptAdamRule : ElementRule {
   double epsilon = 1e-8;
   double initial_distance = 1e-6;
   double decoupled = 0;
+  bool bias_correction = true;
 
   static DAdaptAdamRule Read(const v1::DAdaptAdam& in, HyperParameters* read) {
     DAdaptAdamRule rule;
@@ -35,6 +37,7 @@ struct DAdaptAdamRule : ElementRule {
     rule.epsilon = GRADD_HYPER_PARAMETER(read, in, epsilon, rule.epsilon, kAboveZeroToOne);
     rule.initial_distance = GRADD_HYPER_PARAMETER(read, in, initial_distance, rule.initial_distance,
                                                   kAboveZeroUpToMillion);
+    rule.bias_correction = !in.has_bias_correction() || in.bias_correction();
     return rule;
   }
   void TakeDecay(WeightDecay* decay) { decoupled = std::exchange(decay->decoupled, 0); }
@@ -61,8 +64,9 @@ struct DAdaptAdamRule : ElementRule {
   };
   Scalars Prepare(const StepInput& input, const double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
-    const double rate = kept[kDistance] * input.learning_rate * std::sqrt(1 - std::pow(beta2, t)) /
-                        (1 - std::pow(beta1, t));
+    const double correction =
+        bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
+    const double rate = kept[kDistance] * input.learning_rate * correction;
     return {rate,
             static_cast<float>(rate),
             static_cast<float>(1 - beta1),

@@ -44,6 +44,8 @@ struct ElementRule {
 
   // Whether it is of use, and known, in a form that leaves out elements without a gradient.
   static constexpr bool kLazy = false;
+  // Whether its momentum or beta1 is StepInput::MomentumOr() of its own.
+  static constexpr bool kFollowsMomentum = false;
 
   // Sets to 0 the weight decay that the rule applies itself, in another way than the loop does: in
   // front of Apply() and Terms().
@@ -77,13 +79,16 @@ template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
  public:
   ElementwiseOptimizer(Rule rule, const WeightDecay& decay)
-      : rule_(std::move(rule)), decay_(decay), slots_(rule_.Slots()), kept_(rule_.Kept()) {}
+      : rule_(std::move(rule)), decay_(decay), slots_(rule_.Slots()), kept_(rule_.Kept()) {
+    scalars_.reserve(1);
+  }
 
   const std::vector<SlotSpec>& slots() const override { return slots_; }
   int training_slot() const override { return Rule::kTrainingSlot; }
   const std::vector<ScalarSpec>& scalars() const override { return kept_; }
   bool scalars_per_tensor() const override { return Rule::kPerTensor && Rule::kKept > 0; }
   bool lazy() const override { return Rule::kLazy; }
+  bool follows_momentum() const override { return Rule::kFollowsMomentum; }
   int sums() const override { return Rule::kSums; }
 
   void BeginStep(const StepInput& input, absl::Span<double> kept) override {

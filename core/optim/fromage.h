@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/optim/elementwise_optimizer.h"
@@ -14,8 +15,13 @@ namespace gradd {
 // Fromage (Bernstein, Vahdat, Yue and Liu 2020, "On the distance between two neural networks and
 // the stability of learning", algorithm 1), for each tensor:
 //   p = (p - lr * |p| / |g| * g) / sqrt(1 + lr^2), with 1 for |p| / |g| where one of them is 0.
+// Decoupled weight decay: p - lr * weight_decay * p in place of the first p, and not of that in
+// |p|.
 struct FromageRule : ElementRule {
+  double decoupled = 0;
+
   static FromageRule Read(const v1::Fromage& /*in*/, HyperParameters* /*read*/) { return {}; }
+  void TakeDecay(WeightDecay* decay) { decoupled = std::exchange(decay->decoupled, 0); }
 
   static constexpr int kSlots = 0;
   std::vector<SlotSpec> Slots() const { return {}; }
@@ -24,11 +30,13 @@ struct FromageRule : ElementRule {
   struct Scalars {
     double learning_rate;
     float rate;
+    float decay;
     float shrink;  // 1 - 1 / sqrt(1 + lr^2)
   };
   Scalars Prepare(const StepInput& input) const {
     const double lr = input.learning_rate;
-    return {lr, 0, static_cast<float>(1 - 1 / std::sqrt(1 + lr * lr))};
+    return {lr, 0, static_cast<float>(lr * decoupled),
+            static_cast<float>(1 - 1 / std::sqrt(1 + lr * lr))};
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& /*scalars*/, float p, float g,
@@ -42,7 +50,7 @@ struct FromageRule : ElementRule {
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& /*slots*/) {
-    const float moved = p - s.rate * g;
+    const float moved = p - (s.decay * p + s.rate * g);
     // Not moved / sqrt(1 + lr^2): that, rounded to float32, loses the shrinking of a small rate.
     return moved - s.shrink * moved;
   }

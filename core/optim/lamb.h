@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -51,8 +52,8 @@ struct LambRule : ElementRule {
     return {input.learning_rate,
             static_cast<float>(1 - beta1),
             static_cast<float>(1 - beta2),
-            static_cast<float>(1 / (1 - std::pow(beta1, t))),
-            static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))),
+            static_cast<float>(1 / (1 - Power(beta1, t))),
+            static_cast<float>(1 / std::sqrt(1 - Power(beta2, t))),
             static_cast<float>(epsilon),
             static_cast<float>(decoupled),
             0};

@@ -17,6 +17,7 @@ namespace gradd {
 //   a = trust_coefficient * |p| / (|g| + weight_decay * |p| + epsilon), 1 where |p| or |g| is 0
 //   v = momentum * v + lr * a * (g + weight_decay * p);  p = p - v.
 struct LarsRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   double momentum = 0.9;
   double trust_coefficient = 0.001;
   double epsilon = 0;
@@ -43,7 +44,8 @@ struct LarsRule : ElementRule {
     float rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {input.learning_rate, static_cast<float>(momentum), static_cast<float>(coupled), 0};
+    return {input.learning_rate, static_cast<float>(input.MomentumOr(momentum)),
+            static_cast<float>(coupled), 0};
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& /*scalars*/, float p, float g,

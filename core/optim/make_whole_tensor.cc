@@ -18,8 +18,9 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeTransformed(const v1::Optimizer& 
   HyperParameters read(KindPath(spec));
   auto transform = std::make_unique<Transform>(Transform::Read(kind, &read));
   GRADD_RETURN_IF_ERROR(read.status());
-  const absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
+  absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
   GRADD_RETURN_IF_ERROR(decay.status());
+  transform->TakeDecay(&*decay);
   return std::make_unique<TransformedOptimizer>(std::move(transform), *decay);
 }
 

@@ -14,6 +14,7 @@ namespace gradd {
 // methods", equation 9), in the form of torch.optim.SGD:
 //   v = momentum * v + (1 - dampening) * g, at the first step v = g;  p = p - lr * v.
 struct MomentumRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   double momentum = 0.9;
   double dampening = 0;
 
@@ -34,7 +35,7 @@ struct MomentumRule : ElementRule {
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(momentum),
+    return {static_cast<float>(input.MomentumOr(momentum)),
             input.step == 0 ? 1.0f : static_cast<float>(1 - dampening),
             static_cast<float>(input.learning_rate)};
   }

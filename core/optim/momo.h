@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -126,8 +127,8 @@ struct MomoAdamRule : MomentumModelRule {
   };
   Scalars Prepare(const StepInput& input, double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
-    return {NextModel(input, 1 - beta, 1 - std::pow(beta, t), kept), static_cast<float>(1 - beta2),
-            static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))), static_cast<float>(epsilon)};
+    return {NextModel(input, 1 - beta, 1 - Power(beta, t), kept), static_cast<float>(1 - beta2),
+            static_cast<float>(1 / std::sqrt(1 - Power(beta2, t))), static_cast<float>(epsilon)};
   }
   // m / D, with the moments that it brings up to date.
   static float Direction(const Scalars& s, float g, std::array<float, kSlots>& slots) {

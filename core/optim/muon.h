@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_OPTIM_MUON_H_
 #define GRADD_CORE_OPTIM_MUON_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "core/optim/hyper_parameters.h"
@@ -17,12 +18,17 @@ namespace gradd {
 //   p = p - lr * scale * X
 // with scale = sqrt(max(1, rows / columns)), or 0.2 * sqrt(max(rows, columns)) to match the size of
 // AdamW's updates (Liu et al. 2025, "Muon is Scalable for LLM Training", equation 4). Other tensors
-// get the step of Adam (Kingma and Ba 2015, algorithm 1) at lr * adam_learning_rate_factor.
+// get the step of Adam (Kingma and Ba 2015, algorithm 1) at lr * adam_learning_rate_factor, which
+// is also the rate of their decoupled weight decay.
 class Muon final : public TensorTransform {
  public:
   static Muon Read(const v1::Muon& in, HyperParameters* read);
+  // Where Adam has a rate of its own.
+  void TakeDecay(WeightDecay* decay);
 
   std::vector<TensorStateSpec> State(const TensorShape& shape) const override;
+  int64_t ScratchBytes(const TensorShape& shape) const override;
+  bool needs_parameters() const override { return decoupled_ != 0; }
   void Transform(const StepInput& input, const TensorShape& shape,
                  const Vectors& vectors) const override;
 
@@ -41,6 +47,7 @@ class Muon final : public TensorTransform {
   double adam_beta2_ = 0.999;
   double adam_epsilon_ = 1e-8;
   double adam_learning_rate_factor_ = 1;
+  double decoupled_ = 0;
 };
 
 }  // namespace gradd

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/adam.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
@@ -43,7 +44,7 @@ struct NAdamRule : ElementRule {
     float of_moment;
   };
   double Momentum(double t) const {
-    return adam.beta1 * (1 - 0.5 * std::pow(0.96, t * momentum_decay));
+    return adam.beta1 * (1 - 0.5 * Power(0.96, t * momentum_decay));
   }
   Scalars Prepare(const StepInput& input, double* momentum_product) const {
     const auto t = static_cast<double>(input.step + 1);

@@ -54,6 +54,7 @@ struct NesterovLookAheadRule : ElementRule {
 //   v = momentum * v + g;  p = p - lr * (g + momentum * v).
 // With a constant learning rate, this p is the other form's w + momentum * v.
 struct NesterovReformulatedRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   double momentum = 0.9;
 
   static NesterovReformulatedRule Read(const v1::Nesterov& in, HyperParameters* read) {
@@ -70,7 +71,8 @@ struct NesterovReformulatedRule : ElementRule {
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(momentum), static_cast<float>(input.learning_rate)};
+    return {static_cast<float>(input.MomentumOr(momentum)),
+            static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [v] = slots;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/mix.h"
+#include "core/base/portable_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -41,7 +42,7 @@ struct NoisySgdRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
     return {static_cast<float>(input.learning_rate),
-            static_cast<float>(std::sqrt(eta / std::pow(t, gamma))),
+            static_cast<float>(std::sqrt(eta / Power(t, gamma))),
             Mix(seed, static_cast<uint64_t>(input.step))};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& /*slots*/,

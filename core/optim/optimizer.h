@@ -28,6 +28,10 @@ struct StepInput {
   int64_t step = 0;          // Steps that this optimizer has applied before; 0 for the first.
   double learning_rate = 0;  // The schedule's rate, times the group's factor; finite, >= 0.
   double loss = 0;           // Mean loss of the pushes; finite.
+  double momentum = -1;      // The schedule's, where it cycles one; below 0: none.
+
+  // What takes the place of an optimizer's `own` momentum or beta1.
+  double MomentumOr(double own) const { return momentum >= 0 ? momentum : own; }
 };
 
 // One tile of the vectors: elements of one tensor. `parameters_out` may be `parameters_in`, and a
@@ -85,6 +89,9 @@ class Optimizer {
   // Whether tiles of which there is no gradient need no update: their slots and parameters may wait
   // for the next one. Such an optimizer takes no sums.
   virtual bool lazy() const { return false; }
+
+  // Whether its momentum or beta1 is StepInput's, where that has one.
+  virtual bool follows_momentum() const { return false; }
 
   // How many sums over all elements of a tensor the update needs first.
   virtual int sums() const { return 0; }

@@ -31,13 +31,6 @@ absl::Status SetOptimizer(const v1::Optimizer& spec, ParameterGroup* group) {
   GRADD_RETURN_IF_ERROR(stages.status());
   const absl::StatusOr<GradientClip> clip = ReadGradientClip(spec);
   GRADD_RETURN_IF_ERROR(clip.status());
-  if (clip->any() && !(*optimizer)->transforms().empty()) {
-    return InvalidArgument(
-        "OUT_OF_RANGE",
-        "optimizer.clip_by_value, clip_by_tensor_norm, clip_by_global_norm: set, "
-        "none expected for an optimizer of whole tensors; it has "
-        "adaptive_clipping");
-  }
   group->optimizer = *std::move(optimizer);
   group->stages = *std::move(stages);
   group->clip = *clip;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -31,6 +32,7 @@ struct ProdigyRule : ElementRule {
   double initial_distance = 1e-6;
   double d_coefficient = 1;
   double decoupled = 0;
+  bool bias_correction = true;
 
   static ProdigyRule Read(const v1::Prodigy& in, HyperParameters* read) {
     ProdigyRule rule;
@@ -42,6 +44,7 @@ struct ProdigyRule : ElementRule {
                                                   kAboveZeroUpToMillion);
     rule.d_coefficient =
         GRADD_HYPER_PARAMETER(read, in, d_coefficient, rule.d_coefficient, kAboveZeroUpToMillion);
+    rule.bias_correction = !in.has_bias_correction() || in.bias_correction();
     return rule;
   }
   void TakeDecay(WeightDecay* decay) { decoupled = std::exchange(decay->decoupled, 0); }
@@ -74,8 +77,9 @@ struct ProdigyRule : ElementRule {
   Scalars Prepare(const StepInput& input, const double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
     const double d = kept[kDistance];
-    const double rate =
-        d * input.learning_rate * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
+    const double correction =
+        bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
+    const double rate = d * input.learning_rate * correction;
     const double sum_rate = rate * d / initial_distance;
     return {sum_rate,
             static_cast<float>(sum_rate),

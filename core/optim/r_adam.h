@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/adam.h"
 #include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
@@ -21,6 +22,7 @@ namespace gradd {
 //     p = p - lr * r * (m / (1 - beta1^t)) * sqrt(1 - beta2^t) / (sqrt(v) + epsilon)
 //   else p = p - lr * m / (1 - beta1^t).
 struct RAdamRule : ElementRule {
+  static constexpr bool kFollowsMomentum = true;
   AdamRule adam;
 
   static RAdamRule Read(const v1::RAdam& in, HyperParameters* read) {
@@ -40,11 +42,11 @@ struct RAdamRule : ElementRule {
   };
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
-    const double decayed = std::pow(adam.beta2, t);
+    const double decayed = Power(adam.beta2, t);
     const double longest = 2 / (1 - adam.beta2) - 1;
     const double length = longest - 2 * t * decayed / (1 - decayed);
     const AdamRule::Scalars moments = adam.Prepare(input);
-    const double rate = input.learning_rate / (1 - std::pow(adam.beta1, t));
+    const double rate = input.learning_rate / (1 - Power(input.MomentumOr(adam.beta1), t));
     if (length <= 5) return {moments, static_cast<float>(rate), 0, 1};
     const double rectification =
         std::sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length));

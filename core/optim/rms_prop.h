@@ -21,6 +21,7 @@ namespace gradd {
 //   without momentum: p = p - lr * g / d;  with it: b = momentum * b + g / d, p = p - lr * b.
 template <bool kCentered, bool kMomentum>
 struct RmsPropRule : ElementRule {
+  static constexpr bool kFollowsMomentum = kMomentum;
   double decay = 0.99;
   double epsilon = 1e-8;
   double momentum = 0;
@@ -57,7 +58,8 @@ struct RmsPropRule : ElementRule {
   };
   Scalars Prepare(const StepInput& input) const {
     return {static_cast<float>(decay), static_cast<float>(1 - decay), static_cast<float>(epsilon),
-            static_cast<float>(momentum), static_cast<float>(input.learning_rate)};
+            static_cast<float>(input.MomentumOr(momentum)),
+            static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     if constexpr (kCentered) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/portable_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -59,8 +60,8 @@ struct ScheduleFreeRule : ElementRule {
   };
   Average NextAverage(const StepInput& input, double rate, double* kept) const {
     kept[kLargestRate] = std::max(kept[kLargestRate], rate);
-    const double weight = std::pow(static_cast<double>(input.step + 1), r) *
-                          std::pow(kept[kLargestRate], weight_lr_power);
+    const double weight =
+        Power(static_cast<double>(input.step + 1), r) * Power(kept[kLargestRate], weight_lr_power);
     kept[kWeights] += weight;
     return {static_cast<float>(weight > 0 ? weight / kept[kWeights] : 0),
             static_cast<float>(1 - beta), static_cast<float>(rate),
@@ -129,7 +130,7 @@ struct ScheduleFreeAdamRule : ScheduleFreeRule {
   };
   Scalars Prepare(const StepInput& input, double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
-    const double rate = input.learning_rate * std::sqrt(1 - std::pow(beta2, t));
+    const double rate = input.learning_rate * std::sqrt(1 - Power(beta2, t));
     return {NextAverage(input, rate, kept), static_cast<float>(1 - beta2),
             static_cast<float>(epsilon)};
   }

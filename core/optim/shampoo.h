@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_OPTIM_SHAMPOO_H_
 #define GRADD_CORE_OPTIM_SHAMPOO_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -22,13 +23,27 @@ class Shampoo final : public TensorTransform {
   static Shampoo Read(const v1::Shampoo& in, HyperParameters* read);
 
   std::vector<TensorStateSpec> State(const TensorShape& shape) const override;
+  int64_t ScratchBytes(const TensorShape& shape) const override;
   void Transform(const StepInput& input, const TensorShape& shape,
                  const Vectors& vectors) const override;
 
  private:
+  struct Room;
+  static constexpr size_t kStatePerSide = 4;
+
   bool Preconditions(const TensorShape& shape, int64_t side) const {
     return shape.is_matrix() && side <= max_dimension_;
   }
+
+  // Of those that it preconditions; 0: none.
+  int64_t LongestSide(const TensorShape& shape) const;
+  // Conditions the gradient of a tensor that has such a side. Returns how much of the state that
+  // was.
+  size_t Precondition(const StepInput& input, const TensorShape& shape,
+                      const Vectors& vectors) const;
+  // Adds room->square to a side's statistics, and puts their root into room->root.
+  void TakeRoot(const StepInput& input, int64_t side, double exponent, float* const* state,
+                Room* room) const;
 
   double epsilon_ = 1e-4;
   double decay_ = 1;

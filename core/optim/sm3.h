@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_OPTIM_SM3_H_
 #define GRADD_CORE_OPTIM_SM3_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "core/optim/hyper_parameters.h"
@@ -20,6 +21,7 @@ class Sm3 final : public TensorTransform {
   static Sm3 Read(const v1::Sm3& in, HyperParameters* read);
 
   std::vector<TensorStateSpec> State(const TensorShape& shape) const override;
+  int64_t ScratchBytes(const TensorShape& shape) const override;
   void Transform(const StepInput& input, const TensorShape& shape,
                  const Vectors& vectors) const override;
 

@@ -1,11 +1,13 @@
 #ifndef GRADD_CORE_OPTIM_TENSOR_TRANSFORM_H_
 #define GRADD_CORE_OPTIM_TENSOR_TRANSFORM_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "core/optim/optimizer.h"
+#include "core/optim/weight_decay.h"
 
 namespace gradd {
 
@@ -34,10 +36,14 @@ struct TensorStateSpec {
 // follow: those of rows, columns and matrices. It holds nothing between steps.
 //
 // Thread safe: different tensors may be transformed at the same time. The result depends on the
-// arguments alone.
+// arguments alone. Nothing is allocated and nothing thrown: a step cannot fail for want of memory.
 class TensorTransform {
  public:
   virtual ~TensorTransform() = default;
+
+  // Sets to 0 the weight decay that the transform applies itself, in another way than the optimizer
+  // around it does.
+  void TakeDecay(WeightDecay* /*decay*/) {}
 
   // What it keeps for a tensor of that shape.
   virtual std::vector<TensorStateSpec> State(const TensorShape& shape) const = 0;
@@ -45,12 +51,16 @@ class TensorTransform {
   // Whether it looks at the parameters.
   virtual bool needs_parameters() const { return false; }
 
+  // Bytes that it needs to work in, besides a tensor's vectors. See Scratch.
+  virtual int64_t ScratchBytes(const TensorShape& /*shape*/) const { return 0; }
+
   // A tensor's vectors, each of as many elements as it has.
   struct Vectors {
     const float* gradient = nullptr;
     const float* parameters = nullptr;  // Null if they are not needed.
     float* result = nullptr;
-    std::vector<float*> state;  // In the order of State().
+    float* const* state = nullptr;  // In the order of State().
+    std::byte* scratch = nullptr;   // ScratchBytes() of them, whatever they are.
   };
   virtual void Transform(const StepInput& input, const TensorShape& shape,
                          const Vectors& vectors) const = 0;

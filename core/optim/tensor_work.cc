@@ -5,29 +5,51 @@
 
 namespace gradd {
 
-TensorWork::TensorWork(TensorShape shape, std::vector<const TensorTransform*> transforms)
-    : shape_(std::move(shape)), transforms_(std::move(transforms)) {
-  for (const TensorTransform* const transform : transforms_) {
+TensorWork::TensorWork(TensorShape shape, std::vector<const TensorTransform*> stages,
+                       const GradientClip& clip, std::vector<const TensorTransform*> transforms)
+    : shape_(std::move(shape)),
+      clip_(clip),
+      stages_(StepsOf(stages)),
+      transforms_(StepsOf(transforms)) {}
+
+std::vector<TensorWork::Step> TensorWork::StepsOf(
+    const std::vector<const TensorTransform*>& transforms) {
+  std::vector<Step> steps;
+  for (const TensorTransform* const transform : transforms) {
+    steps.push_back({transform, state_.size()});
     needs_parameters_ = needs_parameters_ || transform->needs_parameters();
+    transform_bytes_ = std::max(transform_bytes_, transform->ScratchBytes(shape_));
     for (TensorStateSpec& spec : transform->State(shape_)) state_.push_back({std::move(spec), {}});
   }
+  return steps;
 }
 
 int64_t TensorWork::bytes() const {
-  int64_t elements = (needs_parameters_ ? 3 : 2) * shape_.elements();
+  int64_t elements = shape_.elements();
   for (const State& state : state_) elements += state.spec.length;
   return elements * static_cast<int64_t>(sizeof(float));
 }
 
 void TensorWork::Allocate() {
-  const auto elements = static_cast<size_t>(shape_.elements());
-  gradient_.resize(elements);
-  other_.resize(elements);
-  if (needs_parameters_) parameters_.resize(elements);
+  result_.resize(static_cast<size_t>(shape_.elements()));
+  state_values_.clear();
   for (State& state : state_) {
     state.values.assign(static_cast<size_t>(state.spec.length), state.spec.initial_value);
+    state_values_.push_back(state.values.data());
   }
 }
+
+TensorWork::Room::Room(const TensorWork& work, Scratch scratch) {
+  const int64_t elements = work.shape_.elements();
+  gradient = scratch.Take<float>(elements);
+  parameters = work.needs_parameters_ ? scratch.Take<float>(elements) : nullptr;
+  other = std::max(work.stages_.size(), work.transforms_.size()) > 1 ? scratch.Take<float>(elements)
+                                                                     : nullptr;
+  of_transform = scratch.Take<std::byte>(work.transform_bytes_);
+  bytes = scratch.bytes();
+}
+
+int64_t TensorWork::scratch_bytes() const { return Room(*this, Scratch()).bytes; }
 
 const TensorWork::State* TensorWork::Find(const TensorStateSpec& spec) const {
   const auto found = std::find_if(state_.begin(), state_.end(), [&](const State& state) {
@@ -48,22 +70,34 @@ void TensorWork::Continue(const TensorWork& before) {
   }
 }
 
-void TensorWork::Transform(const StepInput& input) {
-  float* from = gradient_.data();
-  float* to = other_.data();
-  size_t next = 0;
-  for (const TensorTransform* const transform : transforms_) {
+void TensorWork::Run(const std::vector<Step>& steps, const StepInput& input, const Room& room) {
+  const float* from = room.gradient;
+  for (const Step& step : steps) {
     TensorTransform::Vectors vectors;
     vectors.gradient = from;
-    vectors.parameters = needs_parameters_ ? parameters_.data() : nullptr;
-    vectors.result = to;
-    const size_t count = transform->State(shape_).size();
-    for (size_t i = 0; i < count; ++i) vectors.state.push_back(state_[next + i].values.data());
-    next += count;
-    transform->Transform(input, shape_, vectors);
-    std::swap(from, to);
+    vectors.parameters = room.parameters;
+    vectors.result = &step == &steps.back() ? result_.data()
+                     : from == room.other   ? room.gradient
+                                            : room.other;
+    vectors.state = state_values_.data() + step.state;
+    vectors.scratch = room.of_transform;
+    step.transform->Transform(input, shape_, vectors);
+    from = vectors.result;
   }
-  result_ = from;
+  if (steps.empty()) std::copy_n(room.gradient, result_.size(), result_.begin());
+}
+
+void TensorWork::Transform(const StepInput& input, const Room& room) {
+  if (stages_.empty() && !clip_.any()) return Run(transforms_, input, room);
+  Run(stages_, input, room);
+  if (transforms_.empty()) return;
+  if (!waits_for_factor()) return Finish(input, 1, room);
+  squared_norm_ = clip_.SquaredNorm(result_.data(), shape_.elements());
+}
+
+void TensorWork::Finish(const StepInput& input, float factor, const Room& room) {
+  clip_.Apply(factor, result_.data(), shape_.elements(), room.gradient);
+  Run(transforms_, input, room);
 }
 
 }  // namespace gradd

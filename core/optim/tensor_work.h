@@ -1,20 +1,32 @@
 #ifndef GRADD_CORE_OPTIM_TENSOR_WORK_H_
 #define GRADD_CORE_OPTIM_TENSOR_WORK_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "core/optim/gradient_clip.h"
+#include "core/optim/scratch.h"
 #include "core/optim/tensor_transform.h"
 
 namespace gradd {
 
-// One tensor whose gradient is transformed as a whole: what its transforms keep, and room to work
-// in. Not thread safe; different ones are independent.
+// One tensor whose gradient is transformed as a whole: what its transforms keep, and the result.
+// Not thread safe; different ones are independent.
+//
+//   std::byte* memory = ...;  // scratch_bytes() of them, aligned to Scratch::kAlignment.
+//   const TensorWork::Room room(work, memory);
+//   std::copy_n(gradient, elements, room.gradient);
+//   work.Transform(input, room);
+//   if (work.waits_for_factor()) work.Finish(input, factor, room);
+//   ... work.result() ...
 class TensorWork {
  public:
-  // `transforms` are at least one and outlive this.
-  TensorWork(TensorShape shape, std::vector<const TensorTransform*> transforms);
+  // First come the `stages`, then the bounds of `clip`, then the optimizer's `transforms`. Without
+  // these, `clip` is left to whom the result goes. The transforms outlive this.
+  TensorWork(TensorShape shape, std::vector<const TensorTransform*> stages,
+             const GradientClip& clip, std::vector<const TensorTransform*> transforms);
 
   // Bytes that Allocate() takes.
   int64_t bytes() const;
@@ -26,14 +38,32 @@ class TensorWork {
   // Whether all that this keeps was there in `before`.
   bool ContinuesAll(const TensorWork& before) const;
 
-  // Where the gradient, and where the parameters belong before Transform().
-  float* gradient() { return gradient_.data(); }
+  // Memory in which a transform works; nothing of it is needed from one call to the next.
+  int64_t scratch_bytes() const;
   bool needs_parameters() const { return needs_parameters_; }
-  float* parameters() { return parameters_.data(); }
+  struct Room {
+    Room(const TensorWork& work, std::byte* memory) : Room(work, Scratch(memory)) {}
 
-  void Transform(const StepInput& input);
-  // Of the last Transform().
-  const float* result() const { return result_; }
+    float* gradient;    // Here they belong before Transform().
+    float* parameters;  // Null if they are not needed.
+
+   private:
+    friend class TensorWork;
+    Room(const TensorWork& work, Scratch scratch);
+    float* other;
+    std::byte* of_transform;
+    int64_t bytes;
+  };
+
+  void Transform(const StepInput& input, const Room& room);
+  // Whether norms of other tensors decide what the gradient is multiplied with: Transform() then
+  // ends with its bounds, and Finish(), with the parameters in `room` again, makes the result.
+  bool waits_for_factor() const { return !transforms_.empty() && clip_.by_norm(); }
+  // Of the gradient in between, which its bound in each element has seen.
+  double squared_norm() const { return squared_norm_; }
+  void Finish(const StepInput& input, float factor, const Room& room);
+
+  const float* result() const { return result_.data(); }
 
   struct State {
     TensorStateSpec spec;
@@ -46,14 +76,25 @@ class TensorWork {
  private:
   const State* Find(const TensorStateSpec& spec) const;
 
+  // One of stages_ or transforms_, and where its state begins.
+  struct Step {
+    const TensorTransform* transform;
+    size_t state;
+  };
+  std::vector<Step> StepsOf(const std::vector<const TensorTransform*>& transforms);
+  // From room.gradient to result_.
+  void Run(const std::vector<Step>& steps, const StepInput& input, const Room& room);
+
   const TensorShape shape_;
-  const std::vector<const TensorTransform*> transforms_;
-  bool needs_parameters_ = false;
+  const GradientClip clip_;
   std::vector<State> state_;  // Of all transforms, one after the other.
-  std::vector<float> gradient_;
-  std::vector<float> other_;
-  std::vector<float> parameters_;
-  const float* result_ = nullptr;
+  bool needs_parameters_ = false;
+  int64_t transform_bytes_ = 0;  // The most that one of them works in.
+  const std::vector<Step> stages_;
+  const std::vector<Step> transforms_;
+  std::vector<float*> state_values_;
+  std::vector<float> result_;
+  double squared_norm_ = 0;
 };
 
 }  // namespace gradd

@@ -67,13 +67,16 @@ absl::Status CheckEntry(const PlanState& state, const std::string& name, size_t 
 
 absl::StatusOr<std::unique_ptr<UpdatePlan>> UpdatePlan::Create(
     const Layout& layout, const v1::Optimizer& optimizer,
-    const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements) {
+    const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements,
+    int threads) {
   auto made = MakeParameterGroups(layout, optimizer, groups);
   GRADD_RETURN_IF_ERROR(made.status());
-  return std::unique_ptr<UpdatePlan>(new UpdatePlan(layout, *std::move(made), block_elements));
+  return std::unique_ptr<UpdatePlan>(
+      new UpdatePlan(layout, *std::move(made), block_elements, threads));
 }
 
-UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements)
+UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements,
+                       int threads)
     : block_elements_(block_elements),
       elements_(layout.element_count()),
       group_of_tensor_(std::move(groups.of_tensor)) {
@@ -84,7 +87,7 @@ UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t blo
   }
   CutPieces(layout, block_elements);
   CollectSlots();
-  CollectTransforms(layout);
+  CollectTransforms(layout, threads);
   for (Group& group : groups_) {
     if (group.spec.optimizer == nullptr) continue;
     const Optimizer& optimizer = *group.spec.optimizer;
@@ -94,7 +97,8 @@ UpdatePlan::UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t blo
     group.clip_factor.assign(group.tensors, 1);
     if (group.tensors == 0) continue;
     if (optimizer.sums() > 0) rule_passes_ = 1;
-    if (group.spec.clip.by_norm()) clip_passes_ = 1;
+    if (group.clips_tiles() && group.spec.clip.by_norm()) clip_passes_ = 1;
+    group.sums.resize(group.tensors * static_cast<size_t>(std::max(optimizer.sums(), 1)));
     most_sums_ = std::max(most_sums_, static_cast<size_t>(optimizer.sums()));
   }
   most_sums_ = std::max(most_sums_, static_cast<size_t>(clip_passes_));
@@ -139,24 +143,32 @@ void UpdatePlan::CollectSlots() {
   }
 }
 
-void UpdatePlan::CollectTransforms(const Layout& layout) {
+void UpdatePlan::CollectTransforms(const Layout& layout, int threads) {
   work_of_tensor_.assign(group_of_tensor_.size(), kNone);
+  int64_t scratch_bytes = 0;
+  for (Group& group : groups_) {
+    if (!group.updates()) continue;
+    group.transforms = !group.spec.optimizer->transforms().empty();
+  }
   for (size_t tensor = 0; tensor < group_of_tensor_.size(); ++tensor) {
     const ParameterGroup& group = groups_[group_of_tensor_[tensor]].spec;
+    std::vector<const TensorTransform*> stages;
+    for (const auto& stage : group.stages) stages.push_back(stage.get());
     std::vector<const TensorTransform*> transforms;
-    for (const auto& stage : group.stages) transforms.push_back(stage.get());
-    if (group.optimizer != nullptr) {
-      for (const auto* const transform : group.optimizer->transforms()) {
-        transforms.push_back(transform);
-      }
-    }
-    if (transforms.empty()) continue;
+    if (group.optimizer != nullptr) transforms = group.optimizer->transforms();
+    if (stages.empty() && transforms.empty()) continue;
     const v1::Tensor& message = layout.message().tensors(static_cast<int>(tensor));
     work_of_tensor_[tensor] = works_.size();
-    works_.push_back(
-        {tensor, message.name(),
-         TensorWork({{message.shape().begin(), message.shape().end()}}, std::move(transforms))});
+    works_.push_back({tensor, message.name(),
+                      TensorWork({{message.shape().begin(), message.shape().end()}},
+                                 std::move(stages), group.clip, std::move(transforms))});
+    const TensorWork& work = works_.back().work;
+    scratch_bytes = std::max(scratch_bytes, work.scratch_bytes());
+    transform_passes_ = std::max(transform_passes_, work.waits_for_factor() ? 2 : 1);
   }
+  if (works_.empty()) return;
+  scratch_ = std::make_unique<ScratchPool>(std::min<int64_t>(threads, transformed_tensors()),
+                                           scratch_bytes);
 }
 
 bool UpdatePlan::Uses(size_t tensor, size_t slot) const {
@@ -224,6 +236,7 @@ SlotVectors UpdatePlan::slots(const UpdatePlan* before) const {
 
 void UpdatePlan::Allocate() {
   for (Work& work : works_) work.work.Allocate();
+  if (scratch_ != nullptr) scratch_->Allocate();
 }
 
 int64_t UpdatePlan::transformed_begin(int64_t index) const {
@@ -233,6 +246,10 @@ int64_t UpdatePlan::transformed_begin(int64_t index) const {
 void UpdatePlan::TransformTensor(int64_t index, GradientReader* gradient,
                                  GradientReader* parameters) {
   Work& work = works_[static_cast<size_t>(index)];
+  const bool again = transform_pass_ > 0;
+  if (again && !work.work.waits_for_factor()) return;
+  const ScratchPool::Loan loan(scratch_.get());
+  const TensorWork::Room room(work.work, loan.memory());
   const int64_t size = tensor_begin_[work.tensor + 1] - tensor_begin_[work.tensor];
   const auto read = [size](GradientReader* from, float* to) {
     for (int64_t at = 0; at < size; at += kTileElements) {
@@ -240,12 +257,36 @@ void UpdatePlan::TransformTensor(int64_t index, GradientReader* gradient,
       std::memcpy(to + at, from->Next(count), static_cast<size_t>(count) * sizeof(float));
     }
   };
-  read(gradient, work.work.gradient());
-  if (work.work.needs_parameters()) read(parameters, work.work.parameters());
-  work.work.Transform(groups_[group_of_tensor_[work.tensor]].input);
+  if (work.work.needs_parameters()) read(parameters, room.parameters);
+  const Group& group = groups_[group_of_tensor_[work.tensor]];
+  if (again) {
+    work.work.Finish(group.input, group.clip_factor[tensor_in_group_[work.tensor]], room);
+  } else {
+    read(gradient, room.gradient);
+    work.work.Transform(group.input, room);
+  }
 }
 
-int64_t UpdatePlan::state_bytes() const {
+void UpdatePlan::EndTransforms() {
+  if (++transform_pass_ == transform_passes_) return;
+  for (const Work& work : works_) {
+    Group& group = groups_[group_of_tensor_[work.tensor]];
+    if (work.work.waits_for_factor()) {
+      group.sums[tensor_in_group_[work.tensor]] = work.work.squared_norm();
+    }
+  }
+  for (Group& group : groups_) {
+    if (group.transforms && group.spec.clip.by_norm()) SetClipFactors(group.sums.data(), &group);
+  }
+}
+
+bool UpdatePlan::follows_momentum() const {
+  return std::all_of(groups_.begin(), groups_.end(), [](const Group& group) {
+    return !group.updates() || group.spec.optimizer->follows_momentum();
+  });
+}
+
+int64_t UpdatePlan::slot_bytes() const {
   int64_t elements = 0;
   for (const SlotVector& slot : slots(nullptr).slots) {
     for (int64_t begin = 0; begin < elements_; begin += block_elements_) {
@@ -253,7 +294,11 @@ int64_t UpdatePlan::state_bytes() const {
       if (slot.Meets(begin, end)) elements += end - begin;
     }
   }
-  int64_t bytes = elements * static_cast<int64_t>(sizeof(float));
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
+int64_t UpdatePlan::kept_bytes() const {
+  int64_t bytes = 0;
   for (const Work& work : works_) bytes += work.work.bytes();
   return bytes;
 }
@@ -383,13 +428,14 @@ void UpdatePlan::BeginStep(const StepInput& input, bool by_spans) {
     group.spec.optimizer->BeginStep(group.input, absl::MakeSpan(group.kept));
   }
   pass_ = 0;
+  transform_pass_ = 0;
   next_step_ = input.step + 1;
 }
 
 // A tile with the gradient that its optimizer gets to see.
 struct UpdatePlan::Clipped {
   Clipped(const Group& group, const Tile& given) : tile(given) {
-    if (!group.spec.clip.any()) return;
+    if (!group.clips_tiles()) return;
     group.spec.clip.Apply(group.clip_factor[given.tensor], given.gradient, given.size, gradient);
     tile.gradient = gradient;
   }
@@ -467,7 +513,7 @@ void UpdatePlan::ForEachSpan(const ParameterStore::BlockUpdate& block, SpanReade
 
 size_t UpdatePlan::SumsOf(const Group& group) const {
   if (group.spec.optimizer == nullptr) return 0;
-  if (pass_ < clip_passes_) return group.spec.clip.by_norm() ? 1 : 0;
+  if (pass_ < clip_passes_) return group.clips_tiles() && group.spec.clip.by_norm() ? 1 : 0;
   return static_cast<size_t>(group.spec.optimizer->sums());
 }
 
@@ -506,42 +552,38 @@ void UpdatePlan::SumSpans(const ParameterStore::BlockUpdate& block, SpanReader* 
 }
 
 void UpdatePlan::EndSums() {
-  std::vector<std::vector<double>> sums(groups_.size());
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    sums[g].resize(groups_[g].tensors * SumsOf(groups_[g]));
-  }
+  for (Group& group : groups_) std::fill(group.sums.begin(), group.sums.end(), 0);
   for (size_t i = 0; i < pieces_.size(); ++i) {
     const size_t tensor = pieces_[i].tensor;
-    const size_t g = group_of_tensor_[tensor];
-    const size_t count = SumsOf(groups_[g]);
+    Group& group = groups_[group_of_tensor_[tensor]];
+    const size_t count = SumsOf(group);
     for (size_t k = 0; k < count; ++k) {
-      sums[g][tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
+      group.sums[tensor_in_group_[tensor] * count + k] += piece_sums_[i * most_sums_ + k];
     }
   }
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    if (sums[g].empty()) continue;
+  for (Group& group : groups_) {
+    const size_t count = group.tensors * SumsOf(group);
+    if (count == 0) continue;
     if (pass_ < clip_passes_) {
-      SetClipFactors(sums[g], &groups_[g]);
+      SetClipFactors(group.sums.data(), &group);
     } else {
-      groups_[g].spec.optimizer->EndSums(sums[g], absl::MakeSpan(groups_[g].kept));
+      group.spec.optimizer->EndSums({group.sums.data(), count}, absl::MakeSpan(group.kept));
     }
   }
   std::fill(piece_sums_.begin(), piece_sums_.end(), 0);
   ++pass_;
 }
 
-void UpdatePlan::SetClipFactors(const std::vector<double>& squares, Group* group) {
+void UpdatePlan::SetClipFactors(const double* squares, Group* group) {
   const GradientClip& clip = group->spec.clip;
-  std::vector<double> factors;
+  const auto of_tensor = [&](size_t i) {
+    return ClipFactor(clip.tensor_norm, std::sqrt(squares[i]));
+  };
   double all = 0;
-  for (const double square : squares) {
-    const double factor = ClipFactor(clip.tensor_norm, std::sqrt(square));
-    factors.push_back(factor);
-    all += factor * factor * square;
-  }
+  for (size_t i = 0; i < group->tensors; ++i) all += of_tensor(i) * of_tensor(i) * squares[i];
   const double of_all = ClipFactor(clip.global_norm, std::sqrt(all));
-  for (size_t i = 0; i < factors.size(); ++i) {
-    group->clip_factor[i] = static_cast<float>(factors[i] * of_all);
+  for (size_t i = 0; i < group->tensors; ++i) {
+    group->clip_factor[i] = static_cast<float>(of_tensor(i) * of_all);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/parameter_groups.h"
+#include "core/optim/scratch_pool.h"
 #include "core/optim/tensor_work.h"
 #include "core/store/gradient_reader.h"
 #include "core/store/layout.h"
@@ -38,9 +39,10 @@ using PlanState =
 
 // How the vectors of a run are updated: which optimizer works on which tensor, with which slots.
 //
-// A step: BeginStep(); TransformTensor() for each of transformed_tensors(); sum_passes() times
-// SumBlock() for every block, then EndSums(); then UpdateBlock() for every block. Results do not
-// depend on the blocks' length and order.
+// A step: BeginStep(); transform_passes() times TransformTensor() for each of
+// transformed_tensors(), then EndTransforms(); sum_passes() times SumBlock() for every block, then
+// EndSums(); then UpdateBlock() for every block. Results do not depend on the blocks' length and
+// order.
 //
 // Where rows are missing from the gradient, for tensors that IsLazy(), a step takes SumSpans() and
 // UpdateSpans() instead, for the blocks of which something is there, after MeasureBlock() for every
@@ -51,16 +53,25 @@ using PlanState =
 class UpdatePlan {
  public:
   // INVALID_ARGUMENT as MakeParameterGroups(). `block_elements` is a multiple of kTileElements.
+  // There will be memory for so many calls of TransformTensor() at a time as there are `threads`;
+  // further ones wait.
   static absl::StatusOr<std::unique_ptr<UpdatePlan>> Create(
       const Layout& layout, const v1::Optimizer& optimizer,
-      const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements);
+      const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements,
+      int threads = 1);
 
+  // Whether the momentum or beta1 of all its optimizers follows StepInput::momentum.
+  bool follows_momentum() const;
   // The slots that it needs, and what of them starts anew when it takes the place of `before`;
   // null: it is the first one.
   SlotVectors slots(const UpdatePlan* before) const;
-  // Bytes of all slots, and of what Allocate() takes.
-  int64_t state_bytes() const;
-  // Takes the memory that it needs besides the slots. Throws std::bad_alloc if there is none.
+  // Bytes of all slots, and of what is kept for whole tensors.
+  int64_t state_bytes() const { return slot_bytes() + kept_bytes(); }
+  // Those that Allocate() takes: to keep, and to work in while a step is applied.
+  int64_t kept_bytes() const;
+  int64_t scratch_bytes() const { return scratch_ == nullptr ? 0 : scratch_->bytes(); }
+  // Takes the memory that it needs besides the slots: for what it keeps, and to work in, so that no
+  // step allocates any. Throws std::bad_alloc if there is none.
   void Allocate();
 
   // Takes over what `before` has kept, where that means the same here. Otherwise an optimizer
@@ -81,11 +92,15 @@ class UpdatePlan {
   // `input.step`: of the run. `by_spans`: rows are missing.
   void BeginStep(const StepInput& input, bool by_spans = false);
 
+  // Two where norms over several tensors come between the bounds of a gradient and what the
+  // optimizer makes of it; in the second one, `gradient` is not read.
+  int transform_passes() const { return transform_passes_; }
   int64_t transformed_tensors() const { return static_cast<int64_t>(works_.size()); }
   // The first element of such a tensor.
   int64_t transformed_begin(int64_t index) const;
   // `gradient` and `parameters` read from there on.
   void TransformTensor(int64_t index, GradientReader* gradient, GradientReader* parameters);
+  void EndTransforms();
 
   // `gradient` reads from the block's first element on.
   int sum_passes() const { return clip_passes_ + rule_passes_; }
@@ -117,23 +132,28 @@ class UpdatePlan {
   // What belongs to an optimizer while the plan is in force.
   struct Group {
     bool updates() const { return spec.optimizer != nullptr && tensors > 0; }
+    // Whether tiles are to be bounded; tensors that are transformed have been so before.
+    bool clips_tiles() const { return spec.clip.any() && !transforms; }
 
     ParameterGroup spec;
     std::vector<size_t> slots;       // Where its slots are among the plan's.
     std::vector<double> kept;        // See Optimizer::scalars().
     std::vector<float> clip_factor;  // Of each tensor's gradient, in this step.
+    std::vector<double> sums;        // Of each tensor, in this pass.
     size_t tensors = 0;
-    StepInput input;         // Of this step.
-    int64_t first_step = 0;  // Of the run, when it began.
+    bool transforms = false;  // Its optimizer has transforms.
+    StepInput input;          // Of this step.
+    int64_t first_step = 0;   // Of the run, when it began.
   };
 
   struct Clipped;
   class BlockTile;
 
-  UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements);
+  UpdatePlan(const Layout& layout, ParameterGroups groups, int64_t block_elements, int threads);
+  int64_t slot_bytes() const;
   void CutPieces(const Layout& layout, int64_t block_elements);
   void CollectSlots();
-  void CollectTransforms(const Layout& layout);
+  void CollectTransforms(const Layout& layout, int threads);
   // Whether all of a group's tensors can go on with what their transforms kept in `before`.
   bool TransformsContinue(const UpdatePlan& before, size_t group) const;
   // Whether the tensor's optimizer has that slot.
@@ -171,7 +191,7 @@ class UpdatePlan {
   // Whether a tensor of the block that begins there takes any.
   bool NeedsSums(int64_t block_begin) const;
   // From the squared norms of the group's tensors.
-  static void SetClipFactors(const std::vector<double>& squares, Group* group);
+  static void SetClipFactors(const double* squares, Group* group);
   // Copies the slots that the tile's optimizer does not write from where they were.
   void CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
                       const Tile& tile) const;
@@ -201,8 +221,11 @@ class UpdatePlan {
   };
   std::vector<size_t> work_of_tensor_;
   std::vector<Work> works_;
-  int64_t next_step_ = 0;  // Of the run.
-  int clip_passes_ = 0;    // 0 or 1, and so is the next one.
+  std::unique_ptr<ScratchPool> scratch_;  // For works_, where there are any.
+  int transform_passes_ = 0;
+  int transform_pass_ = 0;  // Of this step.
+  int64_t next_step_ = 0;   // Of the run.
+  int clip_passes_ = 0;     // 0 or 1, and so is the next one.
   int rule_passes_ = 0;
   int pass_ = 0;                    // Of this step.
   size_t most_sums_ = 0;            // Of any group in any pass.

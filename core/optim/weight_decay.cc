@@ -16,15 +16,26 @@ struct DecayOfKind {
   bool can_decouple = true;
 };
 
+// What the paper means by weight decay, or where it does not say, the authors' code.
 DecayOfKind DecayOf(v1::Optimizer::KindCase kind) {
   switch (kind) {
     case v1::Optimizer::kAdamW:
     case v1::Optimizer::kAdaMaxW:
     case v1::Optimizer::kNAdamW:
       return {0.01, true, false, true};
+    case v1::Optimizer::kAcProp:
+    case v1::Optimizer::kAdaBelief:
+    case v1::Optimizer::kAdafactor:
     case v1::Optimizer::kAdan:
     case v1::Optimizer::kAdEmaMix:
+    case v1::Optimizer::kLamb:
     case v1::Optimizer::kLion:
+    case v1::Optimizer::kMomo:
+    case v1::Optimizer::kMomoAdam:
+    case v1::Optimizer::kMuon:
+    case v1::Optimizer::kNovoGrad:
+    case v1::Optimizer::kProdigy:
+    case v1::Optimizer::kScheduleFreeAdam:
       return {0, true, true, true};
     case v1::Optimizer::kMadgrad:
     case v1::Optimizer::kFtrl:

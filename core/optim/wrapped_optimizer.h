@@ -22,6 +22,7 @@ class WrappedOptimizer : public Optimizer {
   std::vector<const TensorTransform*> transforms() const final { return inner_->transforms(); }
   const std::vector<ScalarSpec>& scalars() const final { return inner_->scalars(); }
   bool scalars_per_tensor() const final { return inner_->scalars_per_tensor(); }
+  bool follows_momentum() const final { return inner_->follows_momentum(); }
   int sums() const final { return inner_->sums(); }
 
   void BeginStep(const StepInput& input, absl::Span<double> scalars) override {

@@ -89,7 +89,8 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  auto plan = ValidateMutableFields(spec, *layout, environment.block_elements, limits);
+  auto plan = ValidateMutableFields(spec, *layout, environment.block_elements,
+                                    StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
   auto memory = ClaimRunMemory(run_id, spec, *layout, **plan, environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
@@ -264,8 +265,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
     v1::Run updated = before;
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
-    auto plan =
-        ValidateMutableFields(updated, layout_, environment_.block_elements, environment_.limits);
+    auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
+                                      StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
     MutexLock lock(&mutex_);
     updates = version == spec_version_;
@@ -310,14 +311,23 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
 }
 
 absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
-  // The present plan goes on until the step on its way is done.
+  // The present plan goes on until the step on its way is done: slots are there for the larger of
+  // the two, and what each has allocated for itself twice.
   const int64_t before = memory_.state->bytes();
+  const int64_t scratch_before = memory_.scratch->bytes();
   const int64_t bytes = std::max({StateBytes(layout_, *plan), StateBytes(layout_, *plan_),
                                   next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_),
-                                  change_ == nullptr ? 0 : StateBytes(layout_, *change_->plan)});
+                                  change_ == nullptr ? 0 : StateBytes(layout_, *change_->plan)}) +
+                        std::min(plan->kept_bytes(), plan_->kept_bytes());
+  const int64_t scratch_bytes = plan->scratch_bytes() + plan_->scratch_bytes() +
+                                (change_ == nullptr ? 0 : change_->plan->scratch_bytes());
   MemoryBudget* const budget = environment_.budget.get();
   if (!budget->WithReclaim([&] { return memory_.state->Resize(bytes); })) {
     return StateTooLarge(run_id_, bytes - before, *budget);
+  }
+  if (!budget->WithReclaim([&] { return memory_.scratch->Resize(scratch_bytes); })) {
+    memory_.state->Resize(before);
+    return ScratchTooLarge(run_id_, scratch_bytes - scratch_before, *budget);
   }
   try {
     plan->Allocate();
@@ -328,6 +338,7 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
     }
   } catch (const std::bad_alloc&) {
     memory_.state->Resize(before);
+    memory_.scratch->Resize(scratch_before);
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                  absl::StrCat("run \"", run_id_,
                               "\": the server's machine does not have the memory for the slots"));
@@ -370,7 +381,10 @@ void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange
   store_.Adopt(std::move(slots));
   plan_ = std::move(plan);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
-  if (next_plan_ == nullptr) memory_.state->Resize(StateBytes(layout_, *plan_));
+  if (next_plan_ == nullptr) {
+    memory_.state->Resize(StateBytes(layout_, *plan_));
+    memory_.scratch->Resize(plan_->scratch_bytes());
+  }
   training_snapshot_.reset();  // Another vector may be what workers train at.
 }
 

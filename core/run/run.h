@@ -45,6 +45,11 @@ struct RunEnvironment {
   int64_t block_elements = kBlockElements;
 };
 
+// How many threads may work on one step: the pool's, and the one that began it.
+inline int StepThreads(const RunEnvironment& environment) {
+  return environment.pool->threads() + 1;
+}
+
 // What a run is made from that is not only its spec.
 struct RunOrigin {
   // Where a copy of a run begins. Null: at the layout's initial values.
@@ -188,6 +193,7 @@ class Run : public std::enable_shared_from_this<Run> {
     std::shared_ptr<UpdatePlan> plan;
     int64_t step = 0;
     double learning_rate = 0;
+    double momentum = -1;  // See StepInput.
     int64_t staleness = 0;  // Greatest among the pushes.
     StepStatistics statistics;
     // What leaves block by block, in each encoding that somebody takes.

@@ -63,10 +63,17 @@ absl::Status ValidateWorkerId(absl::string_view worker) {
 absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run& run,
                                                                   const Layout& layout,
                                                                   int64_t block_elements,
+                                                                  int threads,
                                                                   const Limits& limits) {
-  auto plan = UpdatePlan::Create(layout, run.optimizer(), run.groups(), block_elements);
+  auto plan = UpdatePlan::Create(layout, run.optimizer(), run.groups(), block_elements, threads);
   GRADD_RETURN_IF_ERROR(plan.status());
   GRADD_RETURN_IF_ERROR(ValidateSchedule(run.schedule()));
+  if (CyclesMomentum(run.schedule()) && !(*plan)->follows_momentum()) {
+    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                 "schedule: its momentum is set, expected for optimizers alone whose momentum or "
+                 "beta1 can follow: momentum, nesterov, rms_prop with a momentum, lars, adam, "
+                 "adam_w, ams_grad, ada_max, ada_max_w and r_adam");
+  }
   GRADD_RETURN_IF_ERROR(ValidatePolicy(run.policy(), limits.max_workers_per_run));
   if (run.max_steps() < 0 || run.max_steps() > kMaxSteps) {
     return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
@@ -98,7 +105,16 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Ru
   const int64_t bytes = StateBytes(layout, plan);
   memory.state = budget->Take(MemoryUse::kState, bytes);
   if (memory.state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  memory.scratch = budget->Take(MemoryUse::kScratch, plan.scratch_bytes());
+  if (memory.scratch == nullptr) return ScratchTooLarge(run_id, plan.scratch_bytes(), *budget);
   return memory;
+}
+
+absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget) {
+  return Error(
+      absl::StatusCode::kResourceExhausted, "SCRATCH_TOO_LARGE",
+      absl::StrCat("run \"", run_id, "\" needs ", bytes, " bytes for its optimizers to work in; ",
+                   budget.taken_bytes(), " of the server's ", budget.limits().total, " are taken"));
 }
 
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget) {

@@ -26,21 +26,24 @@ absl::Status ValidateRunId(absl::string_view run_id);
 absl::Status ValidateWorkerId(absl::string_view worker);
 
 // Checks the fields of `run` that a client may change later: optimizer, groups, schedule, policy,
-// max_steps and lease_duration. Returns how the optimizers update the parameters.
+// max_steps and lease_duration. Returns how the optimizers update the parameters, with memory for
+// so many threads to work on whole tensors.
 absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run& run,
                                                                   const Layout& layout,
                                                                   int64_t block_elements,
+                                                                  int threads,
                                                                   const Limits& limits);
 
 // The lease of a valid run, default filled in.
 absl::Duration LeaseDuration(const v1::Run& run);
 
-// Bytes of the parameters and all slots.
+// Bytes of the parameters, all slots, and what optimizers keep besides.
 int64_t StateBytes(const Layout& layout, const UpdatePlan& plan);
 
 // What a run has claimed for as long as it lives.
 struct RunMemory {
-  std::shared_ptr<MemoryBudget::Claim> state;          // For parameters and slots.
+  std::shared_ptr<MemoryBudget::Claim> state;    // For parameters, slots, what optimizers keep.
+  std::shared_ptr<MemoryBudget::Claim> scratch;  // For what they work in.
   std::shared_ptr<MemoryBudget::Assurance> step_room;  // That a step's pushes find room.
 };
 
@@ -49,6 +52,9 @@ struct RunMemory {
 absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Run& spec,
                                          const Layout& layout, const UpdatePlan& plan,
                                          MemoryBudget* budget);
+
+// RESOURCE_EXHAUSTED: optimizers need `bytes` more to work in than are left.
+absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
 
 // RESOURCE_EXHAUSTED: the run needs `bytes` more than are left.
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);

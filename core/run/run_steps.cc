@@ -89,6 +89,7 @@ void Run::BeginStepIfDue() {
   step_work_->plan = plan_;
   step_work_->step = step_;
   step_work_->learning_rate = RateAt(step_);
+  step_work_->momentum = Momentum(spec_.schedule(), step_);
   step_work_->begin_at = environment_.clock->Elapsed();
   if (spec_.policy().has_asynchronous()) {
     step_work_->learning_rate *=
@@ -197,12 +198,15 @@ void Run::ApplyStep(StepWork* work) {
   const Aggregate aggregate(std::move(pushes),
                             [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = aggregate.has_lazy_rows();
-  plan.BeginStep({work->step, work->learning_rate, aggregate.loss()}, by_spans);
-  pool_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
-    Aggregate::Reader gradient(aggregate, plan.transformed_begin(tensor));
-    ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
-    plan.TransformTensor(tensor, &gradient, &parameters);
-  });
+  plan.BeginStep({work->step, work->learning_rate, aggregate.loss(), work->momentum}, by_spans);
+  for (int pass = 0; pass < plan.transform_passes(); ++pass) {
+    pool_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
+      Aggregate::Reader gradient(aggregate, plan.transformed_begin(tensor));
+      ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
+      plan.TransformTensor(tensor, &gradient, &parameters);
+    });
+    plan.EndTransforms();
+  }
   for (int pass = 0; pass < plan.sum_passes(); ++pass) {
     pool_->ParallelFor(store_.block_count(), [&](int64_t block) {
       const ParameterStore::BlockUpdate read = store_.ReadBlock(block);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/base/portable_math.h"
 #include "gradd/v1/schedule.pb.h"
 
 namespace gradd {
@@ -22,7 +23,7 @@ inline double Anneal(v1::Annealing annealing, v1::Annealing otherwise, double fr
   if (progress >= 1) return to;
   switch (annealing == v1::ANNEALING_UNSPECIFIED ? otherwise : annealing) {
     case v1::ANNEALING_COSINE:
-      return to + (from - to) * (1 + std::cos(kPi * progress)) / 2;
+      return to + (from - to) * (1 + Cosine(kPi * progress)) / 2;
     case v1::ANNEALING_SQUARE_ROOT:
       return from + (to - from) * std::sqrt(progress);
     default:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/portable_math.h"
 #include "core/schedule/annealing.h"
 
 namespace gradd {
@@ -18,19 +19,19 @@ double Intervals(int64_t s, int64_t length, bool staircase) {
 }  // namespace
 
 double Factor(const v1::StepDecaySchedule& shape, int64_t s) {
-  return std::pow(shape.gamma(), Intervals(s, shape.step_size(), /*staircase=*/true));
+  return Power(shape.gamma(), Intervals(s, shape.step_size(), /*staircase=*/true));
 }
 
 double Factor(const v1::MultiStepDecaySchedule& shape, int64_t s) {
   const auto& milestones = shape.milestones();
   const auto passed =
       std::upper_bound(milestones.begin(), milestones.end(), s) - milestones.begin();
-  return std::pow(shape.gamma(), static_cast<double>(passed));
+  return Power(shape.gamma(), static_cast<double>(passed));
 }
 
 double Factor(const v1::ExponentialDecaySchedule& shape, int64_t s) {
   const int64_t decay_steps = shape.has_decay_steps() ? shape.decay_steps() : 1;
-  return std::pow(shape.decay_rate(), Intervals(s, decay_steps, shape.staircase()));
+  return Power(shape.decay_rate(), Intervals(s, decay_steps, shape.staircase()));
 }
 
 double Factor(const v1::InverseTimeDecaySchedule& shape, int64_t s) {
@@ -41,7 +42,7 @@ double Factor(const v1::InverseTimeDecaySchedule& shape, int64_t s) {
 double Factor(const v1::PolynomialDecaySchedule& shape, int64_t s) {
   const double power = shape.has_power() ? shape.power() : 1;
   return shape.end_factor() +
-         (1 - shape.end_factor()) * std::pow(1 - Progress(s, shape.decay_steps()), power);
+         (1 - shape.end_factor()) * Power(1 - Progress(s, shape.decay_steps()), power);
 }
 
 double Factor(const v1::LinearSchedule& shape, int64_t s) {

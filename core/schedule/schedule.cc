@@ -1,5 +1,7 @@
 #include "core/schedule/schedule.h"
 
+#include <algorithm>
+
 #include "core/schedule/annealing.h"
 #include "core/schedule/cycle.h"
 #include "core/schedule/decay.h"
@@ -64,7 +66,31 @@ double ScheduleFactor(const v1::Schedule& schedule, int64_t s) {
                                            warm_up.start_factor(), 1, Progress(s, warm_up.steps()));
 }
 
+double ShapeMomentum(const v1::Schedule& schedule, int64_t s) {
+  if (schedule.has_warm_up()) s = std::max<int64_t>(s - schedule.warm_up().steps(), 0);
+  if (schedule.has_sequence()) {
+    auto part = schedule.sequence().parts().begin();
+    for (; part->steps() > 0 && s >= part->steps(); ++part) s -= part->steps();
+    return ShapeMomentum(part->schedule(), s);
+  }
+  if (schedule.cyclic().has_momentum()) return Momentum(schedule.cyclic(), s);
+  if (schedule.one_cycle().has_momentum()) return Momentum(schedule.one_cycle(), s);
+  return -1;
+}
+
 }  // namespace
+
+bool CyclesMomentum(const v1::Schedule& schedule) {
+  const auto& parts = schedule.sequence().parts();
+  return schedule.cyclic().has_momentum() || schedule.one_cycle().has_momentum() ||
+         std::any_of(parts.begin(), parts.end(), [](const v1::SequenceSchedule::Part& part) {
+           return CyclesMomentum(part.schedule());
+         });
+}
+
+double Momentum(const v1::Schedule& schedule, int64_t step) {
+  return ShapeMomentum(schedule, step);
+}
 
 double LearningRate(const v1::Schedule& schedule, int64_t step) {
   return schedule.learning_rate() * ScheduleFactor(schedule, step);

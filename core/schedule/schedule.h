@@ -17,6 +17,12 @@ absl::Status ValidateSchedule(const v1::Schedule& schedule);
 // `schedule` must be valid. `reduce_on_plateau` is not in it: see Plateau.
 double LearningRate(const v1::Schedule& schedule, int64_t step);
 
+// Whether the schedule cycles the momentum of the optimizer at any step.
+bool CyclesMomentum(const v1::Schedule& schedule);
+
+// That momentum at `step`; below 0 where there is none. `schedule` must be valid.
+double Momentum(const v1::Schedule& schedule, int64_t step);
+
 }  // namespace gradd
 
 #endif  // GRADD_CORE_SCHEDULE_SCHEDULE_H_

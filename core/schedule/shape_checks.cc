@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "core/schedule/cycle.h"
 
 namespace gradd {
 namespace {
@@ -16,6 +17,12 @@ constexpr RealRange kAboveZeroToOne = {0, 1, true, false};
 constexpr RealRange kAboveZeroBelowOne = {0, 1, true, true};
 constexpr RealRange kFromZeroBelowOne = {0, 1, false, true};
 constexpr RealRange kAboveZeroToHundred = {0, 100, true, false};
+
+// `low` and `high` have their defaults filled in.
+void CheckMomentum(double low, double high, FieldChecker* check) {
+  check->Real("momentum.high", high, kFromZeroBelowOne);
+  check->Real("momentum.low", low, {0, high});
+}
 
 }  // namespace
 
@@ -77,6 +84,7 @@ void CheckFields(const v1::CyclicSchedule& shape, FieldChecker* check) {
   if (shape.has_down_steps()) check->Steps("down_steps", shape.down_steps(), 1);
   check->Real("max_factor", shape.max_factor(), kOneToMillion);
   check->Enum("form", shape.form(), v1::CyclicForm_IsValid(shape.form()), "CyclicForm");
+  CheckMomentum(LowMomentum(shape), HighMomentum(shape), check);
   if (!shape.has_gamma()) return;
   check->Real("gamma", shape.gamma(), kAboveZeroToOne);
   if (shape.form() != v1::CYCLIC_FORM_EXP_RANGE) {
@@ -91,6 +99,7 @@ void CheckFields(const v1::OneCycleSchedule& shape, FieldChecker* check) {
   check->Real("start_factor", shape.start_factor(), kZeroToOne);
   check->Real("end_factor", shape.end_factor(), kZeroToOne);
   check->Annealing("annealing", shape.annealing());
+  CheckMomentum(LowMomentum(shape), HighMomentum(shape), check);
 }
 
 void CheckFields(const v1::StableDecaySchedule& shape, FieldChecker* check) {

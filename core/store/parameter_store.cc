@@ -328,7 +328,6 @@ void ParameterStore::Close(int64_t block, Replacement replacement) {
 }
 
 const UnalignedFloat* ParameterStore::Reader::Next(int64_t size) {
-  scratch_.resize(static_cast<size_t>(size));
   for (int64_t done = 0; done < size;) {
     const BlockRef& block = store_.parameters_[static_cast<size_t>(at_ / store_.block_elements_)];
     const int64_t in_block = at_ % store_.block_elements_;

@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_STORE_PARAMETER_STORE_H_
 #define GRADD_CORE_STORE_PARAMETER_STORE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -117,7 +118,7 @@ class ParameterStore {
    private:
     const ParameterStore& store_;
     int64_t at_;
-    std::vector<float> scratch_;
+    alignas(64) std::array<float, kTileElements> scratch_;
   };
 
   // Calls `update` with the memory of one block; what it wrote is the block's new content.

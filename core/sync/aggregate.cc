@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/store/slot.h"
-
 namespace gradd {
 
 Aggregate::Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes, StagedPush::Lazy lazy)
@@ -26,8 +24,7 @@ double Aggregate::loss() const {
   return sum;
 }
 
-Aggregate::Reader::Reader(const Aggregate& aggregate, int64_t begin)
-    : aggregate_(aggregate), sum_(kTileElements), scratch_(kTileElements) {
+Aggregate::Reader::Reader(const Aggregate& aggregate, int64_t begin) : aggregate_(aggregate) {
   readers_.reserve(aggregate.pushes_.size());
   for (const auto& push : aggregate.pushes_) readers_.emplace_back(*push, begin);
 }
@@ -70,14 +67,14 @@ SpanReader::Span Aggregate::SpanReader::Next(int64_t end) {
     at_ = std::min(at_, reader.begin() > begin ? reader.begin() : reader.end());
   }
   const int64_t size = at_ - begin;
-  scratch_.resize(kTileElements);
   if (readers_.size() == 1) return {size, readers_[0].Read(begin, size, scratch_.data())};
-  sum_.assign(static_cast<size_t>(size), 0.0F);
+  std::fill_n(sum_.begin(), size, 0.0F);
+  float* const sum = sum_.data();
   for (size_t i = 0; i < readers_.size(); ++i) {
     if (readers_[i].begin() > begin) continue;
     const UnalignedFloat* const values = readers_[i].Read(begin, size, scratch_.data());
     const float weight = aggregate_.weights_[i];
-    for (size_t k = 0; k < sum_.size(); ++k) sum_[k] += weight * values[k];
+    for (int64_t k = 0; k < size; ++k) sum[k] += weight * values[k];
   }
   return {size, sum_.data()};
 }

@@ -1,11 +1,15 @@
 #ifndef GRADD_CORE_SYNC_AGGREGATE_H_
 #define GRADD_CORE_SYNC_AGGREGATE_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "core/store/gradient_reader.h"
+#include "core/store/slot.h"
 #include "core/sync/staged_push.h"
 
 namespace gradd {
@@ -32,6 +36,9 @@ class Aggregate {
   double loss() const;
   int64_t examples() const { return examples_; }
 
+  // Of so many pushes or fewer, the readers allocate nothing.
+  static constexpr size_t kInlineReaders = 16;
+
   // Reads the mean gradient from some element on, in order.
   class Reader final : public GradientReader {
    public:
@@ -41,9 +48,9 @@ class Aggregate {
 
    private:
     const Aggregate& aggregate_;
-    std::vector<StagedPush::Reader> readers_;
-    std::vector<float> sum_;
-    std::vector<float> scratch_;
+    absl::InlinedVector<StagedPush::Reader, kInlineReaders> readers_;
+    alignas(64) std::array<float, kTileElements> sum_;
+    alignas(64) std::array<float, kTileElements> scratch_;
   };
 
   // Reads the mean gradient of what is not missing, from some element on.
@@ -57,9 +64,9 @@ class Aggregate {
    private:
     const Aggregate& aggregate_;
     int64_t at_;
-    std::vector<StagedPush::SpanReader> readers_;
-    std::vector<float> sum_;
-    std::vector<float> scratch_;
+    absl::InlinedVector<StagedPush::SpanReader, kInlineReaders> readers_;
+    alignas(64) std::array<float, kTileElements> sum_;
+    alignas(64) std::array<float, kTileElements> scratch_;
   };
 
  private:

@@ -6,15 +6,14 @@
 #include <benchmark/benchmark.h>
 #include <google/protobuf/text_format.h>
 
-#include <algorithm>
 #include <memory>
 #include <random>
 #include <vector>
 
 #include "core/optim/optimizer_factory.h"
-#include "core/optim/tensor_work.h"
 #include "tests/benchmarks/optimizer_pass.h"
 #include "tests/core/optim/optimizer_table.h"
+#include "tests/core/optim/work_in_place.h"
 
 namespace gradd {
 namespace {
@@ -42,20 +41,13 @@ void Transform(benchmark::State& state, const OptimizerCase& row) {
   google::protobuf::TextFormat::ParseFromString(row.spec, &spec);
   const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(spec);
   const int64_t side = state.range(0);
-  TensorWork work({{side, side}}, optimizer->transforms());
-  work.Allocate();
+  WorkInPlace work({{side, side}}, optimizer->transforms());
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   std::vector<float> gradient(static_cast<size_t>(side * side));
   for (float& g : gradient) g = normal(random);
   int64_t step = 0;
-  for (auto _ : state) {
-    std::copy(gradient.begin(), gradient.end(), work.gradient());
-    if (work.needs_parameters()) {
-      std::copy(gradient.begin(), gradient.end(), work.parameters());
-    }
-    work.Transform({step++, row.learning_rate, 0});
-  }
+  for (auto _ : state) work.Transform({step++, row.learning_rate, 0}, gradient, gradient);
   state.SetItemsProcessed(state.iterations() * side * side);
 }
 

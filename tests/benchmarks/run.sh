@@ -28,6 +28,7 @@ two_workers_over_one <= 2.0
 small_step_over_pingpong <= 1.5
 adam_over_sweep >= 0.9
 adam_over_torch >= 6
+muon_over_torch <= 3
 optimizers_below_sweep <= 0
 longest_step_over_creation <= 0.5
 rows_step_over_whole_step <= 0.03
@@ -58,7 +59,7 @@ done
 if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
   tests/benchmarks/adam_over_torch.py "${quick[@]}" --at-least 0 "$programs/optimizer_benchmark" |
     tee -a "$results"
-  tests/benchmarks/muon_over_torch.py "$programs/optimizer_benchmark"
+  tests/benchmarks/muon_over_torch.py "$programs/optimizer_benchmark" | tee -a "$results"
 fi
 [ -n "$check" ] || exit 0
 

@@ -160,7 +160,7 @@ ReferenceRule Yogi(double beta1, double beta2, double epsilon, double initial) {
 }
 
 // Written with the paper's betas, which are 1 minus those of the message.
-ReferenceRule Adan(double beta1, double beta2, double beta3, double epsilon) {
+ReferenceRule Adan(double beta1, double beta2, double beta3, double epsilon, double decay = 0) {
   return [=](int64_t t, double lr, double g, double* p, State* state) {
     if (state->empty()) *state = {0, 0, 0, g};
     double& m = (*state)[0];
@@ -172,6 +172,7 @@ ReferenceRule Adan(double beta1, double beta2, double beta3, double epsilon) {
     n = (1 - beta3) * n + beta3 * std::pow(g + (1 - beta2) * (g - before), 2);
     const double eta = lr / (std::sqrt(n / (1 - Power(1 - beta3, t))) + epsilon);
     *p -= eta * (m / (1 - Power(1 - beta1, t)) + (1 - beta2) * v / (1 - Power(1 - beta2, t)));
+    *p /= 1 + lr * decay;
     before = g;
   };
 }
@@ -363,7 +364,7 @@ std::vector<OptimizerCase> AdaptiveTable() {
       {"adan", "adan {}", 0.01, Adan(0.02, 0.08, 0.01, 1e-8), 0.02, 0.005},
       {"adan_options",
        "adan { beta1: 0.9 beta2: 0.8 beta3: 0.999 epsilon: 1e-4 } weight_decay: 0.05", 0.01,
-       WithDecoupledDecay(0.05, Adan(0.1, 0.2, 0.001, 1e-4)), 0.02, 0.005},
+       Adan(0.1, 0.2, 0.001, 1e-4, 0.05), 0.02, 0.005},
       {"adopt", "adopt {}", 0.01, Adopt(0.9, 0.9999, 1e-6, true), 0.02, 0.005},
       {"adopt_options", "adopt { beta1: 0.8 beta2: 0.99 epsilon: 1e-4 unclipped: true }", 0.005,
        Adopt(0.8, 0.99, 1e-4, false), 0.01, 0.001},

@@ -4,7 +4,11 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/optim/weight_decay.h"
 
 namespace gradd {
 namespace {
@@ -218,6 +222,41 @@ TEST(MakeOptimizerTest, UnknownEnumValuesAreRefused) {
   spec.mutable_sgd();
   spec.set_weight_decay_mode(static_cast<v1::WeightDecayMode>(9));
   EXPECT_THAT(MakeOptimizer(spec).status().message(), HasSubstr("9 is no WeightDecayMode"));
+}
+
+// `kind` with a decay that does something, in a mode.
+absl::StatusOr<std::string> StepWithDecay(const std::string& kind, v1::WeightDecayMode mode) {
+  v1::Optimizer spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(kind + " {}", &spec));
+  spec.set_weight_decay(0.125);
+  spec.set_weight_decay_mode(mode);
+  const absl::StatusOr<WeightDecay> decay = ReadWeightDecay(spec);
+  if (!decay.ok()) return decay.status();
+  return absl::StrCat(decay->coupled, " ", decay->decoupled);
+}
+
+// What the paper or its authors' code means by weight decay.
+TEST(MakeOptimizerTest, WeightDecayIsByDefaultWhatEachMethodMeansByIt) {
+  const std::set<std::string> decoupled = {
+      "ac_prop",  "ada_belief", "ada_max_w",  "adafactor",
+      "adam_w",   "adan",       "ad_ema_mix", "lamb",
+      "lion",     "momo",       "momo_adam",  "muon",
+      "n_adam_w", "novo_grad",  "prodigy",    "schedule_free_adam"};
+  const auto* const kind = v1::Optimizer::descriptor()->FindOneofByName("kind");
+  size_t seen = 0;
+  for (int i = 0; i < kind->field_count(); ++i) {
+    const std::string& name = kind->field(i)->name();
+    const bool expected = decoupled.count(name) > 0;
+    seen += expected ? 1 : 0;
+    const auto unset = StepWithDecay(name, v1::WEIGHT_DECAY_MODE_UNSPECIFIED);
+    ASSERT_TRUE(unset.ok()) << unset.status();
+    EXPECT_EQ(*unset, expected ? "0 0.125" : "0.125 0") << name;
+    const auto named = StepWithDecay(
+        name, expected ? v1::WEIGHT_DECAY_MODE_DECOUPLED : v1::WEIGHT_DECAY_MODE_COUPLED);
+    ASSERT_TRUE(named.ok()) << named.status();
+    EXPECT_EQ(*named, *unset) << name;
+  }
+  EXPECT_EQ(seen, decoupled.size());
 }
 
 }  // namespace

@@ -18,8 +18,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/optim/optimizer_factory.h"
-#include "core/optim/tensor_work.h"
 #include "tests/core/optim/optimizer_table.h"
+#include "tests/core/optim/work_in_place.h"
 
 namespace gradd {
 namespace {
@@ -50,8 +50,7 @@ class Vectors {
     }
     for (const ScalarSpec& scalar : optimizer->scalars()) kept_.push_back(scalar.initial_value);
     if (!optimizer->transforms().empty()) {
-      work_ = std::make_unique<TensorWork>(TestShape(parameters_.size()), optimizer->transforms());
-      work_->Allocate();
+      work_ = std::make_unique<WorkInPlace>(TestShape(parameters_.size()), optimizer->transforms());
     }
   }
 
@@ -78,11 +77,7 @@ class Vectors {
   void Begin(const StepInput& input, const Values& gradient) {
     optimizer_->BeginStep(input, absl::MakeSpan(kept_));
     if (work_ != nullptr) {
-      std::copy(gradient.begin(), gradient.end(), work_->gradient());
-      if (work_->needs_parameters()) {
-        std::copy(parameters_.begin(), parameters_.end(), work_->parameters());
-      }
-      work_->Transform(input);
+      work_->Transform(input, gradient, parameters_);
       transformed_ = true;
     }
     if (optimizer_->sums() == 0) return;
@@ -126,7 +121,7 @@ class Vectors {
   Values parameters_;
   std::vector<Values> slots_;
   std::vector<double> kept_;
-  std::unique_ptr<TensorWork> work_;
+  std::unique_ptr<WorkInPlace> work_;
   bool transformed_ = false;
 };
 
@@ -477,6 +472,45 @@ TEST_P(OptimizerTest, NormsAreThoseOfGradientUpdateAndParameters) {
 
 INSTANTIATE_TEST_SUITE_P(Table, OptimizerTest, testing::ValuesIn(OptimizerTable()),
                          testing::PrintToStringParamName());
+
+// A momentum that the schedule cycles takes the place of the optimizer's own.
+TEST(CycledMomentumTest, IsWhatTheStepSays) {
+  const std::pair<const char*, const char*> kinds[] = {
+      {"momentum {}", "momentum { momentum: 0.5 }"},
+      {"nesterov {}", "nesterov { momentum: 0.5 }"},
+      {"rms_prop { momentum: 0.9 }", "rms_prop { momentum: 0.5 }"},
+      {"lars {}", "lars { momentum: 0.5 }"},
+      {"adam {}", "adam { beta1: 0.5 }"},
+      {"adam_w {}", "adam_w { beta1: 0.5 }"},
+      {"ams_grad {}", "ams_grad { beta1: 0.5 }"},
+      {"ada_max {}", "ada_max { beta1: 0.5 }"},
+      {"ada_max_w {}", "ada_max_w { beta1: 0.5 }"},
+      {"r_adam {}", "r_adam { beta1: 0.5 }"},
+      {"adam {} look_ahead {}", "adam { beta1: 0.5 } look_ahead {}"},
+  };
+  for (const auto& [cycled, fixed] : kinds) {
+    const auto a = Make(cycled);
+    const auto b = Make(fixed);
+    EXPECT_TRUE(a->follows_momentum()) << cycled;
+    Vectors follows(a.get(), Random(100, 1));
+    Vectors has(b.get(), Random(100, 1));
+    Vectors own(a.get(), Random(100, 1));
+    for (int step = 0; step < 8; ++step) {
+      const Values gradient = Random(100, 10 + static_cast<unsigned>(step));
+      for (Vectors* const vectors : {&follows, &has, &own}) {
+        // The optimizer of `follows` and `own` holds nothing between steps.
+        vectors->Begin({step, 0.01, 0, vectors == &follows ? 0.5 : -1}, gradient);
+        vectors->UpdateRange(gradient, 0, 100);
+      }
+    }
+    EXPECT_EQ(follows.parameters(), has.parameters()) << cycled;
+    EXPECT_NE(follows.parameters(), own.parameters()) << cycled;
+  }
+  for (const char* other :
+       {"sgd {}", "rms_prop {}", "lion {}", "nesterov { form: FORM_LOOK_AHEAD }", "muon {}"}) {
+    EXPECT_FALSE(Make(other)->follows_momentum()) << other;
+  }
+}
 
 // Gradients of a quadratic, taken where each form says they are to be taken.
 TEST(NesterovTest, BothFormsAreTheSameMethod) {

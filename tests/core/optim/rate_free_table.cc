@@ -30,8 +30,8 @@ TensorReferenceRule Coupled(double decay, const TensorReferenceRule& rule) {
 }
 
 // D-Adaptation, algorithm 5, with the bias correction in the rate.
-TensorReferenceRule DAdaptAdam(double beta1, double beta2, double epsilon, double d0,
-                               double decay) {
+TensorReferenceRule DAdaptAdam(double beta1, double beta2, double epsilon, double d0, double decay,
+                               bool corrected = true) {
   return [=](int64_t t, double lr, double, const Numbers& g, Numbers* p, State* state) {
     if (state->empty()) *state = {{d0, 0}, Numbers(g.size()), Numbers(g.size()), Numbers(g.size())};
     double& d = (*state)[0][0];
@@ -40,7 +40,8 @@ TensorReferenceRule DAdaptAdam(double beta1, double beta2, double epsilon, doubl
     Numbers& v = (*state)[2];
     Numbers& s = (*state)[3];
     const double root = std::sqrt(beta2);
-    const double rate = d * lr * std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t));
+    const double rate =
+        d * lr * (corrected ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1);
     double product = 0;
     double magnitude = 0;
     for (size_t i = 0; i < g.size(); ++i) {
@@ -57,7 +58,7 @@ TensorReferenceRule DAdaptAdam(double beta1, double beta2, double epsilon, doubl
 }
 
 TensorReferenceRule Prodigy(double beta1, double beta2, double beta3, double epsilon, double d0,
-                            double coefficient, double decay) {
+                            double coefficient, double decay, bool corrected = true) {
   return [=](int64_t t, double lr, double, const Numbers& g, Numbers* p, State* state) {
     if (state->empty()) {
       *state = {{d0, 0}, Numbers(g.size()), Numbers(g.size()), Numbers(g.size()), *p};
@@ -68,7 +69,8 @@ TensorReferenceRule Prodigy(double beta1, double beta2, double beta3, double eps
     Numbers& v = (*state)[2];
     Numbers& s = (*state)[3];
     const Numbers& p0 = (*state)[4];
-    const double rate = d * lr * std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t));
+    const double rate =
+        d * lr * (corrected ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1);
     double product = 0;
     double magnitude = 0;
     for (size_t i = 0; i < g.size(); ++i) {
@@ -227,9 +229,12 @@ TensorReferenceRule MomoAdam(double beta1, double beta2, double epsilon, double 
 std::vector<OptimizerCase> RateFreeTable() {
   const std::string decoupled =
       " weight_decay: 0.05 weight_decay_mode: WEIGHT_DECAY_MODE_DECOUPLED";
+  const std::string coupled = " weight_decay_mode: WEIGHT_DECAY_MODE_COUPLED";
   const double root = std::sqrt(0.999);
   return {
       {"d_adapt_adam", "d_adapt_adam {}", 0.3, DAdaptAdam(0.9, 0.999, 1e-8, 1e-6, 0), 1, 0.1},
+      {"d_adapt_adam_without_bias_correction", "d_adapt_adam { bias_correction: false }", 0.1,
+       DAdaptAdam(0.9, 0.999, 1e-8, 1e-6, 0, false), 1, 0.1, false, 1e-6, -1, true},
       {"d_adapt_adam_options",
        "d_adapt_adam { beta1: 0.8 beta2: 0.99 epsilon: 1e-4 initial_distance: 0.01 }", 0.1,
        DAdaptAdam(0.8, 0.99, 1e-4, 0.01, 0), 0.1, 0.1},
@@ -239,14 +244,16 @@ std::vector<OptimizerCase> RateFreeTable() {
        "d_adapt_adam {} weight_decay: 0.002 weight_decay_mode: WEIGHT_DECAY_MODE_DECOUPLED", 0.1,
        DAdaptAdam(0.9, 0.999, 1e-8, 1e-6, 0.002), 0.1, 0.1},
       {"prodigy", "prodigy {}", 0.2, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0), 1, 1},
+      {"prodigy_without_bias_correction", "prodigy { bias_correction: false }", 0.2,
+       Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0, false), 1, 1, false, 1e-6, -1, true},
       {"prodigy_options",
        "prodigy { beta1: 0.8 beta2: 0.99 beta3: 0.98 epsilon: 1e-4 initial_distance: 0.01 "
        "d_coefficient: 0.5 }",
        0.5, Prodigy(0.8, 0.99, 0.98, 1e-4, 0.01, 0.5, 0), 1, 1},
-      {"prodigy_weight_decay", "prodigy {} weight_decay: 0.05", 0.2,
-       Coupled(0.05, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0)), 1, 1},
+      {"prodigy_weight_decay", "prodigy {} weight_decay: 0.05" + coupled, 0.2,
+       Coupled(0.05, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0)), 1, 0.1},
       {"prodigy_decoupled_weight_decay", "prodigy {}" + decoupled, 0.2,
-       Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0.05), 0.3, 1},
+       Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0.05), 0.1, 1},
       {"dog", "dog {}", 1, Dog(1e-6, 1e-8, 0), 1, 1},
       {"dog_options", "dog { initial_distance: 0.1 epsilon: 0.5 }", 0.5, Dog(0.1, 0.5, 0), 1, 1},
       {"dog_weight_decay", "dog {} weight_decay: 0.05", 1, Coupled(0.05, Dog(1e-6, 1e-8, 0)), 1, 1},
@@ -273,8 +280,8 @@ std::vector<OptimizerCase> RateFreeTable() {
       {"schedule_free_adam_options",
        "schedule_free_adam { beta1: 0.8 beta2: 0.99 epsilon: 1e-4 r: 1 weight_lr_power: 1 }", 0.02,
        ScheduleFreeAdam(0.8, 0.99, 1e-4, 1, 1, 0, 0), 0.05, 0.01, false, 1e-6, 0},
-      {"schedule_free_adam_weight_decay", "schedule_free_adam {} weight_decay: 0.05", 0.05,
-       ScheduleFreeAdam(0.9, 0.999, 1e-8, 0, 2, 0.05, 0), 0.05, 0.01, false, 1e-6, 0},
+      {"schedule_free_adam_weight_decay", "schedule_free_adam {} weight_decay: 0.05" + coupled,
+       0.05, ScheduleFreeAdam(0.9, 0.999, 1e-8, 0, 2, 0.05, 0), 0.05, 0.01, false, 1e-6, 0},
       {"schedule_free_adam_decoupled_weight_decay", "schedule_free_adam {}" + decoupled, 0.05,
        ScheduleFreeAdam(0.9, 0.999, 1e-8, 0, 2, 0, 0.05), 0.05, 0.01, false, 1e-6, 0},
       {"polyak_step_size", "polyak_step_size {}", 0.5, PolyakStepSize(0, 0.5, 0), 1, 1},
@@ -286,12 +293,13 @@ std::vector<OptimizerCase> RateFreeTable() {
        PolyakStepSize(0, 0.5, 0.05), 1, 1},
       {"momo", "momo {}", 0.5, Momo(0.9, 0, 0), 1, 1},
       {"momo_options", "momo { beta: 0.5 f_min: -1.5 }", 0.3, Momo(0.5, -1.5, 0), 0.5, 0.001},
-      {"momo_weight_decay", "momo {} weight_decay: 0.05", 1, Coupled(0.05, Momo(0.9, 0, 0)), 1, 1},
+      {"momo_weight_decay", "momo {} weight_decay: 0.05" + coupled, 1,
+       Coupled(0.05, Momo(0.9, 0, 0)), 1, 1},
       {"momo_decoupled_weight_decay", "momo {}" + decoupled, 1, Momo(0.9, 0, 0.05), 1, 1},
       {"momo_adam", "momo_adam {}", 0.1, MomoAdam(0.9, 0.999, 1e-8, 0, 0), 0.1, 0.1},
       {"momo_adam_options", "momo_adam { beta1: 0.8 beta2: 0.99 epsilon: 1e-4 f_min: -1.5 }", 0.02,
        MomoAdam(0.8, 0.99, 1e-4, -1.5, 0), 0.02, 0.01},
-      {"momo_adam_weight_decay", "momo_adam {} weight_decay: 0.05", 0.1,
+      {"momo_adam_weight_decay", "momo_adam {} weight_decay: 0.05" + coupled, 0.1,
        Coupled(0.05, MomoAdam(0.9, 0.999, 1e-8, 0, 0)), 0.1, 0.1},
       {"momo_adam_decoupled_weight_decay", "momo_adam {}" + decoupled, 0.1,
        MomoAdam(0.9, 0.999, 1e-8, 0, 0.05), 0.1, 0.1},
@@ -300,10 +308,10 @@ std::vector<OptimizerCase> RateFreeTable() {
        false, 1e-6, -1, true},
       {"prodigy_rate_one", "prodigy {}", 1, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0), 1, 1,
        false, 1e-6, -1, true},
-      {"prodigy_weight_decay_rate_one", "prodigy {} weight_decay: 0.05", 1,
-       Coupled(0.05, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0)), 1, 1, false, 1e-6, -1, true},
+      {"prodigy_weight_decay_rate_one", "prodigy {} weight_decay: 0.05" + coupled, 1,
+       Coupled(0.05, Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0)), 1, 0.1, false, 1e-6, -1, true},
       {"prodigy_decoupled_weight_decay_rate_one", "prodigy {}" + decoupled, 1,
-       Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0.05), 0.3, 1, false, 1e-6, -1, true},
+       Prodigy(0.9, 0.999, root, 1e-8, 1e-6, 1, 0.05), 0.1, 1, false, 1e-6, -1, true},
       {"dowg_rate_one", "dowg {}", 1, Dowg(0.01, 1e-4, 0), 1, 1, false, 1e-6, -1, true},
       {"dowg_decoupled_weight_decay_rate_one", "dowg {}" + decoupled, 1, Dowg(0.01, 1e-4, 0.05), 1,
        1, false, 1e-6, -1, true},

@@ -79,11 +79,11 @@ TensorReferenceRule NovoGrad(double beta1, double beta2, double epsilon, double 
   };
 }
 
-TensorReferenceRule Fromage() {
+TensorReferenceRule Fromage(double decay = 0) {
   return [=](int64_t, double lr, double, const Numbers& g, Numbers* p, State*) {
     const double scale = Ratio(*p, g);
     for (size_t i = 0; i < g.size(); ++i) {
-      (*p)[i] = ((*p)[i] - lr * scale * g[i]) / std::sqrt(1 + lr * lr);
+      (*p)[i] = ((*p)[i] - lr * decay * (*p)[i] - lr * scale * g[i]) / std::sqrt(1 + lr * lr);
     }
   };
 }
@@ -93,6 +93,7 @@ TensorReferenceRule Fromage() {
 std::vector<OptimizerCase> TensorNormTable() {
   const std::string decoupled =
       " weight_decay: 0.05 weight_decay_mode: WEIGHT_DECAY_MODE_DECOUPLED";
+  const std::string coupled = " weight_decay_mode: WEIGHT_DECAY_MODE_COUPLED";
   return {
       {"lars", "lars {}", 1, Lars(0.9, 0.001, 0, 0), 1, 0.1},
       {"lars_options", "lars { momentum: 0.5 trust_coefficient: 0.02 epsilon: 0.1 }", 0.2,
@@ -103,20 +104,22 @@ std::vector<OptimizerCase> TensorNormTable() {
       {"lamb", "lamb {}", 0.01, Lamb(0.9, 0.999, 1e-6, 0), 0.002, 0.001},
       {"lamb_options", "lamb { beta1: 0.8 beta2: 0.99 epsilon: 1e-3 }", 0.01,
        Lamb(0.8, 0.99, 1e-3, 0), 0.002, 0.001},
-      {"lamb_weight_decay", "lamb {} weight_decay: 0.05", 0.01,
+      {"lamb_weight_decay", "lamb {} weight_decay: 0.05" + coupled, 0.01,
        Coupled(0.05, Lamb(0.9, 0.999, 1e-6, 0)), 0.002, 0.001},
       {"lamb_decoupled_weight_decay", "lamb {}" + decoupled, 0.01, Lamb(0.9, 0.999, 1e-6, 0.05),
        0.002, 0.001},
       {"novo_grad", "novo_grad {}", 0.01, NovoGrad(0.95, 0.98, 1e-8, 0), 0.001, 0.0002},
       {"novo_grad_options", "novo_grad { beta1: 0.8 beta2: 0.9 epsilon: 0.1 }", 0.02,
        NovoGrad(0.8, 0.9, 0.1, 0), 0.002, 0.0005},
-      {"novo_grad_weight_decay", "novo_grad {} weight_decay: 0.05", 0.01,
+      {"novo_grad_weight_decay", "novo_grad {} weight_decay: 0.05" + coupled, 0.01,
        Coupled(0.05, NovoGrad(0.95, 0.98, 1e-8, 0)), 0.001, 0.0002},
       {"novo_grad_decoupled_weight_decay", "novo_grad {}" + decoupled, 0.01,
        NovoGrad(0.95, 0.98, 1e-8, 0.05), 0.001, 0.0002},
       {"fromage", "fromage {}", 0.01, Fromage(), 0.001, 0.0005},
       {"fromage_weight_decay", "fromage {} weight_decay: 0.05", 0.002, Coupled(0.05, Fromage()),
        0.001, 0.0005},
+      {"fromage_decoupled_weight_decay", "fromage {}" + decoupled, 0.002, Fromage(0.05), 0.001,
+       0.0005},
   };
 }
 

@@ -116,11 +116,14 @@ class Trainer {
 
   void Step(const Values& gradient, double learning_rate, double loss = 0) {
     plan_->BeginStep({store_.step(), learning_rate, loss});
-    pool_.ParallelFor(plan_->transformed_tensors(), [&](int64_t tensor) {
-      Reader reader(gradient.data() + plan_->transformed_begin(tensor));
-      ParameterStore::Reader parameters(store_, plan_->transformed_begin(tensor));
-      plan_->TransformTensor(tensor, &reader, &parameters);
-    });
+    for (int pass = 0; pass < plan_->transform_passes(); ++pass) {
+      pool_.ParallelFor(plan_->transformed_tensors(), [&](int64_t tensor) {
+        Reader reader(gradient.data() + plan_->transformed_begin(tensor));
+        ParameterStore::Reader parameters(store_, plan_->transformed_begin(tensor));
+        plan_->TransformTensor(tensor, &reader, &parameters);
+      });
+      plan_->EndTransforms();
+    }
     for (int pass = 0; pass < plan_->sum_passes(); ++pass) {
       pool_.ParallelFor(store_.block_count(), [&](int64_t block) {
         const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
@@ -779,6 +782,64 @@ TEST(UpdatePlanTest, BoundsOfValuesNeedNoSums) {
   trainer.Step({0.125F, -1, 1, 0}, 1);
   // Weight decay comes after them.
   EXPECT_THAT(trainer.parameters(), ElementsAre(0.375F, 0.75F, 0.25F, 0.5F));
+}
+
+// The optimizer gets what the bounds leave, over all tensors together.
+TEST(UpdatePlanTest, OptimizersOfWholeTensorsSeeBoundedGradients) {
+  const Layout layout = MakeLayout({3000, 100, 900}, 0.5F);
+  const auto scale = [](Values* values, size_t begin, size_t end, double bound) {
+    const double factor = std::min(1.0, bound / Norm(*values, begin, end));
+    for (size_t i = begin; i < end; ++i) {
+      (*values)[i] = static_cast<float>(factor * static_cast<double>((*values)[i]));
+    }
+  };
+  for (const char* kind : {"adafactor {}", "sm3 {}", "muon {}", "shampoo {}"}) {
+    Trainer clipped(layout, absl::StrCat(kind,
+                                         " clip_by_value: 1.5 clip_by_tensor_norm: 20 "
+                                         "clip_by_global_norm: 5 weight_decay: 0.1"));
+    Trainer by_value(layout, absl::StrCat(kind, " clip_by_value: 0.5"));
+    Trainer plain(layout, absl::StrCat(kind, " weight_decay: 0.1"));
+    Trainer plain_by_value(layout, kind);
+    EXPECT_EQ(clipped.plan().transform_passes(), 2);
+    EXPECT_EQ(by_value.plan().transform_passes(), 1);
+    EXPECT_EQ(clipped.plan().sum_passes(), 0);
+    for (unsigned step = 0; step < 3; ++step) {
+      Values gradient = Random(4000, step);
+      for (size_t i = 3000; i < 3100; ++i) gradient[i] *= 0.01F;
+      Values bounded = gradient;
+      for (float& g : bounded) g = std::min(std::max(g, -1.5F), 1.5F);
+      scale(&bounded, 0, 3000, 20);
+      scale(&bounded, 3000, 3100, 20);
+      scale(&bounded, 3100, 4000, 20);
+      scale(&bounded, 0, 4000, 5);
+      clipped.Step(gradient, 0.01);
+      plain.Step(bounded, 0.01);
+      Values small = gradient;
+      for (float& g : small) g = std::min(std::max(g, -0.5F), 0.5F);
+      by_value.Step(gradient, 0.01);
+      plain_by_value.Step(small, 0.01);
+      EXPECT_EQ(by_value.parameters(), plain_by_value.parameters()) << kind;
+      for (size_t i = 0; i < 4000; ++i) {
+        ASSERT_NEAR(clipped.parameters()[i], plain.parameters()[i], 1e-5) << kind << " " << i;
+      }
+    }
+  }
+}
+
+// As where Muon's authors update vectors by an AdamW of its own rate.
+TEST(UpdatePlanTest, MuonsVectorsDecayAtTheRateOfTheirAdam) {
+  constexpr size_t kSize = 41;
+  const Layout layout = MakeLayout({kSize}, 1);
+  Trainer muon(layout, "muon { adam_learning_rate_factor: 0.25 } weight_decay: 0.5");
+  Trainer adam(layout, "adam_w {} weight_decay: 0.5");
+  for (unsigned step = 0; step < 5; ++step) {
+    const Values gradient = Random(kSize, step);
+    muon.Step(gradient, 0.1);
+    adam.Step(gradient, 0.025);
+    for (size_t i = 0; i < kSize; ++i) {
+      ASSERT_NEAR(muon.parameters()[i], adam.parameters()[i], 1e-6) << i;
+    }
+  }
 }
 
 TEST(UpdatePlanTest, SumsOfAnOptimizerAreThoseOfBoundedGradients) {

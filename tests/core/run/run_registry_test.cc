@@ -50,6 +50,34 @@ TEST_F(RunRegistryTest, RefusesRunsBeyondItsLimitsWithTheNumbers) {
   EXPECT_TRUE(create("c", SynchronousSpec(1, 1)).ok());
 }
 
+// What an optimizer of whole tensors works in is claimed with the run, and given back with it.
+TEST_F(RunRegistryTest, RefusesOptimizersWithoutRoomToWorkIn) {
+  constexpr int64_t kSide = 300;
+  constexpr int64_t kMatrix = kSide * kSide * 4;
+  v1::Run muon = SynchronousSpec(1, 1);
+  v1::Tensor* const tensor = muon.mutable_layout()->mutable_tensors(0);
+  tensor->clear_shape();
+  tensor->add_shape(kSide);
+  tensor->add_shape(kSide);
+  muon.mutable_optimizer()->mutable_muon();
+  for (const bool fits : {false, true}) {
+    Limits limits;
+    limits.max_staged_bytes = 2 * kMatrix;
+    // Parameters, momentum and result; a push; and, if it is to fit, five matrices and more to work
+    // in.
+    limits.max_memory_bytes = (fits ? 30 : 6) * kMatrix;
+    RunRegistry registry(limits, 1, &clock_);
+    const absl::Status status = registry.Create("a", muon, "").status();
+    EXPECT_EQ(status.ok(), fits) << status;
+    if (fits) continue;
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ReasonOf(status), "SCRATCH_TOO_LARGE") << status;
+    muon.mutable_optimizer()->mutable_momentum();
+    EXPECT_TRUE(registry.Create("a", muon, "").ok()) << "nothing of the refused one is left";
+    muon.mutable_optimizer()->mutable_muon();
+  }
+}
+
 TEST_F(RunRegistryTest, CreationIsSafeToRetry) {
   RunRegistry registry(Limits(), 1, &clock_);
   const auto first = registry.Create("a", SynchronousSpec(1, 1), "request-1");
@@ -58,6 +86,19 @@ TEST_F(RunRegistryTest, CreationIsSafeToRetry) {
   EXPECT_EQ(*first, *again);
   EXPECT_EQ(registry.Create("a", SynchronousSpec(1, 1), "request-2").status().code(),
             absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(RunRegistryTest, RefusesToCycleAMomentumThatIsNotThere) {
+  RunRegistry registry(Limits(), 1, &clock_);
+  v1::Run spec = SynchronousSpec(1, 1);
+  v1::OneCycleSchedule* const cycle = spec.mutable_schedule()->mutable_one_cycle();
+  cycle->set_total_steps(10);
+  cycle->mutable_momentum();
+  const absl::Status status = registry.Create("a", spec, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("schedule: its momentum is set"));
+  spec.mutable_optimizer()->mutable_adam();
+  EXPECT_TRUE(registry.Create("a", spec, "").ok());
 }
 
 TEST_F(RunRegistryTest, RefusesBadNames) {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -418,6 +419,57 @@ TEST(ValidateScheduleTest, ListsAreBounded) {
   }
   EXPECT_THAT(std::string(ValidateSchedule(sequence).message()),
               HasSubstr(" bytes, at most 65536 expected"));
+}
+
+// The values are those of torch's CyclicLR and OneCycleLR, worked out by hand.
+TEST(MomentumTest, GoesAgainstTheRate) {
+  const v1::Schedule cyclic = Parse(
+      "learning_rate: 0.1 cyclic { up_steps: 4 down_steps: 8 max_factor: 5 form: "
+      "CYCLIC_FORM_TRIANGULAR2 momentum {} }");
+  EXPECT_TRUE(CyclesMomentum(cyclic));
+  EXPECT_TRUE(ValidateSchedule(cyclic).ok());
+  for (const auto& [step, expected] : std::vector<std::pair<int64_t, double>>{
+           {0, 0.9}, {2, 0.85}, {4, 0.8}, {8, 0.85}, {12, 0.9}, {16, 0.85}, {28, 0.875}}) {
+    EXPECT_NEAR(Momentum(cyclic, step), expected, 1e-15) << step;
+  }
+  const v1::Schedule one_cycle = Parse(
+      "learning_rate: 0.1 one_cycle { total_steps: 21 rise_fraction: 0.2857142857142857 annealing: "
+      "ANNEALING_LINEAR momentum { low: 0.5 high: 0.9 } }");
+  for (const auto& [step, expected] : std::vector<std::pair<int64_t, double>>{
+           {0, 0.9}, {1, 0.82}, {5, 0.5}, {8, 0.58}, {20, 0.9}, {1000, 0.9}}) {
+    EXPECT_NEAR(Momentum(one_cycle, step), expected, 1e-12) << step;
+  }
+  v1::Schedule three = one_cycle;
+  three.mutable_one_cycle()->set_three_phase(true);
+  for (const auto& [step, expected] :
+       std::vector<std::pair<int64_t, double>>{{5, 0.5}, {10, 0.9}, {15, 0.9}, {20, 0.9}}) {
+    EXPECT_NEAR(Momentum(three, step), expected, 1e-12) << step;
+  }
+  v1::Schedule warm = cyclic;
+  warm.mutable_warm_up()->set_steps(10);
+  EXPECT_EQ(Momentum(warm, 3), 0.9);
+  EXPECT_NEAR(Momentum(warm, 14), 0.8, 1e-15);
+}
+
+TEST(MomentumTest, IsNoneWhereItIsNotSet) {
+  const v1::Schedule plain = Parse("learning_rate: 0.1 cyclic { up_steps: 4 max_factor: 5 }");
+  EXPECT_FALSE(CyclesMomentum(plain));
+  EXPECT_LT(Momentum(plain, 3), 0);
+  const v1::Schedule sequence = Parse(
+      "learning_rate: 0.1 sequence { parts { steps: 5 schedule { learning_rate: 1 constant {} } } "
+      "parts { schedule { learning_rate: 1 cyclic { up_steps: 4 max_factor: 5 momentum {} } } } }");
+  EXPECT_TRUE(CyclesMomentum(sequence));
+  EXPECT_LT(Momentum(sequence, 4), 0);
+  EXPECT_EQ(Momentum(sequence, 5), 0.9);
+}
+
+TEST(MomentumTest, HasItsRange) {
+  for (const char* const momentum :
+       {"high: 1", "low: -0.1", "low: 0.95", "high: 0.5", "low: nan", "high: nan"}) {
+    const v1::Schedule schedule = Parse(absl::StrCat(
+        "learning_rate: 0.1 cyclic { up_steps: 4 max_factor: 5 momentum { ", momentum, " } }"));
+    EXPECT_EQ(ValidateSchedule(schedule).code(), absl::StatusCode::kInvalidArgument) << momentum;
+  }
 }
 
 }  // namespace

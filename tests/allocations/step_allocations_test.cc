@@ -1,0 +1,178 @@
+// No optimizer allocates memory while a step is applied, so that none can be missing then.
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/thread_pool.h"
+#include "core/optim/update_plan.h"
+#include "core/store/parameter_store.h"
+#include "core/sync/aggregate.h"
+#include "tests/core/optim/optimizer_table.h"
+
+namespace {
+
+std::atomic<bool> watching{false};
+std::atomic<int64_t> allocations{0};
+
+void* Allocate(size_t size, size_t alignment) {
+  if (watching.load(std::memory_order_relaxed)) allocations.fetch_add(1);
+  void* const memory =
+      alignment <= alignof(std::max_align_t)
+          ? std::malloc(size)
+          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+// The other forms of new and delete end in these.
+void* operator new(size_t size) { return Allocate(size, alignof(std::max_align_t)); }
+void* operator new(size_t size, std::align_val_t alignment) {
+  return Allocate(size, static_cast<size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment*/) noexcept {
+  std::free(memory);
+}
+
+namespace gradd {
+namespace {
+
+// Counts while it lives.
+class Watch {
+ public:
+  Watch() {
+    allocations = 0;
+    watching = true;
+  }
+  ~Watch() { watching = false; }
+  static int64_t count() { return allocations; }
+};
+
+TEST(WatchTest, Counts) {
+  const Watch watch;
+  const auto memory = std::make_unique<std::vector<int>>(100);
+  EXPECT_EQ(Watch::count(), 2);
+}
+
+Layout TestLayout() {
+  v1::Layout message;
+  int index = 0;
+  for (const std::vector<int64_t>& shape :
+       std::vector<std::vector<int64_t>>{{70, 301}, {300, 37}, {5, 3, 7, 2}, {2500}, {}}) {
+    v1::Tensor* const tensor = message.add_tensors();
+    tensor->set_name(std::to_string(index++));
+    for (const int64_t side : shape) tensor->add_shape(side);
+  }
+  return *Layout::Create(message, 1 << 20);
+}
+
+std::shared_ptr<const StagedPush> RandomPush(const Layout& layout, unsigned seed) {
+  v1::PushHeader header;
+  header.set_examples(1);
+  header.set_loss(2);
+  auto push = std::make_shared<StagedPush>(header, layout);
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  auto values = std::make_shared<std::vector<float>>(static_cast<size_t>(layout.element_count()));
+  for (float& value : *values) value = normal(random);
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(values->data()),
+                             values->size() * sizeof(float));
+  EXPECT_TRUE(push->Add(v1::ParameterChunk(), Payload({slice}, values)).ok());
+  return push;
+}
+
+class StepAllocationsTest : public testing::TestWithParam<std::string> {};
+
+// What optimizers and readers of gradients do on the pool's threads, where nobody could catch
+// std::bad_alloc, and what surrounds it.
+TEST_P(StepAllocationsTest, AreNone) {
+  v1::Optimizer spec;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(GetParam(), &spec));
+  const Layout layout = TestLayout();
+  ThreadPool pool(1);
+  auto plan = *UpdatePlan::Create(layout, spec, {}, kTileElements);
+  ParameterStore store(layout, 1, plan->slots(nullptr), &pool, kTileElements);
+  plan->Allocate();
+  const auto a = RandomPush(layout, 1);
+  const auto b = RandomPush(layout, 2);
+  for (int step = 0; step < 3; ++step) {
+    const Aggregate aggregate({a, b});
+    int64_t in_step = 0;
+    int64_t in_blocks = 0;
+    {
+      const Watch watch;
+      plan->BeginStep({step, 0.01, 1});
+      for (int pass = 0; pass < plan->transform_passes(); ++pass) {
+        for (int64_t i = 0; i < plan->transformed_tensors(); ++i) {
+          Aggregate::Reader gradient(aggregate, plan->transformed_begin(i));
+          ParameterStore::Reader parameters(store, plan->transformed_begin(i));
+          plan->TransformTensor(i, &gradient, &parameters);
+        }
+        plan->EndTransforms();
+      }
+      in_step = Watch::count();
+    }
+    for (int pass = 0; pass < plan->sum_passes(); ++pass) {
+      for (int64_t i = 0; i < store.block_count(); ++i) {
+        const ParameterStore::BlockUpdate read = store.ReadBlock(i);
+        const Watch watch;
+        Aggregate::Reader gradient(aggregate, read.begin);
+        plan->SumBlock(read, &gradient);
+        in_blocks += Watch::count();
+      }
+      const Watch watch;
+      plan->EndSums();
+      in_step += Watch::count();
+    }
+    for (int64_t i = 0; i < store.block_count(); ++i) {
+      store.UpdateBlock(i, [&](const ParameterStore::BlockUpdate& update) {
+        const Watch watch;
+        Aggregate::Reader gradient(aggregate, update.begin);
+        plan->UpdateBlock(update, &gradient);
+        in_blocks += Watch::count();
+      });
+    }
+    store.CommitStep();
+    {
+      const Watch watch;
+      plan->EndStep();
+      in_step += Watch::count();
+    }
+    EXPECT_EQ(in_blocks, 0);
+    // The first step makes room for scalars, which later ones use again.
+    if (step > 0 || plan->transformed_tensors() > 0) EXPECT_EQ(in_step, 0) << step;
+  }
+}
+
+std::vector<std::string> Specs() {
+  std::vector<std::string> specs;
+  for (const OptimizerCase& row : OptimizerTable()) specs.push_back(row.spec);
+  for (const char* const kind : {"adam {}", "muon {}", "shampoo {}", "sm3 {}", "adafactor {}"}) {
+    for (const char* const stage :
+         {"centralize_gradient: true adaptive_clipping: 0.01", "clip_by_value: 0.1",
+          "clip_by_tensor_norm: 0.5 clip_by_global_norm: 0.5", "look_ahead {}",
+          "parameter_average {}", "weight_decay: 0.1"}) {
+      specs.push_back(std::string(kind) + " " + stage);
+    }
+  }
+  return specs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, StepAllocationsTest, testing::ValuesIn(Specs()),
+                         [](const auto& info) { return std::to_string(info.index); });
+
+}  // namespace
+}  // namespace gradd
