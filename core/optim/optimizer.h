@@ -2,6 +2,7 @@
 #define GRADD_CORE_OPTIM_OPTIMIZER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct StepInput {
   int64_t step = 0;          // Steps that this optimizer has applied before; 0 for the first.
   double learning_rate = 0;  // The schedule's rate, times the group's factor; finite, >= 0.
   double loss = 0;           // Mean loss of the pushes; finite.
+  // The same rate without its warm-up, where it has one: that of methods with a rate of their own.
+  std::optional<double> rate_without_warm_up = std::nullopt;
 };
 
 // One tile of the vectors: elements of one tensor. `parameters_out` may be `parameters_in`, and a
