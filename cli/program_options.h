@@ -3,6 +3,7 @@
 
 #include <CLI/App.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -16,6 +17,11 @@ std::string VariableOf(absl::string_view option);
 // Adds --config, a file of options; without it, the environment variable `variable` may name
 // one. A key that is no option is an error.
 void AddConfigOption(CLI::App* app, const char* variable);
+
+// Refuses the empty string as a value of any option of `app` and its commands, but of those in
+// `may_be_empty`: CLI11 would take it for 0, or for an option that was not given. Call it when all
+// options are there.
+void RefuseEmptyValues(CLI::App* app, const std::vector<std::string>& may_be_empty = {});
 
 // What is wrong with the command line, in a line; for a config file with its name.
 std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error);

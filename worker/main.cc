@@ -17,6 +17,7 @@
 #include "cli/program_options.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
+#include "core/base/utf8.h"
 #include "worker/blas.h"
 #include "worker/data/load.h"
 #include "worker/models/model_factory.h"
@@ -114,6 +115,6 @@ int main(int argc, char** argv) {
   absl::Status status = gradd::RunWorker(options);
   status.Update(gradd::FlushStandardOutput());
   if (status.ok()) return 0;
-  fprintf(stderr, "gradworker: %s\n", std::string(status.message()).c_str());
+  fprintf(stderr, "gradworker: %s\n", gradd::ForTerminal(status.message()).c_str());
   return gradd::ReasonOf(status) == gradd::kUsageReason ? 2 : 1;
 }
