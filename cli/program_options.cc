@@ -2,6 +2,7 @@
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +29,20 @@ void AddConfigOption(CLI::App* app, const char* variable) {
          /*config_required=*/given)
       ->type_name("FILE");
   app->allow_config_extras(CLI::config_extras_mode::error);
+}
+
+void RefuseEmptyValues(CLI::App* app, const std::vector<std::string>& may_be_empty) {
+  const CLI::Validator not_empty(
+      [](const std::string& value) {
+        return std::string(value.empty() ? "an empty value found, something expected" : "");
+      },
+      "");
+  for (CLI::Option* option : app->get_options()) {
+    const bool spared = std::find(may_be_empty.begin(), may_be_empty.end(), option->get_name()) !=
+                        may_be_empty.end();
+    if (!spared && option->get_items_expected_max() > 0) option->check(not_empty);
+  }
+  for (CLI::App* command : app->get_subcommands(nullptr)) RefuseEmptyValues(command, may_be_empty);
 }
 
 std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error) {

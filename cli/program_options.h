@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -30,6 +31,10 @@ std::string CheckWhole(const std::string& text) {
   return absl::StrCat("\"", text, "\" found, a whole number from ", std::numeric_limits<T>::min(),
                       " to ", std::numeric_limits<T>::max(), " expected");
 }
+// Refuses the empty string as a value of any option of `app` and its commands, but of those in
+// `may_be_empty`: CLI11 would take it for 0, or for an option that was not given. Call it when all
+// options are there.
+void RefuseEmptyValues(CLI::App* app, const std::vector<std::string>& may_be_empty = {});
 
 // What is wrong with the command line, in a line; for a config file with its name.
 std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error);

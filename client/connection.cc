@@ -648,10 +648,13 @@ void Connection::HandleResult(const v1::PushResult& result) {
     return;
   }
   push.answered = true;
-  // A DUPLICATE says nothing about what became of it.
-  if (result.outcome() != v1::PUSH_OUTCOME_DUPLICATE) {
-    push.dropped = result.outcome() != v1::PUSH_OUTCOME_APPLIED;
-  }
+  // Of a push that was sent again because its result was lost, the first one's fate counts.
+  const bool duplicate = result.outcome() == v1::PUSH_OUTCOME_DUPLICATE;
+  const v1::PushOutcome outcome =
+      duplicate && result.committed_outcome() != v1::PUSH_OUTCOME_UNSPECIFIED
+          ? result.committed_outcome()
+          : result.outcome();
+  if (outcome != v1::PUSH_OUTCOME_DUPLICATE) push.dropped = outcome != v1::PUSH_OUTCOME_APPLIED;
   if (rejected) {
     if (!push.committed || stream_->ahead.Valid()) {
       // Without its end, the server would take the next push for more of this one.
@@ -666,7 +669,7 @@ void Connection::HandleResult(const v1::PushResult& result) {
               result.reason(), result.message()));
     return;
   }
-  push.report.outcome = result.outcome();
+  push.report.outcome = outcome;
   push.report.step = result.step();
   if (!result.parameters_follow() || !push.wants_parameters()) CompletePush(push.report);
 }

@@ -61,9 +61,11 @@ struct SessionOptions {
 
 // The fate of a push, as the worker needs it.
 struct PushReport {
+  // DUPLICATE only where the server does not know any more what became of the push the first time.
   v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
   int64_t sequence = 0;
-  // APPLIED: the step this push became part of. Otherwise the run's present step.
+  // APPLIED: the step this push became part of; a later one if the result was lost with a
+  // connection and asked for again. Otherwise the run's present step.
   int64_t step = 0;
   // The step of the parameters that were written to the caller's memory, or -1 if
   // none were.

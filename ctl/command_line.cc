@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "CLI/App.hpp"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -14,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/base/utf8.h"
 #include "core/base/version.h"
+#include "core/optim/own_rate.h"
 #include "ctl/fields.h"
 #include "ctl/landscape.h"
 #include "ctl/run_name.h"
@@ -98,7 +98,7 @@ void AddRace(CLI::App* app, CommandLine* line, Texts* texts) {
   race->add_option(
           "ENTRY", line->entries,
           "2 to 32 of them: adam, adam:0.001 or adam:learning-rate=0.001,beta1=0.95; without a "
-          "rate, a sweep finds one")
+          "rate, a sweep finds one, except for methods that find their step sizes themselves")
       ->required()
       ->type_name("");
   AddNumber(race, "--steps", &line->race_steps, "N", "Steps of the race, up to 20000");
@@ -112,8 +112,9 @@ void AddLandscape(CLI::App* app, CommandLine* line) {
                  "Draw the paths of optimizers over a function of two parameters", line);
   landscape->add_option("LANDSCAPE", line->landscape, LandscapeNames())->required();
   landscape
-      ->add_option("ENTRY", line->entries,
-                   "As for race [all optimizers]; without a rate, the best of 1e-4 to 10")
+      ->add_option(
+          "ENTRY", line->entries,
+          "As for race [all optimizers]; where race would find a rate, the best of 1e-4 to 10")
       ->type_name("");
   landscape->add_option("--start", line->start, "Where paths begin [the landscape's own start]")
       ->type_name("X,Y");
@@ -147,6 +148,13 @@ std::string KindsOf(const std::string& name) {
   return kinds;
 }
 
+CLI::Validator IsKind(const google::protobuf::Descriptor& type) {
+  const auto check = [&type](const std::string& text) {
+    return std::string(FindKind(type, text).status().message());
+  };
+  return CLI::Validator(check, "");
+}
+
 void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::string>* fields) {
   CLI::App* create = AddCommand(app, Command::kCreate, "create",
                                 "Create a run from a layout or a whole spec", line);
@@ -160,14 +168,14 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->add_option(
           "--optimizer", run.optimizer,
           absl::StrCat("How a gradient changes the parameters: ", absl::StrJoin(optimizers, ", ")))
-      ->check(CLI::IsMember(optimizers).description(""))
+      ->check(IsKind(*v1::Optimizer::descriptor()))
       ->type_name("KIND")
       ->group("Optimizer");
   const std::vector<std::string> schedules = KindNames(*v1::Schedule::descriptor());
   create
       ->add_option("--schedule", run.schedule,
                    absl::StrCat("How the learning rate changes: ", absl::StrJoin(schedules, ", ")))
-      ->check(CLI::IsMember(schedules).description(""))
+      ->check(IsKind(*v1::Schedule::descriptor()))
       ->type_name("KIND")
       ->group("Schedule");
   create->add_flag("--async", run.asynchronous, "Every push is a step; else synchronous")
@@ -204,8 +212,8 @@ absl::Status ParseText(const char* flag, const std::string& text, absl::Duration
 
 absl::Status CheckPrintable(const char* what, const std::string& text) {
   if (IsPrintableUtf8(text)) return absl::OkStatus();
-  return UsageError(absl::StrCat(what, ": \"", absl::CHexEscape(text),
-                                 "\" is not UTF-8 without control characters"));
+  return UsageError(
+      absl::StrCat(what, ": ", Quoted(text), " is not UTF-8 of characters that are seen"));
 }
 
 // What CLI11 cannot check by itself.
@@ -226,9 +234,14 @@ absl::Status CompleteCreate(const std::map<std::string, std::string>& fields, Co
     return absl::OkStatus();
   }
   if (line->layout.empty()) return UsageError("create needs --layout or --spec");
-  if (fields.at("learning-rate").empty()) return UsageError("create needs --learning-rate");
   if (run.optimizer.empty()) run.optimizer = "sgd";
   if (run.schedule.empty()) run.schedule = "constant";
+  const auto kind = FindKind(*v1::Optimizer::descriptor(), run.optimizer);
+  GRADD_RETURN_IF_ERROR(kind.status());
+  const auto number = static_cast<v1::Optimizer::KindCase>((*kind)->number());
+  if (fields.at("learning-rate").empty() && !OwnRate(number).has_value()) {
+    return UsageError("create needs --learning-rate");
+  }
   return absl::OkStatus();
 }
 
@@ -326,6 +339,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   AddRace(&app, &line, &texts);
   AddLandscape(&app, &line);
 
+  RefuseEmptyValues(&app);
   // CLI11 takes them from the back.
   std::reverse(args.begin(), args.end());
   try {

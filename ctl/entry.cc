@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "ctl/fields.h"
 #include "ctl/requests.h"
 #include "ctl/status.h"
@@ -56,6 +57,10 @@ absl::StatusOr<Entry> ParseEntry(const std::string& text) {
   if (entry.rate.has_value()) alone.mutable_schedule()->set_learning_rate(*entry.rate);
   if (alone.SerializeAsString() != request->run().SerializeAsString()) {
     return wrong("an entry has a learning rate and values of its optimizer, and nothing else");
+  }
+  if (!entry.rate.has_value()) {
+    entry.rate = OwnRate(entry.optimizer.kind_case());
+    entry.rate_is_own = entry.rate.has_value();
   }
   return entry;
 }

@@ -15,6 +15,7 @@ struct Entry {
   std::string name;  // As it was written.
   v1::Optimizer optimizer;
   std::optional<double> rate;  // Unset: to be found.
+  bool rate_is_own = false;    // Not given: that of a method which finds its step sizes itself.
 };
 
 // Understands `adam`, `adam:0.001`, `momentum:momentum=0.95,learning-rate=0.01`: the kind, and

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "ctl/nearest.h"
 #include "ctl/status.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/util/json_util.h"
@@ -166,6 +167,18 @@ bool Uses(const v1::Run& run, const Owner& owner) {
   return holder.GetReflection()->HasField(holder, owner.member);
 }
 
+// Without what people write in different ways.
+std::string Spelling(absl::string_view kind) {
+  std::string text = absl::StrReplaceAll(absl::AsciiStrToLower(kind), {{"_", ""}, {"-", ""}});
+  // torch's.
+  if (text == "cosineannealinglr") return "cosine";
+  if (text == "cosineannealingwarmrestarts") return "cosinerestarts";
+  if (text == "sequentiallr") return "sequence";
+  absl::string_view name = text;
+  absl::ConsumeSuffix(&name, "lr");
+  return std::string(name);
+}
+
 std::string EnumPrefix(const EnumDescriptor& type) {
   constexpr absl::string_view kUnspecified = "UNSPECIFIED";
   const std::string& first = type.value(0)->name();
@@ -205,9 +218,10 @@ absl::Status SetMessage(absl::string_view path, absl::string_view text,
   const google::protobuf::util::Status parsed =
       google::protobuf::util::JsonStringToMessage(std::string(text), message);
   if (!parsed.ok()) {
-    return ValueError(path, text,
-                      absl::StrCat("a ", field->message_type()->name(),
-                                   " as JSON: ", std::string(parsed.message())));
+    return ValueError(
+        path, text,
+        absl::StrCat("JSON of ", field->message_type()->name(), ", such as ",
+                     JsonExample(*field->message_type()), ": ", std::string(parsed.message())));
   }
   return absl::OkStatus();
 }
@@ -413,6 +427,46 @@ std::string KindName(absl::string_view field_name) {
     return absl::StrReplaceAll(field_name, {{"_", "-"}});
   }
   return absl::StrReplaceAll(field_name, {{"_", ""}});
+}
+
+absl::StatusOr<const FieldDescriptor*> FindKind(const Descriptor& type, absl::string_view text) {
+  const OneofDescriptor& kinds = *type.oneof_decl(0);
+  const std::string wanted = Spelling(text);
+  for (int i = 0; i < kinds.field_count(); ++i) {
+    const std::string name = Spelling(kinds.field(i)->name());
+    if (wanted == name || wanted == Spelling(KindName(kinds.field(i)->name()))) {
+      return kinds.field(i);
+    }
+  }
+  const std::vector<std::string> names = KindNames(type);
+  const std::string nearest = Nearest(absl::AsciiStrToLower(text), names);
+  return UsageError(absl::StrCat("unknown ", absl::AsciiStrToLower(type.name()), " \"", text, "\"",
+                                 nearest.empty() ? "" : absl::StrCat(", perhaps ", nearest),
+                                 "; there are ", absl::StrJoin(names, ", ")));
+}
+
+std::string JsonExample(const Descriptor& type) {
+  if (type.field_count() == 0) return "{}";
+  const FieldDescriptor& field = *type.field(0);
+  std::string value;
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      value = JsonExample(*field.message_type());
+      break;
+    case FieldDescriptor::CPPTYPE_STRING:
+      value = "\"text\"";
+      break;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      value = "true";
+      break;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      value = absl::StrCat("\"", field.enum_type()->value(1)->name(), "\"");
+      break;
+    default:
+      value = "1";
+  }
+  if (field.is_repeated()) value = absl::StrCat("[", value, "]");
+  return absl::StrCat("{\"", field.name(), "\": ", value, "}");
 }
 
 std::vector<std::string> KindNames(const Descriptor& type) {

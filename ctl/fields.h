@@ -52,6 +52,15 @@ std::string KindName(const google::protobuf::Message& message);
 // `one-cycle`.
 std::string KindName(absl::string_view field_name);
 
+// The member of `type`'s oneof that `text` names, in any of the spellings that there are: that of
+// KindName(), of the API, and of torch (`adamw`, `adam_w`, `adam-w`, `AdamW`; `cosine`,
+// `cosine_decay`, `CosineAnnealingLR`). A usage error with the nearest one and all that there are.
+absl::StatusOr<const google::protobuf::FieldDescriptor*> FindKind(
+    const google::protobuf::Descriptor& type, absl::string_view text);
+
+// What `type` looks like as JSON, for messages: `{"sgd":{}}`.
+std::string JsonExample(const google::protobuf::Descriptor& type);
+
 // All that KindName() can be for `type`'s oneof, in the order of the fields.
 std::vector<std::string> KindNames(const google::protobuf::Descriptor& type);
 

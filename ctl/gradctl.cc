@@ -5,8 +5,11 @@
 #include <cstring>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/error.h"
+#include "ctl/cleared.h"
 #include "ctl/client.h"
 #include "ctl/command_line.h"
 #include "ctl/fields.h"
@@ -109,8 +112,10 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   current.set_name(RunName(line.run));
   // `momentum` means another field in every optimizer.
   const bool depends =
-      std::any_of(line.changes.begin(), line.changes.end(),
-                  [](const Assignment& change) { return DependsOnKind(change.first); });
+      std::any_of(line.changes.begin(), line.changes.end(), [](const Assignment& change) {
+        // What a message that is replaced whole loses is told.
+        return DependsOnKind(change.first) || absl::StartsWith(change.second, "{");
+      });
   if (depends) {
     absl::StatusOr<v1::Run> found = client->Get(current.name());
     if (!found.ok()) return found.status();
@@ -123,7 +128,16 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   for (const Assignment& change : line.changes) {
     absl::StrAppend(&done, done.empty() ? "" : ", ", change.first, " is now ", change.second);
   }
-  return Print(client->Update(*request), line, done, console);
+  const absl::StatusOr<v1::Run> updated = client->Update(*request);
+  std::vector<std::string> cleared;
+  for (const std::string& path : request->update_mask().paths()) {
+    if (!updated.ok()) break;
+    for (std::string& field : ClearedFields(current, *updated, path)) {
+      cleared.push_back(std::move(field));
+    }
+  }
+  if (!cleared.empty()) absl::StrAppend(&done, "; cleared: ", absl::StrJoin(cleared, ", "));
+  return Print(updated, line, done, console);
 }
 
 absl::Status Pause(const CommandLine& line, Client* client, Console* console) {

@@ -1,5 +1,6 @@
 #include "ctl/lr_find.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,7 +9,9 @@
 #include "absl/strings/str_format.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "ctl/chart.h"
+#include "ctl/fields.h"
 #include "ctl/outputs.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
@@ -68,12 +71,54 @@ std::string Json(const std::string& run, const std::vector<SweepPoint>& points,
   return json.dump() + "\n";
 }
 
+// The rate to train with where the run's methods, those of its groups included, find their step
+// sizes themselves.
+std::optional<double> OwnRateOf(const v1::Run& run) {
+  for (const v1::ParameterGroup& group : run.groups()) {
+    if (group.has_optimizer() && !OwnRate(group.optimizer().kind_case()).has_value()) {
+      return std::nullopt;
+    }
+  }
+  return OwnRate(run.optimizer().kind_case());
+}
+
+// What a sweep would say of such a run means nothing.
+void SayOwnRate(const CommandLine& line, const v1::Run& run, double rate, Console* console) {
+  RateSuggestion own;
+  own.rate = rate;
+  own.reason = absl::StrCat(
+      KindName(run.optimizer()), " finds its step sizes itself, so there is nothing to sweep: ",
+      run.optimizer().has_rprop()
+          ? "its rate is the step size that it starts with, 0.01 where nothing else is known"
+          : "its rate multiplies what it finds, and 1 is right");
+  if (line.json) {
+    console->out << Json(line.run, {}, own);
+    return;
+  }
+  console->out << own.reason << "\n";
+  const double now = run.schedule().learning_rate();
+  if (now == rate) return;
+  console->out << absl::StrFormat("%s has %.4g\n  gradctl set %s learning-rate=%.2g\n",
+                                  RunId(line.run), now, RunId(line.run), rate);
+}
+
 }  // namespace
 
 absl::Status FindRate(const CommandLine& line, Client* client, Console* console) {
   GRADD_RETURN_IF_ERROR(CheckSweepRange(line.sweep, "--steps"));
   absl::StatusOr<Outputs> outputs = Outputs::Open(line.svg, line.csv);
   GRADD_RETURN_IF_ERROR(outputs.status());
+  const absl::StatusOr<v1::Run> run = client->Get(RunName(line.run));
+  GRADD_RETURN_IF_ERROR(run.status());
+  if (const std::optional<double> own = OwnRateOf(*run); own.has_value()) {
+    if (!line.svg.empty() || !line.csv.empty()) {
+      return UsageError(absl::StrCat(line.svg.empty() ? "--csv" : "--svg",
+                                     ": there is no sweep of ", KindName(run->optimizer()),
+                                     ", which finds its step sizes itself"));
+    }
+    SayOwnRate(line, *run, *own, console);
+    return absl::OkStatus();
+  }
 
   v1::RunTrialsRequest request;
   request.set_name(RunName(line.run));

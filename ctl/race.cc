@@ -134,6 +134,7 @@ absl::Status Race(const CommandLine& line, Client* client, Console* console) {
     Racer racer;
     racer.name = entry.name;
     racer.rate = entry.rate.value_or(0);
+    racer.rate_is_own = entry.rate_is_own;
     racers.push_back(std::move(racer));
   }
   GRADD_RETURN_IF_ERROR(FindRates(line, client, console, *entries, &racers));

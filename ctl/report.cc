@@ -146,10 +146,9 @@ void AppendTensors(const v1::Layout& layout, std::string* page) {
   for (const v1::Tensor& tensor : layout.tensors()) {
     if (rows.size() == kShownTensors) break;
     rows.push_back({absl::StrCat("  ", tensor.name()), ShapeText(tensor),
-                    GroupedText(Elements(tensor)), InitializerText(tensor.initializer()),
-                    OrUnknown(tensor.group())});
+                    GroupedText(Elements(tensor)), InitializerText(tensor.initializer())});
   }
-  absl::StrAppend(page, "\n", Table({"  TENSOR", "SHAPE", "ELEMENTS", "STARTS AT", "GROUP"}, rows));
+  absl::StrAppend(page, "\n", Table({"  TENSOR", "SHAPE", "ELEMENTS", "STARTS AT"}, rows));
   if (layout.tensors_size() > kShownTensors) {
     absl::StrAppend(page, "  and ", GroupedText(layout.tensors_size() - kShownTensors),
                     " more; --json shows all\n");
@@ -266,9 +265,9 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
          RateText(progress.examples_per_second()),
          progress.has_time_left() ? ClockText(FromProto(progress.time_left())) : kUnknown});
   }
-  return Table({"RUN", "STATE", "OPTIMIZER", "STEP", "LOSS", "ACCURACY", "LR", "WORKERS",
-                "EXAMPLES/S", "LEFT"},
-               rows);
+  return ForTerminal(Table({"RUN", "STATE", "OPTIMIZER", "STEP", "LOSS", "ACCURACY", "LR",
+                            "WORKERS", "EXAMPLES/S", "LEFT"},
+                           rows));
 }
 
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
@@ -303,7 +302,7 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
   AppendTensors(run.layout(), &page);
   AppendWorkers(run, now, &page);
   AppendChanges(run, now, &page);
-  return page;
+  return ForTerminal(page);
 }
 
 std::string SizeText(const v1::Run& run) {

@@ -20,20 +20,17 @@ absl::Status FromJson(absl::string_view source, const std::string& json,
   const google::protobuf::util::Status parsed =
       google::protobuf::util::JsonStringToMessage(json, message);
   if (parsed.ok()) return absl::OkStatus();
-  return UsageError(absl::StrCat(source, " is not a ", message->GetDescriptor()->name(),
-                                 " as protobuf JSON: ", std::string(parsed.message())));
+  const auto& type = *message->GetDescriptor();
+  return UsageError(absl::StrCat(source, " is not protobuf JSON of ", type.name(), ", such as ",
+                                 JsonExample(type), ": ", std::string(parsed.message())));
 }
 
 // Sets the member of `holder`'s oneof that people call `kind`.
-absl::Status SetKind(absl::string_view what, const std::string& kind,
-                     google::protobuf::Message* holder) {
-  const auto* const kinds = holder->GetDescriptor()->oneof_decl(0);
-  for (int i = 0; i < kinds->field_count(); ++i) {
-    if (KindName(kinds->field(i)->name()) != kind) continue;
-    holder->GetReflection()->MutableMessage(holder, kinds->field(i));
-    return absl::OkStatus();
-  }
-  return UsageError(absl::StrCat("unknown ", what, " \"", kind, "\""));
+absl::Status SetKind(const std::string& kind, google::protobuf::Message* holder) {
+  const auto member = FindKind(*holder->GetDescriptor(), kind);
+  GRADD_RETURN_IF_ERROR(member.status());
+  holder->GetReflection()->MutableMessage(holder, *member);
+  return absl::OkStatus();
 }
 
 bool Overlap(const std::string& a, const std::string& b) {
@@ -62,8 +59,8 @@ absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
   request.set_run_id(RunId(run.run));
   v1::Run& created = *request.mutable_run();
   *created.mutable_layout() = layout;
-  GRADD_RETURN_IF_ERROR(SetKind("optimizer", run.optimizer, created.mutable_optimizer()));
-  GRADD_RETURN_IF_ERROR(SetKind("schedule", run.schedule, created.mutable_schedule()));
+  GRADD_RETURN_IF_ERROR(SetKind(run.optimizer, created.mutable_optimizer()));
+  GRADD_RETURN_IF_ERROR(SetKind(run.schedule, created.mutable_schedule()));
   if (run.asynchronous) {
     created.mutable_policy()->mutable_asynchronous();
   } else {

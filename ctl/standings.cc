@@ -43,6 +43,7 @@ std::string StateText(const Racer& racer) {
 
 const char* OriginText(const Racer& racer) {
   if (racer.rate_is_a_guess) return " guess";
+  if (racer.rate_is_own) return " own";
   return racer.rate_was_found ? " found" : "";
 }
 
@@ -130,6 +131,7 @@ std::string StandingsJson(const std::string& run_name, const std::vector<Racer>&
                                  {"learning_rate", racer->rate},
                                  {"learning_rate_was_found", racer->rate_was_found},
                                  {"learning_rate_is_a_guess", racer->rate_is_a_guess},
+                                 {"learning_rate_is_own", racer->rate_is_own},
                                  {"state", StateText(*racer)},
                                  {"steps", std::move(steps)}});
   }

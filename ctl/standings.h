@@ -15,6 +15,7 @@ struct Racer {
   double rate = 0;
   bool rate_was_found = false;   // By a sweep, instead of being given;
   bool rate_is_a_guess = false;  // one whose sweep did not tell much.
+  bool rate_is_own = false;      // Nor given nor found, see OwnRate().
   TrialRecord record;
 };
 

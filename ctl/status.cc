@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace gradd::ctl {
@@ -41,12 +42,13 @@ ExitCode ExitCodeOf(const absl::Status& status) {
 
 std::string ErrorText(const absl::Status& status, bool json) {
   const std::string code = absl::StatusCodeToString(status.code());
-  const std::string message(status.message());
+  std::string message(status.message());
   const std::string reason = ReasonOf(status);
   if (json) {
     return nlohmann::ordered_json{{"code", code}, {"reason", reason}, {"message", message}}.dump(
         -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   }
+  message = ForTerminal(message);
   // The codes are the server's; what happened on this side needs none.
   if (reason == kUsage || reason == kFile || reason == kInterrupted) {
     return absl::StrCat("gradctl: ", message);

@@ -54,6 +54,9 @@ std::string StateText(const v1::RunProgress& progress) {
   return "";
 }
 
+// The bar is left out after what has a greater rank.
+constexpr int kBarRank = 6;
+
 // Ranks follow what one looks for in a narrow window. The bar is not among the parts.
 std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) {
   std::vector<Part> parts;
@@ -63,7 +66,7 @@ std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) 
     // Rounded down: 100 % is only said when it is so.
     parts.push_back({absl::StrFormat("%2d %%", static_cast<int>(100 * Fraction(progress))), 0, 5});
     const std::string last = absl::StrCat("/", progress.max_steps());
-    parts.push_back({absl::StrCat("step ", progress.step(), last), 6, 4 + 2 * last.size()});
+    parts.push_back({absl::StrCat("step ", progress.step(), last), 3, 4 + 2 * last.size()});
   } else {
     parts.push_back({absl::StrCat("step ", progress.step()), 0});
   }
@@ -71,7 +74,7 @@ std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) 
     parts.push_back({absl::StrCat("loss ", LossText(progress.loss())), 1, 11});
   }
   if (progress.evaluation().has_accuracy() && std::isfinite(progress.evaluation().accuracy())) {
-    parts.push_back({absl::StrFormat("accuracy %.4f", progress.evaluation().accuracy()), 4});
+    parts.push_back({absl::StrFormat("accuracy %.4f", progress.evaluation().accuracy()), 5});
   }
   if (std::isfinite(progress.learning_rate())) {
     parts.push_back({absl::StrFormat("lr %.4g", progress.learning_rate()), 8, 12});
@@ -81,7 +84,7 @@ std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) 
     parts.push_back({absl::StrCat(RateText(progress.examples_per_second()), " examples/s"), 7, 16});
   }
   if (const std::string state = StateText(progress); !state.empty())
-    parts.push_back({state, 5, 10});
+    parts.push_back({state, 4, 10});
   return parts;
 }
 
@@ -91,9 +94,9 @@ size_t Columns(const std::vector<Part>& parts) {
   return columns == 0 ? 0 : columns - kGap.size();
 }
 
-void LeaveOutLeastImportant(std::vector<Part>* parts) {
-  parts->erase(std::max_element(parts->begin(), parts->end(),
-                                [](const Part& a, const Part& b) { return a.rank < b.rank; }));
+std::vector<Part>::const_iterator LeastImportant(const std::vector<Part>& parts) {
+  return std::max_element(parts.begin(), parts.end(),
+                          [](const Part& a, const Part& b) { return a.rank < b.rank; });
 }
 
 std::string Join(const std::vector<Part>& parts) {
@@ -188,7 +191,10 @@ std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress,
   const auto room = static_cast<size_t>(std::max(width, 1));
   std::vector<Part> parts = Parts(run, progress);
   const size_t bar = progress.max_steps() > 0 ? kLeastBar + kBarFrame + kGap.size() : 0;
-  while (parts.size() > 1 && Columns(parts) + bar > room) LeaveOutLeastImportant(&parts);
+  while (parts.size() > 1 && Columns(parts) + bar > room) {
+    if (bar > 0 && LeastImportant(parts)->rank < kBarRank && Columns(parts) <= room) break;
+    parts.erase(LeastImportant(parts));
+  }
   if (bar > 0 && Columns(parts) + bar <= room) {
     const size_t columns = std::min(kGreatestBar, kLeastBar + room - (Columns(parts) + bar));
     const bool named = parts.front().text == run;

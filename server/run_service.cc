@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/duration.h"
@@ -53,8 +52,8 @@ absl::StatusOr<std::string> Author(const std::string& author,
   }
   if (!IsPrintableUtf8(author)) {
     return Error(absl::StatusCode::kInvalidArgument, "AUTHOR_INVALID",
-                 absl::StrCat("author: \"", absl::CHexEscape(author),
-                              "\" has control characters, printable UTF-8 expected"));
+                 absl::StrCat("author: ", Quoted(author),
+                              " has characters that are not seen, printable UTF-8 expected"));
   }
   return author.empty() ? context->peer() : author;
 }

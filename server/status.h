@@ -9,7 +9,8 @@
 namespace gradd {
 
 // The one table from core's errors to gRPC's. The reason goes into the trailing metadata
-// `gradd-reason` of `context`; call it before the RPC's Finish().
+// `gradd-reason` of `context`; call it before the RPC's Finish(). Of a message that would take more
+// than 4,000 bytes there, the middle is left out.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::CallbackServerContext* context);
 
 }  // namespace gradd

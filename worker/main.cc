@@ -18,6 +18,7 @@
 #include "cli/signals.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
+#include "core/base/utf8.h"
 #include "worker/blas.h"
 #include "worker/data/load.h"
 #include "worker/models/model_factory.h"
@@ -118,6 +119,6 @@ int main(int argc, char** argv) {
   absl::Status status = gradd::RunWorker(options);
   status.Update(gradd::FlushStandardOutput());
   if (status.ok()) return 0;
-  fprintf(stderr, "gradworker: %s\n", std::string(status.message()).c_str());
+  fprintf(stderr, "gradworker: %s\n", gradd::ForTerminal(status.message()).c_str());
   return gradd::ReasonOf(status) == gradd::kUsageReason ? 2 : 1;
 }

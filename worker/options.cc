@@ -224,7 +224,8 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   AddOption(&app, kDataGroup, "test-images", &options->data.test_images, "idx: held-out images");
   AddOption(&app, kDataGroup, "test-labels", &options->data.test_labels, "idx: their labels");
   AddOption(&app, kDataGroup, "train-csv", &options->data.train_csv, "csv: training examples");
-  AddOption(&app, kDataGroup, "test-csv", &options->data.test_csv, "csv: held-out examples");
+  AddOption(&app, kDataGroup, "test-csv", &options->data.test_csv,
+            "csv: held-out examples; with a header, columns are matched by name");
   AddOption(&app, kDataGroup, "label-column", &options->data.label_column,
             "csv: the column to predict, by name or number from 0; default: the last");
   AddChoice<CsvOptions::Header>(&app, kDataGroup, "csv-header", &options->data.csv_header,
@@ -307,6 +308,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   AddConfigOption(&app, "GRADWORKER_CONFIG");
   app.set_version_flag("--version", std::string("gradworker ") + kVersion);
   app.footer(kFooter);
+  RefuseEmptyValues(&app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -38,7 +38,7 @@ void ProgressTracker::Fill(v1::RunProgress* progress) const {
   const int64_t applied = outcomes_[v1::PUSH_OUTCOME_APPLIED];
   progress->set_applied_pushes(applied);
   progress->set_rejected_pushes(std::accumulate(outcomes_.begin(), outcomes_.end(), int64_t{0}) -
-                                applied);
+                                applied - outcomes_[v1::PUSH_OUTCOME_DUPLICATE]);
   progress->set_steps_per_second(StepsPerSecond());
   progress->set_examples_per_second(Rate(&Counts::examples));
   if (steps_ == 0) return;

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "core/diagnostics/histogram.h"
 #include "core/diagnostics/smoothed_mean.h"
+#include "core/diagnostics/step_pace.h"
 #include "core/diagnostics/step_profile.h"
 #include "gradd/v1/run.pb.h"
 #include "gradd/v1/training_service.pb.h"
@@ -51,6 +52,9 @@ class ProgressTracker {
   const PushOutcomeCounts& outcomes() const { return outcomes_; }
   const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
 
+  StepPace& pace() { return pace_; }
+  const StepPace& pace() const { return pace_; }
+
   StepProfile& profile() { return profile_; }
   const StepProfile& profile() const { return profile_; }
 
@@ -69,6 +73,7 @@ class ProgressTracker {
   SmoothedMean loss_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;
+  StepPace pace_;
   StepProfile profile_;
 };
 

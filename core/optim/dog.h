@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -40,7 +41,7 @@ struct DistanceRule : ElementRule {
     return {input.learning_rate, 0, 0};
   }
   Scalars WithRate(double rate) const {
-    return {0, static_cast<float>(rate), static_cast<float>(rate * decoupled)};
+    return {0, FiniteFactor(rate), FiniteFactor(rate * decoupled)};
   }
 
   static constexpr int kSums = 3;

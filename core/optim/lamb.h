@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/portable_math.h"
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -74,7 +75,7 @@ struct LambRule : ElementRule {
   }
   Scalars WithSums(Scalars s, const double* sums, double* /*kept*/) const {
     const double trust = sums[0] > 0 && sums[1] > 0 ? std::sqrt(sums[0] / sums[1]) : 1;
-    s.rate = static_cast<float>(s.learning_rate * trust);
+    s.rate = FiniteFactor(s.learning_rate * trust);
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {

@@ -2,6 +2,7 @@
 #define GRADD_CORE_OPTIM_OPTIMIZER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct StepInput {
 
   // What takes the place of an optimizer's `own` momentum or beta1.
   double MomentumOr(double own) const { return momentum >= 0 ? momentum : own; }
+  // The same rate without its warm-up, where it has one: that of methods with a rate of their own.
+  std::optional<double> rate_without_warm_up = std::nullopt;
 };
 
 // One tile of the vectors: elements of one tensor. `parameters_out` may be `parameters_in`, and a

@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "core/optim/hyper_parameters.h"
 #include "core/optim/optimizer_factory.h"
+#include "core/optim/own_rate.h"
 #include "core/optim/row_stages.h"
 #include "core/optim/skip_non_finite.h"
 
@@ -32,6 +34,7 @@ absl::Status SetOptimizer(const v1::Optimizer& spec, ParameterGroup* group) {
   const absl::StatusOr<GradientClip> clip = ReadGradientClip(spec);
   GRADD_RETURN_IF_ERROR(clip.status());
   group->optimizer = *std::move(optimizer);
+  group->warms_up = !OwnRate(spec.kind_case()).has_value();
   group->stages = *std::move(stages);
   group->clip = *clip;
   return absl::OkStatus();
@@ -82,6 +85,12 @@ absl::StatusOr<ParameterGroups> MakeParameterGroups(
       return InvalidArgument("PATTERN_INVALID",
                              absl::StrCat(path, ".pattern: ", spec.pattern().size(),
                                           " bytes, at most ", kMaxPatternBytes, " expected"));
+    }
+    if (!IsPrintableUtf8(spec.pattern())) {
+      return InvalidArgument("PATTERN_INVALID",
+                             absl::StrCat(path, ".pattern: ", Quoted(spec.pattern()),
+                                          " has characters that are not seen, printable UTF-8 "
+                                          "expected"));
     }
     const RE2 pattern(spec.pattern(), RE2::Quiet);
     if (spec.pattern().empty() || !pattern.ok()) {

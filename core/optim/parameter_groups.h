@@ -17,6 +17,7 @@ namespace gradd {
 struct ParameterGroup {
   std::unique_ptr<Optimizer> optimizer;  // Null: frozen.
   double learning_rate_factor = 1;
+  bool warms_up = true;  // Otherwise the optimizer has a rate of its own, see OwnRate().
   std::vector<std::unique_ptr<TensorTransform>> stages;  // Before the optimizer.
   GradientClip clip;
 };

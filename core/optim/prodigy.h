@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/portable_math.h"
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -108,7 +109,7 @@ struct ProdigyRule : ElementRule {
       kept[kDistance] = std::max(kept[kDistance], d_coefficient * kept[kNumerator] / sums[1]);
     }
     Scalars result = s;
-    result.epsilon = static_cast<float>(kept[kDistance] * epsilon);
+    result.epsilon = PositiveDivisor(kept[kDistance] * epsilon);
     return result;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {

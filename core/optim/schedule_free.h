@@ -50,7 +50,7 @@ struct ScheduleFreeRule : ElementRule {
   static constexpr int kKept = 2;
   static constexpr int kLargestRate = 0;
   static constexpr int kWeights = 1;
-  std::vector<ScalarSpec> Kept() const { return {{"largest_rate", 0}, {"weight_sum", 0}}; }
+  std::vector<ScalarSpec> Kept() const { return {{"largest_rate", 0}, {"relative_weight_sum", 0}}; }
 
   struct Average {
     float weight;   // c
@@ -59,13 +59,20 @@ struct ScheduleFreeRule : ElementRule {
     float decay;
   };
   Average NextAverage(const StepInput& input, double rate, double* kept) const {
-    kept[kLargestRate] = std::max(kept[kLargestRate], rate);
-    const double weight =
-        Power(static_cast<double>(input.step + 1), r) * Power(kept[kLargestRate], weight_lr_power);
-    kept[kWeights] += weight;
-    return {static_cast<float>(weight > 0 ? weight / kept[kWeights] : 0),
-            static_cast<float>(1 - beta), static_cast<float>(rate),
-            static_cast<float>(rate * decoupled)};
+    // The sum of all weights is kept as a multiple of the last one: powers of rates and of steps
+    // would leave the range of double.
+    const auto t = static_cast<double>(input.step + 1);
+    const double before = kept[kLargestRate];
+    const double largest = std::max(before, rate);
+    kept[kLargestRate] = largest;
+    const bool counts = largest > 0 || weight_lr_power == 0;
+    if (counts) {
+      const double last = kept[kWeights] > 0 ? Power((t - 1) / t, r) : 0;  // Over this weight.
+      const double smaller = largest > 0 ? Power(before / largest, weight_lr_power) : 1;
+      kept[kWeights] = kept[kWeights] * last * smaller + 1;
+    }
+    return {static_cast<float>(counts ? 1 / kept[kWeights] : 0), static_cast<float>(1 - beta),
+            static_cast<float>(rate), static_cast<float>(rate * decoupled)};
   }
   // The new parameter; `direction` is that of the base method.
   template <typename Slots>

@@ -424,7 +424,10 @@ void UpdatePlan::BeginStep(const StepInput& input, bool by_spans) {
     if (!group.updates()) continue;
     group.input = input;
     group.input.step = input.step - group.first_step;
-    group.input.learning_rate = input.learning_rate * group.spec.learning_rate_factor;
+    const double rate = group.spec.warms_up
+                            ? input.learning_rate
+                            : input.rate_without_warm_up.value_or(input.learning_rate);
+    group.input.learning_rate = rate * group.spec.learning_rate_factor;
     group.spec.optimizer->BeginStep(group.input, absl::MakeSpan(group.kept));
   }
   pass_ = 0;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +24,8 @@ namespace {
 constexpr size_t kMaxHistory = 1000;
 constexpr size_t kMaxHistoryValueBytes = 400;  // So that a whole history fits a message.
 constexpr int kMaxDescribedWorkers = 1000;
+// A little less than the 2 MiB that every message stays below.
+constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
 // Keeps what a client may set.
 v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
@@ -33,7 +37,8 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   *spec.mutable_policy() = run.policy();
   spec.set_max_steps(run.max_steps());
   spec.set_seed(run.seed());
-  *spec.mutable_lease_duration() = ToProto(LeaseDuration(run));
+  if (run.has_lease_duration()) *spec.mutable_lease_duration() = run.lease_duration();
+  FillLearningRate(&spec);
   return spec;
 }
 
@@ -49,8 +54,8 @@ absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
                                top == "groups" || top == "max_steps" || top == "lease_duration";
     if (!mutable_field || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
       return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
-                   absl::StrCat("update_mask: \"", path,
-                                "\" is no field below optimizer, groups, schedule, policy, "
+                   absl::StrCat("update_mask: ", Quoted(path),
+                                " is no field below optimizer, groups, schedule, policy, "
                                 "max_steps or lease_duration"));
     }
   }
@@ -81,6 +86,22 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
   return absl::OkStatus();
 }
 
+// A schedule that is replaced whole needs its rate again. To keep the one before would be a guess,
+// and a rate of 0 trains nothing.
+absl::Status CheckRate(const google::protobuf::FieldMask& mask, const v1::Run& updated) {
+  const v1::Schedule& schedule = updated.schedule();
+  const bool replaced =
+      std::find(mask.paths().begin(), mask.paths().end(), "schedule") != mask.paths().end();
+  if (!replaced || schedule.has_learning_rate()) return absl::OkStatus();
+  const auto* const shape = schedule.GetReflection()->GetOneofFieldDescriptor(
+      schedule, v1::Schedule::descriptor()->FindOneofByName("shape"));
+  return InvalidArgument(
+      "OUT_OF_RANGE",
+      absl::StrCat("schedule.learning_rate: not set, and schedule is replaced whole; expected the "
+                   "rate too, or one field instead of the whole, such as schedule.",
+                   shape == nullptr ? "learning_rate" : shape->name()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, const v1::Run& spec,
@@ -89,13 +110,15 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  auto plan = ValidateMutableFields(spec, *layout, environment.block_elements,
+  v1::Run kept = SpecOf(run_id, spec);
+  auto plan = ValidateMutableFields(kept, *layout, environment.block_elements,
                                     StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
-  auto memory = ClaimRunMemory(run_id, spec, *layout, **plan, environment.budget.get());
+  auto memory = ClaimRunMemory(run_id, kept, *layout, **plan, environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
-  std::shared_ptr<Run> run(new Run(run_id, SpecOf(run_id, spec), *std::move(layout),
-                                   *std::move(plan), *std::move(memory), environment, origin));
+  *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
+  std::shared_ptr<Run> run(new Run(run_id, std::move(kept), *std::move(layout), *std::move(plan),
+                                   *std::move(memory), environment, origin));
   if (origin != nullptr && origin->plan.has_value()) {
     GRADD_RETURN_IF_ERROR(run->GoOnFrom(*origin));
   }
@@ -161,7 +184,16 @@ v1::Run Run::Describe(Detail detail) const {
   }
   if (detail == Detail::kWorkers) return run;
   *run.mutable_layout() = layout_.message();
-  for (const v1::Change& change : history_) *run.add_history() = change;
+  // The newest changes that fit into a message.
+  size_t bytes = run.ByteSizeLong();
+  auto first = history_.end();
+  while (first != history_.begin()) {
+    constexpr size_t kFrameBytes = 4;
+    bytes += std::prev(first)->ByteSizeLong() + kFrameBytes;
+    if (bytes > kMaxDescriptionBytes) break;
+    --first;
+  }
+  for (; first != history_.end(); ++first) *run.add_history() = *first;
   return run;
 }
 
@@ -182,11 +214,10 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
   const absl::Duration now = Moves() ? environment_.clock->Elapsed() : paused_at_;
   *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
-  const double rate = progress_.StepsPerSecond();
-  if (spec_.max_steps() > 0 && rate > 0 && Moves()) {
-    const auto left = static_cast<double>(spec_.max_steps() - step_);
+  const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(now);
+  if (spec_.max_steps() > 0 && pace.has_value() && Moves()) {
     // A century is as good as unknown, and stays within a Duration.
-    const absl::Duration time_left = absl::Seconds(left / rate);
+    const absl::Duration time_left = static_cast<double>(spec_.max_steps() - step_) * *pace;
     if (time_left < absl::Hours(24 * 36525)) {
       *progress->mutable_time_left() = ToProto(time_left);
     }
@@ -241,6 +272,7 @@ void Run::SetMoving(v1::RunState state, bool held) {
     paused_at_ = now;
   } else {
     paused_total_ += now - paused_at_;
+    progress_.pace().Interrupt();
     first_pending_at_ = now;
   }
 }
@@ -265,6 +297,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
     v1::Run updated = before;
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
+    FillLearningRate(&updated);
+    GRADD_RETURN_IF_ERROR(CheckRate(mask, updated));
     auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
                                       StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());

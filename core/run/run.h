@@ -180,6 +180,7 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t pending_sequence = 0;  // Of its complete push that waits; 0: none.
     int64_t last_base_step = 0;
     absl::Duration last_sign;  // Of life, by Clock::Elapsed(); when not connected.
+    v1::PushOutcome last_outcome = v1::PUSH_OUTCOME_UNSPECIFIED;  // Of last_sequence.
     int64_t applied_pushes = 0;
     int64_t rejected_pushes = 0;
     std::string address;
@@ -194,6 +195,7 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t step = 0;
     double learning_rate = 0;
     double momentum = -1;  // See StepInput.
+    double rate_without_warm_up = 0;
     int64_t staleness = 0;  // Greatest among the pushes.
     StepStatistics statistics;
     // What leaves block by block, in each encoding that somebody takes.
@@ -347,7 +349,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t block);
   // Returns what the step was made from, to be let go of without the lock: it may be large.
   [[nodiscard]] std::unique_ptr<StepWork> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The learning rate of `step` as the schedule has it, reduced on plateaus.
+  // The learning rate of `step` as the schedule has it for the run's optimizer, reduced on
+  // plateaus.
   double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enters into the history that the plateau's factor was `old_factor` until now.
   void RecordReduction(double old_factor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

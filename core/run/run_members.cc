@@ -255,7 +255,10 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   Outcome outcome = v1::PUSH_OUTCOME_DUPLICATE;
   if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
   if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
-  if (why != PushAdmission::kDuplicate) member->last_sequence = header.sequence();
+  if (why != PushAdmission::kDuplicate) {
+    member->last_sequence = header.sequence();
+    member->last_outcome = outcome;
+  }
   Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
   if (draining_) EndIdleSessions();
 }
@@ -312,6 +315,7 @@ void Run::Resolve(const PendingPush& pending, Outcome outcome) {
   Member& member = found->second;
   const v1::PushHeader& header = pending.push->header();
   member.last_sequence = header.sequence();
+  member.last_outcome = outcome;
   member.pending_sequence = 0;
   Answer(&member, pending.session, header, outcome, pending.want_parameters, pending.answered);
 }
@@ -343,6 +347,11 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
   result.set_outcome(outcome);
   result.set_step(step);
   result.set_parameters_follow(parameters_follow);
+  const Member* const member = MemberOf(session);
+  if (outcome == v1::PUSH_OUTCOME_DUPLICATE && member != nullptr &&
+      sequence == member->last_sequence) {
+    result.set_committed_outcome(member->last_outcome);
+  }
   session->state_.sink->Send(std::move(response));
 }
 

@@ -1,14 +1,16 @@
 #include "core/run/run_spec.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
+#include "core/optim/own_rate.h"
 #include "core/schedule/schedule.h"
 #include "core/sync/synchronization_policy.h"
 
@@ -17,10 +19,6 @@ namespace {
 
 constexpr absl::Duration kDefaultLease = absl::Seconds(15);
 constexpr int64_t kMaxSteps = int64_t{1} << 53;
-
-std::string Shown(absl::string_view text) {
-  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, 80)), "\"");
-}
 
 }  // namespace
 
@@ -33,7 +31,7 @@ absl::Status ValidateRunId(absl::string_view run_id) {
       !absl::ascii_islower(static_cast<unsigned char>(run_id.front())) || run_id.back() == '-' ||
       !std::all_of(run_id.begin(), run_id.end(), allowed)) {
     return Error(absl::StatusCode::kInvalidArgument, "RUN_ID_INVALID",
-                 absl::StrCat("run_id: ", Shown(run_id),
+                 absl::StrCat("run_id: ", Quoted(run_id),
                               " is not 1 to 63 characters of [a-z0-9-] that start with a letter "
                               "and do not end with -"));
   }
@@ -44,7 +42,7 @@ absl::StatusOr<std::string> ParseRunName(absl::string_view name) {
   absl::string_view run_id = name;
   if (!absl::ConsumePrefix(&run_id, "runs/") || !ValidateRunId(run_id).ok()) {
     return Error(absl::StatusCode::kInvalidArgument, "RUN_NAME_INVALID",
-                 absl::StrCat("run name ", Shown(name), " is not of the form runs/{run_id}"));
+                 absl::StrCat("run name ", Quoted(name), " is not of the form runs/{run_id}"));
   }
   return std::string(run_id);
 }
@@ -54,10 +52,17 @@ absl::Status ValidateWorkerId(absl::string_view worker) {
   if (worker.empty() || worker.size() > 128 ||
       !std::all_of(worker.begin(), worker.end(), printable)) {
     return Error(absl::StatusCode::kInvalidArgument, "WORKER_ID_INVALID",
-                 absl::StrCat("join.worker: ", Shown(worker),
+                 absl::StrCat("join.worker: ", Quoted(worker),
                               " is not 1 to 128 bytes of printable ASCII without spaces"));
   }
   return absl::OkStatus();
+}
+
+void FillLearningRate(v1::Run* run) {
+  const std::optional<double> rate = OwnRate(run->optimizer().kind_case());
+  if (rate.has_value() && !run->schedule().has_learning_rate()) {
+    run->mutable_schedule()->set_learning_rate(*rate);
+  }
 }
 
 absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run& run,

@@ -25,6 +25,9 @@ absl::Status ValidateRunId(absl::string_view run_id);
 // OK if `worker` is 1 to 128 bytes of printable ASCII without spaces.
 absl::Status ValidateWorkerId(absl::string_view worker);
 
+// Sets the learning rate of a run that has none, if its optimizer has one of its own (OwnRate()).
+void FillLearningRate(v1::Run* run);
+
 // Checks the fields of `run` that a client may change later: optimizer, groups, schedule, policy,
 // max_steps and lease_duration. Returns how the optimizers update the parameters, with memory for
 // so many threads to work on whole tensors.

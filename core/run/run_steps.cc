@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "core/run/run.h"
 #include "core/schedule/schedule.h"
 #include "core/sync/synchronization_policy.h"
@@ -88,13 +89,14 @@ void Run::BeginStepIfDue() {
   step_work_->pushes = std::move(pushes);
   step_work_->plan = plan_;
   step_work_->step = step_;
-  step_work_->learning_rate = RateAt(step_);
   step_work_->momentum = Momentum(spec_.schedule(), step_);
-  step_work_->begin_at = environment_.clock->Elapsed();
+  double factor = plateau_.factor();
   if (spec_.policy().has_asynchronous()) {
-    step_work_->learning_rate *=
-        StalenessFactor(spec_.policy().asynchronous().correction(), step_work_->staleness);
+    factor *= StalenessFactor(spec_.policy().asynchronous().correction(), step_work_->staleness);
   }
+  step_work_->learning_rate = LearningRate(spec_.schedule(), step_) * factor;
+  step_work_->rate_without_warm_up = LearningRateWithoutWarmUp(spec_.schedule(), step_) * factor;
+  step_work_->begin_at = environment_.clock->Elapsed();
   if (ReserveForStep(step_work_.get())) {
     AnswerEarly(step_work_.get());
   } else {
@@ -143,6 +145,7 @@ void Run::AnswerEarly(StepWork* work) {
     session->state_.parameters_step = step_ + 1;
     // In the ledger at once: a worker whose stream breaks now asks at its next join.
     MemberOf(session)->last_sequence = pending.push->header().sequence();
+    MemberOf(session)->last_outcome = v1::PUSH_OUTCOME_APPLIED;
     const v1::Encoding encoding = session->state_.parameter_encoding;
     session->state_.sink->SendParameters(work->next[encoding], encoding);
     pending.answered = true;
@@ -198,7 +201,9 @@ void Run::ApplyStep(StepWork* work) {
   const Aggregate aggregate(std::move(pushes),
                             [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = aggregate.has_lazy_rows();
-  plan.BeginStep({work->step, work->learning_rate, aggregate.loss(), work->momentum}, by_spans);
+  plan.BeginStep({work->step, work->learning_rate, aggregate.loss(), work->momentum,
+                  work->rate_without_warm_up},
+                 by_spans);
   for (int pass = 0; pass < plan.transform_passes(); ++pass) {
     pool_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
       Aggregate::Reader gradient(aggregate, plan.transformed_begin(tensor));
@@ -275,6 +280,7 @@ std::unique_ptr<Run::StepWork> Run::CompleteStep() {
   const double factor = plateau_.factor();
   if (plateau_.ObserveTrainingLoss(step_, progress_.smoothed_loss())) RecordReduction(factor);
   completed_at_ = environment_.clock->Elapsed();
+  progress_.pace().AddStep(completed_at_);
   for (const PendingPush& pending : work->pushes) {
     StepProfile& profile = progress_.profile();
     profile.Add(StepProfile::kReceive, pending.arrival.receive);
@@ -296,14 +302,16 @@ std::unique_ptr<Run::StepWork> Run::CompleteStep() {
 }
 
 double Run::RateAt(int64_t step) const {
-  return LearningRate(spec_.schedule(), step) * plateau_.factor();
+  const bool warms_up = !OwnRate(spec_.optimizer().kind_case()).has_value();
+  return plateau_.factor() * (warms_up ? LearningRate(spec_.schedule(), step)
+                                       : LearningRateWithoutWarmUp(spec_.schedule(), step));
 }
 
 void Run::RecordReduction(double old_factor) {
-  const double rate = LearningRate(spec_.schedule(), OpenStep());
+  const double rate = RateAt(OpenStep());
   Record("reduce_on_plateau", "schedule.reduce_on_plateau",
-         absl::StrFormat("%.15g", rate * old_factor),
-         absl::StrFormat("%.15g", rate * plateau_.factor()));
+         absl::StrFormat("%.15g", rate / plateau_.factor() * old_factor),
+         absl::StrFormat("%.15g", rate));
 }
 
 void Run::FinishIfDone() {

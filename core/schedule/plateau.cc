@@ -59,7 +59,10 @@ bool Plateau::Better(double metric) const {
   if (settings_->threshold_mode() == v1::PLATEAU_THRESHOLD_MODE_ABSOLUTE) {
     return MoreIsBetter() ? metric > best_ + threshold : metric < best_ - threshold;
   }
-  return MoreIsBetter() ? metric > best_ * (1 + threshold) : metric < best_ * (1 - threshold);
+  // By that fraction of its magnitude: below 0, torch's best * (1 - threshold) is above the best
+  // loss, so that what is a little worse is better too and nothing is ever reduced.
+  if (MoreIsBetter()) return metric > best_ * (best_ > 0 ? 1 + threshold : 1 - threshold);
+  return metric < best_ * (best_ > 0 ? 1 - threshold : 1 + threshold);
 }
 
 bool Plateau::MoreIsBetter() const {

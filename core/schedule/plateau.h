@@ -12,7 +12,8 @@ namespace gradd {
 
 // A schedule's `reduce_on_plateau`: the factor by which a run's learning rate is reduced, 1 at
 // first and for schedules without one. The rule is torch's ReduceLROnPlateau, comparison by
-// comparison; a metric that is NaN is never better. Not thread safe.
+// comparison, except for a relative threshold of a metric below 0; a metric that is NaN is never
+// better. Not thread safe.
 class Plateau {
  public:
   // `schedule` must be valid.

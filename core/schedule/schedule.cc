@@ -10,17 +10,19 @@
 namespace gradd {
 namespace {
 
-double ScheduleFactor(const v1::Schedule& schedule, int64_t s);
+enum class WarmUps { kCount, kIgnored };
 
-double SequenceFactor(const v1::SequenceSchedule& shape, int64_t s) {
+double ScheduleFactor(const v1::Schedule& schedule, int64_t s, WarmUps warm_ups);
+
+double SequenceFactor(const v1::SequenceSchedule& shape, int64_t s, WarmUps warm_ups) {
   auto part = shape.parts().begin();
   for (; part->steps() > 0 && s >= part->steps(); ++part) s -= part->steps();
   const v1::Schedule& schedule = part->schedule();
   return (schedule.has_learning_rate() ? schedule.learning_rate() : 1) *
-         ScheduleFactor(schedule, s);
+         ScheduleFactor(schedule, s, warm_ups);
 }
 
-double ShapeFactor(const v1::Schedule& schedule, int64_t s) {
+double ShapeFactor(const v1::Schedule& schedule, int64_t s, WarmUps warm_ups) {
   switch (schedule.shape_case()) {
     case v1::Schedule::kStepDecay:
       return Factor(schedule.step_decay(), s);
@@ -49,7 +51,7 @@ double ShapeFactor(const v1::Schedule& schedule, int64_t s) {
     case v1::Schedule::kPiecewise:
       return Factor(schedule.piecewise(), s);
     case v1::Schedule::kSequence:
-      return SequenceFactor(schedule.sequence(), s);
+      return SequenceFactor(schedule.sequence(), s, warm_ups);
     case v1::Schedule::kConstant:
     case v1::Schedule::SHAPE_NOT_SET:
       break;
@@ -58,12 +60,14 @@ double ShapeFactor(const v1::Schedule& schedule, int64_t s) {
 }
 
 // Without the learning rate that it multiplies.
-double ScheduleFactor(const v1::Schedule& schedule, int64_t s) {
-  if (!schedule.has_warm_up()) return ShapeFactor(schedule, s);
+double ScheduleFactor(const v1::Schedule& schedule, int64_t s, WarmUps warm_ups) {
+  if (!schedule.has_warm_up()) return ShapeFactor(schedule, s, warm_ups);
   const v1::WarmUp& warm_up = schedule.warm_up();
-  if (s >= warm_up.steps()) return ShapeFactor(schedule, s - warm_up.steps());
-  return ShapeFactor(schedule, 0) * Anneal(warm_up.annealing(), v1::ANNEALING_LINEAR,
-                                           warm_up.start_factor(), 1, Progress(s, warm_up.steps()));
+  if (s >= warm_up.steps()) return ShapeFactor(schedule, s - warm_up.steps(), warm_ups);
+  const double risen = ShapeFactor(schedule, 0, warm_ups);
+  if (warm_ups == WarmUps::kIgnored) return risen;
+  return risen * Anneal(warm_up.annealing(), v1::ANNEALING_LINEAR, warm_up.start_factor(), 1,
+                        Progress(s, warm_up.steps()));
 }
 
 double ShapeMomentum(const v1::Schedule& schedule, int64_t s) {
@@ -93,7 +97,11 @@ double Momentum(const v1::Schedule& schedule, int64_t step) {
 }
 
 double LearningRate(const v1::Schedule& schedule, int64_t step) {
-  return schedule.learning_rate() * ScheduleFactor(schedule, step);
+  return schedule.learning_rate() * ScheduleFactor(schedule, step, WarmUps::kCount);
+}
+
+double LearningRateWithoutWarmUp(const v1::Schedule& schedule, int64_t step) {
+  return schedule.learning_rate() * ScheduleFactor(schedule, step, WarmUps::kIgnored);
 }
 
 }  // namespace gradd

@@ -16,6 +16,8 @@ absl::Status ValidateSchedule(const v1::Schedule& schedule);
 // double from `step` alone; finite and not negative. Its cost does not grow with the step.
 // `schedule` must be valid. `reduce_on_plateau` is not in it: see Plateau.
 double LearningRate(const v1::Schedule& schedule, int64_t step);
+// The same without any warm-up: while one lasts, the rate to which it rises.
+double LearningRateWithoutWarmUp(const v1::Schedule& schedule, int64_t step);
 
 // Whether the schedule cycles the momentum of the optimizer at any step.
 bool CyclesMomentum(const v1::Schedule& schedule);

@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
-#include "core/schedule/field_checker.h"
+#include "core/base/field_checker.h"
 #include "core/schedule/schedule.h"
 #include "core/schedule/shape_checks.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 constexpr int kMaxSequenceDepth = 3;
 constexpr size_t kMaxBytes = size_t{64} << 10;
-constexpr RealRange kLearningRates = {0, 1e6};
+// So that the rate times a group's factor and a bias correction stays within float32.
+constexpr double kHighestRate = 1e12;
 
 template <typename Message>
 absl::Status CheckMessage(const Message& message, std::string path) {
@@ -28,8 +30,8 @@ absl::Status CheckSchedule(const v1::Schedule& schedule, const std::string& path
 absl::Status CheckSequence(const v1::SequenceSchedule& shape, const std::string& path, int depth) {
   FieldChecker check(path);
   if (depth > kMaxSequenceDepth) {
-    check.Fail("parts", absl::StrCat("in ", depth, " sequences, at most ", kMaxSequenceDepth,
-                                     " may lie within each other"));
+    check.Refuse("parts", absl::StrCat("in ", depth, " sequences, at most ", kMaxSequenceDepth,
+                                       " may lie within each other"));
     return check.status();
   }
   check.Count("parts", shape.parts_size());
@@ -40,9 +42,9 @@ absl::Status CheckSequence(const v1::SequenceSchedule& shape, const std::string&
     if (i + 1 < shape.parts_size()) {
       check.Steps(steps, part.steps(), 1);
     } else if (part.steps() != 0) {
-      check.Fail(steps, absl::StrCat(part.steps(),
-                                     " in the last part, which has no end; 0 "
-                                     "expected"));
+      check.Refuse(steps, absl::StrCat(part.steps(),
+                                       " in the last part, which has no end; 0 "
+                                       "expected"));
     }
     check.Add(CheckSchedule(part.schedule(), check.Path(absl::StrCat(name, ".schedule")), depth));
   }
@@ -88,7 +90,7 @@ absl::Status CheckShape(const v1::Schedule& schedule, const std::string& path, i
 
 absl::Status CheckSchedule(const v1::Schedule& schedule, const std::string& path, int depth) {
   FieldChecker check(path);
-  check.Real("learning_rate", schedule.learning_rate(), kLearningRates);
+  check.Single("learning_rate", schedule.learning_rate(), kUpToMillion);
   GRADD_RETURN_IF_ERROR(check.status());
   GRADD_RETURN_IF_ERROR(CheckShape(schedule, path, depth));
   if (schedule.has_warm_up()) {
@@ -96,10 +98,37 @@ absl::Status CheckSchedule(const v1::Schedule& schedule, const std::string& path
   }
   if (!schedule.has_reduce_on_plateau()) return absl::OkStatus();
   if (depth > 0) {
-    check.Fail("reduce_on_plateau", "set in a part of a sequence, expected in the run's schedule");
+    check.Refuse("reduce_on_plateau",
+                 "set in a part of a sequence, expected in the run's schedule");
     return check.status();
   }
   return CheckMessage(schedule.reduce_on_plateau(), path + ".reduce_on_plateau");
+}
+
+// The factor does not exceed this at any step.
+double LargestFactor(const v1::Schedule& schedule) {
+  double largest = 1;
+  switch (schedule.shape_case()) {
+    case v1::Schedule::kLinear:
+      largest = std::max(schedule.linear().start_factor(), schedule.linear().end_factor());
+      return schedule.linear().has_start_factor() ? largest : std::max(largest, 1.0);
+    case v1::Schedule::kCyclic:
+      return schedule.cyclic().max_factor();
+    case v1::Schedule::kPiecewise:
+      for (const auto& point : schedule.piecewise().points()) {
+        largest = std::max(largest, point.factor());
+      }
+      return largest;
+    case v1::Schedule::kSequence:
+      for (const auto& part : schedule.sequence().parts()) {
+        const double rate =
+            part.schedule().has_learning_rate() ? part.schedule().learning_rate() : 1;
+        largest = std::max(largest, rate * LargestFactor(part.schedule()));
+      }
+      return largest;
+    default:
+      return largest;
+  }
 }
 
 }  // namespace
@@ -111,7 +140,17 @@ absl::Status ValidateSchedule(const v1::Schedule& schedule) {
                  absl::StrCat("schedule: ", schedule.ByteSizeLong(), " bytes, at most ", kMaxBytes,
                               " expected"));
   }
-  return CheckSchedule(schedule, "schedule", /*depth=*/0);
+  GRADD_RETURN_IF_ERROR(CheckSchedule(schedule, "schedule", /*depth=*/0));
+  if (!schedule.has_learning_rate()) {
+    return InvalidArgument("OUT_OF_RANGE",
+                           absl::StrCat("schedule.learning_rate: not set, expected a number in ",
+                                        kUpToMillion.Text()));
+  }
+  const double highest = schedule.learning_rate() * LargestFactor(schedule);
+  if (highest <= kHighestRate) return absl::OkStatus();
+  return InvalidArgument("OUT_OF_RANGE",
+                         absl::StrCat("schedule: the learning rate times its largest factor is ",
+                                      highest, ", at most ", kHighestRate, " expected"));
 }
 
 }  // namespace gradd

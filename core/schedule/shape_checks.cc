@@ -9,14 +9,9 @@
 namespace gradd {
 namespace {
 
-constexpr RealRange kUpToMillion = {0, 1e6};
-constexpr RealRange kOneToMillion = {1, 1e6};
-constexpr RealRange kZeroToOne = {0, 1};
-constexpr RealRange kZeroToHalf = {0, 0.5};
-constexpr RealRange kAboveZeroToOne = {0, 1, true, false};
-constexpr RealRange kAboveZeroBelowOne = {0, 1, true, true};
-constexpr RealRange kFromZeroBelowOne = {0, 1, false, true};
-constexpr RealRange kAboveZeroToHundred = {0, 100, true, false};
+void CheckAnnealing(v1::Annealing value, FieldChecker* check) {
+  check->Enum("annealing", value, v1::Annealing_IsValid(value), "Annealing");
+}
 
 // `low` and `high` have their defaults filled in.
 void CheckMomentum(double low, double high, FieldChecker* check) {
@@ -73,8 +68,8 @@ void CheckFields(const v1::CosineRestartsSchedule& shape, FieldChecker* check) {
   check->Steps("period", shape.period(), 1);
   if (shape.has_period_factor() &&
       (shape.period_factor() < 1 || shape.period_factor() > kMaxPeriodFactor)) {
-    check->Fail("period_factor",
-                absl::StrCat(shape.period_factor(), " is outside [1, ", kMaxPeriodFactor, "]"));
+    check->Refuse("period_factor",
+                  absl::StrCat(shape.period_factor(), " is outside [1, ", kMaxPeriodFactor, "]"));
   }
   check->Real("end_factor", shape.end_factor(), kZeroToOne);
 }
@@ -88,7 +83,7 @@ void CheckFields(const v1::CyclicSchedule& shape, FieldChecker* check) {
   if (!shape.has_gamma()) return;
   check->Real("gamma", shape.gamma(), kAboveZeroToOne);
   if (shape.form() != v1::CYCLIC_FORM_EXP_RANGE) {
-    check->Fail("gamma", absl::StrCat(shape.gamma(), " has no meaning without form EXP_RANGE"));
+    check->Refuse("gamma", absl::StrCat(shape.gamma(), " has no meaning without form EXP_RANGE"));
   }
 }
 
@@ -98,7 +93,7 @@ void CheckFields(const v1::OneCycleSchedule& shape, FieldChecker* check) {
               shape.three_phase() ? kZeroToHalf : kZeroToOne);
   check->Real("start_factor", shape.start_factor(), kZeroToOne);
   check->Real("end_factor", shape.end_factor(), kZeroToOne);
-  check->Annealing("annealing", shape.annealing());
+  CheckAnnealing(shape.annealing(), check);
   CheckMomentum(LowMomentum(shape), HighMomentum(shape), check);
 }
 
@@ -106,7 +101,7 @@ void CheckFields(const v1::StableDecaySchedule& shape, FieldChecker* check) {
   check->Steps("stable_steps", shape.stable_steps(), 0);
   check->Steps("decay_steps", shape.decay_steps(), 1);
   check->Real("end_factor", shape.end_factor(), kZeroToOne);
-  check->Annealing("annealing", shape.annealing());
+  CheckAnnealing(shape.annealing(), check);
 }
 
 void CheckFields(const v1::InverseSquareRootSchedule& shape, FieldChecker* check) {
@@ -127,7 +122,7 @@ void CheckFields(const v1::PiecewiseSchedule& shape, FieldChecker* check) {
 void CheckFields(const v1::WarmUp& warm_up, FieldChecker* check) {
   check->Steps("steps", warm_up.steps(), 1);
   check->Real("start_factor", warm_up.start_factor(), kZeroToOne);
-  check->Annealing("annealing", warm_up.annealing());
+  CheckAnnealing(warm_up.annealing(), check);
 }
 
 void CheckFields(const v1::ReduceOnPlateau& plateau, FieldChecker* check) {
@@ -146,8 +141,8 @@ void CheckFields(const v1::ReduceOnPlateau& plateau, FieldChecker* check) {
   if (!plateau.has_interval()) return;
   check->Steps("interval", plateau.interval(), 1);
   if (plateau.metric() != v1::PLATEAU_METRIC_TRAINING_LOSS) {
-    check->Fail("interval",
-                absl::StrCat(plateau.interval(), " has no meaning without metric TRAINING_LOSS"));
+    check->Refuse("interval",
+                  absl::StrCat(plateau.interval(), " has no meaning without metric TRAINING_LOSS"));
   }
 }
 

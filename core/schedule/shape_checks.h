@@ -1,7 +1,7 @@
 #ifndef GRADD_CORE_SCHEDULE_SHAPE_CHECKS_H_
 #define GRADD_CORE_SCHEDULE_SHAPE_CHECKS_H_
 
-#include "core/schedule/field_checker.h"
+#include "core/base/field_checker.h"
 #include "gradd/v1/schedule.pb.h"
 
 namespace gradd {

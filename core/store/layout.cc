@@ -6,15 +6,16 @@
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 
 namespace gradd {
 namespace {
 
 constexpr int kMaxTensors = 100'000;
+constexpr size_t kMaxBytes = size_t{1} << 20;
 constexpr size_t kMaxNameBytes = 256;
 constexpr int kMaxDimensions = 16;
 
@@ -24,13 +25,6 @@ absl::Status LayoutError(absl::string_view message) {
 
 std::string ShapeText(const v1::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
-}
-
-// Names come from outside and end up in messages.
-std::string Quoted(absl::string_view name) {
-  constexpr size_t kShown = 80;
-  const std::string escaped = absl::CHexEscape(name.substr(0, kShown));
-  return absl::StrCat("\"", escaped, name.size() > kShown ? "..." : "", "\"");
 }
 
 absl::Status CheckInitializer(const std::string& where, const v1::Initializer& initializer) {
@@ -56,10 +50,6 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
       !std::all_of(tensor.name().begin(), tensor.name().end(), printable)) {
     return LayoutError(
         absl::StrCat(where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
-  }
-  if (tensor.group().size() > kMaxNameBytes) {
-    return LayoutError(
-        absl::StrCat(where, ".group: ", tensor.group().size(), " bytes, at most 256 expected"));
   }
   if (tensor.shape_size() > kMaxDimensions) {
     return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(), " dimensions, at most ",
@@ -93,6 +83,11 @@ absl::StatusOr<Layout> Layout::Create(const v1::Layout& message, int64_t max_ele
   if (message.tensors_size() > kMaxTensors) {
     return LayoutError(absl::StrCat("layout.tensors: ", message.tensors_size(),
                                     " tensors, at most ", kMaxTensors, " expected"));
+  }
+  if (message.ByteSizeLong() > kMaxBytes) {
+    return LayoutError(absl::StrCat("layout: ", message.ByteSizeLong(),
+                                    " bytes as a message, at most ", kMaxBytes,
+                                    " expected, so that it fits those that describe a run"));
   }
   Layout layout;
   absl::flat_hash_set<absl::string_view> names;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -42,6 +43,39 @@ class ConfigFileTest : public testing::Test {
   mutable std::vector<std::string> written_;
   int number_ = 0;
 };
+
+TEST(RefuseEmptyValuesTest, AnOptionThatIsGivenHasAValue) {
+  const auto parse = [](std::vector<std::string> arguments) -> std::string {
+    CLI::App app("", "program");
+    int number = 7;
+    std::string text;
+    std::string spared;
+    std::vector<double> list;
+    bool flag = false;
+    app.add_option("--number", number)->check(CLI::Range(0, 9));
+    app.add_option("--list", list)->delimiter(',');
+    app.add_option("--spared", spared);
+    app.add_flag("--flag", flag);
+    CLI::App* command = app.add_subcommand("command");
+    command->add_option("PLACE", text);
+    command->add_option("--text", text);
+    RefuseEmptyValues(&app, {"--spared"});
+    std::reverse(arguments.begin(), arguments.end());
+    try {
+      app.parse(std::move(arguments));
+    } catch (const CLI::ParseError& error) {
+      return ParseErrorText(app, error);
+    }
+    return "";
+  };
+  EXPECT_NE(parse({"--number", ""}).find("--number: "), std::string::npos);
+  EXPECT_EQ(parse({"--list", ""}), "--list: an empty value found, something expected");
+  EXPECT_NE(parse({"--list="}), "");
+  EXPECT_EQ(parse({"command", "--text", ""}), "--text: an empty value found, something expected");
+  EXPECT_EQ(parse({"command", ""}), "PLACE: an empty value found, something expected");
+  EXPECT_EQ(parse({"--number", "8", "--list", "1,2", "--flag", "--spared", "", "command", "x"}),
+            "");
+}
 
 TEST(VariableOfTest, IsTheOptionInCapitals) { EXPECT_EQ(VariableOf("max-runs"), "GRADD_MAX_RUNS"); }
 

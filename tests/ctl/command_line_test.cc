@@ -114,6 +114,7 @@ TEST(CommandLineTest, CreateNeedsALayoutAndALearningRateOrASpec) {
   EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--learning-rate", "1"}).status()), kExitUsage);
   EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--layout", "-"}).status()), kExitUsage);
   EXPECT_TRUE(Parse({"create", "x", "--layout", "-", "--learning-rate", "1"}).ok());
+  EXPECT_TRUE(Parse({"create", "x", "--layout", "-", "--optimizer", "dog"}).ok());
   EXPECT_TRUE(Parse({"create", "x", "--spec", "-"}).ok());
   EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--spec", "-", "--steps", "1"}).status()), kExitUsage);
   EXPECT_EQ(ExitCodeOf(Parse({"create", "x", "--spec", "-", "--async"}).status()), kExitUsage);
@@ -170,7 +171,7 @@ TEST(CommandLineTest, CreateMayTakeLongerThanOtherCommands) {
 
 TEST(CommandLineTest, NamesThatCannotBeSentAreRefusedHere) {
   EXPECT_EQ(Parse({"pause", "x", "--author", "a\xff\n"}).status().message(),
-            "--author: \"a\\xff\\n\" is not UTF-8 without control characters");
+            "--author: \"a\\xff\\n\" is not UTF-8 of characters that are seen");
   EXPECT_EQ(ExitCodeOf(Parse({"show", "\xff"}).status()), kExitUsage);
 }
 

@@ -33,7 +33,9 @@ TEST(EntryTest, UnderstandsKindRateAndValues) {
 }
 
 TEST(EntryTest, NamesWhatIsWrong) {
-  EXPECT_EQ(Refusal({"adam", "adagard"}), "\"adagard\": unknown optimizer \"adagard\"");
+  EXPECT_THAT(
+      Refusal({"adam", "adagard"}),
+      HasSubstr("\"adagard\": unknown optimizer \"adagard\", perhaps adagrad; there are sgd,"));
   EXPECT_THAT(Refusal({""}), HasSubstr("unknown optimizer"));
   EXPECT_THAT(Refusal({"adam:"}), HasSubstr("\"adam:\": nothing after the colon"));
   EXPECT_THAT(Refusal({"adam:fast"}), HasSubstr("\"adam:fast\": "));
@@ -41,6 +43,20 @@ TEST(EntryTest, NamesWhatIsWrong) {
   EXPECT_THAT(Refusal({"sgd:steps=9"}), HasSubstr("\"sgd:steps=9\": "));
   EXPECT_THAT(Refusal({"sgd:0.1,learning-rate=0.2"}), HasSubstr("learning-rate stands twice"));
   EXPECT_THAT(Refusal({"sgd:gamma=0.9"}), HasSubstr("\"sgd:gamma=0.9\": "));
+}
+
+TEST(EntryTest, MethodsThatFindTheirStepSizesHaveARateOfTheirOwn) {
+  const auto entries =
+      ParseEntries({"dog", "prodigy:beta1=0.8", "rprop", "dog:0.5", "schedulefreesgd"});
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  EXPECT_EQ((*entries)[0].rate, 1);
+  EXPECT_TRUE((*entries)[0].rate_is_own);
+  EXPECT_EQ((*entries)[1].rate, 1);
+  EXPECT_EQ((*entries)[2].rate, 0.01);
+  EXPECT_EQ((*entries)[3].rate, 0.5);
+  EXPECT_FALSE((*entries)[3].rate_is_own);
+  EXPECT_FALSE((*entries)[4].rate.has_value());
+  EXPECT_EQ(Refusal({"dog", "dog:1"}), "\"dog\" and \"dog:1\" are the same");
 }
 
 TEST(EntryTest, RefusesTwoThatAreTheSame) {

@@ -131,7 +131,8 @@ TEST_F(GradctlTest, BadLayoutIsAUsageErrorThatNamesTheField) {
   EXPECT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"},
                 R"({"tensors": [{"nam": "w"}]})"),
             kExitUsage);
-  EXPECT_THAT(console_.err, HasSubstr("standard input is not a Layout"));
+  EXPECT_THAT(console_.err, HasSubstr("standard input is not protobuf JSON of Layout, such as "
+                                      "{\"tensors\": [{\"name\": \"text\"}]}"));
   EXPECT_THAT(console_.err, HasSubstr("nam"));
   EXPECT_EQ(Run({"create", "x", "--layout", "/nonexistent/layout", "--learning-rate", "1"}),
             kExitUsage);

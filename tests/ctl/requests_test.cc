@@ -2,9 +2,12 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "ctl/fields.h"
 #include "ctl/status.h"
@@ -104,6 +107,82 @@ TEST(MakeCreateRequestTest, EveryFieldOfEveryScheduleCanBeGiven) {
   }
 }
 
+TEST(MakeCreateRequestTest, KindsHaveEverySpellingThatThereIs) {
+  const auto upper = [](const std::string& name) {  // NAdamW
+    std::string text;
+    for (const std::string& part : std::vector<std::string>(absl::StrSplit(name, '_'))) {
+      absl::StrAppend(&text,
+                      std::string(1, absl::ascii_toupper(static_cast<unsigned char>(part[0]))),
+                      part.substr(1));
+    }
+    return text;
+  };
+  for (const auto* const type : {v1::Optimizer::descriptor(), v1::Schedule::descriptor()}) {
+    for (int i = 0; i < type->oneof_decl(0)->field_count(); ++i) {
+      const auto* const kind = type->oneof_decl(0)->field(i);
+      const std::string& name = kind->name();
+      for (const std::string& text :
+           {name, KindName(name), upper(name), absl::StrReplaceAll(name, {{"_", "-"}}),
+            absl::StrReplaceAll(name, {{"_", ""}})}) {
+        const auto found = FindKind(*type, text);
+        ASSERT_TRUE(found.ok()) << found.status();
+        EXPECT_EQ(*found, kind) << text;
+      }
+    }
+  }
+}
+
+TEST(MakeCreateRequestTest, TorchsNamesAreKnown) {
+  const std::pair<const char*, const char*> optimizers[] = {
+      {"SGD", "sgd"},          {"Adam", "adam"},        {"AdamW", "adam_w"},
+      {"Adamax", "ada_max"},   {"NAdam", "n_adam"},     {"RAdam", "r_adam"},
+      {"ASGD", "asgd"},        {"Adagrad", "ada_grad"}, {"Adadelta", "ada_delta"},
+      {"RMSprop", "rms_prop"}, {"Rprop", "rprop"},      {"Adafactor", "adafactor"},
+      {"Muon", "muon"}};
+  for (const auto& [text, name] : optimizers) {
+    EXPECT_EQ((*FindKind(*v1::Optimizer::descriptor(), text))->name(), name);
+  }
+  const std::pair<const char*, const char*> schedules[] = {
+      {"StepLR", "step_decay"},
+      {"MultiStepLR", "multi_step_decay"},
+      {"ConstantLR", "constant"},
+      {"LinearLR", "linear"},
+      {"ExponentialLR", "exponential_decay"},
+      {"PolynomialLR", "polynomial_decay"},
+      {"CosineAnnealingLR", "cosine_decay"},
+      {"CosineAnnealingWarmRestarts", "cosine_restarts"},
+      {"CyclicLR", "cyclic"},
+      {"OneCycleLR", "one_cycle"},
+      {"SequentialLR", "sequence"}};
+  for (const auto& [text, name] : schedules) {
+    EXPECT_EQ((*FindKind(*v1::Schedule::descriptor(), text))->name(), name);
+  }
+}
+
+TEST(MakeCreateRequestTest, AKindThatIsNotKnownGetsTheNearestAndAll) {
+  const auto message = [](const char* text) {
+    return std::string(FindKind(*v1::Optimizer::descriptor(), text).status().message());
+  };
+  EXPECT_THAT(message("adagard"), HasSubstr("unknown optimizer \"adagard\", perhaps adagrad; there "
+                                            "are sgd, momentum, nesterov, "));
+  EXPECT_THAT(message("Adm"), HasSubstr("perhaps adam;"));
+  EXPECT_THAT(message("heavyball"), HasSubstr("unknown optimizer \"heavyball\"; there are sgd"));
+  EXPECT_THAT(message(""), HasSubstr("unknown optimizer \"\"; there are sgd"));
+}
+
+TEST(MakeUpdateRequestTest, AMessageThatIsNoJsonGetsAnExample) {
+  const auto message = [](const char* field, const char* value) {
+    return std::string(MakeUpdateRequest(RunWithAdam(), {{field, value}}).status().message());
+  };
+  EXPECT_THAT(message("optimizer", "sgd"),
+              HasSubstr("optimizer: \"sgd\" is not JSON of Optimizer, such as {\"sgd\": {}}"));
+  EXPECT_THAT(message("schedule", "0.1"),
+              HasSubstr("is not JSON of Schedule, such as {\"learning_rate\": 1}"));
+  EXPECT_THAT(message("policy", "async"),
+              HasSubstr("is not JSON of SynchronizationPolicy, such as {\"synchronous\": "
+                        "{\"workers\": 1}}"));
+}
+
 TEST(MakeCreateRequestTest, SchedulesAreCalledAsPeopleCallThem) {
   EXPECT_THAT(
       KindNames(*v1::Schedule::descriptor()),
@@ -112,7 +191,8 @@ TEST(MakeCreateRequestTest, SchedulesAreCalledAsPeopleCallThem) {
                   "inverse-square-root", "piecewise", "sequence"));
   NewRun run = Sgd({});
   run.schedule = "fast";
-  EXPECT_EQ(MakeCreateRequest(run, v1::Layout()).status().message(), "unknown schedule \"fast\"");
+  EXPECT_THAT(std::string(MakeCreateRequest(run, v1::Layout()).status().message()),
+              HasSubstr("unknown schedule \"fast\"; there are constant, step, "));
 }
 
 TEST(MakeCreateRequestTest, ListsAreGivenWithCommasOrAsJson) {

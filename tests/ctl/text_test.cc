@@ -36,8 +36,24 @@ TEST(ProgressLineTest, ShowsTheMostImportantIn40Columns) {
 
 TEST(ProgressLineTest, ShowsMoreIn80Columns) {
   const std::string line = ProgressLine("fashion", Halfway(), 80);
-  EXPECT_EQ(line, "fashion  [#########-----------]  48 %  loss 0.3121  accuracy 0.8792  0:21 left");
+  EXPECT_EQ(line, "fashion  48 %  step 1920/4000  loss 0.3121  accuracy 0.8792  0:21 left");
   EXPECT_LE(line.size(), 80);
+  v1::RunProgress without = Halfway();
+  without.clear_evaluation();
+  EXPECT_EQ(ProgressLine("fashion", without, 80),
+            "fashion  [##########-----------]  48 %  step 1920/4000  loss 0.3121  0:21 left");
+}
+
+TEST(ProgressLineTest, TheStepStaysIn80ColumnsWhateverElseThereIs) {
+  for (const int64_t steps : {10, 4000, 1'000'000, 50'000'000}) {
+    v1::RunProgress progress = Halfway();
+    progress.set_max_steps(steps);
+    progress.set_step(steps / 2);
+    for (const char* run : {"r", "fashion", "a-rather-long-name-of-a-run"}) {
+      EXPECT_THAT(ProgressLine(run, progress, 79),
+                  HasSubstr("step " + std::to_string(steps / 2) + "/" + std::to_string(steps)));
+    }
+  }
 }
 
 TEST(ProgressLineTest, ShowsEverythingIn200Columns) {

@@ -78,7 +78,7 @@ TEST_F(WatchTest, FollowsTheWidthOfTheTerminal) {
   console_.width = 40;
   EXPECT_EQ(Watch(), kExitOk);
   const size_t last = console_.out.rfind("\r\x1b[K") + 4;
-  EXPECT_EQ(console_.out.substr(last), "x  [##############]  100 %  loss 0.0909\n\x1b[?25h");
+  EXPECT_EQ(console_.out.substr(last), "x  100 %  step 10/10  loss 0.0909\n\x1b[?25h");
 }
 
 TEST_F(WatchTest, JsonIsOneObjectPerUpdate) {

@@ -149,6 +149,8 @@ TEST_F(SessionTest, EveryPushCountsOnceThoughItsConnectionKeepsBreaking) {
     const auto report = future.get();
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_EQ(report->sequence, i + 1);
+    // Also of those whose first result was lost.
+    EXPECT_EQ(report->outcome, v1::PUSH_OUTCOME_APPLIED);
     ASSERT_EQ(report->parameters_step, i + 1);
     ASSERT_EQ(parameters[0], -(i + 1));
     ASSERT_EQ(parameters[kElements - 1], -(i + 1));

@@ -1,5 +1,6 @@
 """Wrong use of the three programs: a message on standard error and the right exit code."""
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -25,6 +26,22 @@ class CommandLineTest(unittest.TestCase):
         for option in ("--listen", "--http"):
             self.assertIn(f'{option}: port 116000 of "127.0.0.1:116000" is outside [0, 65535]',
                           self.refused("gradd", option, "127.0.0.1:116000"))
+
+    def test_no_option_of_any_program_takes_an_empty_value(self):
+        commands = [("gradd",), ("gradworker",)] + [("gradctl", command, "r") for command in (
+            "create", "show", "watch", "set", "pause", "resume", "delete", "pull", "lr-find", "race")]
+        commands += [("gradctl", "list"), ("gradctl", "landscape", "bowl")]
+        options = 0
+        for name, *arguments in commands:
+            text = subprocess.run([program(name), *arguments[:1], "--help"], check=True, timeout=TIMEOUT_SECONDS,
+                                  stdout=subprocess.PIPE, text=True).stdout
+            # Those with a value say which: `--steps N`, `--svg FILE`.
+            for option in re.findall(r"^ +(?:-\w,)?(--[a-z0-9-]+)(?:,--[a-z0-9-]+)* [A-Z]", text, re.MULTILINE):
+                if (name, option) == ("gradd", "--http"):
+                    continue  # Where it means: none.
+                options += 1
+                self.assertIn(f"{name}: {option}: ", self.refused(name, *arguments, option, ""))
+        self.assertGreater(options, 150)
 
     def test_results_that_cannot_be_written_are_an_error(self):
         with open("/dev/full", "w", encoding="utf-8") as full:

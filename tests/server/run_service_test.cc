@@ -130,9 +130,28 @@ TEST_F(RunServiceTest, ChangesAreRecordedWithTheirAuthor) {
   EXPECT_THAT(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
               HasSubstr("author: 129 bytes, at most 128 expected"));
   request.set_author("a\nb\x1b[2J");
-  EXPECT_EQ(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
-            "AUTHOR_INVALID: author: \"a\\nb\\x1b[2J\" has control characters, printable UTF-8 "
-            "expected");
+  EXPECT_EQ(
+      Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
+      "AUTHOR_INVALID: author: \"a\\nb\\x1b[2J\" has characters that are not seen, printable UTF-8 "
+      "expected");
+}
+
+TEST_F(RunServiceTest, ErrorsArriveHoweverLongWhatTheyAreAbout) {
+  Create("r", SynchronousSpec(1, 1));
+  v1::UpdateRunRequest request;
+  request.mutable_run()->set_name("runs/r");
+  request.mutable_update_mask()->add_paths(std::string(9000, 'x'));
+  EXPECT_THAT(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
+              HasSubstr("xxx...\" is no field below optimizer"));
+  // Paths that are known, and so long in all that the message has to be cut.
+  request.mutable_update_mask()->clear_paths();
+  v1::Schedule* schedule = request.mutable_run()->mutable_schedule();
+  schedule->set_learning_rate(1);
+  for (int i = 0; i < 1000; ++i) schedule->mutable_multi_step_decay()->add_milestones(i + 1);
+  schedule->mutable_multi_step_decay()->set_gamma(2);
+  request.mutable_update_mask()->add_paths("schedule");
+  EXPECT_THAT(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
+              HasSubstr("gamma: 2 is outside (0, 1]"));
 }
 
 TEST_F(RunServiceTest, AnAuthorWhoGivesNoNameIsKnownByItsAddress) {

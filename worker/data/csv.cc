@@ -131,6 +131,9 @@ class CsvReader {
     return Dataset::OfFloats(features, std::move(numbers_), std::move(labels_), classes);
   }
 
+  // Of a file that has been read.
+  CsvColumns columns() const { return {path_, names_, label_column_}; }
+
  private:
   absl::Status Wrong(int64_t line, absl::string_view what) const {
     return absl::InvalidArgumentError(absl::StrCat(path_, ":", line, ": ", what));
@@ -147,6 +150,8 @@ class CsvReader {
       return Wrong(line, absl::StrCat(fields.size(), " fields found, ", columns_,
                                       " expected as in line ", first_line_));
     }
+    const size_t row = numbers_.size();
+    numbers_.resize(row + columns_ - 1);
     for (size_t i = 0; i < fields.size(); ++i) {
       float number = 0;
       if (!absl::SimpleAtof(fields[i], &number) || !std::isfinite(number)) {
@@ -154,7 +159,7 @@ class CsvReader {
                                         " found, a finite number expected"));
       }
       if (i != label_column_) {
-        numbers_.push_back(number);
+        numbers_[row + place_[i]] = number;
       } else if (options_.regression) {
         targets_.push_back(number);
       } else {
@@ -194,6 +199,46 @@ class CsvReader {
         names_.emplace_back(field);
       }
     }
+    const bool matched = options_.as != nullptr && !options_.as->names.empty() && header;
+    GRADD_RETURN_IF_ERROR(matched ? MatchColumns(line) : FindLabel(line));
+    if (place_.empty()) {
+      for (size_t i = 0; i < columns_; ++i) place_.push_back(i < label_column_ ? i : i - 1);
+    }
+    return absl::OkStatus();
+  }
+
+  // Finds out where the columns of the other file are in this one.
+  absl::Status MatchColumns(int64_t line) {
+    const CsvColumns& other = *options_.as;
+    const auto differs = [&](absl::string_view what) {
+      return Wrong(line, absl::StrCat(what, " found; expected the columns of ", other.path));
+    };
+    label_column_ = other.label;
+    if (names_ == other.names) return absl::OkStatus();
+    for (const std::string& name : names_) {
+      if (std::count(names_.begin(), names_.end(), name) > 1) {
+        return differs(absl::StrCat("two columns ", Quoted(name)));
+      }
+      if (std::count(other.names.begin(), other.names.end(), name) == 0) {
+        return differs(absl::StrCat("a column ", Quoted(name)));
+      }
+    }
+    place_.resize(columns_);
+    for (size_t i = 0; i < other.names.size(); ++i) {
+      const auto at = std::find(names_.begin(), names_.end(), other.names[i]);
+      if (at == names_.end()) return differs(absl::StrCat("no column ", Quoted(other.names[i])));
+      const auto column = static_cast<size_t>(at - names_.begin());
+      if (i == other.label) label_column_ = column;
+      place_[column] = i < other.label ? i : i - 1;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status FindLabel(int64_t line) {
+    if (options_.as != nullptr && options_.as->label < columns_) {
+      label_column_ = options_.as->label;  // No names to go by: the place is all there is.
+      return absl::OkStatus();
+    }
     const std::string& wanted = options_.label_column;
     const auto same = std::count(names_.begin(), names_.end(), wanted);
     int64_t index = -1;
@@ -232,6 +277,7 @@ class CsvReader {
   const CsvOptions& options_;
   size_t columns_ = 0;
   size_t label_column_ = 0;
+  std::vector<size_t> place_;  // Of each column but the label's, among the features.
   int64_t first_line_ = 0;
   std::vector<std::string> names_;
   std::vector<float> numbers_;
@@ -241,8 +287,12 @@ class CsvReader {
 
 }  // namespace
 
-absl::StatusOr<Dataset> ReadCsv(const std::string& path, const CsvOptions& options) {
-  return CsvReader(path, options).Read();
+absl::StatusOr<Dataset> ReadCsv(const std::string& path, const CsvOptions& options,
+                                CsvColumns* columns) {
+  CsvReader reader(path, options);
+  absl::StatusOr<Dataset> data = reader.Read();
+  if (columns != nullptr) *columns = reader.columns();
+  return data;
 }
 
 }  // namespace gradd

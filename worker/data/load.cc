@@ -62,13 +62,19 @@ absl::StatusOr<TrainAndTest> LoadCsv(const DataOptions& options) {
   if (options.train_csv.empty()) {
     return absl::InvalidArgumentError("data csv: a training file is required");
   }
-  CsvOptions csv{options.csv_header, options.label_column, options.regression, options.classes};
+  CsvOptions csv;
+  csv.header = options.csv_header;
+  csv.label_column = options.label_column;
+  csv.regression = options.regression;
+  csv.classes = options.classes;
   TrainAndTest data;
-  absl::StatusOr<Dataset> train = ReadCsv(options.train_csv, csv);
+  CsvColumns columns;
+  absl::StatusOr<Dataset> train = ReadCsv(options.train_csv, csv, &columns);
   if (!train.ok()) return train.status();
   data.train = *std::move(train);
   if (options.test_csv.empty()) return data;
   csv.classes = data.train.classes();
+  csv.as = &columns;
   absl::StatusOr<Dataset> test = ReadCsv(options.test_csv, csv);
   if (!test.ok()) return test.status();
   data.test = *std::move(test);

@@ -55,6 +55,7 @@ TEST(ProgressTrackerTest, CountsPushesByOutcome) {
   tracker.AddOutcome(v1::PUSH_OUTCOME_APPLIED);
   tracker.AddOutcome(v1::PUSH_OUTCOME_STALE);
   tracker.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
+  tracker.AddOutcome(v1::PUSH_OUTCOME_DUPLICATE);  // The push that it repeats counts.
   EXPECT_EQ(Filled(tracker).applied_pushes(), 2);
   EXPECT_EQ(Filled(tracker).rejected_pushes(), 2);
   EXPECT_EQ(tracker.outcomes()[v1::PUSH_OUTCOME_STALE], 1);

@@ -119,6 +119,30 @@ TEST(PlateauTest, ALossThatIsNoNumberIsNeverBetter) {
   EXPECT_EQ(plateau.factor(), 0.5);
 }
 
+TEST(PlateauTest, ARelativeThresholdIsAFractionOfTheMagnitude) {
+  // A log-likelihood, a reward: losses below 0. -100 is no better than -100.
+  const char* const settings = "metric: PLATEAU_METRIC_TRAINING_LOSS factor: 0.5 patience: 2";
+  Plateau constant(ScheduleWith(settings));
+  Report({-100, -100, -100, -100}, &constant);
+  EXPECT_EQ(constant.factor(), 0.5);
+  Plateau nearly(ScheduleWith(std::string(settings) + " threshold: 0.01"));
+  Report({-100, -100.9, -100.9, -100.9}, &nearly);
+  EXPECT_EQ(nearly.factor(), 0.5);
+  Plateau falling(ScheduleWith(std::string(settings) + " threshold: 0.01"));
+  Report({-100, -101.1, -102.2, -103.3, -104.4, -105.5}, &falling);
+  EXPECT_EQ(falling.factor(), 1);
+  // From above 0 to below it, and at 0 itself, where every fall counts.
+  Plateau through(ScheduleWith(settings));
+  Report({2, 1, 0, -1e-9, -1, -2, -4}, &through);
+  EXPECT_EQ(through.factor(), 1);
+  // More is better: -100 is better than -101, and -100.5 not by 1 %.
+  Plateau rising(ScheduleWith(std::string(settings) + " threshold: 0.01 mode: PLATEAU_MODE_MAX"));
+  Report({-101, -99, -97, -95, -93}, &rising);
+  EXPECT_EQ(rising.factor(), 1);
+  Report({-92.5, -92.5, -92.5}, &rising);
+  EXPECT_EQ(rising.factor(), 0.5);
+}
+
 TEST(PlateauTest, OnlyOtherSettingsBeginAnew) {
   v1::Schedule schedule =
       ScheduleWith("metric: PLATEAU_METRIC_TRAINING_LOSS factor: 0.5 patience: 1");

@@ -297,6 +297,11 @@ std::string Message(const std::string& text) {
 }
 
 TEST(ValidateScheduleTest, NamesFieldValueAndRange) {
+  EXPECT_EQ(Message(""), "schedule.learning_rate: not set, expected a number in [0, 1e+06]");
+  EXPECT_EQ(Message("cosine_decay { decay_steps: 9 }"),
+            "schedule.learning_rate: not set, expected a number in [0, 1e+06]");
+  EXPECT_THAT(Message("learning_rate: 1e-46"),
+              HasSubstr("schedule.learning_rate: 1e-46 is below 1.17549e-38"));
   EXPECT_EQ(Message("learning_rate: nan"), "schedule.learning_rate: nan is outside [0, 1e+06]");
   EXPECT_THAT(Message("learning_rate: -0.1"), HasSubstr("schedule.learning_rate: -0.1"));
   EXPECT_THAT(Message("learning_rate: inf"), HasSubstr("schedule.learning_rate: inf"));
@@ -388,6 +393,45 @@ TEST(ValidateScheduleTest, EveryFieldHasItsRange) {
   for (const Case& each : cases) EXPECT_THAT(Message(each.text), HasSubstr(each.message));
 }
 
+TEST(ValidateScheduleTest, TheHighestRateStaysFarBelowTheEndOfFloat32) {
+  const char* const cases[] = {
+      "learning_rate: 1e6 cyclic { up_steps: 3 max_factor: 1e6 }",
+      "learning_rate: 1e6 linear { total_steps: 3 end_factor: 1e6 }",
+      "learning_rate: 1e6 linear { total_steps: 3 start_factor: 1e6 }",
+      "learning_rate: 1e6 piecewise { points { step: 3 factor: 1e6 } }",
+      "learning_rate: 1 sequence { parts { schedule { learning_rate: 1e6 cyclic { up_steps: 3 "
+      "max_factor: 1e6 } } } }",
+  };
+  for (const char* const text : cases) {
+    EXPECT_TRUE(ValidateSchedule(Parse(text)).ok()) << text;
+    const std::string nested =
+        absl::StrCat("learning_rate: 2 sequence { parts { schedule { ", text, " } } }");
+    EXPECT_EQ(Message(nested),
+              "schedule: the learning rate times its largest factor is 2e+12, at most 1e+12 "
+              "expected");
+    // And no step has a higher one.
+    for (int64_t step = 0; step < 20; ++step) {
+      EXPECT_LE(LearningRate(Parse(text), step), 1e12) << text;
+    }
+  }
+}
+
+TEST(ScheduleTest, WithoutItsWarmUpsARateIsThatToWhichTheyRise) {
+  const v1::Schedule schedule = Parse(
+      "learning_rate: 8 warm_up { steps: 10 } sequence {"
+      "  parts { steps: 10 schedule { warm_up { steps: 4 } linear { total_steps: 4 } } }"
+      "  parts { schedule { learning_rate: 0.5 warm_up { steps: 2 } } } }");
+  EXPECT_EQ(LearningRate(schedule, 0), 0);
+  for (const int64_t step : {0, 5, 9, 10, 12, 14}) {
+    EXPECT_EQ(LearningRateWithoutWarmUp(schedule, step), 8) << step;
+  }
+  EXPECT_EQ(LearningRateWithoutWarmUp(schedule, 15), 6);
+  EXPECT_EQ(LearningRateWithoutWarmUp(schedule, 20), 4);
+  for (const int64_t step : {15, 17, 19, 22, 100}) {
+    EXPECT_EQ(LearningRateWithoutWarmUp(schedule, step), LearningRate(schedule, step)) << step;
+  }
+}
+
 TEST(ValidateScheduleTest, EnumNumbersThatAreNoneAreRefused) {
   const auto message = [](const v1::Schedule& schedule) {
     return std::string(ValidateSchedule(schedule).message());
@@ -405,6 +449,7 @@ TEST(ValidateScheduleTest, EnumNumbersThatAreNoneAreRefused) {
 
 TEST(ValidateScheduleTest, ListsAreBounded) {
   v1::Schedule schedule;
+  schedule.set_learning_rate(1);
   for (int i = 1; i <= 1000; ++i) schedule.mutable_multi_step_decay()->add_milestones(i);
   schedule.mutable_multi_step_decay()->set_gamma(0.5);
   EXPECT_TRUE(ValidateSchedule(schedule).ok());

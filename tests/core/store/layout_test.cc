@@ -75,6 +75,29 @@ TEST(LayoutTest, NamesTheTensorAndWhatIsWrongWithIt) {
   EXPECT_FALSE(StatusOf(Tensors({{std::string(257, 'x').c_str(), {1}}})).ok());
 }
 
+TEST(LayoutTest, TensorsAreBoundedByTheirNumberAndByTheSizeOfTheMessage) {
+  const auto layout_of = [](int tensors, int name_bytes) {
+    v1::Layout layout;
+    for (int i = 0; i < tensors; ++i) {
+      std::string name = std::to_string(i);
+      name.resize(std::max(name.size(), static_cast<size_t>(name_bytes)), 'x');
+      layout.add_tensors()->set_name(name);
+    }
+    return layout;
+  };
+  // As a framework names them: "model.layers.31.self_attn.q_proj.weight".
+  EXPECT_TRUE(StatusOf(layout_of(20'000, 39)).ok());
+  const v1::Layout large = layout_of(30'000, 39);
+  EXPECT_EQ(
+      StatusOf(large).message(),
+      "layout: " + std::to_string(large.ByteSizeLong()) +
+          " bytes as a message, at most 1048576 expected, so that it fits those that describe "
+          "a run");
+  EXPECT_TRUE(StatusOf(layout_of(100'000, 0)).ok());
+  EXPECT_THAT(StatusOf(layout_of(100'001, 0)).message(),
+              HasSubstr("100001 tensors, at most 100000 expected"));
+}
+
 TEST(LayoutTest, RefusesInitializersThatAreNoNumbers) {
   v1::Layout layout = Tensors({{"w", {1}}});
   v1::Initializer& initializer = *layout.mutable_tensors(0)->mutable_initializer();

@@ -176,6 +176,25 @@ class ToolsTest(GradctlTest):
         self.assertIn("no trial made a step for 2s", text)
         self.assertEqual(self.run_ids(), ["runs/r"])
 
+    def test_methods_that_find_their_step_sizes_are_not_swept(self):
+        self.create_run("r", "--learning-rate", "0.5", "--optimizer", "dog")
+        text = self.gradctl("lr-find", "r")
+        self.assertIn("dog finds its step sizes itself, so there is nothing to sweep", text)
+        self.assertIn("gradctl set r learning-rate=1\n", text)
+        self.assertEqual(json.loads(self.gradctl("--json", "lr-find", "r"))["learning_rate"], 1)
+        svg = os.path.join(self.directory, "rates.svg")
+        self.assertIn("--svg: there is no sweep of dog", self.refusal("lr-find", "r", "--svg", svg))
+        self.assertFalse(os.path.exists(svg))
+        self.create_run("without", "--optimizer", "AdaDelta")
+        self.assertEqual(self.describe("without").schedule.learning_rate, 1)
+        worker = self.start_worker("r", "--delay", "5")
+        until("the worker", lambda: self.describe("r").progress.step > 0)
+        standings = self.race("dog", "rprop", "sgd:0.1", "--steps", "30")
+        self.assertEqual({racer["optimizer"]: (racer["learning_rate"], racer["learning_rate_is_own"])
+                          for racer in standings},
+                         {"dog": (1, True), "rprop": (0.01, True), "sgd:0.1": (0.1, False)})
+        worker.kill()
+
     # ---- Landscape ----
 
     def test_landscape_needs_no_worker_and_leaves_nothing(self):
@@ -216,7 +235,7 @@ class ToolsTest(GradctlTest):
                 (("lr-find", "r", "--from", "-1"), "--from: -1"),
                 (("lr-find", "r", "--steps", "1"), "--steps: 1 is outside [20, 1000]"),
                 (("lr-find", "r", "--idle-timeout", "soon"), "--idle-timeout"),
-                (("lr-find", ""), "RUN is empty"),
+                (("lr-find", ""), "RUN: an empty value found"),
                 (("lr-find", "r", "--svg", "same", "--csv", "same"), "the same file"),
                 (("race", "r", "adam"), "at least 2 expected"),
                 (("race", "r", "adam", "adagard"), "unknown optimizer \"adagard\""),

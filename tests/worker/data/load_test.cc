@@ -88,6 +88,42 @@ TEST_F(LoadTest, CsvTestSetFitsTheTrainingSet) {
   EXPECT_THAT(batch.features, ElementsAre(0, 0));  // The training set's means.
 }
 
+TEST_F(LoadTest, ColumnsOfACsvTestSetAreMatchedByName) {
+  DataOptions options;
+  options.kind = DataKind::kCsv;
+  options.regression = true;
+  options.standardization = Standardization::kNone;
+  options.train_csv = directory_.Write("train.csv", "a,b,c,price\n1,2,3,4\n5,6,7,8\n");
+  const auto expect_same = [&](const char* content) {
+    options.test_csv = directory_.Write("test.csv", content);
+    const absl::StatusOr<TrainAndTest> data = LoadData(options);
+    ASSERT_TRUE(data.ok()) << data.status();
+    Batch batch;
+    data->test.GatherRange(0, 2, &batch);
+    EXPECT_THAT(batch.features, ElementsAre(10, 20, 30, 11, 21, 31)) << content;
+    EXPECT_THAT(batch.targets, ElementsAre(40, 41)) << content;
+  };
+  for (const char* label : {"", "price", "3"}) {
+    options.label_column = label;
+    expect_same("a,b,c,price\n10,20,30,40\n11,21,31,41\n");
+    expect_same("price,c,\"a\",b\n40,30,10,20\n41,31,11,21\n");
+    expect_same("c,price,b,a\n30,40,20,10\n31,41,21,11\n");
+    expect_same("10,20,30,40\n11,21,31,41\n");  // Without a header, the order is all there is.
+  }
+  const std::string expected = "found; expected the columns of " + options.train_csv;
+  const auto error_of = [&](const char* content) {
+    options.test_csv = directory_.Write("test.csv", content);
+    return ErrorOf(options);
+  };
+  EXPECT_THAT(error_of("a,b,d,price\n1,2,3,4\n"),
+              HasSubstr("test.csv:1: a column \"d\" " + expected));
+  EXPECT_THAT(error_of("a,b,price\n1,2,4\n"), HasSubstr("test.csv:1: no column \"c\" " + expected));
+  EXPECT_THAT(error_of("a,b,c,c,price\n1,2,3,3,4\n"),
+              HasSubstr("test.csv:1: two columns \"c\" " + expected));
+  EXPECT_THAT(error_of("id,a,b,c,price\n9,1,2,3,4\n"),
+              HasSubstr("test.csv:1: a column \"id\" " + expected));
+}
+
 TEST_F(LoadTest, SyntheticDataFollowsTheModel) {
   DataOptions options;
   options.kind = DataKind::kSynthetic;

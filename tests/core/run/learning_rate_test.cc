@@ -1,0 +1,154 @@
+// Which rate a run trains at: where none is given, while it warms up, after a live change.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/optim/own_rate.h"
+#include "core/run/run.h"
+#include "core/run/run_registry.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+google::protobuf::FieldMask Mask(const std::string& path) {
+  google::protobuf::FieldMask mask;
+  mask.add_paths(path);
+  return mask;
+}
+
+class LearningRateTest : public testing::Test {
+ protected:
+  absl::StatusOr<std::shared_ptr<gradd::Run>> Create(const v1::Run& spec) {
+    return registry_.Create("r", spec, "");
+  }
+  // Of a synchronous run of one worker; the parameters after each push of the gradient 1.
+  std::vector<float> Train(int steps) {
+    if (worker_ == nullptr) {
+      worker_ = std::make_unique<FakeWorker>(&registry_, "r", "w");
+      worker_->Join();
+    }
+    std::vector<float> values;
+    for (int i = 0; i < steps; ++i) {
+      const auto sequence = static_cast<int64_t>(++pushed_);
+      worker_->Push(sequence, sequence - 1, {1}, /*want_parameters=*/true);
+      values.push_back(worker_->WaitForParameters(pushed_).front());
+    }
+    return values;
+  }
+
+  FakeClock clock_;
+  RunRegistry registry_{Limits(), /*threads=*/1, &clock_};
+  std::unique_ptr<FakeWorker> worker_;
+  int64_t pushed_ = 0;
+};
+
+TEST_F(LearningRateTest, ARunWithoutOneIsRefusedUnlessItsMethodHasARateOfItsOwn) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_schedule()->clear_learning_rate();
+  const absl::Status refused = Create(spec).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(), "schedule.learning_rate: not set, expected a number in [0, 1e+06]");
+
+  spec.mutable_optimizer()->mutable_dog();
+  const auto run = Create(spec);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ((*run)->Describe(gradd::Run::Detail::kFull).schedule().learning_rate(), 1);
+}
+
+TEST_F(LearningRateTest, ARateThatIsGivenCountsForEveryMethod) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_optimizer()->mutable_dog();
+  spec.mutable_schedule()->set_learning_rate(0.5);
+  EXPECT_EQ((*Create(spec))->Progress().learning_rate(), 0.5);
+}
+
+TEST_F(LearningRateTest, AScheduleThatIsReplacedWholeNeedsItsRate) {
+  const auto run = *Create(SynchronousSpec(1, 1));
+  v1::Run change;
+  change.mutable_schedule()->mutable_cosine_decay()->set_decay_steps(1000);
+  const absl::Status refused = run->Update(change, Mask("schedule"), "ada");
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(),
+            "schedule.learning_rate: not set, and schedule is replaced whole; expected the rate "
+            "too, or one field instead of the whole, such as schedule.cosine_decay");
+  EXPECT_EQ(run->Progress().learning_rate(), 1);
+
+  ASSERT_TRUE(run->Update(change, Mask("schedule.cosine_decay"), "ada").ok());
+  EXPECT_EQ(run->Progress().learning_rate(), 1);
+  change.mutable_schedule()->set_learning_rate(0.25);
+  ASSERT_TRUE(run->Update(change, Mask("schedule"), "ada").ok());
+  EXPECT_EQ(run->Progress().learning_rate(), 0.25);
+
+  // Nor is it taken away by a mask that names it while the message has none.
+  EXPECT_THAT(run->Update(v1::Run(), Mask("schedule.learning_rate"), "ada").message(),
+              HasSubstr("schedule.learning_rate: not set"));
+  EXPECT_EQ(run->Progress().learning_rate(), 0.25);
+}
+
+TEST_F(LearningRateTest, MessagesThatAreReplacedWholeNeedWhatIsRequiredInThem) {
+  const auto run = *Create(SynchronousSpec(1, 2));
+  v1::Run change;
+  change.mutable_policy()->mutable_synchronous()->mutable_deadline()->set_seconds(10);
+  change.mutable_optimizer()->set_weight_decay(0.1);
+  for (const char* const path : {"policy", "policy.synchronous", "optimizer"}) {
+    const absl::Status refused = run->Update(change, Mask(path), "ada");
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << path;
+  }
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).policy().synchronous().workers(), 2);
+}
+
+TEST_F(LearningRateTest, AWarmUpIsNotForMethodsWithARateOfTheirOwn) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_optimizer()->mutable_rprop();
+  spec.mutable_schedule()->set_learning_rate(0.5);
+  spec.mutable_schedule()->mutable_warm_up()->set_steps(1000);
+  const auto run = *Create(spec);
+  EXPECT_EQ(run->Progress().learning_rate(), 0.5);
+  EXPECT_THAT(Train(2), ElementsAre(-0.5F, -0.5F - 1.2F * 0.5F));
+}
+
+TEST_F(LearningRateTest, OthersWarmUp) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_schedule()->mutable_warm_up()->set_steps(4);
+  const auto run = *Create(spec);
+  EXPECT_EQ(run->Progress().learning_rate(), 0);
+  EXPECT_THAT(Train(3), ElementsAre(0.0F, -0.25F, -0.75F));
+}
+
+TEST_F(LearningRateTest, AGroupWithSuchAMethodDoesNotWarmUpWithTheOthers) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_schedule()->mutable_warm_up()->set_steps(4);
+  v1::ParameterGroup& group = *spec.add_groups();
+  group.set_pattern("w");
+  group.mutable_optimizer()->mutable_rprop();
+  const auto run = *Create(spec);
+  EXPECT_THAT(Train(1), ElementsAre(-1.0F));
+}
+
+TEST(OwnRateTest, IsThatOfTheMethodsWithoutARateToTune) {
+  int count = 0;
+  const auto& kind = *v1::Optimizer::descriptor()->FindOneofByName("kind");
+  for (int i = 0; i < kind.field_count(); ++i) {
+    const auto number = static_cast<v1::Optimizer::KindCase>(kind.field(i)->number());
+    if (OwnRate(number).has_value()) ++count;
+  }
+  EXPECT_EQ(count, 7);
+  EXPECT_EQ(OwnRate(v1::Optimizer::kProdigy), 1);
+  EXPECT_EQ(OwnRate(v1::Optimizer::kRprop), 0.01);
+  EXPECT_FALSE(OwnRate(v1::Optimizer::kAdam).has_value());
+  EXPECT_FALSE(OwnRate(v1::Optimizer::kScheduleFreeAdam).has_value());
+}
+
+}  // namespace
+}  // namespace gradd
