@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -38,7 +39,7 @@ struct FromageRule : ElementRule {
   }
   Scalars WithSums(Scalars s, const double* sums, double* /*kept*/) const {
     const double scale = sums[0] > 0 && sums[1] > 0 ? std::sqrt(sums[0] / sums[1]) : 1;
-    s.rate = static_cast<float>(s.learning_rate * scale);
+    s.rate = FiniteFactor(s.learning_rate * scale);
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& /*slots*/) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -61,7 +62,7 @@ struct LambRule : ElementRule {
   static float Direction(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
     m = m + s.take1 * (g - m);
-    v = v + s.take2 * (g * g - v);
+    v = AveragedSquare(v, s.take2, g);
     return s.correction * m / (std::sqrt(v) * s.root_correction + s.epsilon) + s.decay * p;
   }
   static constexpr int kSums = 2;
@@ -73,7 +74,7 @@ struct LambRule : ElementRule {
   }
   Scalars WithSums(Scalars s, const double* sums, double* /*kept*/) const {
     const double trust = sums[0] > 0 && sums[1] > 0 ? std::sqrt(sums[0] / sums[1]) : 1;
-    s.rate = static_cast<float>(s.learning_rate * trust);
+    s.rate = FiniteFactor(s.learning_rate * trust);
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -55,7 +56,7 @@ struct LarsRule : ElementRule {
     const double p = std::sqrt(sums[0]);
     const double g = std::sqrt(sums[1]);
     const double trust = p > 0 && g > 0 ? trust_coefficient * p / (g + coupled * p + epsilon) : 1;
-    s.rate = static_cast<float>(s.learning_rate * trust);
+    s.rate = FiniteFactor(s.learning_rate * trust);
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {

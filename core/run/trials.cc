@@ -174,8 +174,9 @@ void Trials::Judge(Trial* trial, const TrialLog::News& news, v1::TrialNews* mess
   const std::string name = absl::StrCat("runs/", trial->run->run_id());
   const auto found = registry_->Find(name);
   if (!news.refusal.ok()) {
-    message->set_state(ReasonOf(news.refusal) == "NON_FINITE" ? v1::TRIAL_STATE_DIVERGED
-                                                              : v1::TRIAL_STATE_FAILED);
+    const std::string reason = ReasonOf(news.refusal);
+    const bool diverged = reason == "NON_FINITE" || reason == "GRADIENT_TOO_LARGE";
+    message->set_state(diverged ? v1::TRIAL_STATE_DIVERGED : v1::TRIAL_STATE_FAILED);
     message->set_message(std::string(news.refusal.message()));
   } else if (!found.ok() || *found != trial->run) {
     message->set_state(v1::TRIAL_STATE_FAILED);
