@@ -743,8 +743,19 @@ void Connection::HandleEvent(const v1::RunEvent& event) {
   if (event.kind() == v1::RUN_EVENT_KIND_RESUMED) finished_ = false;
 }
 
+void Connection::NoteSaturated(int64_t elements) {
+  if (elements == 0) return;
+  if (saturated_elements_.fetch_add(elements) > 0) return;
+  Log(absl::StrCat("push ", push_->sequence, ": ", elements,
+                   " elements are beyond the range of FLOAT16 and were sent as 65504 or -65504; "
+                   "BFLOAT16 has the range. Further ones are counted, and not told"));
+}
+
 void Connection::CompletePush(Result result) {
-  if (push_->encoding) encoder_->Finish(/*applied=*/!push_->dropped);
+  if (push_->encoding) {
+    NoteSaturated(encoder_->saturated());
+    encoder_->Finish(/*applied=*/!push_->dropped);
+  }
   MutexLock lock(&mutex_);
   if (result.ok()) next_sequence_ = push_->sequence + 1;
   push_in_flight_ = false;

@@ -61,6 +61,7 @@ class Connection {
   int64_t next_sequence() const;
   bool finished() const;
   int64_t reconnects() const;
+  int64_t saturated_elements() const { return saturated_elements_; }
 
  private:
   using Result = absl::StatusOr<PushReport>;
@@ -147,6 +148,8 @@ class Connection {
   void HandleEvent(const v1::RunEvent& event);
   void BeginPush();
   void CompletePush(Result result);
+  // Of the push in flight.
+  void NoteSaturated(int64_t elements);
   // Gives up: nothing can be done any more.
   void Fail(const absl::Status& why);
   void BreakProtocol(const std::string& what);
@@ -177,6 +180,7 @@ class Connection {
   std::shared_ptr<MappedVectors>
       vectors_;  // What lies behind them changes while a push is in flight.
   std::atomic<bool> shares_memory_{false};
+  std::atomic<int64_t> saturated_elements_{0};
 
   mutable Mutex mutex_;
   CondVar changed_;

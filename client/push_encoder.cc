@@ -1,6 +1,7 @@
 #include "client/push_encoder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ class DensePushEncoder final : public PushEncoder {
 
   void Rewind(int64_t max_chunk_bytes) override {
     next_ = 0;
+    saturated_ = 0;
     const int64_t most = std::min(max_chunk_bytes, kUsefulChunkBytes);
     if (encoding_ == v1::ENCODING_INT8) {
       chunk_elements_ = most / Int8Bytes(kInt8GroupElements) * kInt8GroupElements;
@@ -76,14 +78,16 @@ class DensePushEncoder final : public PushEncoder {
 
   void Finish(bool /*applied*/) override { owner_.reset(); }
 
+  int64_t saturated() const override { return saturated_; }
+
  private:
   // Encodes elements from `begin` on, which is the first one of a group.
-  void EncodePiece(int64_t begin, int64_t count, std::byte* out) const {
+  void EncodePiece(int64_t begin, int64_t count, std::byte* out) {
     const float* const values = gradient_.data() + begin;
     if (encoding_ == v1::ENCODING_INT8) {
       EncodeInt8(values, count, push_seed_, begin, out);
     } else {
-      EncodeDense(encoding_, values, count, out);
+      saturated_ += EncodeDense(encoding_, values, count, out);
     }
   }
   int64_t BytesFor(int64_t count) const {
@@ -98,6 +102,7 @@ class DensePushEncoder final : public PushEncoder {
   std::shared_ptr<const void> owner_;
   int64_t chunk_elements_ = 0;
   int64_t next_ = 0;
+  std::atomic<int64_t> saturated_{0};
   ChunkBuffers buffers_;
   ThreadPool threads_;  // The server waits for what is encoded.
 };

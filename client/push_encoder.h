@@ -47,6 +47,10 @@ class PushEncoder {
   // Ends the push and lets go of the gradient and its owner. Where it did not become part of a
   // step, what it sent stays for the next one, if the encoding keeps anything.
   virtual void Finish(bool applied) = 0;
+
+  // How many elements of the push were written as +-65,504 since FLOAT16 has no larger numbers.
+  // Once it is done(), until the next Rewind().
+  virtual int64_t saturated() const { return 0; }
 };
 
 }  // namespace gradd

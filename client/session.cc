@@ -45,4 +45,6 @@ int64_t Session::next_sequence() const { return connection_->next_sequence(); }
 bool Session::finished() const { return connection_->finished(); }
 int64_t Session::reconnects() const { return connection_->reconnects(); }
 
+int64_t Session::saturated_elements() const { return connection_->saturated_elements(); }
+
 }  // namespace gradd

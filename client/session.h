@@ -167,6 +167,10 @@ class Session {
   // Times the connection was regained after a loss.
   int64_t reconnects() const;
 
+  // Elements of pushes in FLOAT16 that were beyond its range, and were sent as 65504 or -65504. The
+  // first ones are told to SessionOptions::log.
+  int64_t saturated_elements() const;
+
  private:
   explicit Session(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> connection_;

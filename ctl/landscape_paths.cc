@@ -70,7 +70,9 @@ absl::Status WalkOne(const std::string& address, const std::string& run, const W
                     std::make_unique<PathSession>(*std::move(session), path), nullptr);
   const absl::Status trained = loop.Run().status();
   // That is what a picture is to show.
-  return ReasonOf(trained) == "NON_FINITE" ? absl::OkStatus() : trained;
+  const std::string reason = ReasonOf(trained);
+  const bool diverged = reason == "NON_FINITE" || reason == "GRADIENT_TOO_LARGE";
+  return diverged ? absl::OkStatus() : trained;
 }
 
 v1::RunTrialsRequest RequestFor(const WalkOptions& options, absl::Span<const Walk> walks) {

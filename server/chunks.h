@@ -11,13 +11,20 @@
 
 namespace gradd {
 
-// Describes block `block` of `snapshot` as a chunk, without its data.
-v1::ParameterChunk DescribeBlock(const Snapshot& snapshot, size_t block, v1::Encoding encoding);
+// A chunk of parameters on its way to a peer.
+struct BlockChunk {
+  v1::ParameterChunk description;  // Without the data.
+  Payload data;
+};
 
-// The data: borrowed where the snapshot has that dense encoding, otherwise encoded into memory from
-// `pool`.
-Payload BlockData(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
-                  v1::Encoding encoding, BlockPool* pool);
+// Block `block` of `snapshot` in a dense encoding; in FLOAT32 where that encoding has not the range
+// of one of its elements. The data is borrowed where the snapshot has it so, otherwise encoded into
+// memory from `pool`.
+BlockChunk MakeBlockChunk(const std::shared_ptr<const Snapshot>& snapshot, size_t block,
+                          v1::Encoding encoding, BlockPool* pool);
+
+// The same in the encoding that the snapshot has.
+BlockChunk MakeBlockChunk(const std::shared_ptr<const Snapshot>& snapshot, size_t block);
 
 }  // namespace gradd
 

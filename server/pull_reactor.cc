@@ -81,9 +81,8 @@ void PullReactor::Pump() {
     Finish(grpc::Status::OK);
     return;
   }
-  writing_bytes_ =
-      SerializeParameterChunk(DescribeBlock(*snapshot_, next_block_, snapshot_->encoding),
-                              BlockPayload(snapshot_, next_block_));
+  const BlockChunk chunk = MakeBlockChunk(snapshot_, next_block_);
+  writing_bytes_ = SerializeParameterChunk(chunk.description, chunk.data);
   ++next_block_;
   StartWrite(&writing_bytes_);
 }

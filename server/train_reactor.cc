@@ -163,11 +163,13 @@ void TrainReactor::Pump() {
     return;
   }
   if (!NextBlockIsFinal(next)) return;
-  v1::TrainResponse message;
-  *message.mutable_parameters() = DescribeBlock(*next.snapshot, next.next_block, next.encoding);
   try {
-    writing_bytes_ = SerializeTrainResponse(
-        message, BlockData(next.snapshot, next.next_block, next.encoding, buffers_.get()));
+    BlockChunk chunk =
+        MakeBlockChunk(next.snapshot, next.next_block, next.encoding, buffers_.get());
+    if (chunk.description.encoding() != next.encoding) session()->NoteWidenedChunk();
+    v1::TrainResponse message;
+    *message.mutable_parameters() = std::move(chunk.description);
+    writing_bytes_ = SerializeTrainResponse(message, chunk.data);
   } catch (const std::bad_alloc&) {
     context_->TryCancel();  // The worker comes back, perhaps to more memory.
     outgoing_.clear();

@@ -24,9 +24,10 @@ size_t OwnSize(const Model<float>& model, const TrainingSession& session) {
 
 // Why a push is refused, with what may help.
 absl::Status Explained(const absl::Status& refusal) {
-  if (ReasonOf(refusal) != "NON_FINITE") return refusal;
+  const std::string reason = ReasonOf(refusal);
+  if (reason != "NON_FINITE" && reason != "GRADIENT_TOO_LARGE") return refusal;
   return Error(
-      refusal.code(), "NON_FINITE",
+      refusal.code(), reason,
       absl::StrCat(refusal.message(), ": training diverges; a smaller learning rate may help"));
 }
 

@@ -1,6 +1,7 @@
 #include "core/codec/dense.h"
 
 #include <cstring>
+#include <limits>
 
 #include "core/base/multiversion.h"
 #include "core/codec/bfloat16.h"
@@ -11,6 +12,19 @@ namespace gradd {
 namespace {
 
 constexpr int64_t kFloat32Bytes = sizeof(float);
+
+// The largest of `size` IEEE 754 numbers without their signs, by their bits, which are in the same
+// order; as signed integers, since SSE2 compares no others.
+template <typename Bits>
+Bits LargestBits(const std::byte* in, int64_t size) {
+  Bits largest = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    const auto bits = Load<Bits>(in + i * static_cast<int64_t>(sizeof(Bits)));
+    const auto magnitude = static_cast<Bits>(bits & std::numeric_limits<Bits>::max());
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return largest;
+}
 
 size_t Float32Bytes(int64_t size) { return static_cast<size_t>(size * kFloat32Bytes); }
 
@@ -29,14 +43,16 @@ int64_t DenseElementBytes(v1::Encoding encoding) {
   }
 }
 
-void EncodeDense(v1::Encoding encoding, const float* values, int64_t size, std::byte* out) {
+int64_t EncodeDense(v1::Encoding encoding, const float* values, int64_t size, std::byte* out) {
   switch (encoding) {
     case v1::ENCODING_BFLOAT16:
-      return EncodeBfloat16(values, size, out);
+      EncodeBfloat16(values, size, out);
+      return 0;
     case v1::ENCODING_FLOAT16:
       return EncodeFloat16(values, size, out);
     default:
       std::memcpy(out, values, Float32Bytes(size));
+      return 0;
   }
 }
 
@@ -52,14 +68,18 @@ void DecodeDense(v1::Encoding encoding, const std::byte* in, int64_t size, float
 }
 
 GRADD_MULTIVERSION
-bool DenseFinite(v1::Encoding encoding, const std::byte* in, int64_t size) {
+float LargestMagnitude(v1::Encoding encoding, const std::byte* in, int64_t size) {
   switch (encoding) {
     case v1::ENCODING_BFLOAT16:
-      return FiniteBits<uint16_t>(in, size, 0x7F80);
-    case v1::ENCODING_FLOAT16:
-      return FiniteBits<uint16_t>(in, size, 0x7C00);
+      return FloatOf(static_cast<uint32_t>(LargestBits<int16_t>(in, size)) << 16);
+    case v1::ENCODING_FLOAT16: {
+      const int16_t bits = LargestBits<int16_t>(in, size);
+      float value = 0;
+      DecodeFloat16(reinterpret_cast<const std::byte*>(&bits), 1, &value);
+      return value;
+    }
     default:
-      return FiniteBits<uint32_t>(in, size, kInfinityBits);
+      return FloatOf(static_cast<uint32_t>(LargestBits<int32_t>(in, size)));
   }
 }
 

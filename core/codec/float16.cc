@@ -17,6 +17,7 @@ constexpr int32_t kSmallestNormal = kBiasDifference + (1 << 23);  // 2^-14.
 constexpr int32_t kInfinity = static_cast<int32_t>(kInfinityBits);
 constexpr int32_t kInfinity16 = 0x7C00;
 constexpr int32_t kLargest16 = 0x7BFF;
+constexpr int32_t kOverflow = 0x477FF000;  // 65,520: what rounds to no finite number.
 constexpr int32_t kQuietBit16 = 0x0200;
 // In a float of this size the last bit of the mantissa is 2^-24, binary16's smallest step.
 constexpr float kSubnormalMagic = 0.5F;
@@ -56,11 +57,33 @@ void DecodeRun(const std::byte* in, int64_t size, float* values) {
   }
 }
 
+// The rare case.
+int64_t CountBeyond(const float* values, int64_t size) {
+  return std::count_if(values, values + size, [](float value) {
+    const int32_t magnitude = MagnitudeOf(value);
+    return magnitude >= kOverflow && magnitude < kInfinity;
+  });
+}
+
 }  // namespace
 
 GRADD_MULTIVERSION
-void EncodeFloat16(const float* values, int64_t size, std::byte* out) {
-  for (int64_t i = 0; i < size; ++i) Store(Encoded(values[i]), out + i * kFloat16Bytes);
+int64_t EncodeFloat16(const float* values, int64_t size, std::byte* out) {
+  int32_t largest = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    largest = std::max(largest, MagnitudeOf(values[i]));
+    Store(Encoded(values[i]), out + i * kFloat16Bytes);
+  }
+  return largest < kOverflow ? 0 : CountBeyond(values, size);
+}
+
+GRADD_MULTIVERSION
+int64_t CountLargestFloat16(const std::byte* in, int64_t size) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    if ((Load<uint16_t>(in + i * kFloat16Bytes) & 0x7FFF) == kLargest16) ++count;
+  }
+  return count;
 }
 
 GRADD_MULTIVERSION

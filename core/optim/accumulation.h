@@ -16,7 +16,7 @@ namespace gradd {
 class AccumulationOptimizer final : public WrappedOptimizer {
  public:
   AccumulationOptimizer(std::unique_ptr<Optimizer> inner, int steps)
-      : WrappedOptimizer(std::move(inner), {"accumulated_gradient"}), steps_(steps) {}
+      : WrappedOptimizer(std::move(inner), {kAccumulatedGradient}), steps_(steps) {}
 
   void BeginStep(const StepInput& input, absl::Span<double> scalars) override {
     last_ = (input.step + 1) % steps_ == 0;

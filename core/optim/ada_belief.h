@@ -42,7 +42,7 @@ struct AdaBeliefRule : ElementRule {
     // g - m after m's update, without what both have in common.
     const float difference = s.keep1 * (g - *m);
     *m = Averaged(*m, s.adam.take1, g);
-    *variance = Averaged(*variance, s.adam.take2, difference * difference) + s.adam.epsilon;
+    *variance = AveragedSquare(*variance, s.adam.take2, difference) + s.adam.epsilon;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, variance] = slots;

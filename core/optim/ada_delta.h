@@ -44,9 +44,9 @@ struct AdaDeltaRule : ElementRule {
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [v, u] = slots;
-    v = Averaged(v, s.take, g * g);
+    v = AveragedSquare(v, s.take, g);
     const float d = std::sqrt((u + s.epsilon) / (v + s.epsilon)) * g;
-    u = Averaged(u, s.take, d * d);
+    u = AveragedSquare(u, s.take, d);
     return p - s.learning_rate * d;
   }
 };

@@ -57,7 +57,7 @@ struct AdamRule : ElementRule {
   }
   static void UpdateMoments(const Scalars& s, float g, float* m, float* v) {
     *m = Averaged(*m, s.take1, g);
-    *v = Averaged(*v, s.take2, g * g);
+    *v = AveragedSquare(*v, s.take2, g);
   }
   // What sqrt(v / (1 - beta2^t)) + epsilon is.
   static float Denominator(const Scalars& s, float v) {

@@ -80,7 +80,7 @@ struct AdanRule : ElementRule {
     const float look_ahead = g + s.keep2 * change;
     m = Averaged(m, s.take1, g);
     d = Averaged(d, s.take2, change);
-    n = Averaged(n, s.take3, look_ahead * look_ahead);
+    n = AveragedSquare(n, s.take3, look_ahead);
     previous = g;
     const float moved = p - (s.of_moment * m + s.of_change_moment * d) /
                                 (std::sqrt(n) * s.root_correction + s.epsilon);

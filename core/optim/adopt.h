@@ -56,7 +56,7 @@ struct AdoptRule : ElementRule {
     auto& [m, v] = slots;
     const float scaled = g / std::max(std::sqrt(v), s.epsilon);
     m = Averaged(m, s.take1, std::min(std::max(scaled, -s.clip), s.clip));
-    v = Averaged(v, s.take2, g * g);
+    v = AveragedSquare(v, s.take2, g);
     return p - s.learning_rate * m;
   }
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/portable_math.h"
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -97,7 +98,7 @@ struct DAdaptAdamRule : ElementRule {
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, sum] = slots;
     m = m + s.take1 * (s.float_rate * g - m);
-    v = v + s.take2 * (g * g - v);
+    v = AveragedSquare(v, s.take2, g);
     sum = NextSum(s, g, sum);
     return p - s.decay * p - m / (std::sqrt(v) + s.epsilon);
   }

@@ -63,7 +63,7 @@ struct LambRule : ElementRule {
   static float Direction(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
     m = m + s.take1 * (g - m);
-    v = v + s.take2 * (g * g - v);
+    v = AveragedSquare(v, s.take2, g);
     return s.correction * m / (std::sqrt(v) * s.root_correction + s.epsilon) + s.decay * p;
   }
   static constexpr int kSums = 2;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/portable_math.h"
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -134,7 +135,7 @@ struct MomoAdamRule : MomentumModelRule {
   static float Direction(const Scalars& s, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
     m = m + s.model.take1 * (g - m);
-    v = v + s.take2 * (g * g - v);
+    v = AveragedSquare(v, s.take2, g);
     return m / (s.epsilon + std::sqrt(v) * s.root_correction);
   }
   static std::array<double, kSums> Terms(const Scalars& s, float p, float g,

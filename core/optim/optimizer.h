@@ -18,6 +18,9 @@ inline constexpr char kTrainingPoint[] = "training_point";
 // The same for a slot that holds an average of the parameters, which can be pulled.
 inline constexpr char kAverageSlot[] = "average";
 
+// The same for a slot that holds a sum of gradients which are yet to become part of a step.
+inline constexpr char kAccumulatedGradient[] = "accumulated_gradient";
+
 // A number that an optimizer keeps between steps besides its slots.
 struct ScalarSpec {
   std::string name;  // Stable, as a slot's.
@@ -55,6 +58,13 @@ struct TileNorms {
   double gradient = 0;    // Of the gradient as given.
   double update = 0;      // Of parameters_out - parameters_in.
   double parameters = 0;  // Of parameters_out.
+
+  TileNorms& operator+=(const TileNorms& other) {
+    gradient += other.gradient;
+    update += other.update;
+    parameters += other.parameters;
+    return *this;
+  }
 };
 
 class TensorTransform;

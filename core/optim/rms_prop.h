@@ -65,10 +65,10 @@ struct RmsPropRule : ElementRule {
     if constexpr (kCentered) {
       // s - a^2 follows from itself; as a difference it would lose what s and a^2 have in common.
       const float difference = g - slots[kAverage];
-      slots[0] = Averaged(slots[0], s.take, s.keep * (difference * difference));
+      slots[0] = AveragedSquare(slots[0], s.take, difference, s.keep);
       slots[kAverage] = Averaged(slots[kAverage], s.take, g);
     } else {
-      slots[0] = Averaged(slots[0], s.take, g * g);
+      slots[0] = AveragedSquare(slots[0], s.take, g);
     }
     const float scaled = g / (std::sqrt(slots[0]) + s.epsilon);
     if constexpr (kMomentum) {

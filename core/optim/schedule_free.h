@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/portable_math.h"
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -143,7 +144,7 @@ struct ScheduleFreeAdamRule : ScheduleFreeRule {
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     float& v = slots[2];
-    v = v + s.take2 * (g * g - v);
+    v = AveragedSquare(v, s.take2, g);
     return Step(s.average, p, g / (std::sqrt(v) + s.epsilon), slots);
   }
 };

@@ -412,6 +412,25 @@ absl::Status UpdatePlan::Restore(const PlanState& state) {
   return absl::OkStatus();
 }
 
+bool UpdatePlan::StateIsFinite() const {
+  bool finite = true;
+  VisitState(
+      this, [&finite](const std::string& /*name*/, const auto* values, size_t size, size_t stride) {
+        for (size_t i = 0; i < size; ++i) {
+          finite = finite && std::isfinite(static_cast<double>(values[i * stride]));
+        }
+      });
+  return finite;
+}
+
+double UpdatePlan::largest_rate_factor() const {
+  double largest = 0;
+  for (const Group& group : groups_) {
+    if (group.updates()) largest = std::max(largest, group.spec.learning_rate_factor);
+  }
+  return largest;
+}
+
 void UpdatePlan::CountFromZero() {
   for (Group& group : groups_) group.first_step -= next_step_;
   next_step_ = 0;
@@ -419,7 +438,10 @@ void UpdatePlan::CountFromZero() {
 
 void UpdatePlan::BeginStep(const StepInput& input, bool by_spans) {
   by_spans_ = by_spans;
-  if (by_spans) span_norms_.assign(first_piece_.size() - 1, TileNorms());
+  if (by_spans) {
+    span_norms_.resize(pieces_.size());
+    span_blocks_.assign(first_piece_.size() - 1, 0);
+  }
   for (Group& group : groups_) {
     if (!group.updates()) continue;
     group.input = input;
@@ -628,17 +650,19 @@ void UpdatePlan::MeasureBlock(const ParameterStore::BlockUpdate& block) {
 }
 
 void UpdatePlan::UpdateSpans(const ParameterStore::BlockUpdate& block, SpanReader* gradient) {
-  TileNorms sum;
+  // By piece, so that the sums do not depend on the blocks.
+  const auto index = static_cast<size_t>(block.begin / block_elements_);
+  span_blocks_[index] = 1;
+  std::fill(span_norms_.begin() + static_cast<int64_t>(first_piece_[index]),
+            span_norms_.begin() + static_cast<int64_t>(first_piece_[index + 1]), TileNorms());
   ForEachSpan(block, gradient, [&](size_t piece, const Tile& tile, const UnalignedFloat* raw) {
     TileNorms norms;
     const double before = LongSquaredNorm(tile.parameters_in, tile.size);
     UpdateTile(block, piece, tile, raw, &norms);
     if (GroupOf(piece).spec.optimizer == nullptr) return;
-    sum.gradient += norms.gradient;
-    sum.update += norms.update;
-    sum.parameters += norms.parameters - before;
+    norms.parameters -= before;
+    span_norms_[piece] += norms;
   });
-  span_norms_[static_cast<size_t>(block.begin / block_elements_)] = sum;
 }
 
 void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockUpdate& block,
@@ -656,19 +680,20 @@ void UpdatePlan::CopyOtherSlots(const Group& group, const ParameterStore::BlockU
 }
 
 TileNorms UpdatePlan::EndStep() {
-  const auto total = [](const std::vector<TileNorms>& all) {
-    TileNorms sum;
-    for (const TileNorms& norms : all) {
-      sum.gradient += norms.gradient;
-      sum.update += norms.update;
-      sum.parameters += norms.parameters;
-    }
-    return sum;
+  const auto add = [](const std::vector<TileNorms>& all, size_t begin, size_t end, TileNorms* sum) {
+    for (size_t i = begin; i < end; ++i) *sum += all[i];
   };
   TileNorms sum;
   if (by_spans_) {
-    if (!parameters_measured_) parameters_squared_ = total(piece_norms_).parameters;
-    sum = total(span_norms_);
+    if (!parameters_measured_) {
+      TileNorms measured;
+      add(piece_norms_, 0, pieces_.size(), &measured);
+      parameters_squared_ = measured.parameters;
+    }
+    for (size_t block = 0; block < span_blocks_.size(); ++block) {
+      if (span_blocks_[block] == 0) continue;
+      add(span_norms_, first_piece_[block], first_piece_[block + 1], &sum);
+    }
     sum.parameters += parameters_squared_;
     // What is left of a much larger number is mostly its roundings: it is taken anew next time.
     constexpr double kMuch = 1e-3;
@@ -676,7 +701,7 @@ TileNorms UpdatePlan::EndStep() {
         std::isfinite(sum.parameters) && sum.parameters >= kMuch * parameters_squared_;
     if (sum.parameters < 0) sum.parameters = 0;
   } else {
-    sum = total(piece_norms_);
+    add(piece_norms_, 0, pieces_.size(), &sum);
     parameters_measured_ = std::isfinite(sum.parameters);
   }
   parameters_squared_ = sum.parameters;

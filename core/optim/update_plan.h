@@ -85,6 +85,10 @@ class UpdatePlan {
   // allocated. INVALID_ARGUMENT, with nothing changed, names what is missing, is not known, has
   // another type or length, or is no step.
   absl::Status Restore(const PlanState& state);
+  // Whether all numbers of state() are finite.
+  bool StateIsFinite() const;
+  // The largest factor that a group multiplies the schedule's rate with.
+  double largest_rate_factor() const;
   // The next step is the run's step 0: a copy of a run counts for itself. What began before it goes
   // on as it is, and has a first step below 0.
   void CountFromZero();
@@ -207,8 +211,10 @@ class UpdatePlan {
   std::vector<Piece> pieces_;        // In the order of the elements.
   std::vector<size_t> first_piece_;  // Of each block, and the number of all pieces.
   std::vector<TileNorms> piece_norms_;
-  // Of each block, when it was updated by spans; with how much `parameters` has grown.
+  // When it is updated by spans: of each piece, with how much `parameters` has grown; only of the
+  // blocks in which there is something.
   std::vector<TileNorms> span_norms_;
+  std::vector<char> span_blocks_;     // Not of bool: threads write neighbours.
   bool by_spans_ = false;             // This step.
   double parameters_squared_ = 0;     // After the last step.
   bool parameters_measured_ = false;  // That is known.

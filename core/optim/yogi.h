@@ -39,7 +39,8 @@ struct YogiRule : ElementRule {
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
     m = Averaged(m, s.take1, g);
-    v = v - s.take2 * (Sign(v - g * g) * (g * g));
+    // The order keeps the last product in the range of float32 where the square has left it.
+    v = v - Sign(v - g * g) * (s.take2 * g * g);
     return p - s.step_size * (m / AdamRule::Denominator(s, v));
   }
 };

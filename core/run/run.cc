@@ -16,6 +16,7 @@
 #include "core/base/utf8.h"
 #include "core/run/field_json.h"
 #include "core/run/run_spec.h"
+#include "core/store/initializer.h"
 #include "google/protobuf/util/field_mask_util.h"
 
 namespace gradd {
@@ -132,6 +133,8 @@ absl::Status Run::GoOnFrom(const RunOrigin& origin) {
   GRADD_RETURN_IF_ERROR(store_.Restore(first));
   GRADD_RETURN_IF_ERROR(plan_->Restore(*origin.plan));
   plan_->CountFromZero();
+  const ThreadPool::KeepTurn keep;  // The lock is held.
+  guard_.Measure(store_, pool_.get());
   return absl::OkStatus();
 }
 
@@ -151,6 +154,8 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
                  : ParameterStore(*origin->snapshot, plan->slots(nullptr), environment.pool)),
       spec_(std::move(spec)),
       plan_(std::move(plan)),
+      guard_(origin == nullptr ? LargestInitialValue(layout_.message())
+                               : store_.LargestParameter(pool_.get())),
       plateau_(spec_.schedule()) {
   plan_->Allocate();
 }
@@ -255,7 +260,7 @@ void Run::Record(const std::string& author, const std::string& field, const std:
   if (history_.size() > kMaxHistory) history_.pop_front();
 }
 
-void Run::SetState(v1::RunState state, const std::string& author) {
+void Run::SetState(v1::RunState state, const std::string& author, const std::string& /*reason*/) {
   if (state == state_) return;
   Record(author, "state", absl::StrCat("\"", v1::RunState_Name(state_), "\""),
          absl::StrCat("\"", v1::RunState_Name(state), "\""));
@@ -419,6 +424,7 @@ void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange
     memory_.state->Resize(StateBytes(layout_, *plan_));
     memory_.scratch->Resize(plan_->scratch_bytes());
   }
+  guard_.PlanChanged();
   training_snapshot_.reset();  // Another vector may be what workers train at.
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/memory_budget.h"
@@ -22,6 +23,7 @@
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/run/run_spec.h"
+#include "core/run/step_guard.h"
 #include "core/run/trial_log.h"
 #include "core/run/worker_session.h"
 #include "core/schedule/plateau.h"
@@ -190,6 +192,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // One step on its way: what it needs besides the store.
   struct StepWork {
+    explicit StepWork(const StepGuard& now) : guard(now) {}
+
     std::vector<PendingPush> pushes;
     std::shared_ptr<UpdatePlan> plan;
     int64_t step = 0;
@@ -198,6 +202,11 @@ class Run : public std::enable_shared_from_this<Run> {
     double rate_without_warm_up = 0;
     int64_t staleness = 0;  // Greatest among the pushes.
     StepStatistics statistics;
+    StepGuard guard;               // As it is after the step.
+    bool watched = false;          // The result is not known to be finite.
+    std::optional<StepUndo> undo;  // Of such a step, where there was memory for it.
+    bool finite = true;            // The result is.
+    bool undone = false;           // It is not, and everything is as it was before.
     // What leaves block by block, in each encoding that somebody takes.
     std::map<v1::Encoding, std::shared_ptr<Snapshot>> next;
     absl::Duration begin_at;
@@ -313,12 +322,22 @@ class Run : public std::enable_shared_from_this<Run> {
   void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way.
   void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the push is answered when its step begins.
-  bool LeavesEarly(const PendingPush& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the push is answered when its step begins: only where its result is known to be finite.
+  bool LeavesEarly(const StepWork& work, const PendingPush& pending)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes sure that the step needs no memory that is not there; false if it cannot be had. The step
   // then waits: snapshots give some back sooner or later, and Tick() tries again.
   bool ReserveForStep(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutBack(std::unique_ptr<StepWork> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Rejects those pushes of the step whose gradient is not known to leave it finite, and puts the
+  // others back. False if there is none.
+  bool RejectLarge(std::unique_ptr<StepWork> work, absl::string_view why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Refuses a push that waited: its sequence is not used up.
+  void RejectPending(const PendingPush& pending, const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Stops a run whose numbers are not finite.
+  void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.
   void AnswerEarly(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If there is a next_plan_ and neither a step nor a change is on its way, goes on with it: at
@@ -347,8 +366,13 @@ class Run : public std::enable_shared_from_this<Run> {
   void ApplyStep(StepWork* work);
   // Updates what the gradient has of a block.
   void UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t block);
-  // Returns what the step was made from, to be let go of without the lock: it may be large.
+  // Looks at the result of a step that is not known to be finite, and undoes it if it is not.
+  void CheckStep(StepWork* work);
+  // Returns what the step was made from, to be let go of without the lock: it may be large. Null if
+  // it was undone.
   [[nodiscard]] std::unique_ptr<StepWork> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The step is done.
+  void CountStep(const StepWork& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The learning rate of `step` as the schedule has it for the run's optimizer, reduced on
   // plateaus.
   double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -362,7 +386,9 @@ class Run : public std::enable_shared_from_this<Run> {
   void FillProgress(v1::RunProgress* progress) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(const std::string& author, const std::string& field, const std::string& old_value,
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SetState(v1::RunState state, const std::string& author)
+  // `author` is empty where the server itself does it; `reason` says what for: `the result of step
+  // 17 is not finite`.
+  void SetState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int ConnectedWorkers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What others are told.
@@ -416,6 +442,7 @@ class Run : public std::enable_shared_from_this<Run> {
   };
   std::unique_ptr<Change> change_ ABSL_GUARDED_BY(mutex_);
   int64_t step_ ABSL_GUARDED_BY(mutex_) = 0;
+  StepGuard guard_ ABSL_GUARDED_BY(mutex_);
   Plateau plateau_ ABSL_GUARDED_BY(mutex_);
 
   // By worker id: the order in which gradients are summed.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "core/base/error.h"
 #include "core/optim/own_rate.h"
 #include "core/run/run.h"
@@ -81,7 +82,7 @@ void Run::BeginStepIfDue() {
     store_.ShareTrainingVector(parameter_region_);
     parameters_shared_ = true;
   }
-  step_work_ = std::make_unique<StepWork>();
+  step_work_ = std::make_unique<StepWork>(guard_);
   for (const PendingPush& pending : pushes) {
     step_work_->staleness =
         std::max(step_work_->staleness, step_ - pending.push->header().base_step());
@@ -100,22 +101,40 @@ void Run::BeginStepIfDue() {
   if (ReserveForStep(step_work_.get())) {
     AnswerEarly(step_work_.get());
   } else {
-    PutBack(std::move(step_work_));
+    RejectLarge(std::move(step_work_), "there is no memory to see whether the step is finite");
   }
 }
 
-bool Run::LeavesEarly(const PendingPush& pending) {
+bool Run::LeavesEarly(const StepWork& work, const PendingPush& pending) {
   const WorkerSession* const session = pending.session.get();
-  return pending.want_parameters && session != nullptr && MemberOf(session) != nullptr &&
+  return !work.watched && pending.want_parameters && session != nullptr &&
+         MemberOf(session) != nullptr &&
          session->state_.gradient == nullptr &&  // Otherwise it maps them all at once.
          store_.block_count() > 1;               // A single one travels as soon with the result.
 }
 
 bool Run::ReserveForStep(StepWork* work) {
+  float largest = 0;
+  for (const PendingPush& pending : work->pushes) {
+    largest = std::max(largest, pending.push->largest());
+  }
+  work->watched =
+      !guard_.KnowsFinite(largest, work->learning_rate * work->plan->largest_rate_factor());
+  if (work->watched) {
+    try {
+      work->undo.emplace(store_, *work->plan);
+      store_.ReserveForStep({});
+      return true;
+    } catch (const std::bad_alloc&) {
+      work->undo.reset();
+      // Without one to blame, the step is taken in place: to wait for memory could be for ever.
+      if (largest > kSafeGradient) return false;
+    }
+  }
   try {
     std::vector<const Snapshot*> nexts;
     for (const PendingPush& pending : work->pushes) {
-      if (!LeavesEarly(pending)) continue;
+      if (!LeavesEarly(*work, pending)) continue;
       const v1::Encoding encoding = pending.session->state_.parameter_encoding;
       std::shared_ptr<Snapshot>& next = work->next[encoding];
       if (next != nullptr) continue;
@@ -135,9 +154,48 @@ void Run::PutBack(std::unique_ptr<StepWork> work) {
   }
 }
 
+bool Run::RejectLarge(std::unique_ptr<StepWork> work, absl::string_view why) {
+  const auto small = std::stable_partition(
+      work->pushes.begin(), work->pushes.end(),
+      [](const PendingPush& pending) { return pending.push->largest() > kSafeGradient; });
+  const bool any = small != work->pushes.begin();
+  for (auto pending = work->pushes.begin(); pending != small; ++pending) {
+    RejectPending(*pending, GradientTooLargeError(pending->push->largest(), why));
+  }
+  for (auto pending = work->pushes.begin(); pending != small; ++pending) {
+    if (pending->session && MemberOf(pending->session.get()) != nullptr) {
+      if (pending->session->state_.held) ScheduleRetry(pending->session);
+      EndIfHalfClosed(pending->session.get());
+    }
+  }
+  work->pushes.erase(work->pushes.begin(), small);
+  PutBack(std::move(work));
+  return any;
+}
+
+void Run::RejectPending(const PendingPush& pending, const absl::Status& why) {
+  if (pending.claim != nullptr && pending.claim == step_claim_.claim) ++step_claim_.left;
+  const auto found = members_.find(pending.worker);
+  if (found == members_.end()) return;
+  Member& member = found->second;
+  member.pending_sequence = 0;
+  if (!member.session || member.session != pending.session) return;
+  SendRejection(member.session.get(), pending.push->header().sequence(), why);
+}
+
+void Run::PauseBecause(const std::string& reason) {
+  if (state_ == v1::RUN_STATE_RUNNING) {
+    SetState(v1::RUN_STATE_PAUSED, "", reason);
+    Broadcast(v1::RUN_EVENT_KIND_PAUSED);
+  }
+  if (trial_log_ != nullptr) {
+    trial_log_->Refuse(Error(absl::StatusCode::kOutOfRange, "NON_FINITE", reason));
+  }
+}
+
 void Run::AnswerEarly(StepWork* work) {
   for (PendingPush& pending : work->pushes) {
-    if (!LeavesEarly(pending)) continue;
+    if (!LeavesEarly(*work, pending)) continue;
     WorkerSession* const session = pending.session.get();
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
@@ -249,7 +307,20 @@ void Run::ApplyStep(StepWork* work) {
   work->statistics.gradient_norm = std::sqrt(sum.gradient);
   work->statistics.update_norm = std::sqrt(sum.update);
   work->statistics.parameter_norm = std::sqrt(sum.parameters);
+  work->finite = std::isfinite(sum.update) && std::isfinite(sum.parameters);
+  if (work->watched) {
+    CheckStep(work);
+  } else {
+    work->guard.StepTaken(work->statistics.parameter_norm);
+  }
   work->statistics.apply_time = environment_.clock->Elapsed() - begin;
+}
+
+void Run::CheckStep(StepWork* work) {
+  work->finite = work->finite && StepUndo::Accept(store_, *work->plan, pool_.get(), &work->guard);
+  if (!work->undo.has_value()) return;
+  work->undone = !work->finite && work->undo->Undo(&store_, work->plan.get()).ok();
+  work->undo.reset();  // From now on steps write in place again.
 }
 
 void Run::UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t block) {
@@ -264,41 +335,58 @@ void Run::UpdateSpans(const Aggregate& aggregate, UpdatePlan* plan, int64_t bloc
 
 std::unique_ptr<Run::StepWork> Run::CompleteStep() {
   std::unique_ptr<StepWork> work = std::move(step_work_);
-  ++step_;
-  skipped_in_a_row_ = 0;
+  const bool undone = work->undone;
+  if (!undone) {
+    ++step_;
+    guard_ = work->guard;
+  }
   BeginChange();
+  if (deleted_) {
+    // Nobody waits for it.
+  } else if (!undone) {
+    CountStep(*work);
+    if (!work->finite) {
+      PauseBecause(absl::StrCat("the parameters are not finite after step ", step_,
+                                ": create the run anew, with a smaller learning rate"));
+    }
+  } else if (!RejectLarge(std::move(work), "with it the step's result is not finite")) {
+    PauseBecause(absl::StrCat("step ", step_ + 1,
+                              " was undone, since its result is not finite at a ",
+                              "learning rate of ", RateAt(step_)));
+  }
+  if (undone && !pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
+  SendSnapshots();
+  FinishIfDone();
+  TellHolder();
+  if (draining_) EndIdleSessions();
+  return work;
+}
+
+void Run::CountStep(const StepWork& work) {
+  skipped_in_a_row_ = 0;
   step_claim_ = {};
-  progress_.AddStep(work->statistics);
+  progress_.AddStep(work.statistics);
   if (trial_log_ != nullptr) {
     v1::TrialStep step;
     step.set_step(step_);
-    step.set_loss(work->statistics.loss);
+    step.set_loss(work.statistics.loss);
     step.set_smoothed_loss(progress_.smoothed_loss());
-    step.set_learning_rate(work->learning_rate);
+    step.set_learning_rate(work.learning_rate);
     trial_log_->AddStep(std::move(step), environment_.clock->Elapsed());
   }
   const double factor = plateau_.factor();
   if (plateau_.ObserveTrainingLoss(step_, progress_.smoothed_loss())) RecordReduction(factor);
   completed_at_ = environment_.clock->Elapsed();
   progress_.pace().AddStep(completed_at_);
-  for (const PendingPush& pending : work->pushes) {
+  for (const PendingPush& pending : work.pushes) {
     StepProfile& profile = progress_.profile();
     profile.Add(StepProfile::kReceive, pending.arrival.receive);
     profile.Add(StepProfile::kStage, pending.arrival.stage);
-    profile.Add(StepProfile::kWait, work->begin_at - pending.arrival.complete_at);
+    profile.Add(StepProfile::kWait, work.begin_at - pending.arrival.complete_at);
   }
   SupersedeOldPushes();
   if (!pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
-  if (!deleted_) {
-    for (const PendingPush& pending : work->pushes) {
-      Resolve(pending, v1::PUSH_OUTCOME_APPLIED);
-    }
-  }
-  SendSnapshots();
-  FinishIfDone();
-  TellHolder();
-  if (draining_) EndIdleSessions();
-  return work;
+  for (const PendingPush& pending : work.pushes) Resolve(pending, v1::PUSH_OUTCOME_APPLIED);
 }
 
 double Run::RateAt(int64_t step) const {
@@ -320,11 +408,7 @@ void Run::FinishIfDone() {
   }
   SetState(v1::RUN_STATE_FINISHED, "");
   for (const PendingPush& pending : std::exchange(pending_, {})) {
-    const auto member = members_.find(pending.worker);
-    if (member == members_.end()) continue;
-    member->second.pending_sequence = 0;
-    if (member->second.session != pending.session || !pending.session) continue;
-    SendRejection(pending.session.get(), pending.push->header().sequence(), RunFinishedError());
+    RejectPending(pending, RunFinishedError());
   }
   Broadcast(v1::RUN_EVENT_KIND_FINISHED);
   RetryAllHeld();

@@ -54,8 +54,9 @@ absl::StatusOr<absl::Duration> IdleTimeout(const v1::RunTrialsRequest& request) 
 // How a trial that goes on stands when `news` is all that it has to say.
 void Judge(const TrialLog::News& news, v1::TrialNews* message) {
   if (news.refusal.ok()) return;
-  message->set_state(ReasonOf(news.refusal) == "NON_FINITE" ? v1::TRIAL_STATE_DIVERGED
-                                                            : v1::TRIAL_STATE_FAILED);
+  const std::string reason = ReasonOf(news.refusal);
+  const bool diverged = reason == "NON_FINITE" || reason == "GRADIENT_TOO_LARGE";
+  message->set_state(diverged ? v1::TRIAL_STATE_DIVERGED : v1::TRIAL_STATE_FAILED);
   message->set_message(std::string(news.refusal.message()));
 }
 

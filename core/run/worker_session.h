@@ -49,6 +49,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void ParametersMove();
   // They are on their way, all of them.
   void ParametersSent();
+  // A chunk of them is FLOAT32, since the session's encoding has not its range. May be called with
+  // any lock held.
+  void NoteWidenedChunk() { ++widened_chunks_; }
 
   // The peer sends nothing more. The stream ends when it has what it waits for.
   void HalfClosed();
@@ -83,6 +86,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   RunRegistry* const registry_;
   const std::string address_;
   std::atomic<int64_t> last_sign_ns_{0};  // Clock::Elapsed() of the last sign of life.
+  std::atomic<int64_t> widened_chunks_{0};
 
   // Taken before the run's mutex.
   Mutex mutex_;

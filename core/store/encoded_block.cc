@@ -13,9 +13,9 @@ int64_t EncodedBlockLength(v1::Encoding encoding, int64_t elements) {
 
 BlockRef EncodeBlock(v1::Encoding encoding, const BlockRef& values, BlockPool* pool) {
   BlockRef encoded = pool->Allocate(EncodedBlockLength(encoding, values.elements()));
-  EncodeDense(encoding, values.data(), values.elements(),
-              reinterpret_cast<std::byte*>(encoded.data()));
-  return encoded;
+  const int64_t beyond = EncodeDense(encoding, values.data(), values.elements(),
+                                     reinterpret_cast<std::byte*>(encoded.data()));
+  return beyond == 0 ? encoded : BlockRef();
 }
 
 }  // namespace gradd

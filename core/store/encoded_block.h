@@ -7,7 +7,7 @@
 namespace gradd {
 
 // The elements of `values` in a dense encoding, in a block from `pool` that is as long as they
-// need.
+// need. Empty if one of them is out of the encoding's range: of FLOAT16's.
 BlockRef EncodeBlock(v1::Encoding encoding, const BlockRef& values, BlockPool* pool);
 
 // How long that block is, in float32, for `elements` elements.

@@ -1,6 +1,7 @@
 #include "core/store/initializer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/mix.h"
 #include "core/store/layout.h"
@@ -22,6 +23,18 @@ float Uniform(uint64_t key, int64_t index, float low, float high) {
 }
 
 }  // namespace
+
+float LargestInitialValue(const v1::Layout& layout) {
+  float largest = 0;
+  for (const v1::Tensor& tensor : layout.tensors()) {
+    const v1::Initializer& initializer = tensor.initializer();
+    for (const float value :
+         {initializer.constant(), initializer.uniform().low(), initializer.uniform().high()}) {
+      largest = std::max(largest, std::abs(value));
+    }
+  }
+  return largest;
+}
 
 LayoutInitializer::LayoutInitializer(const v1::Layout& layout, uint64_t seed) {
   int64_t begin = 0;

@@ -8,6 +8,9 @@
 
 namespace gradd {
 
+// No initial value of the layout has a larger magnitude.
+float LargestInitialValue(const v1::Layout& layout);
+
 // The initial values of a layout's tensors. Any range can be filled on its own: a random
 // value depends on the seed, the tensor's name and the element's index alone.
 // Thread safe. `layout` must outlive it and be valid.

@@ -8,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "core/base/error.h"
+#include "core/codec/dense.h"
 #include "core/store/encoded_block.h"
 #include "core/store/initializer.h"
 
@@ -36,6 +38,23 @@ absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
                                       elements(found[i]), elements(expected[i])));
   }
   return absl::OkStatus();
+}
+
+// The largest magnitude in vectors of as many blocks each.
+float LargestOf(absl::Span<const BlockVector> vectors, ThreadPool* pool) {
+  if (vectors.empty()) return 0;
+  std::vector<float> of_block(vectors[0].size());
+  pool->ParallelFor(static_cast<int64_t>(of_block.size()), [&](int64_t block) {
+    const auto index = static_cast<size_t>(block);
+    for (const BlockVector& vector : vectors) {
+      if (!vector[index]) continue;
+      const float largest = LargestMagnitude(vector[index].data(), vector[index].elements());
+      of_block[index] = LargerMagnitude(of_block[index], largest);
+    }
+  });
+  float largest = 0;
+  for (const float of_one : of_block) largest = LargerMagnitude(largest, of_one);
+  return largest;
 }
 
 // The one with `name`, or null.
@@ -229,10 +248,23 @@ absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
+float ParameterStore::LargestParameter(ThreadPool* pool) const {
+  return LargestOf({&parameters_, 1}, pool);
+}
+
+float ParameterStore::LargestSlot(ThreadPool* pool) const { return LargestOf(slots_, pool); }
+
+float ParameterStore::LargestSlot(absl::string_view name, ThreadPool* pool) const {
+  const SlotVector* const slot = FindSlot(layout_.slots, std::string(name));
+  if (slot == nullptr) return 0;
+  return LargestOf({&slots_[static_cast<size_t>(slot - layout_.slots.data())], 1}, pool);
+}
+
 std::shared_ptr<Snapshot> ParameterStore::NextSnapshot(v1::Encoding encoding) const {
   auto next = NewSnapshot(step_ + 1);
   next->encoding = encoding;
   next->parameters.resize(parameters_.size());
+  if (encoding == v1::ENCODING_FLOAT16) next->is_float32.resize(parameters_.size());
   next->progress = std::make_shared<BlockProgress>(parameters_.size());
   return next;
 }
@@ -243,7 +275,10 @@ void ParameterStore::Publish(int64_t block, Snapshot* next) const {
   if (next->encoding == v1::ENCODING_FLOAT32) {
     next->parameters[index] = values;
   } else {
-    next->parameters[index] = EncodeBlock(next->encoding, values, encoded_pool_.get());
+    BlockRef encoded = EncodeBlock(next->encoding, values, encoded_pool_.get());
+    const bool fits = static_cast<bool>(encoded);
+    if (!fits) next->is_float32[index] = 1;
+    next->parameters[index] = fits ? std::move(encoded) : values;
   }
   next->progress->SetFinal(index);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "core/base/thread_pool.h"
 #include "core/store/block.h"
 #include "core/store/gradient_reader.h"
@@ -75,6 +76,12 @@ class ParameterStore {
 
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
+
+  // The largest magnitude of any parameter, and of any slot, or of the slot of that name if there
+  // is one; not finite if one is not.
+  float LargestParameter(ThreadPool* pool) const;
+  float LargestSlot(ThreadPool* pool) const;
+  float LargestSlot(absl::string_view name, ThreadPool* pool) const;
 
   // Puts back parameters, slots and step of a snapshot with kAll, of this store or of one with the
   // same layout, slots and length of blocks. Its blocks are shared: they stay as they are, and

@@ -16,8 +16,14 @@ int64_t ElementsOfBlock(const Snapshot& snapshot, size_t block) {
   return std::min(snapshot.block_elements, snapshot.element_count - begin);
 }
 
+v1::Encoding EncodingOfBlock(const Snapshot& snapshot, size_t block) {
+  const bool is_float32 = !snapshot.is_float32.empty() && snapshot.is_float32[block] != 0;
+  return is_float32 ? v1::ENCODING_FLOAT32 : snapshot.encoding;
+}
+
 Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block) {
-  const int64_t bytes = ElementsOfBlock(*snapshot, block) * DenseElementBytes(snapshot->encoding);
+  const int64_t bytes =
+      ElementsOfBlock(*snapshot, block) * DenseElementBytes(EncodingOfBlock(*snapshot, block));
   const Payload::Slice slice(reinterpret_cast<const std::byte*>(snapshot->parameters[block].data()),
                              static_cast<size_t>(bytes));
   return Payload({slice}, snapshot);

@@ -39,6 +39,9 @@ struct Snapshot {
   BlockVector parameters;
   // How elements lie in the blocks of `parameters`; dense.
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
+  // Not 0 for the blocks that are FLOAT32 all the same, since `encoding` has not their range. Empty
+  // where there cannot be any.
+  std::vector<char> is_float32;     // Not of bool: threads write neighbours.
   std::vector<SnapshotSlot> slots;  // With kAll.
   // Set while the step that makes these parameters is being applied: a block may be read once it
   // is final. Null: they all are.
@@ -47,6 +50,9 @@ struct Snapshot {
 
 // Elements of `snapshot.parameters[block]`.
 int64_t ElementsOfBlock(const Snapshot& snapshot, size_t block);
+
+// How they lie there.
+v1::Encoding EncodingOfBlock(const Snapshot& snapshot, size_t block);
 
 // Bytes of `snapshot->parameters[block]`, borrowed.
 Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block);

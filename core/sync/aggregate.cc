@@ -15,6 +15,12 @@ Aggregate::Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes, Stag
   }
 }
 
+float Aggregate::largest() const {
+  float largest = 0;
+  for (const auto& push : pushes_) largest = std::max(largest, push->largest());
+  return largest;
+}
+
 double Aggregate::loss() const {
   double sum = 0;
   for (const auto& push : pushes_) {
@@ -60,23 +66,49 @@ int64_t Aggregate::SpanReader::Seek(int64_t end) {
   return first;
 }
 
+Aggregate::SpanReader::Cover Aggregate::SpanReader::CoverAt(int64_t at, int64_t end) {
+  Cover cover{false, end};
+  for (StagedPush::SpanReader& reader : readers_) {
+    if (reader.end() <= at) reader.Seek(at);
+    const bool here = reader.begin() <= at;
+    cover.any = cover.any || here;
+    cover.end = std::min(cover.end, here ? reader.end() : reader.begin());
+  }
+  return cover;
+}
+
 SpanReader::Span Aggregate::SpanReader::Next(int64_t end) {
   const int64_t begin = at_;
-  at_ = std::min(end, begin + kTileElements);
-  for (const StagedPush::SpanReader& reader : readers_) {
-    at_ = std::min(at_, reader.begin() > begin ? reader.begin() : reader.end());
+  end = std::min(end, begin + kTileElements);
+  Cover cover = CoverAt(begin, end);
+  if (readers_.size() == 1) {
+    const UnalignedFloat* const values =
+        readers_[0].Read(begin, cover.end - begin, scratch_.data());
+    at_ = cover.end;
+    if (at_ == end) return {at_ - begin, values};
+    cover = CoverAt(at_, end);
+    if (!cover.any) return {at_ - begin, values};
+    std::copy_n(values, at_ - begin, sum_.data());
+    for (; cover.any && at_ < end; cover = CoverAt(at_, end)) {
+      const UnalignedFloat* const more = readers_[0].Read(at_, cover.end - at_, scratch_.data());
+      std::copy_n(more, cover.end - at_, sum_.data() + (at_ - begin));
+      at_ = cover.end;
+    }
+    return {at_ - begin, sum_.data()};
   }
-  const int64_t size = at_ - begin;
-  if (readers_.size() == 1) return {size, readers_[0].Read(begin, size, scratch_.data())};
-  std::fill_n(sum_.begin(), size, 0.0F);
-  float* const sum = sum_.data();
-  for (size_t i = 0; i < readers_.size(); ++i) {
-    if (readers_[i].begin() > begin) continue;
-    const UnalignedFloat* const values = readers_[i].Read(begin, size, scratch_.data());
-    const float weight = aggregate_.weights_[i];
-    for (int64_t k = 0; k < size; ++k) sum[k] += weight * values[k];
+  for (; cover.any && at_ < end; cover = CoverAt(at_, end)) {
+    const int64_t size = cover.end - at_;
+    float* const sum = sum_.data() + (at_ - begin);
+    std::fill_n(sum, size, 0.0F);
+    for (size_t i = 0; i < readers_.size(); ++i) {
+      if (readers_[i].begin() > at_) continue;
+      const UnalignedFloat* const values = readers_[i].Read(at_, size, scratch_.data());
+      const float weight = aggregate_.weights_[i];
+      for (int64_t k = 0; k < size; ++k) sum[k] += weight * values[k];
+    }
+    at_ = cover.end;
   }
-  return {size, sum_.data()};
+  return {at_ - begin, sum_.data()};
 }
 
 }  // namespace gradd

@@ -35,6 +35,8 @@ class Aggregate {
   // Mean of the pushes' losses, weighted in the same way.
   double loss() const;
   int64_t examples() const { return examples_; }
+  // No element of a push has a larger magnitude.
+  float largest() const;
 
   // Of so many pushes or fewer, the readers allocate nothing.
   static constexpr size_t kInlineReaders = 16;
@@ -59,9 +61,18 @@ class Aggregate {
     SpanReader(const Aggregate& aggregate, int64_t begin);
 
     int64_t Seek(int64_t end) override;
+    // All elements up to `end` or the next gap, at most kTileElements: where chunks end makes no
+    // difference.
     Span Next(int64_t end) override;
 
    private:
+    // Whether a push has element `at`, and up to where all that have it go on.
+    struct Cover {
+      bool any = false;
+      int64_t end = 0;
+    };
+    Cover CoverAt(int64_t at, int64_t end);
+
     const Aggregate& aggregate_;
     int64_t at_;
     absl::InlinedVector<StagedPush::SpanReader, kInlineReaders> readers_;

@@ -22,24 +22,24 @@ int64_t StagingElements(int64_t elements) {
   return rounded;
 }
 
-// Copies `size` elements and returns whether all copies are finite.
-bool CopyAndCheck(const std::byte* from, int64_t size, float* to) {
-  bool finite = true;
+// Copies `size` elements and returns the largest magnitude of the copies.
+float CopyAndMeasure(const std::byte* from, int64_t size, float* to) {
+  float largest = 0;
   for (int64_t begin = 0; begin < size; begin += kPageElements) {
     const int64_t count = std::min(kPageElements, size - begin);
     Prefetch(reinterpret_cast<const UnalignedFloat*>(from) + begin + kPageElements);
     Prefetch(to + begin + kPageElements);
     std::memcpy(to + begin, from + static_cast<size_t>(begin) * sizeof(float),
                 static_cast<size_t>(count) * sizeof(float));
-    finite = AllFinite(to + begin, count) && finite;
+    largest = LargerMagnitude(largest, LargestMagnitude(to + begin, count));
   }
-  return finite;
+  return largest;
 }
 
 struct Copy {
   BlockRef block;
   int64_t size = 0;
-  bool finite = false;
+  float largest = 0;
 };
 
 }  // namespace
@@ -68,12 +68,12 @@ absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, 
   threads->ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t index) {
     Copy& copy = copies[static_cast<size_t>(index)];
     const auto begin = static_cast<size_t>(index * kBlockElements) * sizeof(float);
-    copy.finite = CopyAndCheck(region.data() + begin, copy.size, copy.block.data());
+    copy.largest = CopyAndMeasure(region.data() + begin, copy.size, copy.block.data());
   });
   int64_t offset = 0;
   for (Copy& copy : copies) {
     Payload bytes = BytesOf(std::move(copy.block), static_cast<size_t>(copy.size) * sizeof(float));
-    GRADD_RETURN_IF_ERROR(push->AddChecked(offset, std::move(bytes), copy.finite));
+    GRADD_RETURN_IF_ERROR(push->AddChecked(offset, std::move(bytes), copy.largest));
     offset += copy.size;
   }
   return absl::OkStatus();

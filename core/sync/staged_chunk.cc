@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/codec/dense.h"
+#include "core/codec/float16.h"
 #include "core/codec/int8.h"
 
 namespace gradd {
@@ -210,21 +211,25 @@ absl::Status StagedChunk::NonFinite(int64_t begin, int64_t end) const {
   return absl::InternalError("all elements are finite");
 }
 
-absl::Status StagedChunk::CheckDense() const {
+absl::Status StagedChunk::CheckDense() {
   const auto unit = static_cast<size_t>(DenseElementBytes(encoding_));
   PayloadReader reader(data_);
   for (size_t left = data_.size_bytes(); left > 0;) {
     std::byte scratch[kFloatBytes];
     const Payload::Slice run = reader.Next(left, unit, scratch);
-    if (!DenseFinite(encoding_, run.data(), static_cast<int64_t>(run.size() / unit))) {
-      return NonFinite(0, elements_);
+    const float largest =
+        LargestMagnitude(encoding_, run.data(), static_cast<int64_t>(run.size() / unit));
+    if (!std::isfinite(largest)) return NonFinite(0, elements_);
+    largest_ = std::max(largest_, largest);
+    if (encoding_ == v1::ENCODING_FLOAT16 && largest == kLargestFloat16) {
+      saturated_ += CountLargestFloat16(run.data(), static_cast<int64_t>(run.size() / unit));
     }
     left -= run.size();
   }
   return absl::OkStatus();
 }
 
-absl::Status StagedChunk::CheckInt8() const {
+absl::Status StagedChunk::CheckInt8() {
   for (int64_t at = 0; at < elements_; at += kInt8GroupElements) {
     PayloadReader reader(data_, FirstByte(at));
     const float scale = ReadScale(&reader);
@@ -235,12 +240,17 @@ absl::Status StagedChunk::CheckInt8() const {
                        ", expected a finite number that is not negative"));
     }
     constexpr float kLargestByte = 128;
-    if (std::isfinite(kLargestByte * scale)) continue;
+    if (std::isfinite(kLargestByte * scale)) {
+      largest_ = std::max(largest_, kLargestByte * scale);
+      continue;
+    }
     const int64_t end = std::min(at + kInt8GroupElements, elements_);
     Reader values(*this, at);
     float group[kInt8GroupElements];
     values.Next(end - at, group);
-    if (!AllFinite(group, end - at)) return NonFinite(at, end);
+    const float largest = LargestMagnitude(group, end - at);
+    if (!std::isfinite(largest)) return NonFinite(at, end);
+    largest_ = std::max(largest_, largest);
   }
   return absl::OkStatus();
 }
@@ -258,12 +268,16 @@ absl::Status StagedChunk::CheckValues() {
   }
 }
 
-absl::Status StagedChunk::CheckRows() const {
+absl::Status StagedChunk::CheckRows() {
   const RowsView view = rows();
   GRADD_RETURN_IF_ERROR(CheckAscending("row", view.rows, elements_ / row_elements_, begin_));
   for (size_t i = 0; i < view.rows.size(); ++i) {
     const float* const values = view.values_of(i);
-    if (AllFinite(values, row_elements_)) continue;
+    const float largest = LargestMagnitude(values, row_elements_);
+    if (std::isfinite(largest)) {
+      largest_ = std::max(largest_, largest);
+      continue;
+    }
     int64_t bad = 0;
     while (std::isfinite(values[bad])) ++bad;
     return NonFiniteError(begin_ + view.begin(i) + bad, values[bad]);
@@ -275,7 +289,8 @@ absl::Status StagedChunk::CheckSparse() {
   GRADD_RETURN_IF_ERROR(CheckAscending("index", sparse().indices, elements_, begin_));
   const SparseView view = sparse();
   const auto pairs = static_cast<int64_t>(view.values.size());
-  if (!AllFinite(view.values.data(), pairs)) {
+  largest_ = LargestMagnitude(view.values.data(), pairs);
+  if (!std::isfinite(largest_)) {
     size_t bad = 0;
     while (std::isfinite(view.values[bad])) ++bad;
     return NonFiniteError(begin_ + view.indices[bad], view.values[bad]);

@@ -33,6 +33,13 @@ class StagedChunk {
   // and row numbers ascending and inside the chunk, all elements finite. Only then may the chunk be
   // read.
   absl::Status CheckValues();
+  // Instead, where the largest magnitude of the values is known, and finite.
+  void KnowValues(float largest) { largest_ = largest; }
+  // After either: no value has a larger magnitude. (Those of INT8 may have a smaller one.)
+  float largest() const { return largest_; }
+  // How many FLOAT16 values are the largest ones of that encoding, which stand for all that are
+  // larger.
+  int64_t saturated() const { return saturated_; }
 
   int64_t begin() const { return begin_; }
   int64_t elements() const { return elements_; }
@@ -76,10 +83,10 @@ class StagedChunk {
         row_elements_(row_elements),
         data_(std::move(data)) {}
 
-  absl::Status CheckDense() const;
-  absl::Status CheckInt8() const;
+  absl::Status CheckDense();
+  absl::Status CheckInt8();
   absl::Status CheckSparse();
-  absl::Status CheckRows() const;
+  absl::Status CheckRows();
   // Of elements `begin` to `end`, of which one is not finite.
   absl::Status NonFinite(int64_t begin, int64_t end) const;
   // Where in the data element `at` lies; not for SPARSE and ROWS. At the beginning of an INT8
@@ -92,6 +99,8 @@ class StagedChunk {
   int64_t elements_;
   int64_t row_elements_;  // ROWS only.
   Payload data_;          // SPARSE and ROWS: one aligned slice.
+  float largest_ = 0;
+  int64_t saturated_ = 0;
 };
 
 }  // namespace gradd

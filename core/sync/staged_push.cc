@@ -1,6 +1,7 @@
 #include "core/sync/staged_push.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -26,13 +27,14 @@ absl::Status StagedPush::Add(const v1::ParameterChunk& chunk, Payload data) {
   return absl::OkStatus();
 }
 
-absl::Status StagedPush::AddChecked(int64_t offset, Payload data, bool finite) {
+absl::Status StagedPush::AddChecked(int64_t offset, Payload data, float largest) {
   v1::ParameterChunk chunk;
   chunk.set_offset(offset);
-  if (!finite) return Add(chunk, std::move(data));  // It names the element.
+  if (!std::isfinite(largest)) return Add(chunk, std::move(data));  // It names the element.
   absl::StatusOr<StagedChunk> staged = StagedChunk::Create(chunk, std::move(data), layout_);
   GRADD_RETURN_IF_ERROR(staged.status());
   GRADD_RETURN_IF_ERROR(CheckPlace(*staged));
+  staged->KnowValues(largest);
   Keep(*std::move(staged));
   return absl::OkStatus();
 }
@@ -60,6 +62,8 @@ absl::Status StagedPush::CheckPlace(const StagedChunk& chunk) const {
 void StagedPush::Keep(StagedChunk chunk) {
   staged_elements_ += chunk.elements();
   has_rows_ = has_rows_ || chunk.has_rows();
+  largest_ = std::max(largest_, chunk.largest());
+  saturated_ += chunk.saturated();
   const int64_t begin = chunk.begin();
   chunks_.emplace(begin, std::move(chunk));
 }

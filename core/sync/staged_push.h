@@ -36,14 +36,19 @@ class StagedPush {
   // good for nothing.
   absl::Status Add(const v1::ParameterChunk& chunk, Payload data);
 
-  // Adds float32 elements that nobody can change any more and that are known to be `finite`, or
-  // not, instead of reading them once again. Otherwise as Add().
-  absl::Status AddChecked(int64_t offset, Payload data, bool finite);
+  // Adds float32 elements that nobody can change any more and whose LargestMagnitude() is known,
+  // instead of reading them once again. Otherwise as Add().
+  absl::Status AddChecked(int64_t offset, Payload data, float largest);
 
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
   int64_t staged_elements() const { return staged_elements_; }
+
+  // No element that is there has a larger magnitude.
+  float largest() const { return largest_; }
+  // See StagedChunk.
+  int64_t saturated() const { return saturated_; }
 
   // Whether some tensors, for which `lazy` is true, have only some of their rows. It is asked
   // with an element of each tensor of which there are rows.
@@ -106,6 +111,8 @@ class StagedPush {
   absl::btree_map<int64_t, StagedChunk> chunks_;  // By offset.
   int64_t staged_elements_ = 0;
   bool has_rows_ = false;
+  float largest_ = 0;
+  int64_t saturated_ = 0;
 };
 
 }  // namespace gradd

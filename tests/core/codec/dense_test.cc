@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -22,14 +23,15 @@ TEST_P(DenseTest, SeesEveryElementThatIsNotFiniteAtEveryLengthAndPlace) {
     std::vector<std::byte> bytes(1 + static_cast<size_t>(size) * unit);
     std::byte* const in = bytes.data() + 1;
     EncodeDense(GetParam(), values.data(), size, in);
-    ASSERT_TRUE(DenseFinite(GetParam(), in, size));
+    ASSERT_TRUE(std::isfinite(LargestMagnitude(GetParam(), in, size)));
     for (int64_t at = 0; at < size; ++at) {
       for (const float bad :
            {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
             std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN()}) {
         std::byte* const place = in + static_cast<size_t>(at) * unit;
         EncodeDense(GetParam(), &bad, 1, place);
-        ASSERT_FALSE(DenseFinite(GetParam(), in, size)) << bad << " at " << at << " of " << size;
+        ASSERT_FALSE(std::isfinite(LargestMagnitude(GetParam(), in, size)))
+            << bad << " at " << at << " of " << size;
         EncodeDense(GetParam(), &values[static_cast<size_t>(at)], 1, place);
       }
     }
@@ -44,8 +46,30 @@ TEST_P(DenseTest, AgreesWithTheDecoderOnEveryPatternOfTheUpperHalf) {
     std::memcpy(in + unit - sizeof(half), &half, sizeof(half));
     float value = 0;
     DecodeDense(GetParam(), in, 1, &value);
-    ASSERT_EQ(DenseFinite(GetParam(), in, 1), std::isfinite(value)) << pattern;
+    ASSERT_EQ(std::isfinite(LargestMagnitude(GetParam(), in, 1)), std::isfinite(value)) << pattern;
   }
+}
+
+TEST_P(DenseTest, TheLargestMagnitudeIsThatOfTheDecodedElements) {
+  const auto unit = static_cast<size_t>(DenseElementBytes(GetParam()));
+  for (int64_t size = 0; size <= 70; ++size) {
+    const std::vector<float> values = RandomValues(size, static_cast<unsigned>(size));
+    std::vector<std::byte> in(static_cast<size_t>(size) * unit);
+    EncodeDense(GetParam(), values.data(), size, in.data());
+    std::vector<float> decoded(values.size());
+    DecodeDense(GetParam(), in.data(), size, decoded.data());
+    float largest = 0;
+    for (const float value : decoded) largest = std::max(largest, std::abs(value));
+    ASSERT_EQ(LargestMagnitude(GetParam(), in.data(), size), largest) << size;
+  }
+}
+
+TEST(LargerMagnitudeTest, NotANumberIsMoreThanAnyNumber) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(LargerMagnitude(1, 2), 2);
+  EXPECT_EQ(LargerMagnitude(2, 1), 2);
+  EXPECT_TRUE(std::isnan(LargerMagnitude(nan, 1)));
+  EXPECT_TRUE(std::isnan(LargerMagnitude(1, nan)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Encodings, DenseTest,

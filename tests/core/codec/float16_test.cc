@@ -83,6 +83,27 @@ TEST(Float16Test, FiniteStaysFiniteAndTheRestStaysWhatItIs) {
   EXPECT_EQ(Encode(-1e-30F), 0x8000);
 }
 
+TEST(Float16Test, CountsWhatIsBeyondItsRangeAndWhatIsAtItsEnd) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const int64_t size : {1, 7, 64, 3000}) {
+    std::vector<float> values(static_cast<size_t>(size), 65519.0F);  // Rounds down.
+    std::vector<std::byte> out(values.size() * 2);
+    EXPECT_EQ(EncodeFloat16(values.data(), size, out.data()), 0);
+    EXPECT_EQ(CountLargestFloat16(out.data(), size), size);
+    for (const float beyond : {65520.0F, -65520.0F, 3e38F}) {
+      values.back() = beyond;
+      EXPECT_EQ(EncodeFloat16(values.data(), size, out.data()), 1) << beyond;
+      EXPECT_EQ(CountLargestFloat16(out.data(), size), size);
+    }
+    for (const float special : {infinity, -infinity, nan, 65503.0F - 32, 0.0F}) {
+      values.back() = special;
+      EXPECT_EQ(EncodeFloat16(values.data(), size, out.data()), 0) << special;
+      EXPECT_EQ(CountLargestFloat16(out.data(), size), size - 1) << special;
+    }
+  }
+}
+
 TEST(Float16Test, SpecialValuesDoNotChangeTheirNeighbours) {
   std::vector<float> values = RandomValues(100, 1);
   values[50] = std::numeric_limits<float>::quiet_NaN();

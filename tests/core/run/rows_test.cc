@@ -6,21 +6,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <fstream>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "core/base/error.h"
 #include "core/optim/optimizer_factory.h"
 #include "core/run/run.h"
-#include "core/run/run_registry.h"
 #include "tests/core/optim/optimizer_table.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_worker.h"
+#include "tests/support/trainee.h"
 
 namespace gradd {
 namespace {
@@ -33,88 +28,6 @@ v1::Run Parse(const std::string& text) {
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
   return spec;
 }
-
-Payload BytesOf(const Rows& rows, const Values& values) {
-  auto words = std::make_shared<std::vector<uint32_t>>(rows);
-  words->resize(rows.size() + values.size());
-  if (!values.empty()) std::memcpy(&(*words)[rows.size()], values.data(), values.size() * 4);
-  const Payload::Slice slice(reinterpret_cast<const std::byte*>(words->data()), words->size() * 4);
-  return Payload({slice}, std::move(words));
-}
-
-// A part of a push: all elements from `offset` on, or some of `rows` of a tensor that begins there.
-struct Part {
-  int64_t offset = 0;
-  Values values;
-  int64_t tensor_elements = 0;  // 0: `values` are all.
-  Rows rows;
-};
-
-// One run on a server of its own.
-class Trainee {
- public:
-  explicit Trainee(const v1::Run& spec, int64_t block_elements = kTileElements, int threads = 2)
-      : registry_(Limits(), threads, &clock_, block_elements) {
-    auto run = registry_.Create("r", spec, "");
-    EXPECT_TRUE(run.ok()) << run.status();
-    run_ = *std::move(run);
-    for (int i = 0; i < spec.policy().synchronous().workers(); ++i) {
-      workers_.push_back(std::make_unique<FakeWorker>(&registry_, "r",
-                                                      std::string(1, static_cast<char>('a' + i))));
-      workers_.back()->Join();
-    }
-  }
-
-  void Push(size_t worker, const std::vector<Part>& parts, int64_t examples = 1) {
-    const int64_t step = steps_;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      v1::TrainRequest request;
-      v1::Push& push = *request.mutable_push();
-      if (i == 0) {
-        push.mutable_header()->set_sequence(step + 1);
-        push.mutable_header()->set_base_step(step);
-        push.mutable_header()->set_examples(examples);
-      }
-      v1::ParameterChunk& chunk = *push.mutable_chunk();
-      chunk.set_offset(parts[i].offset);
-      if (parts[i].tensor_elements > 0) {
-        chunk.set_encoding(v1::ENCODING_ROWS);
-        chunk.set_element_count(parts[i].tensor_elements);
-      }
-      if (i + 1 == parts.size()) push.mutable_commit();
-      workers_[worker]->Request(std::move(request), BytesOf(parts[i].rows, parts[i].values));
-    }
-    if (worker + 1 < workers_.size()) return;
-    ++steps_;
-    for (const auto& each : workers_) {
-      const v1::PushResult result = each->WaitForResult(static_cast<size_t>(step));
-      EXPECT_EQ(result.outcome(), v1::PUSH_OUTCOME_APPLIED) << result.message();
-    }
-  }
-
-  std::shared_ptr<const Snapshot> TakeSnapshot() const {
-    std::shared_ptr<const Snapshot> taken;
-    run_->RequestSnapshot(SnapshotContents::kAll, [&](const auto& snapshot) { taken = snapshot; });
-    return taken;
-  }
-  Values parameters() const { return ValuesOf(*TakeSnapshot()); }
-  Values slot(size_t index) const {
-    Values values;
-    const auto snapshot = TakeSnapshot();
-    for (const BlockRef& block : snapshot->slots[index].blocks) {
-      values.insert(values.end(), block.data(), block.data() + block.elements());
-    }
-    return values;
-  }
-  gradd::Run* run() const { return run_.get(); }
-
- private:
-  FakeClock clock_;
-  RunRegistry registry_;
-  std::shared_ptr<gradd::Run> run_;
-  std::vector<std::unique_ptr<FakeWorker>> workers_;
-  int64_t steps_ = 0;
-};
 
 std::vector<OptimizerCase> LazyTable() {
   std::vector<OptimizerCase> lazy;

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -217,6 +219,48 @@ TEST_F(ParameterStoreTest, BlocksOfTheNextStepComeEncodedAsTheyAreWanted) {
     EXPECT_EQ(std::vector<std::byte>(payload.slices()[0].begin(), payload.slices()[0].end()),
               expected);
   }
+}
+
+TEST_F(ParameterStoreTest, ABlockThatFloat16CannotHoldComesAsFloat32) {
+  for (const float value : {65520.0F, -1e20F, 65519.0F}) {
+    const auto next = store_.NextSnapshot(v1::ENCODING_FLOAT16);
+    for (int64_t block = 0; block < store_.block_count(); ++block) {
+      store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
+        std::fill_n(update.parameters_out, update.size, 1.0F);
+        if (block == 1) update.parameters_out[5] = value;
+      });
+      store_.Publish(block, next.get());
+    }
+    store_.CommitStep();
+    for (int64_t block = 0; block < store_.block_count(); ++block) {
+      const auto index = static_cast<size_t>(block);
+      const bool wide = block == 1 && std::abs(value) >= 65520;
+      EXPECT_EQ(EncodingOfBlock(*next, index), wide ? v1::ENCODING_FLOAT32 : v1::ENCODING_FLOAT16);
+      const Payload payload = BlockPayload(next, index);
+      EXPECT_EQ(payload.size_bytes(),
+                static_cast<size_t>(ElementsOfBlock(*next, index)) * (wide ? 4 : 2));
+      if (wide) {
+        float found = 0;
+        std::memcpy(&found, payload.slices()[0].data() + 5 * sizeof(float), sizeof(found));
+        EXPECT_EQ(found, value);
+      }
+    }
+  }
+}
+
+TEST_F(ParameterStoreTest, KnowsItsLargestMagnitudes) {
+  EXPECT_EQ(store_.LargestParameter(&pool_), 7);
+  EXPECT_EQ(store_.LargestSlot(&pool_), 0.5F);
+  ApplyStep(&store_);
+  EXPECT_EQ(store_.LargestParameter(&pool_), 8);
+  EXPECT_EQ(store_.LargestSlot(&pool_), 2);
+  store_.UpdateBlock(2, [](const ParameterStore::BlockUpdate& update) {
+    std::fill_n(update.parameters_out, update.size, -9.0F);
+    std::fill_n(update.slots_out[0], update.size, 0.0F);
+    std::fill_n(update.slots_out[1], update.size, std::nanf(""));
+  });
+  EXPECT_EQ(store_.LargestParameter(&pool_), 9);
+  EXPECT_TRUE(std::isnan(store_.LargestSlot(&pool_)));
 }
 
 TEST_F(ParameterStoreTest, AStepThatHasItsReservationNeedsNoMemory) {

@@ -234,6 +234,41 @@ TEST(StagedPushTest, ChunksOfAnyEncodingsInAnySlicesAreReadAsWhatTheyMean) {
   }
 }
 
+TEST(StagedPushTest, KnowsItsLargestMagnitudeInEveryEncoding) {
+  const Layout layout = MatrixLayout(1'000, kRowElements);
+  for (int encoding = v1::ENCODING_FLOAT32; encoding <= v1::ENCODING_ROWS; ++encoding) {
+    for (unsigned seed = 0; seed < 10; ++seed) {
+      std::mt19937 random(seed);
+      StagedPush push(v1::PushHeader(), layout);
+      const Encoded chunk =
+          Encode(static_cast<v1::Encoding>(encoding), 0, kInt8GroupElements, &random);
+      ASSERT_TRUE(push.Add(chunk.chunk, RandomSlices(chunk.data, &random, 500)).ok());
+      float largest = 0;
+      for (const float value : chunk.values) largest = std::max(largest, std::abs(value));
+      // Of INT8, what the scale allows for.
+      const float bound = encoding == v1::ENCODING_INT8 ? largest * 1.01F : largest;
+      EXPECT_GE(push.largest(), largest) << encoding;
+      EXPECT_LE(push.largest(), bound) << encoding;
+    }
+  }
+  StagedPush known = NewPush(2);
+  ASSERT_TRUE(known.AddChecked(0, OneSlice({3, -5}), 5).ok());
+  EXPECT_EQ(known.largest(), 5);
+}
+
+TEST(StagedPushTest, CountsWhatIsAtTheEndOfFloat16) {
+  const std::vector<float> values = {1, 65504, -65504, 1e9F, 65503.0F - 32, 0};
+  StagedPush push = NewPush(12);
+  Bytes data(values.size() * 2);
+  EncodeDense(v1::ENCODING_FLOAT16, values.data(), 6, data.data());
+  std::mt19937 random(1);
+  ASSERT_TRUE(push.Add(Chunk(0, v1::ENCODING_FLOAT16), RandomSlices(data, &random, 5)).ok());
+  EXPECT_EQ(push.saturated(), 3);
+  // As float32 these are numbers like any other.
+  ASSERT_TRUE(push.Add(Chunk(6), OneSlice(values)).ok());
+  EXPECT_EQ(push.saturated(), 3);
+}
+
 TEST(StagedPushTest, DoesNotCopyWhatLiesInOnePiece) {
   StagedPush push = NewPush();
   const Payload data = OneSlice(Ramp(kElements, 0));

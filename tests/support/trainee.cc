@@ -1,0 +1,116 @@
+#include "tests/support/trainee.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace gradd {
+namespace {
+
+Payload PayloadOf(const Part& part) {
+  auto bytes = std::make_shared<std::vector<std::byte>>(part.data);
+  const auto append = [&bytes](const auto& values) {
+    const size_t at = bytes->size();
+    const size_t size = values.size() * sizeof(values[0]);
+    bytes->resize(at + size);
+    if (size > 0) std::memcpy(bytes->data() + at, values.data(), size);
+  };
+  append(part.rows);
+  append(part.values);
+  const Payload::Slice slice(bytes->data(), bytes->size());
+  return Payload({slice}, std::move(bytes));
+}
+
+}  // namespace
+
+Trainee::Trainee(const v1::Run& spec, int64_t block_elements, int threads)
+    : registry_(Limits(), threads, &clock_, block_elements) {
+  auto run = registry_.Create("r", spec, "");
+  EXPECT_TRUE(run.ok()) << run.status();
+  run_ = *std::move(run);
+  for (int i = 0; i < spec.policy().synchronous().workers(); ++i) {
+    workers_.push_back(
+        std::make_unique<FakeWorker>(&registry_, "r", std::string(1, static_cast<char>('a' + i))));
+    workers_.back()->Join();
+  }
+  sequences_.resize(workers_.size());
+}
+
+void Trainee::Send(size_t worker, const std::vector<Part>& parts, int64_t examples) {
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Part& part = parts[i];
+    v1::TrainRequest request;
+    v1::Push& push = *request.mutable_push();
+    if (i == 0) {
+      push.mutable_header()->set_sequence(sequences_[worker] + 1);
+      push.mutable_header()->set_base_step(run_->Progress().step());
+      push.mutable_header()->set_examples(examples);
+    }
+    v1::ParameterChunk& chunk = *push.mutable_chunk();
+    chunk.set_offset(part.offset);
+    if (part.tensor_elements > 0) {
+      chunk.set_encoding(v1::ENCODING_ROWS);
+      chunk.set_element_count(part.tensor_elements);
+    } else {
+      chunk.set_encoding(part.encoding);
+      chunk.set_element_count(part.elements);
+    }
+    if (i + 1 == parts.size()) push.mutable_commit();
+    workers_[worker]->Request(std::move(request), PayloadOf(part));
+  }
+}
+
+std::vector<v1::PushResult> Trainee::Results() {
+  std::vector<v1::PushResult> results;
+  for (size_t worker = 0; worker < workers_.size(); ++worker) {
+    results.push_back(workers_[worker]->WaitForResult(answers_));
+    if (results.back().outcome() != v1::PUSH_OUTCOME_REJECTED) ++sequences_[worker];
+  }
+  ++answers_;
+  return results;
+}
+
+void Trainee::Push(size_t worker, const std::vector<Part>& parts, int64_t examples) {
+  Send(worker, parts, examples);
+  if (worker + 1 < workers_.size()) return;
+  for (const v1::PushResult& result : Results()) {
+    EXPECT_EQ(result.outcome(), v1::PUSH_OUTCOME_APPLIED) << result.message();
+  }
+}
+
+std::shared_ptr<const Snapshot> Trainee::TakeSnapshot() const {
+  std::shared_ptr<const Snapshot> taken;
+  run_->RequestSnapshot(SnapshotContents::kAll, [&](const auto& snapshot) { taken = snapshot; });
+  return taken;
+}
+
+std::vector<float> Trainee::slot(size_t index) const {
+  std::vector<float> values;
+  const auto snapshot = TakeSnapshot();
+  for (const BlockRef& block : snapshot->slots[index].blocks) {
+    values.insert(values.end(), block.data(), block.data() + block.elements());
+  }
+  return values;
+}
+
+std::string Trainee::Bits() const {
+  std::string bits;
+  const auto append = [&bits](const BlockVector& blocks) {
+    for (const BlockRef& block : blocks) {
+      if (!block) continue;
+      bits.append(reinterpret_cast<const char*>(block.data()),
+                  static_cast<size_t>(block.elements()) * sizeof(float));
+    }
+  };
+  const auto snapshot = TakeSnapshot();
+  append(snapshot->parameters);
+  for (const SnapshotSlot& slot : snapshot->slots) append(slot.blocks);
+  const v1::RunProgress progress = run_->Progress();
+  for (const double norm :
+       {progress.gradient_norm(), progress.update_norm(), progress.parameter_norm()}) {
+    bits.append(reinterpret_cast<const char*>(&norm), sizeof(norm));
+  }
+  return bits;
+}
+
+}  // namespace gradd

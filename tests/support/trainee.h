@@ -1,0 +1,62 @@
+#ifndef GRADD_TESTS_SUPPORT_TRAINEE_H_
+#define GRADD_TESTS_SUPPORT_TRAINEE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/run/run.h"
+#include "core/run/run_registry.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_worker.h"
+
+namespace gradd {
+
+// A part of a push.
+struct Part {
+  int64_t offset = 0;
+  // All elements from there on; or some of `rows` of a tensor of which the chunk covers that many.
+  std::vector<float> values = {};
+  int64_t tensor_elements = 0;  // 0: `values` are all.
+  std::vector<uint32_t> rows = {};
+  // Instead of them: data in another encoding.
+  v1::Encoding encoding = v1::ENCODING_UNSPECIFIED;
+  std::vector<std::byte> data = {};
+  int64_t elements = 0;  // SPARSE only.
+};
+
+// One run on a server of its own, with its synchronous workers "a", "b", ... joined.
+class Trainee {
+ public:
+  explicit Trainee(const v1::Run& spec, int64_t block_elements = kTileElements, int threads = 2);
+
+  // Pushes for the present step, and does not wait for the answer.
+  void Send(size_t worker, const std::vector<Part>& parts, int64_t examples = 1);
+  // The same; with the last worker's push, waits until all are applied.
+  void Push(size_t worker, const std::vector<Part>& parts, int64_t examples = 1);
+  // Waits for the next answer to each worker; the run's step, after it.
+  std::vector<v1::PushResult> Results();
+
+  std::shared_ptr<const Snapshot> TakeSnapshot() const;
+  std::vector<float> parameters() const { return ValuesOf(*TakeSnapshot()); }
+  std::vector<float> slot(size_t index) const;
+  // Of parameters, slots, and the last step's norms.
+  std::string Bits() const;
+
+  gradd::Run* run() const { return run_.get(); }
+  FakeWorker* worker(size_t index) const { return workers_[index].get(); }
+
+ private:
+  FakeClock clock_;
+  RunRegistry registry_;
+  std::shared_ptr<gradd::Run> run_;
+  std::vector<std::unique_ptr<FakeWorker>> workers_;
+  std::vector<int64_t> sequences_;  // Of each worker's last push that was not rejected.
+  size_t answers_ = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_TESTS_SUPPORT_TRAINEE_H_
