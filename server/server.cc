@@ -117,6 +117,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   std::unique_ptr<Server> server(new Server(options));
   if (absl::Status read = server->ReadPast(); !read.ok()) return read;
   if (absl::Status listening = server->Listen(); !listening.ok()) return listening;
+  server->log_writer_ = std::make_unique<LogWriter>(&server->registry_);
   server->BeginRunsFile();  // The address is this server's by now, and so is the file.
   server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });
   if (absl::Status written = server->WriteReadyFile(); !written.ok()) return written;
@@ -299,6 +300,7 @@ void Server::Stop() {
   }
   stopped_changed_.NotifyAll();
   if (ticker_.joinable()) ticker_.join();
+  log_writer_.reset();
   grpc_.reset();
 }
 

@@ -15,6 +15,7 @@
 #include "server/accept_loop.h"
 #include "server/grpc_health.h"
 #include "server/http.h"
+#include "server/log_writer.h"
 #include "server/options.h"
 #include "server/past.h"
 #include "server/peer_watch.h"
@@ -68,6 +69,7 @@ class Server {
   AwakeClock clock_;  // The ticker looks at it.
   Past past_;
   RunRegistry registry_;
+  std::unique_ptr<LogWriter> log_writer_;  // While it serves.
   TickedStreams streams_;
   PeerWatch peer_watch_;
   TrainingService training_service_;

@@ -55,7 +55,6 @@ TEST_F(MetricsTest, TellWhatHappened) {
   worker.Join();
   worker.Push(1, 0, {3, 4}, false, /*examples=*/7, /*loss=*/2.5);
   worker.WaitForResult(0);
-  EXPECT_EQ(Value("gradd_run_step", {{"run", "a"}}), 1);
   EXPECT_EQ(Value("gradd_run_steps_total", {{"run", "a"}}), 1);
   EXPECT_EQ(Value("gradd_run_examples_total", {{"run", "a"}}), 7);
   EXPECT_EQ(Value("gradd_run_loss", {{"run", "a"}}), 2.5);
@@ -64,16 +63,22 @@ TEST_F(MetricsTest, TellWhatHappened) {
   EXPECT_EQ(Value("gradd_run_pushes_total", {{"run", "a"}, {"outcome", "applied"}}), 1);
   EXPECT_EQ(Value("gradd_run_state", {{"run", "a"}, {"state", "running"}}), 1);
   EXPECT_EQ(Value("gradd_run_state", {{"run", "a"}, {"state", "paused"}}), 0);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "training"}}), 1);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "no_workers"}}), 0);
   EXPECT_EQ(Value("gradd_worker_state", {{"run", "a"}, {"worker", "w"}, {"state", "computing"}}),
             1);
   EXPECT_EQ(Value("gradd_sessions", {}), 1);
   EXPECT_EQ(Value("gradd_runs", {{"state", "running"}}), 1);
+  worker.Push(2, 1, {3, 4}, false, /*examples=*/7, /*loss=*/std::nan(""));
+  worker.WaitForResult(1);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "diverged"}}), 1);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "training"}}), 0);
   worker.Disconnect();
   EXPECT_EQ(Value("gradd_worker_state", {{"run", "a"}, {"worker", "w"}, {"state", "disconnected"}}),
             1);
   EXPECT_EQ(Value("gradd_sessions", {}), 0);
   ASSERT_TRUE(registry_.Delete("runs/a").ok());
-  EXPECT_TRUE(std::isnan(Value("gradd_run_step", {{"run", "a"}})));
+  EXPECT_TRUE(std::isnan(Value("gradd_run_steps_total", {{"run", "a"}})));
 }
 
 }  // namespace
