@@ -152,15 +152,12 @@ grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* con
   // The mask is valid where this is logged, and says nothing of any other kind.
   LogEntry::Fields fields = {{"fields", absl::StrJoin(request->update_mask().paths(), ",")}};
   // So does filling new slots.
-  return DoneOnPool(registry_, context,
-                    [this, context, request, response, fields = std::move(fields)]() mutable {
-                      return ChangeRun(registry_, request->run().name(), request->author(), context,
-                                       response, "run updated", std::move(fields),
-                                       [request](Run* run, const std::string& author) {
-                                         return run->Update(request->run(), request->update_mask(),
-                                                            author);
-                                       });
-                    });
+  return DoneOnPool(registry_, context, [this, context, request, response, fields]() {
+    return ChangeRun(registry_, request->run().name(), request->author(), context, response,
+                     "run updated", fields, [request](Run* run, const std::string& author) {
+                       return run->Update(request->run(), request->update_mask(), author);
+                     });
+  });
 }
 
 grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,

@@ -3,10 +3,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <string>
 #include <utility>
@@ -16,55 +13,16 @@
 #include "core/optim/update_plan.h"
 #include "core/store/parameter_store.h"
 #include "core/sync/aggregate.h"
+#include "tests/allocations/allocation_watch.h"
 #include "tests/core/optim/optimizer_table.h"
-
-namespace {
-
-std::atomic<bool> watching{false};
-std::atomic<int64_t> allocations{0};
-
-void* Allocate(size_t size, size_t alignment) {
-  if (watching.load(std::memory_order_relaxed)) allocations.fetch_add(1);
-  void* const memory =
-      alignment <= alignof(std::max_align_t)
-          ? std::malloc(size)
-          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-// The other forms of new and delete end in these.
-void* operator new(size_t size) { return Allocate(size, alignof(std::max_align_t)); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
 
 namespace gradd {
 namespace {
 
-// Counts while it lives.
-class Watch {
- public:
-  Watch() {
-    allocations = 0;
-    watching = true;
-  }
-  ~Watch() { watching = false; }
-  static int64_t count() { return allocations; }
-};
-
 TEST(WatchTest, Counts) {
-  const Watch watch;
+  const AllocationWatch watch;
   const auto memory = std::make_unique<std::vector<int>>(100);
-  EXPECT_EQ(Watch::count(), 2);
+  EXPECT_EQ(AllocationWatch::count(), 2);
 }
 
 Layout TestLayout() {
@@ -113,7 +71,7 @@ TEST_P(StepAllocationsTest, AreNone) {
     int64_t in_step = 0;
     int64_t in_blocks = 0;
     {
-      const Watch watch;
+      const AllocationWatch watch;
       plan->BeginStep({step, 0.01, 1});
       for (int pass = 0; pass < plan->transform_passes(); ++pass) {
         for (int64_t i = 0; i < plan->transformed_tensors(); ++i) {
@@ -123,37 +81,39 @@ TEST_P(StepAllocationsTest, AreNone) {
         }
         plan->EndTransforms();
       }
-      in_step = Watch::count();
+      in_step = AllocationWatch::count();
     }
     for (int pass = 0; pass < plan->sum_passes(); ++pass) {
       for (int64_t i = 0; i < store.block_count(); ++i) {
         const ParameterStore::BlockUpdate read = store.ReadBlock(i);
-        const Watch watch;
+        const AllocationWatch watch;
         Aggregate::Reader gradient(aggregate, read.begin);
         plan->SumBlock(read, &gradient);
-        in_blocks += Watch::count();
+        in_blocks += AllocationWatch::count();
       }
-      const Watch watch;
+      const AllocationWatch watch;
       plan->EndSums();
-      in_step += Watch::count();
+      in_step += AllocationWatch::count();
     }
     for (int64_t i = 0; i < store.block_count(); ++i) {
       store.UpdateBlock(i, [&](const ParameterStore::BlockUpdate& update) {
-        const Watch watch;
+        const AllocationWatch watch;
         Aggregate::Reader gradient(aggregate, update.begin);
         plan->UpdateBlock(update, &gradient);
-        in_blocks += Watch::count();
+        in_blocks += AllocationWatch::count();
       });
     }
     store.CommitStep();
     {
-      const Watch watch;
+      const AllocationWatch watch;
       plan->EndStep();
-      in_step += Watch::count();
+      in_step += AllocationWatch::count();
     }
     EXPECT_EQ(in_blocks, 0);
     // The first step makes room for scalars, which later ones use again.
-    if (step > 0 || plan->transformed_tensors() > 0) EXPECT_EQ(in_step, 0) << step;
+    if (step > 0 || plan->transformed_tensors() > 0) {
+      EXPECT_EQ(in_step, 0) << step;
+    }
   }
 }
 
@@ -172,7 +132,7 @@ std::vector<std::string> Specs() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, StepAllocationsTest, testing::ValuesIn(Specs()),
-                         [](const auto& info) { return std::to_string(info.index); });
+                         [](const auto& row) { return std::to_string(row.index); });
 
 }  // namespace
 }  // namespace gradd
