@@ -164,7 +164,8 @@ absl::StatusOr<int64_t> Connection::Pull(absl::Span<float> parameters, v1::Param
   Backoff backoff(options_.initial_backoff, options_.maximum_backoff, RandomInstance());
   const absl::Duration begin = clock_->Elapsed();
   while (true) {
-    absl::StatusOr<int64_t> step = PullOnce(options_.server, run_, view, parameters);
+    absl::StatusOr<int64_t> step =
+        PullOnce(options_.server, run_, view, parameters, &receive_buffers_);
     if (step.ok() || !Retryable(step.status())) return step;
     const absl::Duration wait = backoff.Next();
     if (clock_->Elapsed() + wait - begin > options_.give_up_after) return step;
@@ -371,6 +372,7 @@ void Connection::OnRead(bool ok) {
     FinishStream();
     return;
   }
+  receive_buffers_.Note(stream_->incoming);
   v1::TrainResponse response;
   Payload data;
   const absl::Status parsed = ParseTrainResponse(stream_->incoming, &response, &data);

@@ -20,6 +20,7 @@
 #include "client/backoff.h"
 #include "client/mapped_vectors.h"
 #include "client/push_encoder.h"
+#include "client/receive_buffer_pin.h"
 #include "client/session.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
@@ -159,6 +160,7 @@ class Connection {
   const std::string run_;
   const uint64_t instance_;
   const Clock* const clock_ = Clock::Real();
+  ReceiveBufferPin receive_buffers_;
 
   // Used by the thread alone.
   grpc::CompletionQueue queue_;

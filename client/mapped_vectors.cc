@@ -102,6 +102,9 @@ void MappedVectors::Close() {
 void MappedVectors::CloseFiles() {
   CloseFile(&gradient_file_);
   CloseFile(&parameter_file_);
+  if (parking_.data != nullptr) munmap(parking_.data, parking_.bytes);
+  parking_ = {};
+  parked_.clear();
   if (attached_ == Attached::kOpened) attached_ = Attached::kEarlier;
 }
 
@@ -109,6 +112,8 @@ absl::Status MappedVectors::Replace(const Range& range, int file, bool keep_valu
   const int flags = file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* const fresh = mmap(nullptr, range.bytes, PROT_READ | PROT_WRITE, flags, file, 0);
   if (fresh == MAP_FAILED) return Failed(absl::StrCat("a vector of ", range.bytes, " bytes"));
+  // All at once, instead of one page fault at a time.
+  if (keep_values) madvise(fresh, range.bytes, MADV_POPULATE_WRITE);
   if (keep_values) std::memcpy(fresh, range.data, range.bytes);
   if (mremap(fresh, range.bytes, range.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, range.data) ==
       MAP_FAILED) {
@@ -140,7 +145,32 @@ absl::Status MappedVectors::Open(const v1::SharedMemory& shared) {
   mapped_offsets_.assign(
       (parameters_.bytes + static_cast<size_t>(block_bytes) - 1) / static_cast<size_t>(block_bytes),
       -1);
+  MakeParking();
   return absl::OkStatus();
+}
+
+void MappedVectors::MakeParking() {
+  // Each parked block is a mapping, of which a process may have 65,530.
+  constexpr size_t kMostBlocks = 4096;
+  if (mapped_offsets_.size() > kMostBlocks) return;
+  const auto bytes = static_cast<size_t>(parameter_file_bytes_);
+  void* const data =
+      mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data != MAP_FAILED) parking_ = {static_cast<float*>(data), bytes};
+}
+
+bool MappedVectors::SwapIn(std::byte* at, size_t bytes, int64_t old_offset, int64_t offset) {
+  if (parking_.data == nullptr) return false;
+  auto* const parking = reinterpret_cast<std::byte*>(parking_.data);
+  // Both addresses stay mapped, so that no other thread's mapping can come between; Linux before
+  // 5.13 refuses that here, and has changed nothing then.
+  constexpr int kFlags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+  if (old_offset >= 0) {
+    if (mremap(at, bytes, bytes, kFlags, parking + old_offset) == MAP_FAILED) return false;
+    parked_.insert(old_offset);
+  }
+  return parked_.erase(offset) == 1 &&
+         mremap(parking + offset, bytes, bytes, kFlags, at) != MAP_FAILED;
 }
 
 absl::Status MappedVectors::Attach() {
@@ -169,8 +199,10 @@ absl::Status MappedVectors::Map(const v1::SharedParameters& blocks) {
       return absl::InternalError(absl::StrCat("shared parameters: block ", block, " of ", bytes,
                                               " bytes at ", offset, " of ", parameter_file_bytes_));
     }
-    void* const at = reinterpret_cast<std::byte*>(parameters_.data) + begin;
-    if (mmap(at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, parameter_file_, offset) == MAP_FAILED) {
+    std::byte* const at = reinterpret_cast<std::byte*>(parameters_.data) + begin;
+    constexpr int kFlags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+    if (!SwapIn(at, bytes, mapped_offsets_[block], offset) &&
+        mmap(at, bytes, PROT_READ, kFlags, parameter_file_, offset) == MAP_FAILED) {
       return Failed("a block of parameters");
     }
     mapped_offsets_[block] = offset;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -62,6 +63,12 @@ class MappedVectors {
   static absl::Status Replace(const Range& range, int file, bool keep_values);
   static void CloseFile(int* file);
   void CloseFiles() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Reserves the addresses to park blocks at, if that can be done.
+  void MakeParking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Moves the block of the parameters' file at `offset` behind the parameters at `at`, and what is
+  // there, from `old_offset` or -1, out of the way. False if it must be mapped anew.
+  bool SwapIn(std::byte* at, size_t bytes, int64_t old_offset, int64_t offset)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t elements_;
   Range gradient_;
@@ -75,6 +82,11 @@ class MappedVectors {
   int parameter_file_ ABSL_GUARDED_BY(mutex_) = -1;
   int64_t parameter_file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t block_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Versions of a block take turns in a few places of the file. One that is not behind the
+  // parameters is parked, at its place in this range as long as the file, with its pages mapped: to
+  // map it anew would take a page fault for every few pages, at every step. Empty: not to be had.
+  Range parking_ ABSL_GUARDED_BY(mutex_);
+  std::set<int64_t> parked_ ABSL_GUARDED_BY(mutex_);  // Offsets in the file.
   // Of each block; -1: not mapped.
   std::vector<int64_t> mapped_offsets_ ABSL_GUARDED_BY(mutex_);
 };

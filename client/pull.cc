@@ -103,7 +103,8 @@ absl::StatusOr<int64_t> DecodeChunk(const v1::ParameterChunk& chunk, const Paylo
 }
 
 absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& run,
-                                 v1::ParameterView view, absl::Span<float> parameters) {
+                                 v1::ParameterView view, absl::Span<float> parameters,
+                                 ReceiveBufferPin* pin) {
   auto channel = MakeChannel(server);
   GRADD_RETURN_IF_ERROR(channel.status());
   v1::PullRequest request;
@@ -117,6 +118,7 @@ absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& r
   if (call.Start(grpc::ByteBuffer(&slice, 1))) {
     grpc::ByteBuffer message;
     while (call.Read(&message)) {
+      pin->Note(message);
       v1::ParameterChunk chunk;
       Payload data;
       absl::Status copied = ParseParameterChunk(message, &chunk, &data);

@@ -39,7 +39,13 @@ std::string ConditionWord(const v1::RunProgress& progress) {
       return "waiting";
     case v1::RUN_CONDITION_DIVERGED:
       return "diverged";
-    default:
+    case v1::RUN_CONDITION_PAUSED:
+      return "paused";
+    case v1::RUN_CONDITION_HELD:
+      return "held";
+    case v1::RUN_CONDITION_FINISHED:
+      return "finished";
+    default:  // From a server that does not know of conditions.
       return StateWord(progress);
   }
 }

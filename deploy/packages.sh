@@ -21,7 +21,7 @@ packages_of() {
     buf) command -v npm >/dev/null || echo nodejs npm ;;
     dashboard) echo prometheus ;;
     image) echo debootstrap buildah runc ;;
-    torch) echo python3-torch ;;
+    torch) echo python3-venv ;; # tests/python_environment.sh installs torch itself.
     *)
       echo "packages.sh: no set \"$1\"; there are build, data, pictures, test, sanitize, lint, buf, dashboard, image, torch" >&2
       return 2

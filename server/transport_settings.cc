@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "transport/receive_buffers.h"
+
 namespace gradd {
 namespace {
 
@@ -31,6 +33,7 @@ void ConfigureTransport(int64_t memory_bytes, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
   // The most that HTTP/2 allows: a chunk comes in few pieces then.
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, (1 << 24) - 1);
+  builder->AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReceiveBufferBytes);
   // Half-open connections are found within 15 seconds.
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);

@@ -68,6 +68,10 @@ bool SharedRegion::Populate(int64_t begin, int64_t bytes) const {
   return fallocate(file_, 0, begin, bytes) == 0;
 }
 
+void SharedRegion::FaultIn(int64_t begin, int64_t bytes) const {
+  madvise(data_ + begin, static_cast<size_t>(bytes), MADV_POPULATE_WRITE);
+}
+
 SharedRegion::~SharedRegion() {
   munmap(data_, static_cast<size_t>(bytes_));
   close(file_);

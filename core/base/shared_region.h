@@ -32,6 +32,10 @@ class SharedRegion {
   // the system has none left.
   bool Populate(int64_t begin, int64_t bytes) const;
 
+  // Finds memory for pages and maps them here, all at once, which the first access to each of them
+  // would otherwise do, one page fault at a time. Advice: what cannot be done now is done then.
+  void FaultIn(int64_t begin, int64_t bytes) const;
+
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
   int file() const { return file_; }

@@ -30,6 +30,20 @@ bool LeavesFiles(int file) {
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 && static_cast<rlim_t>(file) < limit.rlim_cur / 2;
 }
 
+// Has the pool fault in the first `bytes` of a region, a piece at a time, so that the first step
+// does not have to. Stops when nobody else has the region any more.
+void FaultInLater(std::shared_ptr<SharedRegion> region, int64_t bytes,
+                  const std::shared_ptr<ThreadPool>& pool) {
+  static constexpr int64_t kPieceBytes = int64_t{1} << 20;
+  auto fault_in = [region = std::move(region), bytes, pool] {
+    pool->ParallelFor((bytes + kPieceBytes - 1) / kPieceBytes, [&](int64_t piece) {
+      const int64_t begin = piece * kPieceBytes;
+      if (region.use_count() > 1) region->FaultIn(begin, std::min(kPieceBytes, bytes - begin));
+    });
+  };
+  pool->Schedule(std::move(fault_in));
+}
+
 }  // namespace
 
 void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
@@ -50,8 +64,13 @@ void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
         SharedRegion::Access::kPeerReads);
     if (!parameters.ok()) return;
     parameter_region_ = *std::move(parameters);
+    // One version is read by workers while the next one is written. Claimed until the first step
+    // claims them, block by block.
+    first_versions_ = environment_.budget->Take(MemoryUse::kScratch, 2 * bytes);
+    if (first_versions_ != nullptr) FaultInLater(parameter_region_, 2 * bytes, pool_);
   }
   state.gradient = *std::move(gradient);
+  FaultInLater(state.gradient, bytes, pool_);
   state.gradient_quota = std::move(quota);
   v1::SharedMemory& shared = *welcome->mutable_shared_memory();
   shared.set_process_id(getpid());

@@ -1,6 +1,7 @@
 #include "tests/allocations/allocation_watch.h"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/benchmarks/figure.h"
+#include "tests/benchmarks/machine.h"
 #include "tests/benchmarks/reference.h"
 
 namespace {
@@ -16,6 +17,7 @@ struct Group {
 
 constexpr Group kGroups[] = {
     {"step", gradd::MeasureSteps},
+    {"page_faults", gradd::MeasurePageFaults},
     {"two_workers", gradd::MeasureTwoWorkers},
     {"small_step", gradd::MeasureSmallStep},
     {"update", gradd::MeasureUpdate},
@@ -45,6 +47,10 @@ int main(int argc, char** argv) {
   app.add_option("--ready-file", ready_file, "Where the reference's addresses go");
   CLI11_PARSE(app, argc, argv);
   if (serve) gradd::ServeReference(ready_file);
+  const gradd::MachineCosts machine = gradd::MeasureMachine();
+  gradd::Print("page_us", machine.page_us, "us");
+  gradd::Print("huge_page_us", machine.huge_page_us, "us");
+  gradd::Print("memory_gb_per_second", machine.memory_gb_per_second, "GB/s");
   for (const std::string& name : wanted) {
     for (const Group& group : kGroups) {
       if (name == group.name) group.measure(settings);

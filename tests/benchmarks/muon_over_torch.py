@@ -1,11 +1,12 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 """Muon's time for a matrix of 1,024 x 1,024 over that of its products in torch, on one thread each.
 
     muon_over_torch.py OPTIMIZER_BENCHMARK
 
-torch 1.13 has none of the optimizers of whole tensors; it has the products of matrices that Muon consists of: five
+The products of matrices that Muon consists of: five
 Newton-Schulz steps of three float32 products. In turns within one run; medians are compared. Prints
-`muon_over_torch VALUE x`, and what the others take. Needs Debian's python3-torch.
+`muon_over_torch VALUE x`, and what the others take. Run it with the Python that
+tests/python_environment.sh makes.
 """
 import json
 import statistics

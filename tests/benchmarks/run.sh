@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds, measures, and prints one line `name value unit` per figure; README.md beside it explains them.
 #   tests/benchmarks/run.sh [--quick] [--check]
-#     --quick  fewer repetitions, and without the run of a billion parameters: within a minute
+#     --quick  fewer repetitions, and without the run of a billion parameters: within two minutes
 #     --check  fail, naming every figure that misses its bound
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -27,8 +27,13 @@ topk_push_over_f32_push <= 0.1
 two_workers_over_one <= 2.0
 small_step_over_pingpong <= 1.5
 adam_over_sweep >= 0.9
-adam_over_torch >= 6
+adam_over_torch_fused >= 1
+adam_w_over_torch_fused >= 1
+sgd_over_torch_fused >= 1
+ada_grad_over_torch_fused >= 1
 muon_over_torch <= 3
+tcp_step_over_raw <= 1.5
+shm_step_over_sweep <= 2
 optimizers_below_sweep <= 0
 longest_step_over_creation <= 0.5
 rows_step_over_whole_step <= 0.03
@@ -38,11 +43,13 @@ push_rate_1000_over_10 >= 0.5
 idle_session_kib <= 64
 billion_rss_gb <= 17.5
 block_allocations_per_step <= 0
+server_page_faults_per_step <= 100
+client_page_faults_per_step <= 100
 '
 
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 {
-  deploy/packages.sh build test
+  deploy/packages.sh build test torch
   cmake --preset release --log-level=WARNING
   cmake --build --preset release --target gradd gradd_benchmark optimizer_benchmark -- --quiet
 } >&2
@@ -51,15 +58,17 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 programs=build/release/tests/benchmarks
 # One process per group: none runs in what another one left of its memory.
-groups=(step two_workers small_step update optimizers fairness rows push_rate idle_sessions)
+groups=(step page_faults two_workers small_step update optimizers fairness rows push_rate idle_sessions)
 [ ${#quick[@]} -gt 0 ] || groups+=(billion)
 for group in "${groups[@]}"; do
   "$programs/gradd_benchmark" "${quick[@]}" --gradd build/release/bin/gradd "$group" | tee -a "$results"
 done
-if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
-  tests/benchmarks/adam_over_torch.py "${quick[@]}" --at-least 0 "$programs/optimizer_benchmark" |
+if python=$(tests/python_environment.sh tests/benchmarks/requirements.txt); then
+  "$python" tests/benchmarks/over_torch_fused.py "${quick[@]}" --at-least 0 "$programs/optimizer_benchmark" |
     tee -a "$results"
-  tests/benchmarks/muon_over_torch.py "$programs/optimizer_benchmark" | tee -a "$results"
+  "$python" tests/benchmarks/muon_over_torch.py "$programs/optimizer_benchmark" | tee -a "$results"
+else
+  echo "run.sh: no torch, so nothing is compared with it" >&2
 fi
 [ -n "$check" ] || exit 0
 

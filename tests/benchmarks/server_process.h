@@ -26,6 +26,8 @@ class ServerProcess {
   // Of a line `protocol=address` in the ready file.
   const std::string& address(const std::string& protocol) const { return addresses_.at(protocol); }
 
+  pid_t id() const { return pid_; }
+
   // A size in /proc/PID/status: VmRSS, the resident memory, or VmHWM, the most it ever was.
   int64_t MemoryBytes(const std::string& field) const;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes optimizers.json, rows.json and schedules.json: what torch computes (Debian's python3-torch).
+"""Writes optimizers.json, rows.json and schedules.json: what torch computes (1.13, Debian's python3-torch).
 
 Each optimizer runs 1,000 steps on eight float32 parameters whose gradient is
   a_i * (p_i - c_i) + 0.1 * sin(0.7 * step + i),  a_i = 0.2 * (i + 1),  c_i = (-1)^i * (0.5 + 0.2 * i)

@@ -5,8 +5,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -79,6 +81,21 @@ TEST(SharedRegionTest, AnAbsurdSizeIsAnErrorWithTheSize) {
   const auto region = SharedRegion::Create(int64_t{1} << 62, Access::kPeerReads);
   EXPECT_EQ(region.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_NE(region.status().message().find("4611686018427387904"), std::string::npos);
+}
+
+TEST(SharedRegionTest, PagesAreFaultedInBeforehand) {
+  const int64_t pages = 64;
+  const auto region = *SharedRegion::Create(pages * PageBytes(), SharedRegion::Access::kPeerWrites);
+  const auto there = [&] {
+    std::vector<unsigned char> in_memory(pages);
+    mincore(region->data(), static_cast<size_t>(region->bytes()), in_memory.data());
+    return std::count_if(in_memory.begin(), in_memory.end(),
+                         [](unsigned char page) { return (page & 1) != 0; });
+  };
+  ASSERT_EQ(there(), 0);
+  region->FaultIn(8 * PageBytes(), 16 * PageBytes());
+  if (there() == 0) GTEST_SKIP() << "Linux 5.14 or later faults in what it is asked to";
+  EXPECT_EQ(there(), 16);
 }
 
 }  // namespace
