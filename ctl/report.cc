@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/duration.h"
 #include "core/base/utf8.h"
+#include "ctl/condition.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
@@ -25,8 +26,9 @@ using google::protobuf::Reflection;
 
 constexpr int kShownTensors = 50;
 constexpr int kShownChanges = 10;
-constexpr int kShownEntries = 10;        // Of a list.
-constexpr size_t kShownValueBytes = 60;  // Of a change.
+constexpr int kShownEntries = 10;         // Of a list.
+constexpr size_t kShownValueBytes = 60;   // Of a change.
+constexpr size_t kShownReasonBytes = 60;  // In a list.
 constexpr char kUnknown[] = "-";
 
 std::string OrUnknown(const std::string& text) { return text.empty() ? kUnknown : text; }
@@ -48,7 +50,15 @@ std::string Text(Enum value, const google::protobuf::EnumDescriptor* type) {
   return known == nullptr ? absl::StrCat(static_cast<int>(value)) : EnumText(*known);
 }
 
-std::string StateText(v1::RunState state) { return Text(state, v1::RunState_descriptor()); }
+// Of a server that knows of no conditions, the bare state.
+bool KnowsConditions(const v1::Run& run) {
+  return run.progress().condition() != v1::RUN_CONDITION_UNSPECIFIED;
+}
+
+std::string StateOf(const v1::Run& run) {
+  return KnowsConditions(run) ? ConditionWord(run.progress())
+                              : Text(run.state(), v1::RunState_descriptor());
+}
 
 std::string Describe(const Message& message);
 
@@ -254,7 +264,7 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
   for (const v1::Run& run : runs.runs()) {
     const v1::RunProgress& progress = run.progress();
     rows.push_back(
-        {RunId(run.name()), StateText(run.state()), OrUnknown(KindName(run.optimizer())),
+        {RunId(run.name()), StateOf(run), OrUnknown(KindName(run.optimizer())),
          run.max_steps() > 0 ? absl::StrCat(progress.step(), "/", run.max_steps())
                              : absl::StrCat(progress.step()),
          progress.has_loss() ? LossText(progress.loss()) : kUnknown,
@@ -263,15 +273,25 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
              : kUnknown,
          absl::StrFormat("%.4g", progress.learning_rate()), absl::StrCat(progress.live_workers()),
          RateText(progress.examples_per_second()),
-         progress.has_time_left() ? ClockText(FromProto(progress.time_left())) : kUnknown});
+         progress.has_time_left() ? ClockText(FromProto(progress.time_left())) : kUnknown,
+         Abbreviated(progress.reason(), kShownReasonBytes)});
   }
-  return ForTerminal(Table({"RUN", "STATE", "OPTIMIZER", "STEP", "LOSS", "ACCURACY", "LR",
-                            "WORKERS", "EXAMPLES/S", "LEFT"},
-                           rows));
+  std::vector<std::string> headings = {"RUN", "STATE",   "OPTIMIZER",  "STEP", "LOSS", "ACCURACY",
+                                       "LR",  "WORKERS", "EXAMPLES/S", "LEFT", "WHY"};
+  // Nothing is the matter with any of them.
+  const bool all_well =
+      std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.back().empty(); });
+  if (all_well) {
+    headings.pop_back();
+    for (std::vector<std::string>& row : rows) row.pop_back();
+  }
+  return ForTerminal(Table(headings, rows));
 }
 
 std::string RunPage(const v1::Run& run, absl::Time now) {
-  std::string page = absl::StrCat(RunId(run.name()), "  ", StateText(run.state()), "\n\n");
+  std::string page = absl::StrCat(
+      RunId(run.name()), "  ",
+      KnowsConditions(run) ? TimedConditionText(run.progress()) : StateOf(run), "\n\n");
   AppendRow("created", AgeText(run.create_time(), now), &page);
   AppendRow("size", SizeText(run), &page);
   AppendRow("optimizer", Describe(run.optimizer()), &page);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/base/duration.h"
+#include "ctl/condition.h"
 
 namespace gradd::ctl {
 namespace {
@@ -37,17 +38,8 @@ double Fraction(const v1::RunProgress& progress) {
 
 // What is going on, where that is not simply that time passes.
 std::string StateText(const v1::RunProgress& progress) {
-  switch (progress.state()) {
-    case v1::RUN_STATE_PAUSED:
-      return "paused";
-    case v1::RUN_STATE_HELD:
-      return "held for its trials";
-    case v1::RUN_STATE_FINISHED:
-      return "finished";
-    default:
-      break;
-  }
-  if (progress.live_workers() == 0) return "no workers";
+  std::string word = ConditionWord(progress);
+  if (word != "running") return word;
   if (progress.has_time_left()) {
     return absl::StrCat(ClockText(FromProto(progress.time_left())), " left");
   }
@@ -127,16 +119,6 @@ std::string Bar(double fraction, size_t columns) {
 }
 
 }  // namespace
-
-std::string GroupedText(int64_t number) {
-  std::string digits = absl::StrCat(number);
-  const size_t first = number < 0 ? 1 : 0;
-  for (size_t at = digits.size(); at > first + 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
-}
 
 std::string RateText(double number) {
   constexpr absl::string_view kUnits[] = {"", "k", "M", "G", "T", "P"};

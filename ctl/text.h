@@ -7,12 +7,10 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/base/number_text.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd::ctl {
-
-// `101,770`.
-std::string GroupedText(int64_t number);
 
 // Three digits and a unit: `62.1k`, `850`, `3.4M`. `number` must be finite and not negative.
 std::string RateText(double number);

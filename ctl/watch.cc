@@ -1,5 +1,6 @@
 #include "ctl/watch.h"
 
+#include <optional>
 #include <random>
 #include <string>
 
@@ -7,6 +8,7 @@
 #include "client/backoff.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "ctl/condition.h"
 #include "ctl/report.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
@@ -37,6 +39,7 @@ class ProgressView {
 
   void Show(const v1::RunProgress& progress) {
     const int width = json_ ? 0 : console_->width();
+    SayCondition(progress);
     if (json_) {
       console_->out << JsonLine(progress) << std::endl;
     } else if (width <= 0) {
@@ -59,11 +62,30 @@ class ProgressView {
   }
 
  private:
+  // Once for each condition that somebody has to do something about; and when it is over.
+  void SayCondition(const v1::RunProgress& progress) {
+    const bool needs = NeedsAttention(progress.condition());
+    const bool over = progress.condition() == v1::RUN_CONDITION_TRAINING && said_.has_value();
+    if (json_ || progress.condition() == said_.value_or(v1::RUN_CONDITION_UNSPECIFIED)) return;
+    if (needs) {
+      said_ = progress.condition();
+    } else if (over) {
+      said_.reset();
+    } else {
+      return;
+    }
+    Say(absl::StrCat("gradctl: ", run_, " is ",
+                     progress.condition() == v1::RUN_CONDITION_NO_WORKERS ? "without workers"
+                                                                          : ConditionWord(progress),
+                     progress.reason().empty() ? "" : ": ", progress.reason()));
+  }
+
   const std::string run_;
   const bool json_;
   Console* const console_;
   bool drawn_ = false;
-  std::string last_text_;  // Of a log, where repeating it would say nothing.
+  std::optional<v1::RunCondition> said_;  // What was said last and is not over.
+  std::string last_text_;                 // Of a log, where repeating it would say nothing.
 };
 
 // Whether `after` says of a finished run nothing that `before` has not said; its rates sink for a
@@ -73,6 +95,7 @@ bool NothingNew(v1::RunProgress before, v1::RunProgress after) {
     progress->clear_steps_per_second();
     progress->clear_examples_per_second();
     progress->clear_elapsed();
+    progress->clear_condition_time();
   }
   return after.state() == v1::RUN_STATE_FINISHED &&
          google::protobuf::util::MessageDifferencer::Equals(before, after);

@@ -73,11 +73,17 @@ void CollectProgress(const std::string& run, const v1::RunProgress& progress, Fa
                {{"run", run}, {"state", Word(v1::RunState_Name(state), "RUN_STATE_")}},
                progress.state() == state ? 1 : 0);
   }
-  gauge("gradd_run_step", "Steps applied: the version of the parameters.",
-        static_cast<double>(progress.step()));
+  for (int condition = v1::RUN_CONDITION_TRAINING; condition < v1::RunCondition_ARRAYSIZE;
+       ++condition) {
+    out->Gauge(
+        "gradd_run_condition",
+        "1 for what the run does or waits for, 0 for the others; GetRun has the reason in words.",
+        {{"run", run}, {"condition", Word(v1::RunCondition_Name(condition), "RUN_CONDITION_")}},
+        progress.condition() == condition ? 1 : 0);
+  }
   gauge("gradd_run_max_steps", "Steps after which the run is finished; 0: no end.",
         static_cast<double>(progress.max_steps()));
-  out->Counter("gradd_run_steps_total", "Optimizer steps applied.", labels,
+  out->Counter("gradd_run_steps_total", "Steps applied: the version of the parameters.", labels,
                static_cast<double>(progress.step()));
   out->Counter("gradd_run_examples_total", "Examples in all applied pushes.", labels,
                static_cast<double>(progress.examples()));

@@ -14,6 +14,7 @@ bool Changed(v1::RunProgress before, v1::RunProgress after) {
     progress->clear_steps_per_second();
     progress->clear_examples_per_second();
     progress->clear_time_left();
+    progress->clear_condition_time();
   }
   return !google::protobuf::util::MessageDifferencer::Equals(before, after);
 }

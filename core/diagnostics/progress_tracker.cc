@@ -14,6 +14,7 @@ void ProgressTracker::AddStep(const StepStatistics& step) {
   ++steps_;
   examples_ += step.examples;
   loss_.Add(step.loss);
+  divergence_.Add(steps_, step.loss);
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
   profile_.Add(StepProfile::kApply, step.apply_time);
 }

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 #include "absl/time/time.h"
+#include "core/diagnostics/divergence.h"
 #include "core/diagnostics/histogram.h"
 #include "core/diagnostics/smoothed_mean.h"
 #include "core/diagnostics/step_pace.h"
@@ -49,6 +51,8 @@ class ProgressTracker {
   // 0 before the first step.
   double smoothed_loss() const { return loss_.value(); }
 
+  const std::optional<Divergence>& divergence() const { return divergence_.divergence(); }
+
   const PushOutcomeCounts& outcomes() const { return outcomes_; }
   const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
 
@@ -71,6 +75,7 @@ class ProgressTracker {
   int64_t examples_ = 0;
   PushOutcomeCounts outcomes_{};
   SmoothedMean loss_;
+  DivergenceDetector divergence_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;
   StepPace pace_;

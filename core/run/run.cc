@@ -151,6 +151,8 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
       plan_(std::move(plan)),
       plateau_(spec_.schedule()) {
   plan_->Allocate();
+  MutexLock lock(&mutex_);
+  signs_.moved_at = created_at_;
 }
 
 v1::Run Run::Describe(Detail detail) const {
@@ -212,6 +214,12 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
   const absl::Duration now = Moves() ? environment_.clock->Elapsed() : paused_at_;
   *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
+  const Condition condition = JudgeCondition(Situation());
+  progress->set_condition(condition.kind);
+  progress->set_reason(condition.reason);
+  if (condition.since.has_value()) {
+    *progress->mutable_condition_time() = ToProto(environment_.clock->Elapsed() - *condition.since);
+  }
   const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(now);
   if (spec_.max_steps() > 0 && pace.has_value() && Moves()) {
     // A century is as good as unknown, and stays within a Duration.
@@ -253,8 +261,10 @@ void Run::Record(const std::string& author, const std::string& field, const std:
   if (history_.size() > kMaxHistory) history_.pop_front();
 }
 
-void Run::SetState(v1::RunState state, const std::string& author) {
+void Run::SetState(v1::RunState state, const std::string& author, const std::string& reason) {
   if (state == state_) return;
+  signs_.stopped_by = author;
+  signs_.stop_reason = reason;
   Record(author, "state", absl::StrCat("\"", v1::RunState_Name(state_), "\""),
          absl::StrCat("\"", v1::RunState_Name(state), "\""));
   SetMoving(state, held_);
@@ -272,6 +282,7 @@ void Run::SetMoving(v1::RunState state, bool held) {
     paused_total_ += now - paused_at_;
     progress_.pace().Interrupt();
     first_pending_at_ = now;
+    signs_.moved_at = now;
   }
 }
 
@@ -448,6 +459,7 @@ void Run::Tick() {
     progress_.Sample(environment_.clock->Elapsed());
     ExpireLeases();
     if (draining_) EndIdleSessions();
+    LogCondition();
   }
   Advance();
 }

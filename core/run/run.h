@@ -20,7 +20,10 @@
 #include "core/base/thread_pool.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/update_plan.h"
+#include "core/run/departures.h"
 #include "core/run/limits.h"
+#include "core/run/run_condition.h"
+#include "core/run/run_log.h"
 #include "core/run/run_spec.h"
 #include "core/run/trial_log.h"
 #include "core/run/worker_session.h"
@@ -41,6 +44,7 @@ struct RunEnvironment {
   const Clock* clock = Clock::Real();
   ThreadPool* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
   std::shared_ptr<MemoryBudget> budget;
+  std::shared_ptr<RunLog> log;  // What operators should know.
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -125,7 +129,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Ends those that are left.
   void EndAllSessions(const absl::Status& status);
 
-  // Expires leases and deadlines. To be called about ten times a second.
+  // Expires leases and deadlines, and tells the log how the run stands. To be called about ten
+  // times a second.
   void Tick();
 
   // Calls `receive` with a snapshot of the present step: at once, or when the step that is
@@ -301,6 +306,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the push is answered when its step begins.
   bool LeavesEarly(const PendingPush& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the log who is not part of the synchronous step that `pushes` make.
+  void LogMissing(const std::vector<PendingPush>& pushes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes sure that the step needs no memory that is not there; false if it cannot be had. The step
   // then waits: snapshots give some back sooner or later, and Tick() tries again.
   bool ReserveForStep(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -334,8 +341,27 @@ class Run : public std::enable_shared_from_this<Run> {
   void FillProgress(v1::RunProgress* progress) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(const std::string& author, const std::string& field, const std::string& old_value,
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SetState(v1::RunState state, const std::string& author)
+  // `author` is empty where the server itself does it; `reason` says what for: `the result of step
+  // 17 is not finite`.
+  void SetState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- How it stands ----
+
+  RunSituation Situation() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the log when the run's condition has become one that somebody should know of.
+  void LogCondition() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Something happened that the run may have waited for.
+  void NoteMove() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    signs_.moved_at = environment_.clock->Elapsed();
+  }
+  void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteDeparture(const std::string& worker, bool said_so) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How far the run came, for the log.
+  LogEntry::Fields EndFields() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `fields` come after `run`.
+  void LogEvent(LogEntry::Level level, const std::string& event, LogEntry::Fields fields) const;
   int ConnectedWorkers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What others are told.
   v1::RunState ShownState() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -416,6 +442,22 @@ class Run : public std::enable_shared_from_this<Run> {
   std::deque<v1::Change> history_ ABSL_GUARDED_BY(mutex_);
   absl::Duration paused_at_ ABSL_GUARDED_BY(mutex_);
   absl::Duration paused_total_ ABSL_GUARDED_BY(mutex_);
+
+  // What its condition is read from beside all this; see RunSituation.
+  struct Signs {
+    std::string stopped_by;
+    std::string stop_reason;
+    int64_t non_finite_pushes = 0;
+    std::string non_finite_reason;
+    absl::Duration non_finite_at;
+    Departures departures;
+    bool step_lacks_memory = false;
+    absl::Duration moved_at;
+  };
+  Signs signs_ ABSL_GUARDED_BY(mutex_);
+  // What the log knows.
+  v1::RunCondition logged_condition_ ABSL_GUARDED_BY(mutex_) = v1::RUN_CONDITION_UNSPECIFIED;
+  absl::Duration judged_at_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gradd

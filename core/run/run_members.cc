@@ -4,7 +4,9 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/optim/skip_non_finite.h"
@@ -43,6 +45,12 @@ absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
         absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
   }
   return absl::OkStatus();
+}
+
+// `computing`, `disconnected`.
+std::string WorkerStateText(v1::WorkerState state) {
+  constexpr absl::string_view kPrefix = "WORKER_STATE_";
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::WorkerState_Name(state), kPrefix));
 }
 
 }  // namespace
@@ -96,6 +104,8 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   GRADD_RETURN_IF_ERROR(AssureStep(spec_.policy(), live));
 
   live_members_ = live;
+  signs_.departures.Forget(join.worker());
+  NoteMove();
   Member& member = members_[join.worker()];
   member.session = session;
   member.address = session->address_;
@@ -143,6 +153,7 @@ void Run::SendParametersTo(const SessionPtr& session) {
         SessionSink* const sink = session->state_.sink;
         if (sink == nullptr || snapshot == nullptr) return;
         session->RenewLease();
+        session->state_.parameters_due_at = environment_.clock->Elapsed();
         if (SendSharedParameters(session.get(), snapshot)) return;
         sink->SendParameters(std::move(snapshot), session->state_.parameter_encoding);
       };
@@ -230,7 +241,10 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     } else {
       member->pending_sequence = header.sequence();
       member->state = v1::WORKER_STATE_WAITING;
-      if (pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
+      if (pending_.empty()) {
+        first_pending_at_ = environment_.clock->Elapsed();
+        NoteMove();
+      }
       pending_.push_back(std::move(pending));
     }
   }
@@ -288,9 +302,11 @@ void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Statu
 
 void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why) {
   Member* const member = MemberOf(session);
+  if (member == nullptr) return;
   member->state = v1::WORKER_STATE_COMPUTING;
   ++member->rejected_pushes;
   progress_.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
+  NoteRejection(session->state_.worker, sequence, why);
   if (trial_log_ != nullptr) trial_log_->Refuse(why);
   v1::TrainResponse response;
   v1::PushResult& result = *response.mutable_push_result();
@@ -335,6 +351,7 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
     SendResult(session.get(), header.sequence(), outcome, step_, want_parameters);
     if (want_parameters) SendParametersTo(session);
   }
+  if (member->session == session && answered) session->state_.parameters_due_at = completed_at_;
   if (member->session->state_.held) ScheduleRetry(member->session);
   EndIfHalfClosed(member->session.get());
 }
@@ -358,10 +375,10 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
 void Run::ParametersSent(WorkerSession* session) {
   MutexLock lock(&mutex_);
   --session->state_.parameters_on_way;
-  // The write of a step's last block may be done before the step is.
-  progress_.profile().Add(StepProfile::kSend, step_work_
-                                                  ? absl::ZeroDuration()
-                                                  : environment_.clock->Elapsed() - completed_at_);
+  // Negative, which counts as nothing, where the write of a step's last block is done before the
+  // step is.
+  progress_.profile().Add(StepProfile::kSend,
+                          environment_.clock->Elapsed() - session->state_.parameters_due_at);
   EndIfHalfClosed(session);
   if (session->state_.held) ScheduleRetry(session->shared_from_this());
 }
@@ -379,6 +396,7 @@ void Run::Leave(WorkerSession* session) {
       member->state = v1::WORKER_STATE_LEFT;
       member->mapped.reset();
       --live_members_;
+      NoteDeparture(session->state_.worker, /*said_so=*/true);
       MembersChanged();
     }
   }
@@ -462,6 +480,7 @@ void Run::ExpireLeases() {
       last_sign = absl::Nanoseconds(member.session->last_sign_ns_.load());
     }
     if (now - last_sign < lease) continue;
+    const std::string doing = WorkerStateText(member.state);
     if (member.session) {
       AbandonSession(member.session.get(),
                      Error(absl::StatusCode::kDeadlineExceeded, "LEASE_ENDED",
@@ -471,6 +490,14 @@ void Run::ExpireLeases() {
     member.state = v1::WORKER_STATE_EXPIRED;
     member.mapped.reset();
     --live_members_;
+    NoteDeparture(worker, /*said_so=*/false);
+    LogEvent(LogEntry::Level::kWarning, "worker lost",
+             {{"worker", worker},
+              {"reason", absl::StrCat("its lease of ", absl::FormatDuration(lease), " ended")},
+              {"silent_for", absl::FormatDuration(absl::Trunc(now - last_sign, absl::Seconds(1)))},
+              {"was", doing},
+              {"step", absl::StrCat(step_)},
+              {"left", absl::StrCat(live_members_)}});
     changed = true;
   }
   if (changed) MembersChanged();

@@ -37,6 +37,7 @@ RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
   environment_.clock = clock;
   environment_.pool = &pool_;
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
+  environment_.log = std::make_shared<RunLog>();
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }

@@ -58,6 +58,8 @@ class RunRegistry {
 
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }
+  // What happens in the runs; whoever has a log takes it from there.
+  RunLog* log() { return environment_.log.get(); }
   ThreadPool* pool() { return &pool_; }
   const MemoryBudget& budget() const { return *environment_.budget; }
   int64_t claimed_bytes() const { return budget().taken_bytes(MemoryUse::kStaging); }

@@ -106,6 +106,7 @@ bool Run::SendSharedParameters(WorkerSession* session,
   }
   member->mapped = snapshot;
   --session->state_.parameters_on_way;
+  progress_.profile().Add(StepProfile::kSend, absl::ZeroDuration());
   session->state_.sink->Send(std::move(response));
   return true;
 }

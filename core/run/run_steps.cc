@@ -47,11 +47,13 @@ std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
     if (member != members_.end() && Live(member->second)) ++state.ready_members;
   }
   if (!SynchronousStepDue(state)) return {};
+  const bool without_some = state.ready_members < state.live_members;
   std::vector<PendingPush> pushes(std::make_move_iterator(pending_.begin()),
                                   std::make_move_iterator(pending_.end()));
   pending_.clear();
   std::sort(pushes.begin(), pushes.end(),
             [](const PendingPush& a, const PendingPush& b) { return a.worker < b.worker; });
+  if (without_some) LogMissing(pushes);
   return pushes;
 }
 
@@ -97,7 +99,8 @@ void Run::BeginStepIfDue() {
   step_work_->learning_rate = LearningRate(spec_.schedule(), step_) * factor;
   step_work_->rate_without_warm_up = LearningRateWithoutWarmUp(spec_.schedule(), step_) * factor;
   step_work_->begin_at = environment_.clock->Elapsed();
-  if (ReserveForStep(step_work_.get())) {
+  signs_.step_lacks_memory = !ReserveForStep(step_work_.get());
+  if (!signs_.step_lacks_memory) {
     AnswerEarly(step_work_.get());
   } else {
     PutBack(std::move(step_work_));
@@ -143,6 +146,7 @@ void Run::AnswerEarly(StepWork* work) {
                /*parameters_follow=*/true);
     ++session->state_.parameters_on_way;
     session->state_.parameters_step = step_ + 1;
+    session->state_.parameters_due_at = absl::InfiniteDuration();
     // In the ledger at once: a worker whose stream breaks now asks at its next join.
     MemberOf(session)->last_sequence = pending.push->header().sequence();
     MemberOf(session)->last_outcome = v1::PUSH_OUTCOME_APPLIED;
@@ -268,6 +272,8 @@ void Run::CompleteStep() {
   if (plateau_.ObserveTrainingLoss(step_, progress_.smoothed_loss())) RecordReduction(factor);
   completed_at_ = environment_.clock->Elapsed();
   progress_.pace().AddStep(completed_at_);
+  NoteMove();
+  signs_.non_finite_pushes = 0;
   for (const PendingPush& pending : work->pushes) {
     StepProfile& profile = progress_.profile();
     profile.Add(StepProfile::kReceive, pending.arrival.receive);
@@ -307,6 +313,7 @@ void Run::FinishIfDone() {
     return;
   }
   SetState(v1::RUN_STATE_FINISHED, "");
+  if (trial_log_ == nullptr) LogEvent(LogEntry::Level::kInfo, "run finished", EndFields());
   for (const PendingPush& pending : std::exchange(pending_, {})) {
     const auto member = members_.find(pending.worker);
     if (member == members_.end()) continue;

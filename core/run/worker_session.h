@@ -112,6 +112,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool half_closed = false;     // No request will come any more.
     int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
     int64_t parameters_step = 0;  // Of the last such call.
+    // Since when they could leave, all of them; in the infinite future while their step is applied.
+    absl::Duration parameters_due_at;
     std::shared_ptr<MemoryBudget::Claim> claim;  // For the push that is held or coming in.
     std::shared_ptr<SharedRegion> gradient;      // Written by the worker; null: not shared.
     std::shared_ptr<const void> gradient_quota;

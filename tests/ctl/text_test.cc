@@ -128,7 +128,7 @@ TEST(ProgressLineTest, SaysWhyNothingMoves) {
   progress.set_state(v1::RUN_STATE_PAUSED);
   EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("paused"));
   progress.set_state(v1::RUN_STATE_HELD);
-  EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("held for its trials"));
+  EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("held"));
   progress.set_state(v1::RUN_STATE_FINISHED);
   EXPECT_THAT(ProgressLine("x", progress, 200), HasSubstr("finished"));
 }

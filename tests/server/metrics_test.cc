@@ -55,7 +55,6 @@ TEST_F(MetricsTest, TellWhatHappened) {
   worker.Join();
   worker.Push(1, 0, {3, 4}, false, /*examples=*/7, /*loss=*/2.5);
   worker.WaitForResult(0);
-  EXPECT_EQ(Value("gradd_run_step", {{"run", "a"}}), 1);
   EXPECT_EQ(Value("gradd_run_steps_total", {{"run", "a"}}), 1);
   EXPECT_EQ(Value("gradd_run_examples_total", {{"run", "a"}}), 7);
   EXPECT_EQ(Value("gradd_run_loss", {{"run", "a"}}), 2.5);
@@ -73,7 +72,7 @@ TEST_F(MetricsTest, TellWhatHappened) {
             1);
   EXPECT_EQ(Value("gradd_sessions", {}), 0);
   ASSERT_TRUE(registry_.Delete("runs/a").ok());
-  EXPECT_TRUE(std::isnan(Value("gradd_run_step", {{"run", "a"}})));
+  EXPECT_TRUE(std::isnan(Value("gradd_run_steps_total", {{"run", "a"}})));
 }
 
 }  // namespace

@@ -1,0 +1,194 @@
+#include "core/run/run_condition.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace gradd {
+namespace {
+
+constexpr size_t kNamed = 3;  // Workers of a kind.
+
+using Worker = RunSituation::Worker;
+
+std::string Count(int64_t number, absl::string_view what) {
+  return absl::StrCat(number, " ", what, number == 1 ? "" : "s");
+}
+
+// `w0`, `w0 and w1`, `w0, w1, w2 and 5 more`.
+std::string Names(const std::vector<std::string>& ids) {
+  if (ids.size() > kNamed + 1) {
+    return absl::StrCat(absl::StrJoin(ids.begin(), ids.begin() + kNamed, ", "), " and ",
+                        ids.size() - kNamed, " more");
+  }
+  if (ids.size() <= 1) return absl::StrJoin(ids, "");
+  return absl::StrCat(absl::StrJoin(ids.begin(), ids.end() - 1, ", "), " and ", ids.back());
+}
+
+// `w0 is there`, `w0 and w1 are there`; empty for nobody.
+std::string Clause(const std::vector<std::string>& ids, absl::string_view singular,
+                   absl::string_view plural) {
+  if (ids.empty()) return "";
+  return absl::StrCat(Names(ids), " ", ids.size() == 1 ? singular : plural);
+}
+
+std::string JoinClauses(std::vector<std::string> clauses) {
+  clauses.erase(std::remove(clauses.begin(), clauses.end(), ""), clauses.end());
+  return absl::StrJoin(clauses, ", ");
+}
+
+std::vector<std::string> WorkersIn(const RunSituation& situation, v1::WorkerState state) {
+  std::vector<std::string> ids;
+  for (const Worker& worker : situation.workers) {
+    if (worker.state == state) ids.push_back(worker.id);
+  }
+  return ids;
+}
+
+// What became of those who went: `w1 left, the lease of w2 ended`.
+std::string Departed(const RunSituation& situation) {
+  std::vector<std::string> left;
+  std::vector<std::string> expired;
+  for (const Departure& gone : situation.departures) {
+    (gone.said_so ? left : expired).push_back(gone.worker);
+  }
+  std::string lease;
+  if (!expired.empty()) {
+    lease = absl::StrCat(expired.size() == 1 ? "the lease of " : "the leases of ", Names(expired),
+                         " ended");
+  }
+  return JoinClauses({left.empty() ? "" : absl::StrCat(Names(left), " left"), lease});
+}
+
+// What the live workers do.
+std::string Doing(const RunSituation& situation) {
+  return JoinClauses(
+      {Clause(WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED), "is not connected",
+              "are not connected"),
+       Clause(WorkersIn(situation, v1::WORKER_STATE_COMPUTING), "computes", "compute"),
+       Clause(WorkersIn(situation, v1::WORKER_STATE_PUSHING), "is pushing", "are pushing"),
+       Clause(WorkersIn(situation, v1::WORKER_STATE_WAITING), "has pushed", "have pushed")});
+}
+
+Condition NoWorkers(const RunSituation& situation) {
+  Condition condition;
+  condition.kind = v1::RUN_CONDITION_NO_WORKERS;
+  if (situation.departures.empty()) {
+    condition.reason = "none has joined yet";
+    if (situation.synchronous && situation.expected_workers > 1) {
+      absl::StrAppend(&condition.reason, "; it starts with ", situation.expected_workers);
+    }
+    condition.since = situation.moved_at;
+    return condition;
+  }
+  const Departure& last = situation.departures.front();
+  condition.reason = last.said_so ? absl::StrCat("the last one, ", last.worker, ", left")
+                                  : absl::StrCat("the lease of the last one, ", last.worker,
+                                                 ", ended: it was silent");
+  condition.since = last.at;
+  return condition;
+}
+
+// Empty: it is all right.
+std::string DivergedReason(const RunSituation& situation) {
+  // One that computes nonsense does not speak for an asynchronous run's others.
+  const int64_t enough = situation.synchronous ? 1 : std::max<int64_t>(1, situation.live_workers);
+  if (situation.non_finite_pushes >= enough) return situation.non_finite_reason;
+  return situation.divergence.has_value() ? situation.divergence->Text() : "";
+}
+
+Condition Stopped(const RunSituation& situation) {
+  Condition condition;
+  condition.since = situation.stopped_at;
+  switch (situation.state) {
+    case v1::RUN_STATE_PAUSED:
+      condition.kind = v1::RUN_CONDITION_PAUSED;
+      condition.reason = situation.stopped_by.empty() ? "by the server"
+                                                      : absl::StrCat("by ", situation.stopped_by);
+      if (!situation.stop_reason.empty()) {
+        absl::StrAppend(&condition.reason, ", because ", situation.stop_reason);
+      }
+      return condition;
+    case v1::RUN_STATE_HELD:
+      condition.kind = v1::RUN_CONDITION_HELD;
+      condition.reason = situation.trials > 0
+                             ? absl::StrCat("by ", Count(situation.trials, "trial"))
+                             : "by trials that begin";
+      return condition;
+    default:
+      condition.kind = v1::RUN_CONDITION_FINISHED;
+      condition.reason = situation.divergence.has_value()
+                             ? absl::StrCat("it had diverged: ", situation.divergence->Text())
+                             : "";
+      return condition;
+  }
+}
+
+// Of a run with live workers; TRAINING if it need not wait, or not for long.
+Condition Waiting(const RunSituation& situation) {
+  Condition condition;
+  const auto of_all =
+      absl::StrCat(situation.live_workers, " of ", Count(situation.expected_workers, "worker"));
+  condition.since = situation.moved_at;
+  if (situation.synchronous && !situation.formed) {
+    std::vector<std::string> there;
+    std::vector<std::string> away;
+    for (const Worker& worker : situation.workers) {
+      (worker.state == v1::WORKER_STATE_DISCONNECTED ? away : there).push_back(worker.id);
+    }
+    condition.kind = v1::RUN_CONDITION_WAITING_FOR_WORKERS;
+    condition.reason = absl::StrCat(
+        of_all, ": ",
+        JoinClauses({Clause(there, "is there", "are there"),
+                     Clause(away, "is not connected", "are not connected"), Departed(situation)}));
+    return condition;
+  }
+  if (situation.now - situation.moved_at < kConditionPatience) {
+    condition.since.reset();
+    // The run goes on with fewer.
+    if (situation.synchronous && situation.live_workers < situation.expected_workers) {
+      const std::string departed = Departed(situation);
+      condition.reason = absl::StrCat("with ", of_all, departed.empty() ? "" : ": ", departed);
+    }
+    return condition;
+  }
+  if (situation.step_lacks_memory) {
+    condition.kind = v1::RUN_CONDITION_WAITING_FOR_MEMORY;
+    condition.reason = "a step is due, and there is no memory for what it makes";
+    return condition;
+  }
+  std::vector<std::string> lacking;
+  for (const Worker& worker : situation.workers) {
+    if (worker.lacks_memory) lacking.push_back(worker.id);
+  }
+  if (!lacking.empty()) {
+    condition.kind = v1::RUN_CONDITION_WAITING_FOR_MEMORY;
+    condition.reason = absl::StrCat("no room to stage what ", Names(lacking),
+                                    lacking.size() == 1 ? " sends" : " send");
+    return condition;
+  }
+  condition.kind = WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED).empty()
+                       ? v1::RUN_CONDITION_WAITING_FOR_PUSHES
+                       : v1::RUN_CONDITION_WAITING_FOR_WORKERS;
+  condition.reason = Doing(situation);
+  return condition;
+}
+
+}  // namespace
+
+Condition JudgeCondition(const RunSituation& situation) {
+  if (situation.state != v1::RUN_STATE_RUNNING) return Stopped(situation);
+  Condition condition = situation.live_workers == 0 ? NoWorkers(situation) : Waiting(situation);
+  const std::string diverged = DivergedReason(situation);
+  if (diverged.empty()) return condition;
+  const bool alone = condition.kind == v1::RUN_CONDITION_NO_WORKERS;
+  Condition worse;
+  worse.kind = v1::RUN_CONDITION_DIVERGED;
+  worse.reason = alone ? absl::StrCat(diverged, "; no workers: ", condition.reason) : diverged;
+  if (!situation.divergence.has_value()) worse.since = situation.non_finite_at;
+  return worse;
+}
+
+}  // namespace gradd

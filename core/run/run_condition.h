@@ -1,0 +1,70 @@
+#ifndef GRADD_CORE_RUN_RUN_CONDITION_H_
+#define GRADD_CORE_RUN_RUN_CONDITION_H_
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/diagnostics/divergence.h"
+#include "core/run/departures.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// For so long nothing may happen without a word: workers that are not equally fast wait for one
+// another at every step, and one that lost its connection is back soon.
+constexpr absl::Duration kConditionPatience = absl::Seconds(5);
+
+// What a run's condition is read from. A plain value: Run writes down what is the case, and
+// JudgeCondition() says what that means. All times are by Clock::Elapsed().
+struct RunSituation {
+  v1::RunState state = v1::RUN_STATE_RUNNING;  // HELD included.
+  absl::Duration now;
+  // Not RUNNING: since when, by whom (empty: the server), and what for, where that is known.
+  absl::Duration stopped_at;
+  std::string stopped_by;
+  std::string stop_reason;
+  int64_t trials = 0;  // That hold it.
+
+  // What its losses say.
+  std::optional<Divergence> divergence;
+  // Pushes that were refused since the last step because they are not finite.
+  int64_t non_finite_pushes = 0;
+  std::string non_finite_reason;  // Why the last of them was refused.
+  absl::Duration non_finite_at;
+
+  bool synchronous = true;
+  int64_t expected_workers = 0;  // That a synchronous run starts with.
+  bool formed = false;           // They have been there.
+  int64_t live_workers = 0;
+  // Each live worker, in the order of their ids. Not read where `moved_at` is not longer ago than
+  // kConditionPatience and the run is formed: it may be empty then.
+  struct Worker {
+    std::string id;
+    v1::WorkerState state = v1::WORKER_STATE_COMPUTING;
+    bool lacks_memory = false;  // What it sends waits for room to stage it.
+  };
+  std::vector<Worker> workers;
+  bool step_lacks_memory = false;    // A step is due, and there is no memory for its result.
+  std::deque<Departure> departures;  // The newest first.
+
+  // When the run last moved: it was created or went on after a pause, a step was made, a worker
+  // joined, or the first push for a step came in. Since then it waits.
+  absl::Duration moved_at;
+};
+
+// See v1::RunProgress.condition.
+struct Condition {
+  v1::RunCondition kind = v1::RUN_CONDITION_TRAINING;
+  std::string reason;
+  std::optional<absl::Duration> since;  // By Clock::Elapsed().
+};
+
+Condition JudgeCondition(const RunSituation& situation);
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_CONDITION_H_

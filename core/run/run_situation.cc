@@ -1,0 +1,168 @@
+// How a run stands, and what the log hears of it.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/run/run_condition.h"
+
+namespace gradd {
+namespace {
+
+// How often the condition is looked at for the log, and how long a run may wait before it says so.
+constexpr absl::Duration kLogInterval = absl::Seconds(1);
+constexpr absl::Duration kLogPatience = absl::Seconds(30);
+
+absl::Duration InSeconds(absl::Duration duration) {
+  return absl::Trunc(duration, absl::Seconds(1));
+}
+
+// What is said of a condition that begins; empty: nothing. `for_long`: it has lasted for a while.
+const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool had_workers) {
+  switch (kind) {
+    case v1::RUN_CONDITION_DIVERGED:
+      return "run diverged";
+    case v1::RUN_CONDITION_NO_WORKERS:
+      return had_workers ? "run has no workers" : for_long ? "run waits for workers" : "";
+    case v1::RUN_CONDITION_WAITING_FOR_WORKERS:
+      return for_long ? "run waits for workers" : "";
+    case v1::RUN_CONDITION_WAITING_FOR_MEMORY:
+      return for_long ? "run waits for memory" : "";
+    case v1::RUN_CONDITION_PAUSED:
+      return by_server ? "run paused" : "";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+RunSituation Run::Situation() const {
+  RunSituation situation;
+  situation.state = ShownState();
+  situation.now = environment_.clock->Elapsed();
+  situation.stopped_at = paused_at_;
+  situation.stopped_by = signs_.stopped_by;
+  situation.stop_reason = signs_.stop_reason;
+  situation.trials = static_cast<int64_t>(trials_.size());
+  situation.divergence = progress_.divergence();
+  situation.non_finite_pushes = signs_.non_finite_pushes;
+  situation.non_finite_reason = signs_.non_finite_reason;
+  situation.non_finite_at = signs_.non_finite_at;
+  situation.synchronous = spec_.policy().has_synchronous();
+  situation.expected_workers = spec_.policy().synchronous().workers();
+  situation.formed = formed_;
+  situation.live_workers = live_members_;
+  situation.departures = signs_.departures.all();
+  situation.step_lacks_memory = signs_.step_lacks_memory;
+  situation.moved_at = signs_.moved_at;
+  const bool waits = (situation.synchronous && !formed_) ||
+                     situation.now - situation.moved_at >= kConditionPatience;
+  if (situation.state != v1::RUN_STATE_RUNNING || live_members_ == 0 || !waits) return situation;
+  for (const auto& [worker, member] : members_) {
+    if (!Live(member)) continue;
+    RunSituation::Worker described{worker, member.state, false};
+    if (member.session) {
+      const WorkerSession::State& state = member.session->state_;
+      described.lacks_memory = state.held && state.claim && !state.claim->granted();
+    }
+    situation.workers.push_back(std::move(described));
+  }
+  return situation;
+}
+
+void Run::LogCondition() {
+  const absl::Duration now = environment_.clock->Elapsed();
+  if (trial_log_ != nullptr || now - judged_at_ < kLogInterval) return;
+  judged_at_ = now;
+  const Condition condition = JudgeCondition(Situation());
+  if (condition.kind == logged_condition_) return;
+  const bool for_long = condition.since.has_value() && now - *condition.since >= kLogPatience;
+  const std::string event = EventOf(condition.kind, for_long, signs_.stopped_by.empty(),
+                                    !signs_.departures.all().empty());
+  if (!event.empty()) {
+    logged_condition_ = condition.kind;
+    LogEntry::Fields fields = {{"reason", condition.reason}, {"step", absl::StrCat(step_)}};
+    if (for_long) {
+      fields.emplace_back("for", absl::FormatDuration(InSeconds(now - *condition.since)));
+    }
+    LogEvent(LogEntry::Level::kWarning, event, std::move(fields));
+  } else if (condition.kind == v1::RUN_CONDITION_TRAINING &&
+             std::exchange(logged_condition_, v1::RUN_CONDITION_UNSPECIFIED) !=
+                 v1::RUN_CONDITION_UNSPECIFIED) {
+    LogEvent(LogEntry::Level::kInfo, "run goes on", {{"step", absl::StrCat(step_)}});
+  }
+}
+
+void Run::NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why) {
+  const std::string reason = ReasonOf(why);
+  const absl::Duration now = environment_.clock->Elapsed();
+  if (reason == "NON_FINITE") {
+    ++signs_.non_finite_pushes;
+    signs_.non_finite_reason = absl::StrCat("push ", sequence, " from ", worker,
+                                            " was refused at step ", step_, ": ", why.message());
+    signs_.non_finite_at = now;
+  }
+  if (environment_.log == nullptr) return;
+  environment_.log->AddLimited(absl::StrCat("push rejected ", run_id_, " ", reason), now,
+                               {LogEntry::Level::kWarning,
+                                "push rejected",
+                                {{"run", run_id_},
+                                 {"worker", worker},
+                                 {"reason", reason},
+                                 {"message", std::string(why.message())},
+                                 {"sequence", absl::StrCat(sequence)},
+                                 {"step", absl::StrCat(step_)}}});
+}
+
+void Run::NoteDeparture(const std::string& worker, bool said_so) {
+  signs_.departures.Add({worker, said_so, environment_.clock->Elapsed()});
+}
+
+void Run::LogMissing(const std::vector<PendingPush>& pushes) {
+  if (environment_.log == nullptr) return;
+  constexpr int kNamed = 3;
+  int64_t missing = 0;
+  std::string names;
+  auto push = pushes.begin();  // In the order of worker ids, as the members are.
+  for (const auto& [worker, member] : members_) {
+    while (push != pushes.end() && push->worker < worker) ++push;
+    if (!Live(member) || (push != pushes.end() && push->worker == worker)) continue;
+    if (++missing <= kNamed) absl::StrAppend(&names, names.empty() ? "" : ",", worker);
+  }
+  if (missing > kNamed) absl::StrAppend(&names, ",...");
+  environment_.log->AddLimited(absl::StrCat("step without workers ", run_id_),
+                               environment_.clock->Elapsed(),
+                               {LogEntry::Level::kWarning,
+                                "step made without workers",
+                                {{"run", run_id_},
+                                 {"worker", names},
+                                 {"reason", "their pushes were not in at the deadline"},
+                                 {"missing", absl::StrCat(missing)},
+                                 {"pushes", absl::StrCat(pushes.size())},
+                                 {"step", absl::StrCat(step_ + 1)}}});
+}
+
+LogEntry::Fields Run::EndFields() const {
+  LogEntry::Fields fields = {{"step", absl::StrCat(step_)}};
+  v1::RunProgress progress;
+  progress_.Fill(&progress);
+  if (progress.has_loss()) {
+    fields.emplace_back("loss", absl::StrFormat("%.6g", progress.loss()));
+    fields.emplace_back("smoothed_loss", absl::StrFormat("%.6g", progress.smoothed_loss()));
+  }
+  if (has_evaluation_) {
+    fields.emplace_back("evaluation_loss", absl::StrFormat("%.6g", evaluation_.loss()));
+  }
+  return fields;
+}
+
+void Run::LogEvent(LogEntry::Level level, const std::string& event, LogEntry::Fields fields) const {
+  if (environment_.log == nullptr) return;
+  fields.insert(fields.begin(), {"run", run_id_});
+  environment_.log->Add({level, event, std::move(fields)});
+}
+
+}  // namespace gradd
