@@ -37,20 +37,24 @@ double Fraction(const v1::RunProgress& progress) {
 }
 
 // What is going on, where that is not simply that time passes.
-std::string StateText(const v1::RunProgress& progress) {
+std::string StateText(const v1::RunProgress& progress, bool with_reason) {
   std::string word = ConditionWord(progress);
-  if (word != "running") return word;
+  if (word != "running") return with_reason ? ConditionText(progress) : word;
+  std::string text;
   if (progress.has_time_left()) {
-    return absl::StrCat(ClockText(FromProto(progress.time_left())), " left");
+    text = absl::StrCat(ClockText(FromProto(progress.time_left())), " left");
   }
-  return "";
+  if (with_reason && !progress.reason().empty()) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", progress.reason());
+  }
+  return text;
 }
 
 // The bar is left out after what has a greater rank.
 constexpr int kBarRank = 6;
 
 // Ranks follow what one looks for in a narrow window. The bar is not among the parts.
-std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) {
+std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress, bool with_reason) {
   std::vector<Part> parts;
   const bool total = progress.max_steps() > 0;
   parts.push_back({std::string(run), 2});
@@ -75,7 +79,7 @@ std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress) 
       progress.examples_per_second() > 0) {
     parts.push_back({absl::StrCat(RateText(progress.examples_per_second()), " examples/s"), 7, 16});
   }
-  if (const std::string state = StateText(progress); !state.empty())
+  if (const std::string state = StateText(progress, with_reason); !state.empty())
     parts.push_back({state, 4, 10});
   return parts;
 }
@@ -171,7 +175,7 @@ std::string Table(const std::vector<std::string>& headings,
 
 std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress, int width) {
   const auto room = static_cast<size_t>(std::max(width, 1));
-  std::vector<Part> parts = Parts(run, progress);
+  std::vector<Part> parts = Parts(run, progress, /*with_reason=*/false);
   const size_t bar = progress.max_steps() > 0 ? kLeastBar + kBarFrame + kGap.size() : 0;
   while (parts.size() > 1 && Columns(parts) + bar > room) {
     if (bar > 0 && LeastImportant(parts)->rank < kBarRank && Columns(parts) <= room) break;
@@ -186,7 +190,7 @@ std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress,
 }
 
 std::string ProgressLogLine(absl::string_view run, const v1::RunProgress& progress) {
-  return Join(Parts(run, progress));
+  return Join(Parts(run, progress, /*with_reason=*/true));
 }
 
 }  // namespace gradd::ctl

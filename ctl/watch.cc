@@ -22,6 +22,21 @@ constexpr char kHideCursor[] = "\x1b[?25l";
 constexpr char kShowCursor[] = "\x1b[?25h";
 constexpr char kStartOver[] = "\r\x1b[K";
 
+// `is paused: by alice`.
+std::string Sentence(const v1::RunProgress& progress) {
+  const std::string reason = progress.reason().empty() ? "" : absl::StrCat(": ", progress.reason());
+  switch (progress.condition()) {
+    case v1::RUN_CONDITION_TRAINING:
+      return absl::StrCat("is running again", reason);
+    case v1::RUN_CONDITION_NO_WORKERS:
+      return absl::StrCat("has no workers", reason);
+    case v1::RUN_CONDITION_DIVERGED:
+      return absl::StrCat("has diverged", reason);
+    default:
+      return absl::StrCat("is ", ConditionWord(progress), reason);
+  }
+}
+
 // Shows progress as JSON lines, as log lines, or on one line of a terminal that is drawn again and
 // again; there the cursor is hidden meanwhile.
 class ProgressView {
@@ -39,7 +54,7 @@ class ProgressView {
 
   void Show(const v1::RunProgress& progress) {
     const int width = json_ ? 0 : console_->width();
-    SayCondition(progress);
+    if (width > 0) SayCondition(progress);
     if (json_) {
       console_->out << JsonLine(progress) << std::endl;
     } else if (width <= 0) {
@@ -62,11 +77,12 @@ class ProgressView {
   }
 
  private:
-  // Once for each condition that somebody has to do something about; and when it is over.
+  // Once for each condition that somebody has to do something about, and when it is over: the line
+  // has no room for reasons. Those of a log, and JSON, have them anyway.
   void SayCondition(const v1::RunProgress& progress) {
     const bool needs = NeedsAttention(progress.condition());
     const bool over = progress.condition() == v1::RUN_CONDITION_TRAINING && said_.has_value();
-    if (json_ || progress.condition() == said_.value_or(v1::RUN_CONDITION_UNSPECIFIED)) return;
+    if (progress.condition() == said_.value_or(v1::RUN_CONDITION_UNSPECIFIED)) return;
     if (needs) {
       said_ = progress.condition();
     } else if (over) {
@@ -74,10 +90,7 @@ class ProgressView {
     } else {
       return;
     }
-    Say(absl::StrCat("gradctl: ", run_, " is ",
-                     progress.condition() == v1::RUN_CONDITION_NO_WORKERS ? "without workers"
-                                                                          : ConditionWord(progress),
-                     progress.reason().empty() ? "" : ": ", progress.reason()));
+    Say(absl::StrCat("gradctl: ", run_, " ", Sentence(progress)));
   }
 
   const std::string run_;

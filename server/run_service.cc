@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/run_log.h"
 #include "core/run/run_spec.h"
 #include "server/status.h"
 #include "server/trials_reactor.h"
@@ -43,17 +45,23 @@ absl::StatusOr<std::string> Author(const std::string& author,
   return author.empty() ? context->peer() : author;
 }
 
-// Finds the run, lets `change` change it, and describes it as it is then. The log gets `what`.
+void LogInfo(absl::string_view event, const LogEntry::Fields& fields) {
+  spdlog::info("{}", LogLine(event, fields));
+}
+
+// Finds the run, lets `change` change it, and describes it as it is then. The log gets `event`,
+// with `fields` after run and author.
 template <typename Change>
 absl::Status ChangeRun(RunRegistry* registry, const std::string& name, const std::string& author,
                        grpc::CallbackServerContext* context, v1::Run* response,
-                       const std::string& what, const Change& change) {
+                       absl::string_view event, LogEntry::Fields fields, const Change& change) {
   auto run = registry->Find(name);
   GRADD_RETURN_IF_ERROR(run.status());
   auto who = Author(author, context);
   GRADD_RETURN_IF_ERROR(who.status());
   GRADD_RETURN_IF_ERROR(change(run->get(), *who));
-  spdlog::info("{} {} by {}", name, what, *who);
+  fields.insert(fields.begin(), {{"run", (*run)->run_id()}, {"by", *who}});
+  LogInfo(event, fields);
   *response = (*run)->Describe(Run::Detail::kFull);
   return absl::OkStatus();
 }
@@ -97,8 +105,9 @@ grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* con
     auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
     if (run.ok()) {
       *response = (*run)->Describe(Run::Detail::kFull);
-      spdlog::info("{} created by {}, {} parameters", response->name(), context->peer(),
-                   response->parameter_count());
+      LogInfo("run created", {{"run", (*run)->run_id()},
+                              {"by", context->peer()},
+                              {"parameters", absl::StrCat(response->parameter_count())}});
     }
     reactor->Finish(ToGrpcStatus(run.status(), context));
   });
@@ -121,38 +130,46 @@ grpc::ServerUnaryReactor* RunService::ListRuns(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* context,
                                                 const v1::UpdateRunRequest* request,
                                                 v1::Run* response) {
-  // The mask is valid where this is logged, and says nothing of any other kind.
-  const std::string what =
-      absl::StrCat("updated (", absl::StrJoin(request->update_mask().paths(), ", "), ")");
-  return Done(context, ChangeRun(registry_, request->run().name(), request->author(), context,
-                                 response, what, [request](Run* run, const std::string& author) {
-                                   return run->Update(request->run(), request->update_mask(),
-                                                      author);
-                                 }));
+  return Done(
+      context,
+      ChangeRun(registry_, request->run().name(), request->author(), context, response,
+                "run updated", std::move(fields), [request](Run* run, const std::string& author) {
+                  return run->Update(request->run(), request->update_mask(), author);
+                }));
 }
 
 grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,
                                                 const v1::DeleteRunRequest* request,
                                                 google::protobuf::Empty* /*response*/) {
+  const auto run = registry_->Find(request->name());
+  if (!run.ok()) return Done(context, run.status());
+  const v1::RunProgress progress = (*run)->Progress();
   const absl::Status deleted = registry_->Delete(request->name());
-  if (deleted.ok()) spdlog::info("{} deleted by {}", request->name(), context->peer());
+  if (deleted.ok()) {
+    LogInfo("run deleted", {{"run", (*run)->run_id()},
+                            {"by", context->peer()},
+                            {"step", absl::StrCat(progress.step())},
+                            {"loss", progress.has_loss() ? absl::StrCat(progress.loss()) : "-"}});
+  }
   return Done(context, deleted);
 }
 
 grpc::ServerUnaryReactor* RunService::PauseRun(grpc::CallbackServerContext* context,
                                                const v1::PauseRunRequest* request,
                                                v1::Run* response) {
-  return Done(context,
-              ChangeRun(registry_, request->name(), request->author(), context, response, "paused",
-                        [](Run* run, const std::string& author) { return run->Pause(author); }));
+  return Done(context, ChangeRun(registry_, request->name(), request->author(), context, response,
+                                 "run paused", {}, [](Run* run, const std::string& author) {
+                                   return run->Pause(author);
+                                 }));
 }
 
 grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* context,
                                                 const v1::ResumeRunRequest* request,
                                                 v1::Run* response) {
-  return Done(context,
-              ChangeRun(registry_, request->name(), request->author(), context, response, "resumed",
-                        [](Run* run, const std::string& author) { return run->Resume(author); }));
+  return Done(context, ChangeRun(registry_, request->name(), request->author(), context, response,
+                                 "run resumed", {}, [](Run* run, const std::string& author) {
+                                   return run->Resume(author);
+                                 }));
 }
 
 grpc::ServerWriteReactor<v1::RunProgress>* RunService::WatchRun(
@@ -164,7 +181,9 @@ grpc::ServerWriteReactor<v1::RunProgress>* RunService::WatchRun(
 
 grpc::ServerWriteReactor<v1::RunTrialsResponse>* RunService::RunTrials(
     grpc::CallbackServerContext* context, const v1::RunTrialsRequest* request) {
-  spdlog::info("{} trials for {}", request->trials_size(), context->peer());
+  LogInfo("trials", {{"run", request->name().empty() ? "-" : request->name()},
+                     {"by", context->peer()},
+                     {"trials", absl::StrCat(request->trials_size())}});
   auto* const reactor = new TrialsReactor(registry_, streams_, watch_, context, *request);
   streams_->Add(reactor);
   return reactor;

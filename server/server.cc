@@ -110,6 +110,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (absl::Status cleared = ClearReadyFile(options.ready_file); !cleared.ok()) return cleared;
   std::unique_ptr<Server> server(new Server(options));
   if (absl::Status listening = server->Listen(); !listening.ok()) return listening;
+  server->log_writer_ = std::make_unique<LogWriter>(&server->registry_);
   server->ticker_ = std::thread([raw = server.get()] { raw->TickUntilStopped(); });
   if (absl::Status written = server->WriteReadyFile(); !written.ok()) return written;
   return server;
@@ -236,6 +237,7 @@ void Server::Stop() {
   }
   stopped_changed_.NotifyAll();
   if (ticker_.joinable()) ticker_.join();
+  log_writer_.reset();
   grpc_.reset();
 }
 

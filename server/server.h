@@ -15,6 +15,7 @@
 #include "server/accept_loop.h"
 #include "server/grpc_health.h"
 #include "server/http.h"
+#include "server/log_writer.h"
 #include "server/options.h"
 #include "server/peer_watch.h"
 #include "server/run_service.h"
@@ -57,6 +58,7 @@ class Server {
   const ServerOptions options_;
   AwakeClock clock_;  // The ticker looks at it.
   RunRegistry registry_;
+  std::unique_ptr<LogWriter> log_writer_;  // While it serves.
   TickedStreams streams_;
   PeerWatch peer_watch_;
   TrainingService training_service_;

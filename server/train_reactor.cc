@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+#include "core/run/run_log.h"
 #include "server/chunks.h"
 #include "server/status.h"
 #include "transport/payload_message.h"
@@ -18,6 +20,11 @@ namespace {
 constexpr size_t kMaxOutgoing = 256;
 // How long a peer may take for what is on its way when its stream is to end without the rest.
 constexpr absl::Duration kPartingPatience = absl::Seconds(5);
+
+// Of the resource name of a run that was joined.
+std::string RunIdOf(absl::string_view name) {
+  return std::string(absl::StripPrefix(name, "runs/"));
+}
 
 }  // namespace
 
@@ -219,7 +226,9 @@ void TrainReactor::LogJoin() {
     if (!welcome_) return;
     who = who_;
   }
-  spdlog::info("worker {} joined {} from {}", who.worker, who.run, context_->peer());
+  spdlog::info("{}", LogLine("worker joined", {{"run", RunIdOf(who.run)},
+                                               {"worker", who.worker},
+                                               {"from", context_->peer()}}));
 }
 
 void TrainReactor::LogEnd() {
@@ -232,10 +241,11 @@ void TrainReactor::LogEnd() {
     status = end_status_;
   }
   if (status.ok()) {
-    spdlog::info("worker {} left {}", who.worker, who.run);
+    spdlog::info("{}", LogLine("worker left", {{"run", RunIdOf(who.run)}, {"worker", who.worker}}));
   } else {
-    spdlog::info("worker {} lost its session of {}: {}", who.worker, who.run,
-                 std::string(status.message()));
+    spdlog::info("{}", LogLine("session lost", {{"run", RunIdOf(who.run)},
+                                                {"worker", who.worker},
+                                                {"reason", std::string(status.message())}}));
   }
 }
 

@@ -187,6 +187,40 @@ TEST_F(GradctlTest, ListShowsAllPagesInAlignedColumns) {
             "           0  -\n");
 }
 
+TEST_F(GradctlTest, ListSaysWhyARunDoesNotTrain) {
+  for (const char* name : {"a", "b", "c"}) {
+    v1::Run& run = server_.runs[absl::StrCat("runs/", name)];
+    run.set_name(absl::StrCat("runs/", name));
+    run.set_state(v1::RUN_STATE_RUNNING);
+    run.mutable_progress()->set_condition(v1::RUN_CONDITION_TRAINING);
+  }
+  v1::RunProgress& diverged = *server_.runs["runs/a"].mutable_progress();
+  diverged.set_condition(v1::RUN_CONDITION_DIVERGED);
+  diverged.set_reason("loss is 31x its best since step 1,204");
+  v1::RunProgress& waits = *server_.runs["runs/b"].mutable_progress();
+  waits.set_condition(v1::RUN_CONDITION_WAITING_FOR_WORKERS);
+  waits.set_reason("1 of 2 workers: w0 is there, w1 left");
+  ASSERT_EQ(Run({"list"}), kExitOk) << console_.err;
+  EXPECT_EQ(console_.out,
+            "RUN  STATE     OPTIMIZER  STEP  LOSS  ACCURACY  LR  WORKERS  EXAMPLES/S  LEFT  WHY\n"
+            "a    diverged  -             0  -     -          0        0           0  -     "
+            "loss is 31x its best since step 1,204\n"
+            "b    waiting   -             0  -     -          0        0           0  -     "
+            "1 of 2 workers: w0 is there, w1 left\n"
+            "c    running   -             0  -     -          0        0           0  -\n");
+}
+
+TEST_F(GradctlTest, ShowSaysHowLongARunHasWaitedAndForWhom) {
+  AddFashion();
+  v1::RunProgress& progress = *server_.runs["runs/fashion"].mutable_progress();
+  progress.set_condition(v1::RUN_CONDITION_WAITING_FOR_WORKERS);
+  progress.set_reason("1 of 2 workers: w0 is there, w1 left");
+  progress.mutable_condition_time()->set_seconds(40);
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out,
+              StartsWith("fashion  waiting for 0:40: 1 of 2 workers: w0 is there, w1 left\n"));
+}
+
 TEST_F(GradctlTest, ListWithoutRunsSaysSo) {
   EXPECT_EQ(Run({"list"}), kExitOk);
   EXPECT_EQ(console_.out, "no runs\n");

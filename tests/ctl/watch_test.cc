@@ -64,6 +64,67 @@ TEST_F(WatchTest, WritesOneLinePerUpdateWhereThereIsNoTerminal) {
   EXPECT_THAT(console_.err, IsEmpty());
 }
 
+v1::RunProgress In(v1::RunCondition condition, const std::string& reason, int64_t step = 5) {
+  v1::RunProgress progress = AtStep(step);
+  progress.set_condition(condition);
+  progress.set_reason(reason);
+  return progress;
+}
+
+class ConditionWatchTest : public WatchTest {
+ protected:
+  ConditionWatchTest() {
+    server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                       grpc::ServerContext*) {
+      writer->Write(In(v1::RUN_CONDITION_TRAINING, ""));
+      writer->Write(In(v1::RUN_CONDITION_DIVERGED, "loss is 31x its best since step 2"));
+      writer->Write(In(v1::RUN_CONDITION_DIVERGED, "loss is 40x its best since step 2", 6));
+      writer->Write(In(v1::RUN_CONDITION_NO_WORKERS, "the last one, w0, left", 6));
+      writer->Write(In(v1::RUN_CONDITION_TRAINING, "", 7));
+      writer->Write(In(v1::RUN_CONDITION_WAITING_FOR_PUSHES, "w0 computes", 7));
+      writer->Write(In(v1::RUN_CONDITION_PAUSED, "by alice", 7));
+      return grpc::Status::OK;
+    };
+  }
+};
+
+TEST_F(ConditionWatchTest, ATerminalIsToldOnceWhyARunCannotGoOnAndWhenItDoes) {
+  console_.width = 80;
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_EQ(console_.err,
+            "gradctl: x has diverged: loss is 31x its best since step 2\n"
+            "gradctl: x has no workers: the last one, w0, left\n"
+            "gradctl: x is running again\n"
+            "gradctl: x is paused: by alice\n");
+  EXPECT_THAT(console_.out, HasSubstr("diverged"));
+  EXPECT_THAT(console_.out, HasSubstr("no workers"));
+  EXPECT_THAT(console_.out, HasSubstr("waiting"));
+}
+
+TEST_F(ConditionWatchTest, ALogHasTheReasonInItsLines) {
+  EXPECT_EQ(Watch(), kExitOk);
+  EXPECT_THAT(console_.err, IsEmpty());
+  EXPECT_EQ(console_.out,
+            "x  50 %  step 5/10  loss 0.1667  lr 0\n"
+            "x  50 %  step 5/10  loss 0.1667  lr 0  diverged: loss is 31x its best since step 2\n"
+            "x  60 %  step 6/10  loss 0.1429  lr 0  diverged: loss is 40x its best since step 2\n"
+            "x  60 %  step 6/10  loss 0.1429  lr 0  no workers: the last one, w0, left\n"
+            "x  70 %  step 7/10  loss 0.1250  lr 0\n"
+            "x  70 %  step 7/10  loss 0.1250  lr 0  waiting: w0 computes\n"
+            "x  70 %  step 7/10  loss 0.1250  lr 0  paused: by alice\n");
+}
+
+TEST_F(ConditionWatchTest, JsonHasThemAsFields) {
+  console_.width = 80;
+  EXPECT_EQ(Watch({"--json"}), kExitOk);
+  EXPECT_THAT(console_.err, IsEmpty());
+  std::istringstream lines(console_.out);
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line) && std::getline(lines, line));
+  EXPECT_EQ(nlohmann::json::parse(line)["condition"], "RUN_CONDITION_DIVERGED");
+  EXPECT_EQ(nlohmann::json::parse(line)["reason"], "loss is 31x its best since step 2");
+}
+
 TEST_F(WatchTest, RedrawsOneLineOfATerminalAndRestoresTheCursor) {
   console_.width = 60;
   EXPECT_EQ(Watch(), kExitOk);

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Puts every query of the dashboard to a real Prometheus that scraped a real run.
+"""Puts every query of the dashboard to a real Prometheus that scraped two servers, each with runs of
+the same names and workers of the same ids.
 
     dashboard_test.py BIN_DIR DASHBOARD.json [--hold FILE]
 
-BIN_DIR has gradd, gradctl and gradworker. An error or an empty answer fails. With --hold, the
+BIN_DIR has gradd, gradctl and gradworker. An error, an empty answer, or series of a panel that would
+look the same in its legend or table fail. With --hold, the
 servers stay up until FILE is removed; it gets Prometheus's address first.
 Needs Debian's `prometheus` (with promtool). Everything listens on free loopback ports.
 """
@@ -78,11 +80,60 @@ def queries(dashboard):
         panels = json.load(file)['panels']
     for panel in panels:
         for target in panel.get('targets', []):
-            expression = target['expr'].replace('$run', '.*').replace('$__rate_interval', '4s')
+            expression = target['expr']
+            for variable, value in (('$run', '.*'), ('$server', '.*'), ('$__rate_interval', '4s')):
+                expression = expression.replace(variable, value)
             unknown = re.search(r'\$\w+', expression)
             if unknown:
                 sys.exit(f'dashboard_test: unknown variable {unknown.group()} in "{panel["title"]}"')
-            yield panel['title'], expression
+            yield panel, target, expression
+
+
+def names(panel, target, series):
+    """What people see of each series: its legend, or its row of a table without the value."""
+    hidden = {}
+    for transformation in panel.get('transformations', []):
+        hidden.update(transformation['options'].get('excludeByName', {}))
+    for metric in series:
+        if target.get('format') == 'table':
+            yield tuple(sorted((label, value) for label, value in metric.items() if not hidden.get(label)))
+        else:
+            yield re.sub(r'{{(\w+)}}', lambda label, metric=metric: metric.get(label.group(1), ''), target['legendFormat'])
+
+
+def start_server(processes, directory, name, program, model):
+    """A server with a run that trains, one that diverged and one whose worker left; its addresses."""
+    ready = os.path.join(directory, name + '.ready')
+    processes.start(name, program('gradd'), '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0', '--ready-file', ready)
+    until(f'{name} to serve', lambda: os.path.exists(ready))
+    with open(ready) as file:
+        addresses = dict(line.strip().split('=', 1) for line in file)
+    layout = subprocess.run([program('gradworker'), *model, '--print-layout'], check=True, text=True,
+                            capture_output=True).stdout
+    gradctl = [program('gradctl'), '--server', addresses['grpc']]
+    for run, rate, workers in (('trains', '0.01', '2'), ('lonely', '0.01', '1'), ('diverges', '1e30', '1')):
+        method = ['adam'] if run != 'diverges' else ['sgd']
+        subprocess.run([*gradctl, 'create', run, '--layout', '-', '--optimizer', *method, '--learning-rate', rate,
+                        '--workers', workers, '--steps', '1000000'],
+                       input=layout, check=True, text=True, stdout=subprocess.DEVNULL)
+
+    def worker(run, rank, workers, *options):
+        return processes.start(f'{name}.{run}.{rank}', program('gradworker'), '--server', addresses['grpc'], '--run', run,
+                               '--rank', str(rank), '--workers', str(workers), *model, *options)
+
+    for rank in range(2):
+        worker('trains', rank, 2, '--eval-every', '100')
+    worker('diverges', 0, 1)
+    leaver = worker('lonely', 0, 1)
+
+    def progress(run):
+        shown = subprocess.run([*gradctl, 'show', run, '--json'], check=True, text=True, capture_output=True).stdout
+        return json.loads(shown)['progress']
+    until('a step of "lonely"', lambda: int(progress('lonely')['step']) > 0)
+    leaver.terminate()
+    until('the condition of "lonely"', lambda: progress('lonely')['condition'] == 'RUN_CONDITION_NO_WORKERS')
+    until('the condition of "diverges"', lambda: progress('diverges')['condition'] == 'RUN_CONDITION_DIVERGED')
+    return addresses
 
 
 def main():
@@ -95,28 +146,14 @@ def main():
     model = ['--model', 'mlp', '--hidden', '32', '--data', 'synthetic']
 
     with tempfile.TemporaryDirectory() as directory, Processes(directory) as processes:
-        ready = os.path.join(directory, 'ready')
-        processes.start('gradd', program('gradd'), '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0',
-                        '--ready-file', ready)
-        until('gradd to serve', lambda: os.path.exists(ready))
-        with open(ready) as file:
-            addresses = dict(line.strip().split('=', 1) for line in file)
-
-        layout = subprocess.run([program('gradworker'), *model, '--print-layout'], check=True, text=True,
-                                capture_output=True).stdout
-        subprocess.run([program('gradctl'), '--server', addresses['grpc'], 'create', 'dashboard', '--layout', '-',
-                        '--optimizer', 'adam', '--learning-rate', '0.01', '--schedule', 'exponential',
-                        '--decay-rate', '0.5', '--decay-steps', '500', '--workers', '2', '--steps', '1000000'],
-                       input=layout, check=True, text=True, stdout=subprocess.DEVNULL)
-        for rank in ('0', '1'):
-            processes.start('worker' + rank, program('gradworker'), '--server', addresses['grpc'], '--run', 'dashboard',
-                            '--rank', rank, '--workers', '2', *model, '--eval-every', '100')
+        addresses = [start_server(processes, directory, f'gradd{i}', program, model) for i in range(2)]
 
         port = free_port()
         config = os.path.join(directory, 'prometheus.yml')
         with open(config, 'w') as file:
             file.write('global: {scrape_interval: 1s}\n'
-                       f'scrape_configs: [{{job_name: gradd, static_configs: [{{targets: ["{addresses["http"]}"]}}]}}]\n')
+                       'scrape_configs: [{job_name: gradd, static_configs: [{targets: '
+                       f'{json.dumps([server["http"] for server in addresses])}}}]}}]\n')
         subprocess.run(['promtool', 'check', 'config', config], check=True, stdout=subprocess.DEVNULL)
         processes.start('prometheus', 'prometheus', '--config.file=' + config,
                         '--storage.tsdb.path=' + os.path.join(directory, 'tsdb'), f'--web.listen-address=127.0.0.1:{port}')
@@ -128,18 +165,23 @@ def main():
             return answer.get('data', {}).get('result', [])
 
         # Rates need a few scrapes, and the newest panel the first evaluation.
-        until('an evaluation', lambda: ask('gradd_run_evaluation_accuracy'))
-        until('four scrapes', lambda: any(float(r['value'][1]) >= 4 for r in ask('count_over_time(gradd_run_step[1m])')))
+        until('an evaluation on each server', lambda: len(ask('gradd_run_evaluation_accuracy')) == 2)
+        until('four scrapes of each server', lambda: len([
+            r for r in ask('count_over_time(gradd_run_steps_total{run="trains"}[1m])') if float(r['value'][1]) >= 4]) == 2)
 
-        metrics = get(f'http://{addresses["http"]}/metrics')
+        metrics = get(f'http://{addresses[0]["http"]}/metrics')
         checked = subprocess.run(['promtool', 'check', 'metrics'], input=metrics, text=True, capture_output=True)
         failures = [f'promtool check metrics: {line}' for line in (checked.stdout + checked.stderr).splitlines()]
         count = 0
-        for title, expression in queries(options.dashboard):
+        for panel, target, expression in queries(options.dashboard):
             count += 1
-            values = [sample['value'][1] for sample in ask(expression)]
+            answer = ask(expression)
+            values = [sample['value'][1] for sample in answer]
             if not values or all(value == 'NaN' for value in values):
-                failures.append(f'"{title}": {expression} has no answer')
+                failures.append(f'"{panel["title"]}": {expression} has no answer')
+            shown = list(names(panel, target, [sample['metric'] for sample in answer]))
+            if len(set(shown)) != len(shown):
+                failures.append(f'"{panel["title"]}": {expression} has series that look the same: {sorted(shown)}')
         for failure in failures:
             print('FAILED', failure)
         print(f'{count} queries, {len(failures)} failures')

@@ -21,19 +21,19 @@ class LogTest(ServerTest):
 
     def test_changes_of_runs_say_who_and_what(self):
         self.create("r", spec(3))
-        self.logged("info runs/r created by ipv4:127.0.0.1:")
+        self.logged("info run created: run=r by=ipv4:127.0.0.1:")
         update = run_api.UpdateRunRequest(author="ada")
         update.run.name = "runs/r"
         update.run.schedule.learning_rate = 0.5
         update.update_mask.paths.append("schedule.learning_rate")
         self.runs.UpdateRun(update, timeout=TIMEOUT_SECONDS)
-        self.logged("info runs/r updated (schedule.learning_rate) by ada")
+        self.logged("info run updated: run=r by=ada fields=schedule.learning_rate")
         self.runs.PauseRun(run_api.PauseRunRequest(name="runs/r", author="ada"))
-        self.logged("info runs/r paused by ada")
+        self.logged("info run paused: run=r by=ada")
         self.runs.ResumeRun(run_api.ResumeRunRequest(name="runs/r", author="ada"))
-        self.logged("info runs/r resumed by ada")
+        self.logged("info run resumed: run=r by=ada")
         self.runs.DeleteRun(run_api.DeleteRunRequest(name="runs/r"))
-        self.logged("info runs/r deleted by ipv4:127.0.0.1:")
+        self.logged("info run deleted: run=r by=ipv4:127.0.0.1:")
 
     def test_workers_come_leave_and_are_lost(self):
         run = spec(3)
@@ -45,9 +45,23 @@ class LogTest(ServerTest):
             self.addCleanup(responses.cancel)
             self.addCleanup(requests.put, None)
             requests.put(api.TrainRequest(join=api.Join(run="runs/r", worker=worker)))
-            self.logged(f"info worker {worker} joined runs/r from ipv4:127.0.0.1:")
+            self.logged(f"info worker joined: run=r worker={worker} from=ipv4:127.0.0.1:")
             if worker == "polite":
                 requests.put(api.TrainRequest(leave=api.Leave()))
-                self.logged("info worker polite left runs/r")
-        self.logged('info worker silent lost its session of runs/r: no sign of worker "silent" '
-                    "for its lease of 1s")
+                self.logged("info worker left: run=r worker=polite")
+        self.logged('info session lost: run=r worker=silent reason="no sign of worker \\"silent\\" '
+                    'for its lease of 1s"')
+        self.logged('warning worker lost: run=r worker=silent reason="its lease of 1s ended"')
+        self.logged("warning run has no workers: run=r ")
+
+    def test_a_push_that_is_refused_says_whose_it_is_and_why(self):
+        self.create("r", spec(3))
+        requests = queue.Queue()
+        responses = self.training.Train(iter(requests.get, None))
+        self.addCleanup(responses.cancel)
+        self.addCleanup(requests.put, None)
+        requests.put(api.TrainRequest(join=api.Join(run="runs/r", worker="w")))
+        header = api.PushHeader(sequence=1, examples=1, loss=float("nan"))
+        requests.put(api.TrainRequest(push=api.Push(header=header, commit=api.Commit())))
+        self.logged("warning push rejected: run=r worker=w reason=NON_FINITE message=")
+        self.logged('warning run diverged: run=r reason="push 1 from w was refused at step 0: ')

@@ -63,10 +63,16 @@ TEST_F(MetricsTest, TellWhatHappened) {
   EXPECT_EQ(Value("gradd_run_pushes_total", {{"run", "a"}, {"outcome", "applied"}}), 1);
   EXPECT_EQ(Value("gradd_run_state", {{"run", "a"}, {"state", "running"}}), 1);
   EXPECT_EQ(Value("gradd_run_state", {{"run", "a"}, {"state", "paused"}}), 0);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "training"}}), 1);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "no_workers"}}), 0);
   EXPECT_EQ(Value("gradd_worker_state", {{"run", "a"}, {"worker", "w"}, {"state", "computing"}}),
             1);
   EXPECT_EQ(Value("gradd_sessions", {}), 1);
   EXPECT_EQ(Value("gradd_runs", {{"state", "running"}}), 1);
+  worker.Push(2, 1, {3, 4}, false, /*examples=*/7, /*loss=*/std::nan(""));
+  worker.WaitForResult(1);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "diverged"}}), 1);
+  EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "training"}}), 0);
   worker.Disconnect();
   EXPECT_EQ(Value("gradd_worker_state", {{"run", "a"}, {"worker", "w"}, {"state", "disconnected"}}),
             1);
