@@ -111,7 +111,7 @@ def start_server(processes, directory, name, program, model):
     layout = subprocess.run([program('gradworker'), *model, '--print-layout'], check=True, text=True,
                             capture_output=True).stdout
     gradctl = [program('gradctl'), '--server', addresses['grpc']]
-    for run, rate, workers in (('trains', '0.01', '2'), ('lonely', '0.01', '1'), ('diverges', '1e30', '1')):
+    for run, rate, workers in (('trains', '0.01', '2'), ('lonely', '0.01', '1'), ('diverges', '1e6', '1')):
         method = ['adam'] if run != 'diverges' else ['sgd']
         subprocess.run([*gradctl, 'create', run, '--layout', '-', '--optimizer', *method, '--learning-rate', rate,
                         '--workers', workers, '--steps', '1000000'],
