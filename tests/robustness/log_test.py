@@ -62,6 +62,6 @@ class LogTest(ServerTest):
         self.addCleanup(requests.put, None)
         requests.put(api.TrainRequest(join=api.Join(run="runs/r", worker="w")))
         header = api.PushHeader(sequence=1, examples=1, loss=float("nan"))
-        requests.put(api.TrainRequest(push=api.Push(header=header, commit=api.Commit())))
+        requests.put(api.TrainRequest(push=api.Push(header=header, commit=api.PushCommit())))
         self.logged("warning push rejected: run=r worker=w reason=NON_FINITE message=")
         self.logged('warning run diverged: run=r reason="push 1 from w was refused at step 0: ')
