@@ -409,6 +409,9 @@ class Run : public std::enable_shared_from_this<Run> {
   }
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Some values of a float16 push are at the ends of that encoding's range.
+  void NoteSaturated(const std::string& worker, int64_t values)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDeparture(const std::string& worker, bool said_so) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How far the run came, for the log.
   LogEntry::Fields EndFields() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -233,6 +233,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.want_parameters = want_parameters;
     pending.arrival = arrival;
     pending.push = std::move(push);
+    NoteSaturated(pending.worker, pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
     if (state_ == v1::RUN_STATE_FINISHED) {
       SendRejection(session.get(), header.sequence(), RunFinishedError());
