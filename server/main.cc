@@ -121,7 +121,7 @@ int main(int argc, char** argv) {
   gradd::AddConfigOption(&app, "GRADD_CONFIG");
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);
-  gradd::RefuseEmptyValues(&app, {"--http"});
+  gradd::RefuseEmptyValues(&app, {"--http", "--runs-file"});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

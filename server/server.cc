@@ -107,6 +107,7 @@ Server::Server(const ServerOptions& options)
       clock_(Clock::Real(), kGap),
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
+      heap_trim_(&clock_),
       training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_, &past_),
       runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {}
@@ -260,6 +261,7 @@ void Server::TickUntilStopped() {
     streams_.Tick();
     health_->Tick();
     peer_watch_.Tick();
+    heap_trim_.Tick(registry_.claimed_bytes());
     KeepRunsFile();
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);

@@ -14,6 +14,7 @@
 #include "core/run/run_registry.h"
 #include "server/accept_loop.h"
 #include "server/grpc_health.h"
+#include "server/heap_trim.h"
 #include "server/http.h"
 #include "server/log_writer.h"
 #include "server/options.h"
@@ -72,6 +73,7 @@ class Server {
   std::unique_ptr<LogWriter> log_writer_;  // While it serves.
   TickedStreams streams_;
   PeerWatch peer_watch_;
+  HeapTrim heap_trim_;  // The ticker's.
   TrainingService training_service_;
   RunService run_service_;
   std::unique_ptr<SocketFile> socket_file_;  // Of a unix-domain address.

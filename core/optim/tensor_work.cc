@@ -5,8 +5,9 @@
 
 namespace gradd {
 
-TensorWork::TensorWork(TensorShape shape, std::vector<const TensorTransform*> stages,
-                       const GradientClip& clip, std::vector<const TensorTransform*> transforms)
+TensorWork::TensorWork(TensorShape shape, const std::vector<const TensorTransform*>& stages,
+                       const GradientClip& clip,
+                       const std::vector<const TensorTransform*>& transforms)
     : shape_(std::move(shape)),
       clip_(clip),
       stages_(StepsOf(stages)),

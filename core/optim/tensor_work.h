@@ -25,8 +25,8 @@ class TensorWork {
  public:
   // First come the `stages`, then the bounds of `clip`, then the optimizer's `transforms`. Without
   // these, `clip` is left to whom the result goes. The transforms outlive this.
-  TensorWork(TensorShape shape, std::vector<const TensorTransform*> stages,
-             const GradientClip& clip, std::vector<const TensorTransform*> transforms);
+  TensorWork(TensorShape shape, const std::vector<const TensorTransform*>& stages,
+             const GradientClip& clip, const std::vector<const TensorTransform*>& transforms);
 
   // Bytes that Allocate() takes.
   int64_t bytes() const;
@@ -47,12 +47,14 @@ class TensorWork {
     float* gradient;    // Here they belong before Transform().
     float* parameters;  // Null if they are not needed.
 
-   private:
-    friend class TensorWork;
-    Room(const TensorWork& work, Scratch scratch);
+    // The work's own.
     float* other;
     std::byte* of_transform;
     int64_t bytes;
+
+   private:
+    friend class TensorWork;
+    Room(const TensorWork& work, Scratch scratch);
   };
 
   void Transform(const StepInput& input, const Room& room);

@@ -160,8 +160,8 @@ void UpdatePlan::CollectTransforms(const Layout& layout, int threads) {
     const v1::Tensor& message = layout.message().tensors(static_cast<int>(tensor));
     work_of_tensor_[tensor] = works_.size();
     works_.push_back({tensor, message.name(),
-                      TensorWork({{message.shape().begin(), message.shape().end()}},
-                                 std::move(stages), group.clip, std::move(transforms))});
+                      TensorWork({{message.shape().begin(), message.shape().end()}}, stages,
+                                 group.clip, transforms)});
     const TensorWork& work = works_.back().work;
     scratch_bytes = std::max(scratch_bytes, work.scratch_bytes());
     transform_passes_ = std::max(transform_passes_, work.waits_for_factor() ? 2 : 1);

@@ -246,6 +246,8 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.memory_bytes = store_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = store_.block_allocations();
   metrics.connected_workers = ConnectedWorkers();
+  metrics.saturated_values = saturated_values_;
+  metrics.widened_chunks = widened_chunks_->load();
   return metrics;
 }
 

@@ -114,6 +114,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   session->state_.worker = join.worker();
   session->state_.instance = join.instance();
   session->state_.parameter_encoding = *encoding;
+  session->widened_chunks_ = widened_chunks_;
   if (spec_.policy().has_synchronous() && live >= spec_.policy().synchronous().workers()) {
     formed_ = true;
   }
@@ -233,6 +234,8 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.want_parameters = want_parameters;
     pending.arrival = arrival;
     pending.push = std::move(push);
+    saturated_values_ += pending.push->saturated();
+    NoteSaturated(pending.worker, pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
     if (state_ == v1::RUN_STATE_FINISHED) {
       SendRejection(session.get(), header.sequence(), RunFinishedError());

@@ -123,7 +123,8 @@ bool Run::ReserveForStep(StepWork* work) {
     largest = std::max(largest, pending.push->largest());
   }
   work->watched =
-      !guard_.KnowsFinite(largest, work->learning_rate * work->plan->largest_rate_factor());
+      !guard_.KnowsFinite(largest, std::max(work->learning_rate, work->rate_without_warm_up) *
+                                       work->plan->largest_rate_factor());
   if (work->watched) {
     try {
       work->undo.emplace(store_, *work->plan);

@@ -51,7 +51,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void ParametersSent();
   // A chunk of them is FLOAT32, since the session's encoding has not its range. May be called with
   // any lock held.
-  void NoteWidenedChunk() { ++widened_chunks_; }
+  void NoteWidenedChunk() {
+    if (widened_chunks_ != nullptr) ++*widened_chunks_;
+  }
 
   // The peer sends nothing more. The stream ends when it has what it waits for.
   void HalfClosed();
@@ -86,7 +88,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   RunRegistry* const registry_;
   const std::string address_;
   std::atomic<int64_t> last_sign_ns_{0};  // Clock::Elapsed() of the last sign of life.
-  std::atomic<int64_t> widened_chunks_{0};
+  std::shared_ptr<std::atomic<int64_t>> widened_chunks_;  // The run's; set by the join.
 
   // Taken before the run's mutex.
   Mutex mutex_;

@@ -21,7 +21,7 @@ import time
 import urllib.parse
 import urllib.request
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
 
 
 def until(what, condition):
@@ -122,7 +122,7 @@ def start_server(processes, directory, name, program, model):
                                '--rank', str(rank), '--workers', str(workers), *model, *options)
 
     for rank in range(2):
-        worker('trains', rank, 2, '--eval-every', '100')
+        worker('trains', rank, 2, '--eval-every', '20')
     worker('diverges', 0, 1)
     leaver = worker('lonely', 0, 1)
 

@@ -138,7 +138,7 @@ class EndsTest(ServerTest):
     def test_numbers_are_not_wrapped_around(self):
         for command in (("gradworker", "--data", "synthetic", "--print-layout", "--seed", "-1"),
                         ("gradctl", "landscape", "bowl", "sgd", "--seed", "-1"),
-                        ("gradd", "--max-runs", "")):
+                        ("gradd", "--max-runs", "1e99")):
             done = subprocess.run([program(command[0]), *command[1:]], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                   timeout=TIMEOUT_SECONDS, check=False)

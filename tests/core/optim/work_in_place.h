@@ -14,8 +14,8 @@ namespace gradd {
 // The work on one tensor, with memory of its own to work in.
 class WorkInPlace {
  public:
-  WorkInPlace(TensorShape shape, std::vector<const TensorTransform*> transforms)
-      : work_(std::move(shape), {}, {}, std::move(transforms)), scratch_(1, work_.scratch_bytes()) {
+  WorkInPlace(TensorShape shape, const std::vector<const TensorTransform*>& transforms)
+      : work_(std::move(shape), {}, {}, transforms), scratch_(1, work_.scratch_bytes()) {
     work_.Allocate();
     scratch_.Allocate();
   }
