@@ -94,9 +94,9 @@ TEST_F(MemoryLimitTest, ReadsTheLimitOfTheAddressSpace) {
 }
 
 TEST(MemoryForRunsTest, LeavesAReserveForEverythingElse) {
-  constexpr int64_t kMiB = int64_t{1} << 20;
+  constexpr int64_t kMebibyte = int64_t{1} << 20;
   const auto runs = [](int64_t memory, int64_t space = 0, int64_t used = 0) {
-    return MemoryForRuns({memory * kMiB, space * kMiB, used * kMiB}) / kMiB;
+    return MemoryForRuns({memory * kMebibyte, space * kMebibyte, used * kMebibyte}) / kMebibyte;
   };
   EXPECT_EQ(runs(10'000), 9000);
   EXPECT_EQ(runs(256), 192);
