@@ -53,7 +53,7 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
   GRADD_RETURN_IF_ERROR(run.status());
   const SnapshotContents contents = ContentsOf(request_.view());
   GRADD_RETURN_IF_ERROR((*run)->CheckContents(contents));
-  (*run)->RequestSnapshot(contents, [this](std::shared_ptr<const Snapshot> snapshot) {
+  (*run)->RequestSnapshot(contents, [this, registry](std::shared_ptr<const Snapshot> snapshot) {
     MutexLock lock(&mutex_);
     if (snapshot == nullptr) {
       Finish(ToGrpcStatus(Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
@@ -65,21 +65,24 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
       Finish(grpc::Status::OK);
       return;
     }
-    snapshot_ = std::move(snapshot);
+    hold_ = registry->readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot));
     Pump();
   });
   return absl::OkStatus();
 }
 
 void PullReactor::Pump() {
-  if (next_block_ == snapshot_->parameters.size()) {
-    snapshot_.reset();
-    Finish(grpc::Status::OK);
+  const std::shared_ptr<const Snapshot> snapshot = hold_->snapshot();
+  const bool all_sent = snapshot != nullptr && next_block_ == snapshot->parameters.size();
+  if (snapshot == nullptr || all_sent) {
+    const absl::Status end = all_sent ? absl::OkStatus() : VersionReaders::LostError(hold_->step());
+    hold_.reset();
+    Finish(ToGrpcStatus(end, context_));
     return;
   }
   writing_bytes_ =
-      SerializeParameterChunk(DescribeBlock(*snapshot_, next_block_, snapshot_->encoding),
-                              BlockPayload(snapshot_, next_block_));
+      SerializeParameterChunk(DescribeBlock(*snapshot, next_block_, snapshot->encoding),
+                              BlockPayload(snapshot, next_block_));
   ++next_block_;
   StartWrite(&writing_bytes_);
 }
@@ -91,7 +94,7 @@ void PullReactor::OnWriteDone(bool ok) {
   if (ok) {
     Pump();
   } else {
-    snapshot_.reset();
+    hold_.reset();
     Finish(grpc::Status::CANCELLED);
   }
 }

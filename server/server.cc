@@ -102,6 +102,7 @@ Server::Server(const ServerOptions& options)
       clock_(Clock::Real(), kGap),
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
+      heap_trim_(&clock_),
       training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_) {}
 
@@ -145,7 +146,9 @@ absl::Status Server::Listen() {
   builder.RegisterService(&training_service_);
   builder.RegisterService(&run_service_);
   const MemoryBudget::Limits memory = BudgetLimits(options_.limits);
-  ConfigureTransport(memory.of(MemoryUse::kStaging) + memory.total / kTransportShare, &builder);
+  // What gRPC has received lies in buffers that are larger than it.
+  ConfigureTransport(memory.of(MemoryUse::kStaging) / 2 * 3 + memory.total / kTransportShare,
+                     &builder);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(MakeMalformedRequests());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
@@ -198,6 +201,7 @@ void Server::TickUntilStopped() {
     streams_.Tick();
     health_->Tick();
     peer_watch_.Tick();
+    heap_trim_.Tick(registry_.claimed_bytes());
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
   }

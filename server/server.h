@@ -14,6 +14,7 @@
 #include "core/run/run_registry.h"
 #include "server/accept_loop.h"
 #include "server/grpc_health.h"
+#include "server/heap_trim.h"
 #include "server/http.h"
 #include "server/options.h"
 #include "server/peer_watch.h"
@@ -59,6 +60,7 @@ class Server {
   RunRegistry registry_;
   TickedStreams streams_;
   PeerWatch peer_watch_;
+  HeapTrim heap_trim_;  // The ticker's.
   TrainingService training_service_;
   RunService run_service_;
   std::unique_ptr<SocketFile> socket_file_;  // Of a unix-domain address.

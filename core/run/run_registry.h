@@ -59,6 +59,7 @@ class RunRegistry {
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }
   ThreadPool* pool() { return &pool_; }
+  const std::shared_ptr<VersionReaders>& readers() { return environment_.readers; }
   const MemoryBudget& budget() const { return *environment_.budget; }
   int64_t claimed_bytes() const { return budget().taken_bytes(MemoryUse::kStaging); }
   int64_t shared_bytes() const { return budget().taken_bytes(MemoryUse::kShared); }

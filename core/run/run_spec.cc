@@ -101,8 +101,10 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Ru
   GRADD_RETURN_IF_ERROR(AssureStaging(spec.policy(), layout.element_count(), /*live_workers=*/0,
                                       *budget, memory.step_room.get()));
   const int64_t bytes = StateBytes(layout, plan);
-  memory.state = budget->Take(MemoryUse::kState, bytes);
-  if (memory.state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  auto state = budget->Take(MemoryUse::kState, bytes);
+  if (state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  memory.store =
+      std::make_shared<StoreMemory>(std::move(state), budget->Take(MemoryUse::kVersions, 0));
   return memory;
 }
 

@@ -35,7 +35,7 @@ void Run::SupersedeOldPushes() {
 
 std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
   SynchronousState state;
-  state.live_members = static_cast<int>(live_members_);
+  state.live_members = static_cast<int>(LiveMembers());
   state.formed = formed_;
   state.ready_pushes = static_cast<int>(pending_.size());
   state.waited = environment_.clock->Elapsed() - first_pending_at_;
@@ -111,21 +111,18 @@ bool Run::LeavesEarly(const PendingPush& pending) {
 }
 
 bool Run::ReserveForStep(StepWork* work) {
-  try {
-    std::vector<const Snapshot*> nexts;
-    for (const PendingPush& pending : work->pushes) {
-      if (!LeavesEarly(pending)) continue;
-      const v1::Encoding encoding = pending.session->state_.parameter_encoding;
-      std::shared_ptr<Snapshot>& next = work->next[encoding];
-      if (next != nullptr) continue;
-      next = store_.NextSnapshot(encoding);
-      nexts.push_back(next.get());
-    }
-    store_.ReserveForStep(nexts);
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
+  std::vector<std::shared_ptr<const StagedPush>> pushes;
+  for (const PendingPush& pending : work->pushes) {
+    pushes.push_back(pending.push);
+    if (!LeavesEarly(pending)) continue;
+    const v1::Encoding encoding = pending.session->state_.parameter_encoding;
+    std::shared_ptr<Snapshot>& next = work->next[encoding];
+    if (next == nullptr) next = store_.NextSnapshot(encoding);
   }
+  const std::vector<bool> touched =
+      TouchedBlocks(pushes, *work->plan, store_, layout_.element_count());
+  return gradd::ReserveForStep(touched, store_, memory_.store.get(), environment_.readers.get(),
+                               &work->next);
 }
 
 void Run::PutBack(std::unique_ptr<StepWork> work) {
@@ -136,7 +133,7 @@ void Run::PutBack(std::unique_ptr<StepWork> work) {
 
 void Run::AnswerEarly(StepWork* work) {
   for (PendingPush& pending : work->pushes) {
-    if (!LeavesEarly(pending)) continue;
+    if (work->next.empty() || !LeavesEarly(pending)) continue;
     WorkerSession* const session = pending.session.get();
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
@@ -175,10 +172,13 @@ void Run::ApplySteps() {
       work = step_work_.get();
     }
     ApplyStep(work);
-    MutexLock lock(&mutex_);
-    CompleteStep();
-    BeginStepIfDue();
-    if (!step_work_) return;
+    {
+      MutexLock lock(&mutex_);
+      CompleteStep();
+      BeginStepIfDue();
+      work = step_work_.get();
+    }
+    if (work == nullptr) return FreeIfDeleted();
   }
   pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
 }
@@ -253,6 +253,7 @@ void Run::CompleteStep() {
   ++step_;
   skipped_in_a_row_ = 0;
   AdoptPlan();
+  memory_.store->EndReservations();
   step_claim_ = {};
   progress_.AddStep(work->statistics);
   if (trial_log_ != nullptr) {
@@ -315,8 +316,8 @@ void Run::FinishIfDone() {
   }
   Broadcast(v1::RUN_EVENT_KIND_FINISHED);
   RetryAllHeld();
-  for (auto& [worker, member] : members_) {
-    if (member.session) EndIfHalfClosed(member.session.get());
+  for (const auto& [worker, member] : live_) {
+    if (member->session) EndIfHalfClosed(member->session.get());
   }
 }
 
