@@ -55,6 +55,8 @@ bool Retryable(const absl::Status& status) {
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnknown:
       return true;
+    case absl::StatusCode::kAborted:  // Unless a newer session of this very process took over.
+      return ReasonOf(status) != "SESSION_TAKEN_OVER";
     default:
       return false;
   }

@@ -17,6 +17,8 @@ namespace {
 
 // Slower than this, a download has failed.
 constexpr int64_t kLeastBytesPerSecond = 10'000'000;
+// How often the server may take the parameters away before they are complete.
+constexpr int kAttempts = 10;
 
 // Takes the chunks of one step in order and writes them.
 class Download {
@@ -32,6 +34,12 @@ class Download {
     }
     elements_ += ElementsOf(chunk);
     return file_->Write(chunk.data());
+  }
+
+  absl::Status Restart() {
+    if (elements_ == 0) return absl::OkStatus();
+    elements_ = 0;
+    return file_->Restart();
   }
 
   absl::Status Complete() const {
@@ -96,10 +104,18 @@ absl::Status Pull(const CommandLine& line, Client* client, Console* console) {
   request.set_run(RunName(line.run));
   request.set_view(line.view);
   const int64_t bytes = run->parameter_count() * static_cast<int64_t>(sizeof(float));
+  const absl::Duration timeout = client->timeout() + absl::Seconds(bytes / kLeastBytesPerSecond);
   Download download(*run, *format, file->get());
-  GRADD_RETURN_IF_ERROR(
-      client->Pull(request, client->timeout() + absl::Seconds(bytes / kLeastBytesPerSecond),
-                   [&download](const v1::ParameterChunk& chunk) { return download.Take(chunk); }));
+  absl::Status pulled;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    GRADD_RETURN_IF_ERROR(download.Restart());
+    pulled = client->Pull(request, timeout, [&download](const v1::ParameterChunk& chunk) {
+      return download.Take(chunk);
+    });
+    // A later step needed the memory of what this one was reading.
+    if (pulled.code() != absl::StatusCode::kAborted) break;
+  }
+  GRADD_RETURN_IF_ERROR(pulled);
   GRADD_RETURN_IF_ERROR(download.Complete());
   GRADD_RETURN_IF_ERROR((*file)->Commit());
 

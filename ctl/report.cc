@@ -311,6 +311,13 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
       KnowsConditions(run) ? TimedConditionText(run.progress()) : StateOf(run), "\n\n");
   AppendRow("created", AgeText(run.create_time(), now), &page);
   AppendRow("size", SizeText(run), &page);
+  if (run.memory_bytes() > 0) {
+    AppendRow(
+        "memory",
+        absl::StrCat(GroupedText(run.memory_bytes()), " bytes, ", GroupedText(run.state_bytes()),
+                     " of them parameters and optimizer state"),
+        &page);
+  }
   AppendRow("optimizer", Describe(run.optimizer()), &page);
   AppendRow("schedule", Describe(run.schedule()), &page);
   AppendRow("policy", Describe(run.policy()), &page);

@@ -57,7 +57,7 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
   GRADD_RETURN_IF_ERROR(run.status());
   const SnapshotContents contents = ContentsOf(request_.view());
   GRADD_RETURN_IF_ERROR((*run)->CheckContents(contents));
-  (*run)->RequestSnapshot(contents, [this](std::shared_ptr<const Snapshot> snapshot) {
+  (*run)->RequestSnapshot(contents, [this, registry](std::shared_ptr<const Snapshot> snapshot) {
     MutexLock lock(&mutex_);
     if (snapshot == nullptr) {
       Finish(ToGrpcStatus(Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
@@ -69,19 +69,22 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
       Finish(grpc::Status::OK);
       return;
     }
-    snapshot_ = std::move(snapshot);
+    hold_ = registry->readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot));
     Pump();
   });
   return absl::OkStatus();
 }
 
 void PullReactor::Pump() {
-  if (next_block_ == snapshot_->parameters.size()) {
-    snapshot_.reset();
-    Finish(grpc::Status::OK);
+  const std::shared_ptr<const Snapshot> snapshot = hold_->snapshot();
+  const bool all_sent = snapshot != nullptr && next_block_ == snapshot->parameters.size();
+  if (snapshot == nullptr || all_sent) {
+    const absl::Status end = all_sent ? absl::OkStatus() : VersionReaders::LostError(hold_->step());
+    hold_.reset();
+    Finish(ToGrpcStatus(end, context_));
     return;
   }
-  const BlockChunk chunk = MakeBlockChunk(snapshot_, next_block_);
+  const BlockChunk chunk = MakeBlockChunk(snapshot, next_block_);
   writing_bytes_ = SerializeParameterChunk(chunk.description, chunk.data);
   ++next_block_;
   StartWrite(&writing_bytes_);
@@ -94,7 +97,7 @@ void PullReactor::OnWriteDone(bool ok) {
   if (ok) {
     Pump();
   } else {
-    snapshot_.reset();
+    hold_.reset();
     Finish(grpc::Status::CANCELLED);
   }
 }

@@ -9,13 +9,14 @@
 #include "absl/status/status.h"
 #include "core/base/mutex.h"
 #include "core/run/run_registry.h"
-#include "core/store/snapshot.h"
+#include "core/store/version_readers.h"
 #include "gradd/v1/training_service.pb.h"
 #include "server/peer_watch.h"
 
 namespace gradd {
 
-// One Pull: a snapshot, block by block. Deletes itself when the RPC is done.
+// One Pull: a snapshot, block by block, unless it loses that to who needs the memory. Deletes
+// itself when the RPC is done.
 class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   PullReactor(RunRegistry* registry, PeerWatch* watch, grpc::CallbackServerContext* context,
@@ -34,7 +35,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   CallerShares::Ticket ticket_;  // Of the caller's pulls.
 
   Mutex mutex_;
-  std::shared_ptr<const Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<VersionReaders::Hold> hold_ ABSL_GUARDED_BY(mutex_);
   size_t next_block_ ABSL_GUARDED_BY(mutex_) = 0;
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
 };

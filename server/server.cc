@@ -155,7 +155,9 @@ absl::Status Server::Listen() {
   builder.RegisterService(&training_service_);
   builder.RegisterService(&run_service_);
   const MemoryBudget::Limits memory = BudgetLimits(options_.limits);
-  ConfigureTransport(memory.of(MemoryUse::kStaging) + memory.total / kTransportShare, &builder);
+  // What gRPC has received lies in buffers that are larger than it.
+  ConfigureTransport(memory.of(MemoryUse::kStaging) / 2 * 3 + memory.total / kTransportShare,
+                     &builder);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(MakeMalformedRequests());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/error.h"
 #include "core/run/run_log.h"
 #include "server/address.h"
 #include "server/chunks.h"
@@ -17,8 +19,6 @@
 namespace gradd {
 namespace {
 
-// A worker awaits each response, so no honest one leaves so many unread.
-constexpr size_t kMaxOutgoing = 256;
 // How long a peer may take for what is on its way when its stream is to end without the rest.
 constexpr absl::Duration kPartingPatience = absl::Seconds(5);
 
@@ -31,7 +31,9 @@ std::string RunIdOf(absl::string_view name) {
 
 TrainReactor::TrainReactor(RunRegistry* registry, PeerWatch* watch,
                            grpc::CallbackServerContext* context)
-    : context_(context), watched_(watch->Add([context] { context->TryCancel(); })) {
+    : readers_(registry->readers()),
+      context_(context),
+      watched_(watch->Add([context] { context->TryCancel(); })) {
   {
     MutexLock lock(&waker_->mutex);
     waker_->reactor = this;
@@ -87,7 +89,7 @@ void TrainReactor::ResumeReading() {
 }
 
 void TrainReactor::ReadNext() {
-  read_waits_ = outgoing_.size() >= kMaxOutgoing;
+  read_waits_ = outgoing_.size() >= ResponseQueue::kManyResponses;
   if (!read_waits_) StartRead(&incoming_);
 }
 
@@ -98,16 +100,34 @@ bool TrainReactor::same_host() const {
 }
 
 void TrainReactor::Send(v1::TrainResponse message) {
-  MutexLock lock(&mutex_);
-  welcome_ = welcome_ || message.has_welcome();
-  outgoing_.push_back({std::move(message), nullptr});
-  Pump();
+  bool writes = false;
+  {
+    MutexLock lock(&mutex_);
+    if (ending_) return;
+    welcome_ = welcome_ || message.has_welcome();
+    writes = !AddedOrDropped(outgoing_.Add(std::move(message)));
+  }
+  if (writes) ExpectParting();
 }
 
 void TrainReactor::SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) {
-  MutexLock lock(&mutex_);
-  outgoing_.push_back({{}, std::move(snapshot), encoding});
+  bool writes = false;
+  {
+    MutexLock lock(&mutex_);
+    if (ending_) return;
+    auto hold = readers_->Add(VersionReaders::Kind::kSession, std::move(snapshot));
+    writes = !AddedOrDropped(outgoing_.Add(std::move(hold), encoding));
+  }
+  if (writes) ExpectParting();
+}
+
+bool TrainReactor::AddedOrDropped(bool added) {
+  if (!added) {
+    return Drop(Error(absl::StatusCode::kAborted, "RESPONSES_UNREAD",
+                      absl::StrCat(outgoing_.size(), " responses have not been read; join again")));
+  }
   Pump();
+  return true;
 }
 
 void TrainReactor::End(absl::Status status) {
@@ -119,15 +139,24 @@ void TrainReactor::End(absl::Status status) {
 }
 
 void TrainReactor::Abandon(absl::Status status) {
+  bool writes = false;
   {
     MutexLock lock(&mutex_);
     if (ending_) return;
-    ending_ = true;
-    end_status_ = std::move(status);
-    outgoing_.clear();
-    Pump();
-    if (finished_) return;
+    writes = !Drop(std::move(status));
   }
+  if (writes) ExpectParting();
+}
+
+bool TrainReactor::Drop(absl::Status status) {
+  ending_ = true;
+  end_status_ = std::move(status);
+  outgoing_.clear();
+  Pump();
+  return finished_;
+}
+
+void TrainReactor::ExpectParting() {
   // A write is on its way. It may be all but done: gRPC has yet to tell of a block that a worker
   // has taken when that worker leaves. Or it waits for the peer for ever.
   watched_->Expect(kPartingPatience);
@@ -139,9 +168,9 @@ void TrainReactor::Wake() {
   Pump();
 }
 
-bool TrainReactor::NextBlockIsFinal(const Outgoing& next) {
-  if (next.snapshot->progress == nullptr) return true;
-  const bool final = next.snapshot->progress->Await(next.next_block, [waker = waker_] {
+bool TrainReactor::NextBlockIsFinal(const Snapshot& snapshot, size_t block) {
+  if (snapshot.progress == nullptr) return true;
+  const bool final = snapshot.progress->Await(block, [waker = waker_] {
     MutexLock lock(&waker->mutex);
     if (waker->reactor != nullptr) waker->reactor->Wake();
   });
@@ -157,8 +186,8 @@ void TrainReactor::Pump() {
     Finish(ToGrpcStatus(end_status_, context_));
     return;
   }
-  Outgoing& next = outgoing_.front();
-  if (next.snapshot == nullptr) {
+  ResponseQueue::Response& next = outgoing_.front();
+  if (next.hold == nullptr) {
     what_ = Writing::kMessage;
     grpc::WriteOptions options;
     // Goes out together with the first block, in one system call.
@@ -169,10 +198,19 @@ void TrainReactor::Pump() {
     StartWrite(&writing_bytes_, options);
     return;
   }
-  if (!NextBlockIsFinal(next)) return;
+  WriteBlock();
+}
+
+void TrainReactor::WriteBlock() {
+  ResponseQueue::Response& next = outgoing_.front();
+  const std::shared_ptr<const Snapshot> snapshot = next.hold->snapshot();
+  if (snapshot == nullptr) {
+    Drop(VersionReaders::LostError(next.hold->step()));
+    return;
+  }
+  if (!NextBlockIsFinal(*snapshot, next.next_block)) return;
   try {
-    BlockChunk chunk =
-        MakeBlockChunk(next.snapshot, next.next_block, next.encoding, buffers_.get());
+    BlockChunk chunk = MakeBlockChunk(snapshot, next.next_block, next.encoding, buffers_.get());
     if (chunk.description.encoding() != next.encoding) session()->NoteWidenedChunk();
     v1::TrainResponse message;
     *message.mutable_parameters() = std::move(chunk.description);
@@ -182,8 +220,9 @@ void TrainReactor::Pump() {
     outgoing_.clear();
     return;
   }
-  const bool last = ++next.next_block == next.snapshot->parameters.size();
+  const bool last = ++next.next_block == snapshot->parameters.size();
   what_ = last ? Writing::kLastBlock : Writing::kBlock;
+  writing_hold_ = next.hold;
   if (last) outgoing_.pop_front();
   writing_ = true;
   StartWrite(&writing_bytes_);
@@ -195,6 +234,7 @@ void TrainReactor::OnWriteDone(bool ok) {
     MutexLock lock(&mutex_);
     writing_ = false;
     writing_bytes_.Clear();
+    writing_hold_.reset();
     written = what_;
     if (!ok) {
       if (!ending_) end_status_ = absl::CancelledError("its connection is gone");

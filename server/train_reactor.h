@@ -4,7 +4,6 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <deque>
 #include <memory>
 #include <string>
 
@@ -13,7 +12,9 @@
 #include "core/run/session_sink.h"
 #include "core/run/worker_session.h"
 #include "core/store/block.h"
+#include "core/store/version_readers.h"
 #include "server/peer_watch.h"
+#include "server/response_queue.h"
 
 namespace gradd {
 
@@ -40,13 +41,6 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void OnDone() override;
 
  private:
-  // A message, or a snapshot whose blocks are sent one by one.
-  struct Outgoing {
-    v1::TrainResponse message;
-    std::shared_ptr<const Snapshot> snapshot;
-    v1::Encoding encoding = v1::ENCODING_FLOAT32;
-    size_t next_block = 0;
-  };
   std::shared_ptr<WorkerSession> session() {
     MutexLock lock(&mutex_);
     return session_;
@@ -54,7 +48,17 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // Reads the next request, unless the peer leaves too many responses unread.
   void ReadNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the next block can be sent; if not, Wake() is called when it can.
-  bool NextBlockIsFinal(const Outgoing& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool NextBlockIsFinal(const Snapshot& snapshot, size_t block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Starts to write the next block of the first snapshot in the queue, if it is final.
+  void WriteBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the RPC without what waits to be sent. False if a write is on its way: ExpectParting(),
+  // then, without the lock.
+  bool Drop(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Writes on; or, if the queue had no room, the same as Drop().
+  bool AddedOrDropped(bool added) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The peer has a few seconds for the write that is on its way.
+  void ExpectParting();
   // Writes on, now that a block is final.
   void Wake();
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
@@ -66,6 +70,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void LogJoin();
   void LogEnd();
 
+  const std::shared_ptr<VersionReaders> readers_;
   grpc::CallbackServerContext* const context_;
   // Until it has joined, then the run's lease holds; and when it is abandoned, until it has taken
   // what is on its way.
@@ -87,9 +92,10 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   };
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
   bool block_waits_ ABSL_GUARDED_BY(mutex_) = false;  // For becoming final.
-  std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
+  ResponseQueue outgoing_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<VersionReaders::Hold> writing_hold_ ABSL_GUARDED_BY(mutex_);  // Of the block.
   enum class Writing { kMessage, kBlock, kLastBlock };
   Writing what_ ABSL_GUARDED_BY(mutex_) = Writing::kMessage;  // Is written now.
   // For the log: what the join said, which is checked once the welcome is sent.

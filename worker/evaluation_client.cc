@@ -46,8 +46,9 @@ absl::Status EvaluationClient::Retry(
     context.set_deadline(absl::ToChronoTime(absl::Now() + options_.call_deadline));
     absl::Status status = call(&context);
     const absl::Duration elapsed = Clock::Real()->Elapsed() - start;
-    if (status.code() != absl::StatusCode::kUnavailable ||
-        elapsed + backoff > options_.give_up_after ||
+    const bool again = status.code() == absl::StatusCode::kUnavailable ||
+                       status.code() == absl::StatusCode::kAborted;
+    if (!again || elapsed + backoff > options_.give_up_after ||
         (options_.stop != nullptr && options_.stop->load())) {
       return status;
     }

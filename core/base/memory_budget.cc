@@ -4,13 +4,6 @@
 #include <utility>
 
 namespace gradd {
-namespace {
-
-bool StaysForLong(MemoryUse use) {
-  return use != MemoryUse::kStaging && use != MemoryUse::kVersions;
-}
-
-}  // namespace
 
 const char* NameOf(MemoryUse use) {
   switch (use) {
@@ -51,7 +44,7 @@ bool MemoryBudget::Assurance::Resize(int64_t bytes) {
 std::shared_ptr<MemoryBudget::Claim> MemoryBudget::Take(MemoryUse use, int64_t bytes) {
   std::shared_ptr<Claim> claim(new Claim(shared_from_this(), use, 0, nullptr));
   claim->granted_.store(true, std::memory_order_release);
-  return WithReclaim([&] { return claim->Resize(bytes); }) ? claim : nullptr;
+  return WithReclaim(use, bytes, [&] { return claim->Resize(bytes); }) ? claim : nullptr;
 }
 
 std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeOrWait(int64_t bytes, bool extends,
@@ -63,13 +56,16 @@ std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeOrWait(int64_t bytes, boo
     // Not a matter of room: nothing is reclaimed for who has to queue anyway.
     if (!extends && !waiting_.empty()) return true;
     if (!Fits(MemoryUse::kStaging, bytes)) return false;
-    Add(MemoryUse::kStaging, bytes);
-    claim->granted_.store(true, std::memory_order_release);
+    Grant(claim.get());
     return true;
   };
-  WithReclaim(grant);
+  WithReclaim(MemoryUse::kStaging, bytes, grant);
   if (claim->granted()) return claim;
   MutexLock lock(&mutex_);
+  if ((extends || waiting_.empty()) && IsAssured(bytes)) {
+    Grant(claim.get());
+    return claim;
+  }
   if (extends) {
     waiting_.push_front(claim.get());
   } else {
@@ -83,15 +79,31 @@ std::shared_ptr<MemoryBudget::Assurance> MemoryBudget::Assure() {
   return std::shared_ptr<Assurance>(new Assurance(shared_from_this()));
 }
 
-bool MemoryBudget::WithReclaim(const std::function<bool()>& attempt) {
+bool MemoryBudget::WithReclaim(MemoryUse use, int64_t more, const std::function<bool()>& attempt) {
   while (!attempt()) {
+    {
+      MutexLock lock(&mutex_);
+      if (taken(MemoryUse::kVersions) == 0 || !FitsWithoutVersions(use, more)) return false;
+    }
     if (!reclaim_ || !reclaim_()) return false;
   }
   return true;
 }
 
 void MemoryBudget::Tick() {
-  WithReclaim([this] { return FirstFits(); });
+  int64_t bytes = 0;
+  {
+    MutexLock lock(&mutex_);
+    if (waiting_.empty()) return;
+    bytes = waiting_.front()->bytes();
+  }
+  const bool fits = WithReclaim(MemoryUse::kStaging, bytes, [&] {
+    MutexLock lock(&mutex_);
+    return Fits(MemoryUse::kStaging, bytes);
+  });
+  if (fits) return;
+  MutexLock lock(&mutex_);
+  if (!waiting_.empty() && IsAssured(waiting_.front()->bytes())) GrantFirst();
 }
 
 int64_t MemoryBudget::taken_bytes(MemoryUse use) const {
@@ -105,8 +117,16 @@ int64_t MemoryBudget::taken_bytes() const {
 }
 
 bool MemoryBudget::Fits(MemoryUse use, int64_t more) const {
-  return more <= limits_.of(use) - taken(use) && more <= limits_.total - all_taken_ &&
-         (!StaysForLong(use) || more <= limits_.total - Assured() - LongTaken());
+  return more <= Left(use) && more <= limits_.of(use) - taken(use);
+}
+
+bool MemoryBudget::FitsWithoutVersions(MemoryUse use, int64_t more) const {
+  return more <= Left(use) + taken(MemoryUse::kVersions) && more <= limits_.of(use) - taken(use);
+}
+
+int64_t MemoryBudget::Left(MemoryUse use) const {
+  const int64_t step = std::max<int64_t>(Assured() - taken(MemoryUse::kStaging), 0);
+  return limits_.total - all_taken_ - (use == MemoryUse::kStaging ? 0 : step);
 }
 
 void MemoryBudget::Add(MemoryUse use, int64_t bytes) {
@@ -116,13 +136,21 @@ void MemoryBudget::Add(MemoryUse use, int64_t bytes) {
 
 void MemoryBudget::GrantWaiting() {
   while (!waiting_.empty() && Fits(MemoryUse::kStaging, waiting_.front()->bytes())) {
-    Claim* const claim = waiting_.front();
-    waiting_.pop_front();
-    Add(MemoryUse::kStaging, claim->bytes());
-    claim->granted_.store(true, std::memory_order_release);
-    // Under the lock, so that the claim cannot go away before the call.
-    claim->on_granted_();
+    GrantFirst();
   }
+}
+
+void MemoryBudget::GrantFirst() {
+  Claim* const claim = waiting_.front();
+  waiting_.pop_front();
+  Grant(claim);
+  // Under the lock, so that the claim cannot go away before the call.
+  claim->on_granted_();
+}
+
+void MemoryBudget::Grant(Claim* claim) {
+  Add(MemoryUse::kStaging, claim->bytes());
+  claim->granted_.store(true, std::memory_order_release);
 }
 
 bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force) {
@@ -153,11 +181,6 @@ bool MemoryBudget::ResizeAssurance(Assurance* assurance, int64_t bytes) {
   if (bytes > 0) assured_.insert(bytes);
   assurance->bytes_ = bytes;
   return true;
-}
-
-bool MemoryBudget::FirstFits() const {
-  MutexLock lock(&mutex_);
-  return waiting_.empty() || Fits(MemoryUse::kStaging, waiting_.front()->bytes());
 }
 
 }  // namespace gradd

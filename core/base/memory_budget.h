@@ -38,8 +38,8 @@ const char* NameOf(MemoryUse use);
 // when something else needs the room, by the function of SetReclaim().
 //
 // Waiting cannot become a deadlock. Room is claimed for whole pushes, and for all pushes of a
-// synchronous step at once, so that whoever has a claim can finish without another one; and what
-// stays for long leaves free what one step of any run takes, as assured by Assure().
+// synchronous step at once, so that whoever has a claim can finish without another one; and
+// everything else leaves free what one step of any run takes, as assured by Assure().
 //
 // Example:
 //   std::shared_ptr<MemoryBudget::Claim> claim = budget->Take(MemoryUse::kScratch, bytes);
@@ -132,8 +132,9 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // nothing left to give. Called without a lock of the budget held, but with any of its callers'.
   // To be set before the budget is used.
   void SetReclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
-  // Does `attempt` again and again until it returns true, or nothing can be given back any more.
-  bool WithReclaim(const std::function<bool()>& attempt);
+  // Does `attempt`, for which `more` bytes for `use` are missing, again and again until it returns
+  // true, or nothing can be given back any more that would help.
+  bool WithReclaim(MemoryUse use, int64_t more, const std::function<bool()>& attempt);
   // Reclaims for the claim that waits longest. To be called now and then.
   void Tick();
 
@@ -145,14 +146,25 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   explicit MemoryBudget(const Limits& limits) : limits_(limits) {}
 
   bool Fits(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What is left for `use`: what does not belong to pushes leaves them what a step is assured of.
+  int64_t Left(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether that much for pushes is what a step is assured of. Then only versions that do not come
+  // back at once stand in its way, which are few: it overdraws the budget by them and does not
+  // wait.
+  bool IsAssured(int64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return bytes <= Assured() - taken(MemoryUse::kStaging) &&
+           bytes <= limits_.of(MemoryUse::kStaging) - taken(MemoryUse::kStaging);
+  }
+  void Grant(Claim* claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GrantFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether so much would fit if there were no versions.
+  bool FitsWithoutVersions(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Add(MemoryUse use, int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Grants what fits, oldest first.
   void GrantWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ResizeClaim(Claim* claim, int64_t bytes, bool force);
   void Withdraw(Claim* claim);
   bool ResizeAssurance(Assurance* assurance, int64_t bytes);
-  // Whether no claim waits, or the first one could be granted.
-  bool FirstFits() const;
 
   int64_t taken(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return taken_[static_cast<size_t>(use)];

@@ -102,6 +102,13 @@ absl::Status NewFile::Write(absl::string_view data) {
   return absl::OkStatus();
 }
 
+absl::Status NewFile::Restart() {
+  if (ftruncate(descriptor_, 0) != 0 || lseek(descriptor_, 0, SEEK_SET) != 0) {
+    return IoError("write");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status NewFile::Commit() {
   if (fsync(descriptor_) != 0) return IoError("write");
   const int closed = close(descriptor_);

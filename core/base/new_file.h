@@ -31,6 +31,8 @@ class NewFile {
   const std::string& target() const { return target_; }
 
   absl::Status Write(absl::string_view data);
+  // Forgets what was written.
+  absl::Status Restart();
 
   // Makes the contents durable and gives the file its name, in place of any file that has it.
   absl::Status Commit();

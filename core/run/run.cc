@@ -22,6 +22,8 @@
 namespace gradd {
 namespace {
 
+// A buffer that no step needed for so long goes back to the system.
+constexpr absl::Duration kBufferIdleTime = absl::Seconds(5);
 constexpr size_t kMaxHistory = 1000;
 constexpr size_t kMaxHistoryValueBytes = 400;  // So that a whole history fits a message.
 constexpr int kMaxDescribedWorkers = 1000;
@@ -148,16 +150,20 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
       created_at_(environment.clock->Elapsed()),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
+      staging_blocks_(BlockPool::CreateForPushes(
+          memory_.store, environment.budget->Take(MemoryUse::kVersions, 0))),
       store_(origin == nullptr || origin->snapshot == nullptr
                  ? ParameterStore(layout_, spec.seed(), plan->slots(nullptr), environment.pool,
-                                  environment.block_elements)
-                 : ParameterStore(*origin->snapshot, plan->slots(nullptr), environment.pool)),
+                                  environment.block_elements, memory_.store)
+                 : ParameterStore(*origin->snapshot, plan->slots(nullptr), environment.pool,
+                                  memory_.store)),
       spec_(std::move(spec)),
       plan_(std::move(plan)),
       guard_(origin == nullptr ? LargestInitialValue(layout_.message())
                                : store_.LargestParameter(pool_.get())),
       plateau_(spec_.schedule()) {
   plan_->Allocate();
+  environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
   signs_.moved_at = created_at_;
 }
@@ -168,26 +174,32 @@ v1::Run Run::Describe(Detail detail) const {
   run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
   *run.mutable_create_time() = ToProto(create_time_);
+  run.set_state_bytes(memory_.store->state_bytes());
+  run.set_memory_bytes(std::max(store_.memory_bytes(), run.state_bytes()));
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
   const absl::Duration now = environment_.clock->Elapsed();
   const absl::Time wall_time = environment_.clock->WallTime();
-  for (const bool live : {true, false}) {
-    for (const auto& [worker, member] : members_) {
-      if (Live(member) != live || run.workers_size() == kMaxDescribedWorkers) continue;
-      v1::WorkerStatus& status = *run.add_workers();
-      status.set_worker(worker);
-      status.set_state(member.state);
-      status.set_last_sequence(member.last_sequence);
-      status.set_last_base_step(member.last_base_step);
-      const absl::Duration last_sign = member.session
-                                           ? absl::Nanoseconds(member.session->last_sign_ns_.load())
-                                           : member.last_sign;
-      *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
-      status.set_applied_pushes(member.applied_pushes);
-      status.set_rejected_pushes(member.rejected_pushes);
-      status.set_address(member.address);
-    }
+  const auto describe = [&](const std::string& worker, const Member& member) {
+    v1::WorkerStatus& status = *run.add_workers();
+    status.set_worker(worker);
+    status.set_state(member.state);
+    status.set_last_sequence(member.last_sequence);
+    status.set_last_base_step(member.last_base_step);
+    const absl::Duration last_sign =
+        member.session ? absl::Nanoseconds(member.session->last_sign_ns_.load()) : member.last_sign;
+    *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
+    status.set_applied_pushes(member.applied_pushes);
+    status.set_rejected_pushes(member.rejected_pushes);
+    status.set_address(member.address);
+  };
+  for (const auto& [worker, member] : live_) {
+    if (run.workers_size() == kMaxDescribedWorkers) break;
+    describe(worker, *member);
+  }
+  for (const auto& [worker, member] : members_) {
+    if (run.workers_size() == kMaxDescribedWorkers) break;
+    if (!Live(member)) describe(worker, member);
   }
   if (detail == Detail::kWorkers) return run;
   *run.mutable_layout() = layout_.message();
@@ -217,7 +229,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_state(ShownState());
   progress->set_learning_rate(RateAt(step_));
   progress_.Fill(progress);
-  progress->set_live_workers(static_cast<int32_t>(live_members_));
+  progress->set_live_workers(static_cast<int32_t>(LiveMembers()));
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
   const absl::Duration now = Moves() ? environment_.clock->Elapsed() : paused_at_;
   *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
@@ -252,8 +264,8 @@ Run::Metrics Run::ReadMetrics() const {
 }
 
 int Run::ConnectedWorkers() const {
-  return static_cast<int>(std::count_if(members_.begin(), members_.end(), [](const auto& entry) {
-    return entry.second.session != nullptr;
+  return static_cast<int>(std::count_if(live_.begin(), live_.end(), [](const auto& entry) {
+    return entry.second->session != nullptr;
   }));
 }
 
@@ -308,6 +320,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     int64_t version = 0;
     {
       MutexLock lock(&mutex_);
+      if (deleted_) return DeletedError();
       before = spec_;
       version = spec_version_;
     }
@@ -329,9 +342,9 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
                                 OpenStep()));
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
-    GRADD_RETURN_IF_ERROR(AssureStep(updated.policy(), live_members_));
+    GRADD_RETURN_IF_ERROR(AssureStep(updated.policy(), LiveMembers()));
     if (absl::Status reserved = ReserveForPlan(plan->get()); !reserved.ok()) {
-      AssureStep(spec_.policy(), live_members_).IgnoreError();
+      AssureStep(spec_.policy(), LiveMembers()).IgnoreError();
       return reserved;
     }
     for (const std::string& path : mask.paths()) {
@@ -345,10 +358,11 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     next_plan_ = *std::move(plan);
     if (Settled()) {
       BeginChange();
+      memory_.store->EndReservations();
       fills = change_ != nullptr;
     }
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
-                          live_members_ >= spec_.policy().synchronous().workers());
+                          LiveMembers() >= spec_.policy().synchronous().workers());
     if (!step_work_) SupersedeOldPushes();
     const bool done = spec_.max_steps() != 0 && step_ >= spec_.max_steps();
     if (state_ == v1::RUN_STATE_FINISHED && !done) {
@@ -365,7 +379,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
 absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
   // The present plan goes on until the step on its way is done: slots are there for the larger of
   // the two, and what each has allocated for itself twice.
-  const int64_t before = memory_.state->bytes();
+  const int64_t before = memory_.store->state_bytes();
   const int64_t scratch_before = memory_.scratch->bytes();
   const int64_t bytes = std::max({StateBytes(layout_, *plan), StateBytes(layout_, *plan_),
                                   next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_),
@@ -374,22 +388,35 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
   const int64_t scratch_bytes = plan->scratch_bytes() + plan_->scratch_bytes() +
                                 (change_ == nullptr ? 0 : change_->plan->scratch_bytes());
   MemoryBudget* const budget = environment_.budget.get();
-  if (!budget->WithReclaim([&] { return memory_.state->Resize(bytes); })) {
+  if (!budget->WithReclaim(MemoryUse::kState, bytes - before,
+                           [&] { return memory_.store->ResizeState(bytes); })) {
     return StateTooLarge(run_id_, bytes - before, *budget);
   }
-  if (!budget->WithReclaim([&] { return memory_.scratch->Resize(scratch_bytes); })) {
-    memory_.state->Resize(before);
+  if (!budget->WithReclaim(MemoryUse::kScratch, scratch_bytes - scratch_before,
+                           [&] { return memory_.scratch->Resize(scratch_bytes); })) {
+    memory_.store->ResizeState(before);
     return ScratchTooLarge(run_id_, scratch_bytes - scratch_before, *budget);
   }
-  try {
-    plan->Allocate();
-    if (change_ == nullptr) {
-      store_.ReserveForSlots(plan->slots(plan_.get()), store_.slots());
-    } else {
-      store_.ReserveForSlots(plan->slots(change_->plan.get()), change_->slots.slots());
+  const auto reserve = [&] {
+    try {
+      plan->Allocate();
+      if (change_ == nullptr) {
+        store_.ReserveForSlots(plan->slots(plan_.get()), store_.slots());
+      } else {
+        store_.ReserveForSlots(plan->slots(change_->plan.get()), change_->slots.slots());
+      }
+      return true;
+    } catch (const std::bad_alloc&) {
+      // As in ReserveForStep(): to get the same anew is no progress.
+      if (step_work_ == nullptr && change_ == nullptr) {
+        memory_.store->EndReservations();
+        memory_.store->FreeUnusedBuffers();
+      }
+      return false;
     }
-  } catch (const std::bad_alloc&) {
-    memory_.state->Resize(before);
+  };
+  if (!budget->WithReclaim(MemoryUse::kVersions, 0, reserve)) {
+    memory_.store->ResizeState(before);
     memory_.scratch->Resize(scratch_before);
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                  absl::StrCat("run \"", run_id_,
@@ -422,10 +449,12 @@ void Run::FillChanges() {
     const std::unique_ptr<Change> done = std::move(change_);
     AdoptPlan(std::move(done->plan), std::move(done->slots));
     BeginChange();
+    memory_.store->EndReservations();
     SendSnapshots();
     TellHolder();
   }
   Advance();
+  FreeIfDeleted();
 }
 
 void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange slots) {
@@ -434,7 +463,7 @@ void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange
   plan_ = std::move(plan);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
   if (next_plan_ == nullptr) {
-    memory_.state->Resize(StateBytes(layout_, *plan_));
+    memory_.store->ResizeState(StateBytes(layout_, *plan_));
     memory_.scratch->Resize(plan_->scratch_bytes());
   }
   guard_.PlanChanged();
@@ -547,14 +576,19 @@ std::shared_ptr<const Snapshot> Run::TakeSnapshot(SnapshotContents contents) {
 }
 
 void Run::Tick() {
+  bool free_buffers = false;
   {
     MutexLock lock(&mutex_);
     if (deleted_) return;
-    progress_.Sample(environment_.clock->Elapsed());
+    const absl::Duration now = environment_.clock->Elapsed();
+    progress_.Sample(now);
     ExpireLeases();
     if (draining_) EndIdleSessions();
     LogCondition();
+    free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;
+    if (free_buffers) buffers_freed_at_ = now;
   }
+  if (free_buffers) memory_.store->FreeIdleBuffers();
   Advance();
 }
 

@@ -28,6 +28,7 @@
 #include "core/run/run_log.h"
 #include "core/run/run_spec.h"
 #include "core/run/step_guard.h"
+#include "core/run/step_memory.h"
 #include "core/run/trial_log.h"
 #include "core/run/worker_session.h"
 #include "core/schedule/plateau.h"
@@ -48,6 +49,7 @@ struct RunEnvironment {
   ThreadPool* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
   std::shared_ptr<MemoryBudget> budget;
   std::shared_ptr<RunLog> log;  // What operators should know.
+  std::shared_ptr<VersionReaders> readers;
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -90,7 +92,7 @@ class Run : public std::enable_shared_from_this<Run> {
   absl::Status CheckChangeable() const;
   const Layout& layout() const { return layout_; }
   // Bytes of parameters and slots, without those that snapshots keep besides.
-  int64_t state_bytes() const { return memory_.state->bytes(); }
+  int64_t state_bytes() const { return memory_.store->state_bytes(); }
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
@@ -216,7 +218,7 @@ class Run : public std::enable_shared_from_this<Run> {
     bool finite = true;            // The result is.
     bool undone = false;           // It is not, and everything is as it was before.
     // What leaves block by block, in each encoding that somebody takes.
-    std::map<v1::Encoding, std::shared_ptr<Snapshot>> next;
+    EarlySnapshots next;
     absl::Duration begin_at;
   };
 
@@ -269,8 +271,12 @@ class Run : public std::enable_shared_from_this<Run> {
   // Ends a half-closed session that waits for nothing any more.
   void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A member is no longer live.
-  void MembersChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The member is no longer live, but in `state`.
+  void Retire(const std::string& worker, Member* member, v1::WorkerState state)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t LiveMembers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return static_cast<int64_t>(live_.size());
+  }
   void ExpireLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sends `event` to every session.
   void Broadcast(v1::RunEventKind event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -293,8 +299,11 @@ class Run : public std::enable_shared_from_this<Run> {
   // Gives the session shared memory and describes it, where that can be had.
   void OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells a session that maps the parameters where `snapshot` lies. False if it does not, or if
-  // they lie elsewhere.
+  // Whether a worker may map the present parameters for as long as it likes: there is memory for
+  // the next ones, and no step has to wait. No step is on its way.
+  bool MayBeHeldForLong() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells a session that maps the parameters where `snapshot` lies. False if it does not, if they
+  // lie elsewhere, or if they may not be held for long.
   bool SendSharedParameters(WorkerSession* session, const std::shared_ptr<const Snapshot>& snapshot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -325,6 +334,9 @@ class Run : public std::enable_shared_from_this<Run> {
   // Tells a session, which must be a member's, that its push is refused.
   void SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status DeletedError() const;
+  // What Delete() does under the lock.
+  void EndEverything();
   absl::Status RunFinishedError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Pushes that were accepted under another policy may be too old for a synchronous one.
   void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -336,7 +348,7 @@ class Run : public std::enable_shared_from_this<Run> {
   bool LeavesEarly(const StepWork& work, const PendingPush& pending)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes sure that the step needs no memory that is not there; false if it cannot be had. The step
-  // then waits: snapshots give some back sooner or later, and Tick() tries again.
+  // then waits, and Tick() tries again.
   bool ReserveForStep(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutBack(std::unique_ptr<StepWork> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Rejects those pushes of the step whose gradient is not known to leave it finite, and puts the
@@ -383,6 +395,8 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] std::unique_ptr<StepWork> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The step is done.
   void CountStep(const StepWork& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Frees the memory of a run that is deleted, unless a step or a change is on its way.
+  void FreeIfDeleted();
   // The learning rate of `step` as the schedule has it for the run's optimizer, reduced on
   // plateaus.
   double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -446,7 +460,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::shared_ptr<ThreadPool> pool_;
 
   // For gradients that are copied out of shared memory.
-  const std::shared_ptr<BlockPool> staging_blocks_ = BlockPool::Create();
+  const std::shared_ptr<BlockPool> staging_blocks_;
 
   // Guarded by mutex_ while no step is on its way; by the thread that applies it, while one is.
   // While a change is, nobody writes to it.
@@ -477,8 +491,10 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // By worker id: the order in which gradients are summed.
   std::map<std::string, Member> members_ ABSL_GUARDED_BY(mutex_);
-  int64_t live_members_ ABSL_GUARDED_BY(mutex_) = 0;  // Of them; every push asks for it.
-  bool formed_ ABSL_GUARDED_BY(mutex_) = false;       // See SynchronousState.
+  // Those of them that are live, which all that have a session are. Ids that were seen stay in
+  // members_, for their ledger, and cost nothing else.
+  std::map<std::string, Member*> live_ ABSL_GUARDED_BY(mutex_);
+  bool formed_ ABSL_GUARDED_BY(mutex_) = false;  // See SynchronousState.
 
   int64_t skipped_in_a_row_ ABSL_GUARDED_BY(mutex_) = 0;     // Pushes, since the last step.
   std::deque<PendingPush> pending_ ABSL_GUARDED_BY(mutex_);  // In the order they came.
@@ -508,6 +524,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::shared_ptr<std::atomic<int64_t>> widened_chunks_ =
       std::make_shared<std::atomic<int64_t>>(0);         // The same; sessions count.
   absl::Duration completed_at_ ABSL_GUARDED_BY(mutex_);  // The last step.
+  absl::Duration buffers_freed_at_ ABSL_GUARDED_BY(mutex_);
   v1::Evaluation evaluation_ ABSL_GUARDED_BY(mutex_);
   bool has_evaluation_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<v1::Change> history_ ABSL_GUARDED_BY(mutex_);

@@ -24,11 +24,6 @@ constexpr int64_t kKnownWorkersFactor = 64;
 // How long a run that stops waits for the next part of a push that is coming in.
 constexpr absl::Duration kPatienceWhileDraining = absl::Seconds(2);
 
-absl::Status DeletedError(const std::string& run_id) {
-  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
-               absl::StrCat("run \"", run_id, "\" was deleted"));
-}
-
 absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
   if (header.sequence() < 1) {
     return InvalidArgument("SEQUENCE_INVALID", absl::StrCat("header.sequence: ", header.sequence(),
@@ -71,7 +66,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   const absl::StatusOr<v1::Encoding> encoding = ParameterEncodingFor(join);
   GRADD_RETURN_IF_ERROR(encoding.status());
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError(run_id_);
+  if (deleted_) return DeletedError();
   if (draining_) return StoppingError();
   const Limits& limits = environment_.limits;
   auto found = members_.find(join.worker());
@@ -89,7 +84,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
                                 "a newer session of the same worker instance took over"));
   }
   const bool was_live = found != members_.end() && Live(found->second);
-  const int64_t live = live_members_ + (was_live ? 0 : 1);
+  const int64_t live = LiveMembers() + (was_live ? 0 : 1);
   if (live > limits.max_workers_per_run) {
     return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKERS",
                  absl::StrCat("run \"", run_id_, "\" has its limit of ", limits.max_workers_per_run,
@@ -103,10 +98,10 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   }
   GRADD_RETURN_IF_ERROR(AssureStep(spec_.policy(), live));
 
-  live_members_ = live;
   signs_.departures.Forget(join.worker());
   NoteMove();
   Member& member = members_[join.worker()];
+  live_[join.worker()] = &member;
   member.session = session;
   member.address = session->address_;
   member.state =
@@ -396,11 +391,7 @@ void Run::Leave(WorkerSession* session) {
     MutexLock lock(&mutex_);
     if (Member* const member = MemberOf(session)) {
       DismissSession(session, absl::OkStatus());
-      member->state = v1::WORKER_STATE_LEFT;
-      member->mapped.reset();
-      --live_members_;
-      NoteDeparture(session->state_.worker, /*said_so=*/true);
-      MembersChanged();
+      Retire(session->state_.worker, member, v1::WORKER_STATE_LEFT);
     }
   }
   Advance();
@@ -461,16 +452,20 @@ void Run::Detach(WorkerSession* session) {
   member->session.reset();
 }
 
-void Run::MembersChanged() {
-  if (live_members_ == 0) formed_ = false;
+void Run::Retire(const std::string& worker, Member* member, v1::WorkerState state) {
+  member->state = state;
+  member->mapped.reset();
+  live_.erase(worker);
+  NoteDeparture(worker, /*said_so=*/state == v1::WORKER_STATE_LEFT);
+  if (live_.empty()) formed_ = false;
 }
 
 void Run::ExpireLeases() {
   const absl::Duration now = environment_.clock->Elapsed();
   const absl::Duration lease = LeaseDuration(spec_);
-  bool changed = false;
-  for (auto& [worker, member] : members_) {
-    if (!Live(member)) continue;
+  for (auto next = live_.begin(); next != live_.end();) {
+    const auto& [worker, entry] = *next++;  // Retire() removes it.
+    Member& member = *entry;
     absl::Duration last_sign = member.last_sign;
     if (member.session) {
       const WorkerSession::State& state = member.session->state_;
@@ -490,20 +485,16 @@ void Run::ExpireLeases() {
                            absl::StrCat("no sign of worker \"", worker, "\" for its lease of ",
                                         absl::FormatDuration(lease))));
     }
-    member.state = v1::WORKER_STATE_EXPIRED;
-    member.mapped.reset();
-    --live_members_;
-    NoteDeparture(worker, /*said_so=*/false);
+    const std::string name = worker;  // Goes with the entry.
+    Retire(name, &member, v1::WORKER_STATE_EXPIRED);
     LogEvent(LogEntry::Level::kWarning, "worker lost",
-             {{"worker", worker},
+             {{"worker", name},
               {"reason", absl::StrCat("its lease of ", absl::FormatDuration(lease), " ended")},
               {"silent_for", absl::FormatDuration(absl::Trunc(now - last_sign, absl::Seconds(1)))},
               {"was", doing},
               {"step", absl::StrCat(step_)},
-              {"left", absl::StrCat(live_members_)}});
-    changed = true;
+              {"left", absl::StrCat(LiveMembers())}});
   }
-  if (changed) MembersChanged();
 }
 
 void Run::SendEvent(WorkerSession* session, v1::RunEventKind event) {
@@ -514,8 +505,8 @@ void Run::SendEvent(WorkerSession* session, v1::RunEventKind event) {
 }
 
 void Run::Broadcast(v1::RunEventKind event) {
-  for (auto& [worker, member] : members_) {
-    if (member.session) SendEvent(member.session.get(), event);
+  for (const auto& [worker, member] : live_) {
+    if (member->session) SendEvent(member->session.get(), event);
   }
 }
 
@@ -524,8 +515,8 @@ void Run::ScheduleRetry(const SessionPtr& session) {
 }
 
 void Run::RetryAllHeld() {
-  for (auto& [worker, member] : members_) {
-    if (member.session && member.session->state_.held) ScheduleRetry(member.session);
+  for (const auto& [worker, member] : live_) {
+    if (member->session && member->session->state_.held) ScheduleRetry(member->session);
   }
 }
 
@@ -560,7 +551,7 @@ bool Run::ClaimRoom(WorkerSession* session) {
       }
     } else {
       const int64_t pushes =
-          std::max<int64_t>(spec_.policy().synchronous().workers(), live_members_);
+          std::max<int64_t>(spec_.policy().synchronous().workers(), LiveMembers());
       step_claim_ = {claim(pushes * push_bytes, /*extends=*/false), OpenStep(), pushes - 1};
       state.claim = step_claim_.claim;
     }
@@ -586,10 +577,10 @@ bool Run::ReceivesPush(const WorkerSession& session) const {
 
 bool Run::AnyInFlight() const {
   if (!pending_.empty() || step_work_) return true;
-  for (const auto& [worker, member] : members_) {
-    if (member.session && ReceivesPush(*member.session)) return true;
-  }
-  return false;
+  return std::any_of(live_.begin(), live_.end(),
+                     [&](const auto& entry) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                       return entry.second->session && ReceivesPush(*entry.second->session);
+                     });
 }
 
 void Run::Drain() {
@@ -608,34 +599,57 @@ void Run::EndIdleSessions() {
   const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_;
   // All workers of a synchronous run are needed for as long as one of them waits for a step.
   if (synchronous && !stuck && AnyInFlight()) return;
-  for (auto& [worker, member] : members_) {
-    if (!member.session) continue;
-    const bool in_flight = member.pending_sequence != 0 || ReceivesPush(*member.session);
-    if (stuck || !in_flight) EndSession(member.session.get(), StoppingError());
+  for (const auto& [worker, member] : live_) {
+    if (!member->session) continue;
+    const bool in_flight = member->pending_sequence != 0 || ReceivesPush(*member->session);
+    if (stuck || !in_flight) EndSession(member->session.get(), StoppingError());
   }
 }
 
 void Run::EndAllSessions(const absl::Status& status) {
   MutexLock lock(&mutex_);
-  for (auto& [worker, member] : members_) {
-    if (member.session) EndSession(member.session.get(), status);
+  for (const auto& [worker, member] : live_) {
+    if (member->session) EndSession(member->session.get(), status);
   }
 }
 
+absl::Status Run::DeletedError() const {
+  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+               absl::StrCat("run \"", run_id_, "\" was deleted"));
+}
+
+void Run::FreeIfDeleted() {
+  std::vector<BlockVector> blocks;
+  {
+    MutexLock lock(&mutex_);
+    if (!deleted_ || !Settled()) return;
+    blocks = store_.TakeAll();
+  }
+  blocks.clear();
+  memory_.store->FreeUnusedBuffers();
+  memory_.store->ResizeState(0);
+  memory_.step_room->Resize(0);
+}
+
 void Run::Delete() {
+  EndEverything();
+  FreeIfDeleted();
+}
+
+void Run::EndEverything() {
   std::deque<PendingPush> pushes;  // Let go of without the lock: they may be large.
   MutexLock lock(&mutex_);
   if (deleted_) return;
   deleted_ = true;
   Broadcast(v1::RUN_EVENT_KIND_DELETED);
-  for (auto& [worker, member] : members_) {
-    if (member.session) DismissSession(member.session.get(), DeletedError(run_id_));
+  for (const auto& [worker, member] : live_) {
+    if (member->session) DismissSession(member->session.get(), DeletedError());
   }
   pushes.swap(pending_);
   step_claim_ = {};
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
-  if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError(run_id_));
+  if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());
 }
 
 }  // namespace gradd

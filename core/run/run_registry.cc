@@ -39,6 +39,8 @@ RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
   environment_.pool = &pool_;
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
   environment_.log = std::make_shared<RunLog>();
+  environment_.readers = VersionReaders::Create();
+  environment_.budget->SetReclaim([readers = environment_.readers] { return readers->GiveBack(); });
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "core/base/error.h"
@@ -92,6 +93,18 @@ absl::Status Run::StageSharedGradient(WorkerSession* session, StagedPush* push) 
   return gradd::StageSharedGradient(*region, staging_blocks_.get(), pool_.get(), push);
 }
 
+bool Run::MayBeHeldForLong() const {
+  // A synchronous step waits for its workers anyway.
+  if (spec_.policy().has_synchronous()) return true;
+  try {
+    store_.ReserveVersion();
+    memory_.store->EndReservations();  // It need not be kept: the region frees nothing.
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 bool Run::SendSharedParameters(WorkerSession* session,
                                const std::shared_ptr<const Snapshot>& snapshot) {
   if (session->state_.gradient == nullptr) return false;
@@ -104,6 +117,7 @@ bool Run::SendSharedParameters(WorkerSession* session,
     if (block.region_offset() < 0) return false;
     parameters.add_block_offsets(block.region_offset());
   }
+  if (!MayBeHeldForLong()) return false;
   member->mapped = snapshot;
   --session->state_.parameters_on_way;
   progress_.profile().Add(StepProfile::kSend, absl::ZeroDuration());

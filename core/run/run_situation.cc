@@ -54,13 +54,13 @@ RunSituation Run::Situation() const {
   situation.synchronous = spec_.policy().has_synchronous();
   situation.expected_workers = spec_.policy().synchronous().workers();
   situation.formed = formed_;
-  situation.live_workers = live_members_;
+  situation.live_workers = LiveMembers();
   situation.departures = signs_.departures.all();
   situation.step_lacks_memory = signs_.step_lacks_memory;
   situation.moved_at = signs_.moved_at;
   const bool waits = (situation.synchronous && !formed_) ||
                      situation.now - situation.moved_at >= kConditionPatience;
-  if (situation.state != v1::RUN_STATE_RUNNING || live_members_ == 0 || !waits) return situation;
+  if (situation.state != v1::RUN_STATE_RUNNING || LiveMembers() == 0 || !waits) return situation;
   for (const auto& [worker, member] : members_) {
     if (!Live(member)) continue;
     RunSituation::Worker described{worker, member.state, false};

@@ -108,8 +108,10 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Ru
   GRADD_RETURN_IF_ERROR(AssureStaging(spec.policy(), layout.element_count(), /*live_workers=*/0,
                                       *budget, memory.step_room.get()));
   const int64_t bytes = StateBytes(layout, plan);
-  memory.state = budget->Take(MemoryUse::kState, bytes);
-  if (memory.state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  auto state = budget->Take(MemoryUse::kState, bytes);
+  if (state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  memory.store =
+      std::make_shared<StoreMemory>(std::move(state), budget->Take(MemoryUse::kVersions, 0));
   memory.scratch = budget->Take(MemoryUse::kScratch, plan.scratch_bytes());
   if (memory.scratch == nullptr) return ScratchTooLarge(run_id, plan.scratch_bytes(), *budget);
   return memory;

@@ -11,6 +11,7 @@
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/store/layout.h"
+#include "core/store/store_memory.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -45,7 +46,7 @@ int64_t StateBytes(const Layout& layout, const UpdatePlan& plan);
 
 // What a run has claimed for as long as it lives.
 struct RunMemory {
-  std::shared_ptr<MemoryBudget::Claim> state;    // For parameters, slots, what optimizers keep.
+  std::shared_ptr<StoreMemory> store;            // For parameters, slots, what optimizers keep.
   std::shared_ptr<MemoryBudget::Claim> scratch;  // For what they work in.
   std::shared_ptr<MemoryBudget::Assurance> step_room;  // That a step's pushes find room.
 };

@@ -36,7 +36,7 @@ void Run::SupersedeOldPushes() {
 
 std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
   SynchronousState state;
-  state.live_members = static_cast<int>(live_members_);
+  state.live_members = static_cast<int>(LiveMembers());
   state.formed = formed_;
   state.ready_pushes = static_cast<int>(pending_.size());
   state.waited = environment_.clock->Elapsed() - first_pending_at_;
@@ -119,36 +119,39 @@ bool Run::LeavesEarly(const StepWork& work, const PendingPush& pending) {
 
 bool Run::ReserveForStep(StepWork* work) {
   float largest = 0;
+  std::vector<std::shared_ptr<const StagedPush>> pushes;
   for (const PendingPush& pending : work->pushes) {
     largest = std::max(largest, pending.push->largest());
+    pushes.push_back(pending.push);
   }
   work->watched =
       !guard_.KnowsFinite(largest, std::max(work->learning_rate, work->rate_without_warm_up) *
                                        work->plan->largest_rate_factor());
-  if (work->watched) {
-    try {
-      work->undo.emplace(store_, *work->plan);
-      store_.ReserveForStep({});
-      return true;
-    } catch (const std::bad_alloc&) {
+  const auto reserve = [&] {
+    return gradd::ReserveForStep(
+        TouchedBlocks(pushes, *work->plan, store_, layout_.element_count()), store_,
+        memory_.store.get(), environment_.readers.get(), &work->next);
+  };
+  try {
+    if (work->watched) {
+      try {
+        work->undo.emplace(store_, *work->plan);
+        if (reserve()) return true;
+      } catch (const std::bad_alloc&) {
+      }
       work->undo.reset();
       // Without one to blame, the step is taken in place: to wait for memory could be for ever.
       if (largest > kSafeGradient) return false;
     }
-  }
-  try {
-    std::vector<const Snapshot*> nexts;
     for (const PendingPush& pending : work->pushes) {
       if (!LeavesEarly(*work, pending)) continue;
       const v1::Encoding encoding = pending.session->state_.parameter_encoding;
       std::shared_ptr<Snapshot>& next = work->next[encoding];
-      if (next != nullptr) continue;
-      next = store_.NextSnapshot(encoding);
-      nexts.push_back(next.get());
+      if (next == nullptr) next = store_.NextSnapshot(encoding);
     }
-    store_.ReserveForStep(nexts);
-    return true;
+    return reserve();
   } catch (const std::bad_alloc&) {
+    work->undo.reset();
     return false;
   }
 }
@@ -200,7 +203,7 @@ void Run::PauseBecause(const std::string& reason) {
 
 void Run::AnswerEarly(StepWork* work) {
   for (PendingPush& pending : work->pushes) {
-    if (!LeavesEarly(*work, pending)) continue;
+    if (work->next.empty() || !LeavesEarly(*work, pending)) continue;
     WorkerSession* const session = pending.session.get();
     SendResult(session, pending.push->header().sequence(), v1::PUSH_OUTCOME_APPLIED, step_ + 1,
                /*parameters_follow=*/true);
@@ -252,7 +255,7 @@ void Run::ApplySteps() {
     }
     applied.reset();
     if (fills) return FillChanges();
-    if (!goes_on) return;
+    if (!goes_on) return FreeIfDeleted();
   }
   pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
 }
@@ -347,6 +350,7 @@ std::unique_ptr<Run::StepWork> Run::CompleteStep() {
     guard_ = work->guard;
   }
   BeginChange();
+  memory_.store->EndReservations();
   if (deleted_) {
     // Nobody waits for it.
   } else if (!undone) {
@@ -421,8 +425,8 @@ void Run::FinishIfDone() {
   }
   Broadcast(v1::RUN_EVENT_KIND_FINISHED);
   RetryAllHeld();
-  for (auto& [worker, member] : members_) {
-    if (member.session) EndIfHalfClosed(member.session.get());
+  for (const auto& [worker, member] : live_) {
+    if (member->session) EndIfHalfClosed(member->session.get());
   }
 }
 

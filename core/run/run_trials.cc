@@ -14,6 +14,7 @@ void Run::Hold(HeldRunReceiver receive) {
     receive(Error(absl::StatusCode::kFailedPrecondition, reason, message));
   };
   const int connected = ConnectedWorkers();
+  if (deleted_) return receive(DeletedError());
   if (held_) {
     return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
   }
@@ -52,8 +53,8 @@ absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
 void Run::AnnounceTrials(std::vector<std::string> names) {
   MutexLock lock(&mutex_);
   trials_ = std::move(names);
-  for (auto& [worker, member] : members_) {
-    if (member.session) SendTrials(member.session.get());
+  for (const auto& [worker, member] : live_) {
+    if (member->session) SendTrials(member->session.get());
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <new>
 
 #include "core/base/huge_page.h"
@@ -32,17 +33,36 @@ void BlockRef::Release() {
   pool->Return(std::exchange(header_, nullptr));
 }
 
-BlockPool::~BlockPool() {
-  for (BlockRef::Header* header : free_) delete header;
-  for (const Buffer& buffer : buffers_) Free(buffer);
+std::shared_ptr<BlockPool> BlockPool::Create(std::shared_ptr<StoreMemory> memory,
+                                             std::shared_ptr<SharedRegion> region) {
+  std::shared_ptr<BlockPool> pool(new BlockPool(std::move(memory), nullptr, std::move(region)));
+  if (pool->memory_ != nullptr) pool->memory_->AddPool(pool);
+  return pool;
 }
 
-void BlockPool::Free(const Buffer& buffer) {
-  if (buffer.huge) {
-    UnmapHugePage(buffer.data);
+std::shared_ptr<BlockPool> BlockPool::CreateForPushes(const std::shared_ptr<StoreMemory>& memory,
+                                                      std::shared_ptr<MemoryBudget::Claim> kept) {
+  std::shared_ptr<BlockPool> pool(new BlockPool(nullptr, std::move(kept), nullptr));
+  memory->AddPool(pool);
+  return pool;
+}
+
+BlockPool::~BlockPool() {
+  buffers_.clear();
+  if (memory_ != nullptr) memory_->Shrink(allocated_bytes());
+}
+
+BlockPool::Buffer::~Buffer() {
+  if (data == nullptr) return;
+  if (huge) {
+    UnmapHugePage(data);
   } else {
-    operator delete(buffer.data, kAlignment);
+    operator delete(data, kAlignment);
   }
+}
+
+int64_t BlockPool::Buffer::bytes() const {
+  return static_cast<int64_t>(blocks.size() * BufferBytes(blocks.front().elements));
 }
 
 BlockRef BlockPool::Allocate(int64_t elements) {
@@ -58,35 +78,93 @@ BlockRef BlockPool::Allocate(int64_t elements) {
 }
 
 void BlockPool::Reserve(int64_t elements, int64_t count) {
-  MutexLock lock(&mutex_);
-  count -= std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
-    return header->elements == elements;
-  });
-  const size_t free_before = free_.size();
-  const size_t buffers_before = buffers_.size();
-  try {
-    while (count > 0) {
-      const size_t before = free_.size();
-      AllocateBuffer(elements);
-      count -= static_cast<int64_t>(free_.size() - before);
+  std::vector<std::unique_ptr<Buffer>> unwanted;
+  {
+    MutexLock lock(&mutex_);
+    count -= std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
+      return header->elements == elements;
+    });
+    const size_t buffers_before = buffers_.size();
+    try {
+      while (count > 0) {
+        const size_t before = free_.size();
+        AllocateBuffer(elements);
+        count -= static_cast<int64_t>(free_.size() - before);
+      }
+      reserved_ = true;
+      return;
+    } catch (const std::bad_alloc&) {
+      // All or nothing: whatever else needs memory now finds some.
+      int64_t bytes = 0;
+      for (size_t i = buffers_before; i < buffers_.size(); ++i) bytes += buffers_[i]->bytes();
+      unwanted = TakeUnused(bytes);
     }
-  } catch (const std::bad_alloc&) {
-    // All or nothing: whatever else needs memory now finds some.
-    GiveBack(free_before, buffers_before);
-    throw;
   }
+  Free(std::move(unwanted));
+  throw std::bad_alloc();
 }
 
-void BlockPool::GiveBack(size_t free_blocks, size_t buffers) {
-  if (region_ != nullptr) return;
-  int64_t bytes = 0;
-  for (; free_.size() > free_blocks; free_.pop_back()) {
-    bytes += static_cast<int64_t>(BufferBytes(free_.back()->elements));
-    --blocks_;
-    delete free_.back();
+void BlockPool::EndReservation() {
+  MutexLock lock(&mutex_);
+  reserved_ = false;
+}
+
+int64_t BlockPool::FreeUnusedBuffers() {
+  std::vector<std::unique_ptr<Buffer>> unused;
+  {
+    MutexLock lock(&mutex_);
+    if (reserved_) return 0;
+    unused = TakeUnused(std::numeric_limits<int64_t>::max());
   }
-  for (; buffers_.size() > buffers; buffers_.pop_back()) Free(buffers_.back());
+  return Free(std::move(unused));
+}
+
+void BlockPool::FreeIdleBuffers() {
+  std::vector<std::unique_ptr<Buffer>> idle;
+  {
+    MutexLock lock(&mutex_);
+    if (reserved_) return;
+    idle = TakeUnused(least_free_bytes_);
+    least_free_bytes_ = free_bytes_;
+  }
+  Free(std::move(idle));
+}
+
+std::vector<std::unique_ptr<BlockPool::Buffer>> BlockPool::TakeUnused(int64_t most_bytes) {
+  std::vector<std::unique_ptr<Buffer>> taken;
+  int64_t bytes = 0;
+  // Newest first.
+  for (size_t i = buffers_.size(); i-- > 0;) {
+    const int64_t size = buffers_[i]->bytes();
+    if (buffers_[i]->free_blocks < buffers_[i]->blocks.size() || bytes + size > most_bytes)
+      continue;
+    bytes += size;
+    blocks_ -= buffers_[i]->blocks.size();
+    taken.push_back(std::move(buffers_[i]));
+    buffers_[i] = std::move(buffers_.back());
+    buffers_.pop_back();
+  }
+  if (taken.empty()) return taken;
+  for (const auto& buffer : taken) buffer->free_blocks = 0;  // Marks them.
+  free_.erase(std::remove_if(free_.begin(), free_.end(),
+                             [](const BlockRef::Header* header) {
+                               const auto* const buffer =
+                                   static_cast<const Buffer*>(header->buffer);
+                               return buffer != nullptr && buffer->free_blocks == 0;
+                             }),
+              free_.end());
+  AddFreeBytes(-bytes);
+  return taken;
+}
+
+int64_t BlockPool::Free(std::vector<std::unique_ptr<Buffer>> buffers) {
+  int64_t bytes = 0;
+  for (const auto& buffer : buffers) bytes += buffer->bytes();
+  if (bytes == 0) return 0;
+  buffers.clear();
   allocated_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  if (memory_ != nullptr) memory_->Shrink(bytes);
+  return bytes;
 }
 
 BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
@@ -101,16 +179,23 @@ BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
   BlockRef::Header* const header = free_[found];
   free_[found] = free_.back();
   free_.pop_back();
+  if (auto* const buffer = static_cast<Buffer*>(header->buffer); buffer != nullptr) {
+    --buffer->free_blocks;
+    AddFreeBytes(-static_cast<int64_t>(BufferBytes(elements)));
+  }
   return header;
 }
 
 bool BlockPool::AllocateInRegion(int64_t elements) {
   const int64_t bytes = RoundUpToPages(static_cast<int64_t>(BufferBytes(elements)));
-  if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_ ||
-      !region_->Populate(region_used_bytes_, bytes)) {
+  if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_) return false;
+  if (memory_ != nullptr && !memory_->Grow(bytes)) throw std::bad_alloc();
+  if (!region_->Populate(region_used_bytes_, bytes)) {
+    if (memory_ != nullptr) memory_->Shrink(bytes);
     return false;
   }
-  auto* const header = new BlockRef::Header();
+  region_blocks_.push_back(std::make_unique<BlockRef::Header>());
+  BlockRef::Header* const header = region_blocks_.back().get();
   header->elements = elements;
   header->region_offset = region_used_bytes_;
   header->data = reinterpret_cast<float*>(region_->data() + region_used_bytes_);
@@ -124,27 +209,60 @@ void BlockPool::AllocateBuffer(int64_t elements) {
   const size_t bytes = BufferBytes(elements);
   const size_t blocks = region_ == nullptr ? BlocksPerPage(bytes) : 1;
   // Room first, so that nothing is lost when there is no memory and Return() cannot fail.
-  blocks_ += blocks;
-  if (free_.capacity() < blocks_) free_.reserve(2 * blocks_);
+  if (free_.capacity() < blocks_ + blocks) free_.reserve(2 * (blocks_ + blocks));
   if (buffers_.size() == buffers_.capacity()) buffers_.reserve(2 * buffers_.size() + 1);
-  allocations_.fetch_add(1, std::memory_order_relaxed);
-  if (AllocateInRegion(elements)) return;
-  const bool huge = blocks * bytes == kHugePageBytes;
-  auto* const data =
-      static_cast<float*>(huge ? MapHugePage() : operator new(blocks* bytes, kAlignment));
-  buffers_.push_back({data, huge});
-  for (size_t block = blocks; block-- > 0;) {
-    auto* const header = new BlockRef::Header();
-    header->elements = elements;
-    header->data = data + static_cast<size_t>(elements) * block;
-    free_.push_back(header);
+  if (AllocateInRegion(elements)) {
+    ++blocks_;
+    allocations_.fetch_add(1, std::memory_order_relaxed);
+    return;
   }
-  allocated_bytes_.fetch_add(static_cast<int64_t>(blocks * bytes), std::memory_order_relaxed);
+  auto buffer = std::make_unique<Buffer>();
+  buffer->blocks = std::vector<BlockRef::Header>(blocks);
+  const auto all_bytes = static_cast<int64_t>(blocks * bytes);
+  if (memory_ != nullptr && !memory_->Grow(all_bytes)) throw std::bad_alloc();
+  buffer->huge = blocks * bytes == kHugePageBytes;
+  try {
+    buffer->data = buffer->huge ? MapHugePage() : operator new(blocks* bytes, kAlignment);
+  } catch (const std::bad_alloc&) {
+    if (memory_ != nullptr) memory_->Shrink(all_bytes);
+    throw;
+  }
+  for (size_t block = blocks; block-- > 0;) {
+    BlockRef::Header& header = buffer->blocks[block];
+    header.elements = elements;
+    header.data = static_cast<float*>(buffer->data) + static_cast<size_t>(elements) * block;
+    header.buffer = buffer.get();
+    free_.push_back(&header);
+  }
+  buffer->free_blocks = blocks;
+  blocks_ += blocks;
+  AddFreeBytes(all_bytes);
+  buffers_.push_back(std::move(buffer));
+  allocations_.fetch_add(1, std::memory_order_relaxed);
+  allocated_bytes_.fetch_add(all_bytes, std::memory_order_relaxed);
 }
 
 void BlockPool::Return(BlockRef::Header* header) {
-  MutexLock lock(&mutex_);
-  free_.push_back(header);
+  std::vector<std::unique_ptr<Buffer>> unwanted;
+  {
+    MutexLock lock(&mutex_);
+    free_.push_back(header);
+    auto* const buffer = static_cast<Buffer*>(header->buffer);
+    if (buffer == nullptr) return;
+    ++buffer->free_blocks;
+    const auto bytes = static_cast<int64_t>(BufferBytes(header->elements));
+    const bool may_keep = kept_ == nullptr || kept_->Resize(free_bytes_ + bytes);
+    AddFreeBytes(bytes);
+    if (!may_keep) unwanted = TakeUnused(std::numeric_limits<int64_t>::max());
+  }
+  Free(std::move(unwanted));
+}
+
+void BlockPool::AddFreeBytes(int64_t bytes) {
+  free_bytes_ += bytes;
+  least_free_bytes_ = std::min(least_free_bytes_, free_bytes_);
+  // The memory is there already, or about to be used by who has claimed it.
+  if (kept_ != nullptr) kept_->ForceSize(free_bytes_);
 }
 
 }  // namespace gradd

@@ -11,6 +11,7 @@
 
 #include "core/base/mutex.h"
 #include "core/base/shared_region.h"
+#include "core/store/store_memory.h"
 
 namespace gradd {
 
@@ -54,6 +55,7 @@ class BlockRef {
     int64_t elements = 0;
     float* data = nullptr;
     int64_t region_offset = -1;
+    void* buffer = nullptr;           // BlockPool::Buffer; null in a region.
     std::shared_ptr<BlockPool> pool;  // Set while references > 0.
   };
 
@@ -67,27 +69,39 @@ class BlockRef {
 };
 
 // Keeps the buffers of blocks that nobody refers to, so that a run in steady state
-// allocates nothing. Full blocks are allocated in pairs, on one huge page. Blocks may outlive
-// everything else that knows the pool.
+// allocates nothing; those that stay without use go back to the system. Full blocks are allocated
+// in pairs, on one huge page. Blocks may outlive everything else that knows the pool.
 // Thread safe.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
  public:
-  // Takes its blocks from `region`, each at the start of a page, for as long as there is room in
-  // it; from the heap after that, or if there is no region.
-  static std::shared_ptr<BlockPool> Create(std::shared_ptr<SharedRegion> region = nullptr) {
-    return std::shared_ptr<BlockPool>(new BlockPool(std::move(region)));
-  }
+  // Claims what it allocates from `memory`, unless that is null. Takes its blocks from `region`,
+  // each at the start of a page, for as long as there is room in it; from the heap after that, or
+  // if there is no region.
+  static std::shared_ptr<BlockPool> Create(std::shared_ptr<StoreMemory> memory = nullptr,
+                                           std::shared_ptr<SharedRegion> region = nullptr);
+  // Blocks for pushes, which claim what they take: the pool claims only what it keeps, as `kept`,
+  // and keeps nothing that it cannot claim. `memory` knows it among its pools.
+  static std::shared_ptr<BlockPool> CreateForPushes(const std::shared_ptr<StoreMemory>& memory,
+                                                    std::shared_ptr<MemoryBudget::Claim> kept);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
   // A block of `elements` >= 1 floats with unspecified contents. Throws std::bad_alloc, with
-  // nothing changed, if there is no memory.
+  // nothing changed, if there is no memory, or no room in the budget.
   BlockRef Allocate(int64_t elements);
 
   // Makes the next `count` calls of Allocate(elements) succeed, as long as nobody else makes any
-  // and blocks are not kept longer. Throws std::bad_alloc if there is no memory.
+  // and blocks are not kept longer. Throws std::bad_alloc if there is no memory, or no room in the
+  // budget. No buffer is freed until EndReservation().
   void Reserve(int64_t elements, int64_t count);
+  void EndReservation();
+
+  // Frees buffers that hold no block, but those of a region, which cannot be freed one by one; how
+  // many bytes.
+  int64_t FreeUnusedBuffers();
+  // The same for those that nobody needed since the last call.
+  void FreeIdleBuffers();
 
   // Whether `block` is of this pool and where its blocks should be.
   bool Owns(const BlockRef& block) const {
@@ -101,20 +115,33 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
  private:
   friend class BlockRef;
-  explicit BlockPool(std::shared_ptr<SharedRegion> region) : region_(std::move(region)) {}
+  BlockPool(std::shared_ptr<StoreMemory> memory, std::shared_ptr<MemoryBudget::Claim> kept,
+            std::shared_ptr<SharedRegion> region)
+      : memory_(std::move(memory)), kept_(std::move(kept)), region_(std::move(region)) {}
+  // Memory of a few blocks of the same length. Owns it, and their headers.
   struct Buffer {
-    void* data;
-    bool huge;  // Of MapHugePage(), else of the heap.
+    ~Buffer();
+    int64_t bytes() const;
+
+    void* data = nullptr;
+    bool huge = false;       // Of MapHugePage(), else of the heap.
+    size_t free_blocks = 0;  // Guarded by the pool's mutex.
+    std::vector<BlockRef::Header> blocks;
   };
-  static void Free(const Buffer& buffer);
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Frees the newest blocks and buffers, all but so many; not those of a region.
-  void GiveBack(size_t free_blocks, size_t buffers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes buffers without a block, of at most so many bytes, out of the pool.
+  std::vector<std::unique_ptr<Buffer>> TakeUnused(int64_t most_bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Frees them, and says how many bytes that were. Without the lock: it takes time.
+  int64_t Free(std::vector<std::unique_ptr<Buffer>> buffers);
+  void AddFreeBytes(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AllocateBuffer(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False if there is no region, or no room in it.
   bool AllocateInRegion(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Return(BlockRef::Header* header);
 
+  const std::shared_ptr<StoreMemory> memory_;        // Claims all; null: nobody does.
+  const std::shared_ptr<MemoryBudget::Claim> kept_;  // Claims free_bytes_; null: nobody does.
   const std::shared_ptr<SharedRegion> region_;
   std::atomic<int64_t> allocated_bytes_{0};
   std::atomic<int64_t> allocations_{0};
@@ -122,8 +149,12 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   // Of few sizes: full blocks and shorter ones. Has room for all blocks_.
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
   size_t blocks_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<Buffer> buffers_ ABSL_GUARDED_BY(mutex_);
+  bool reserved_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<Buffer>> buffers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<BlockRef::Header>> region_blocks_ ABSL_GUARDED_BY(mutex_);
   int64_t region_used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;        // Of free blocks, but a region's.
+  int64_t least_free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Since the last FreeIdleBuffers().
 };
 
 }  // namespace gradd

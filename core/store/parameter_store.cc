@@ -65,15 +65,21 @@ const Slot* FindSlot(const std::vector<Slot>& slots, absl::string_view name) {
   return found == slots.end() ? nullptr : &*found;
 }
 
+std::shared_ptr<StoreMemory> OrNew(std::shared_ptr<StoreMemory> memory) {
+  return memory != nullptr ? std::move(memory) : std::make_shared<StoreMemory>();
+}
+
 }  // namespace
 
 ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots,
-                               ThreadPool* pool, int64_t block_elements)
+                               ThreadPool* pool, int64_t block_elements,
+                               std::shared_ptr<StoreMemory> memory)
     : element_count_(layout.element_count()),
       block_elements_(block_elements),
-      pool_(BlockPool::Create()),
-      training_pool_(BlockPool::Create()),
-      encoded_pool_(BlockPool::Create()) {
+      memory_(OrNew(std::move(memory))),
+      pool_(BlockPool::Create(memory_)),
+      training_pool_(BlockPool::Create(memory_)),
+      encoded_pool_(BlockPool::Create(memory_)) {
   layout_.training_slot = slots.training_slot;
   parameters_ = NewVector(PoolOf(-1));
   // Its memory is there by now: the threads must not throw.
@@ -112,12 +118,14 @@ void ParameterStore::StartBlock(const SlotVector& slot, int64_t block, bool rest
   }
 }
 
-ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool)
+ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool,
+                               std::shared_ptr<StoreMemory> memory)
     : element_count_(origin.element_count),
       block_elements_(origin.block_elements),
-      pool_(BlockPool::Create()),
-      training_pool_(BlockPool::Create()),
-      encoded_pool_(BlockPool::Create()),
+      memory_(OrNew(std::move(memory))),
+      pool_(BlockPool::Create(memory_)),
+      training_pool_(BlockPool::Create(memory_)),
+      encoded_pool_(BlockPool::Create(memory_)),
       parameters_(origin.parameters) {
   ChangeSlots(std::move(slots), pool);
 }
@@ -202,6 +210,7 @@ std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {
   snapshot->step = step;
   snapshot->element_count = element_count_;
   snapshot->block_elements = block_elements_;
+  snapshot->memory = memory_;
   return snapshot;
 }
 
@@ -245,6 +254,7 @@ absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
   parameters_ = std::move(parameters);
   slots_ = std::move(slots);
   step_ = snapshot.step;
+  memory_->set_step(step_);
   return absl::OkStatus();
 }
 
@@ -285,13 +295,26 @@ void ParameterStore::Publish(int64_t block, Snapshot* next) const {
 
 void ParameterStore::ShareTrainingVector(std::shared_ptr<SharedRegion> region) {
   // The pool that was there goes with the last of its blocks.
-  training_pool_ = BlockPool::Create(std::move(region));
+  training_pool_ = BlockPool::Create(memory_, std::move(region));
 }
 
-void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts) const {
+bool ParameterStore::WritesElsewhere(int64_t block) const {
+  const auto index = static_cast<size_t>(block);
+  if (MustReplace(parameters_[index], *PoolOf(-1))) return true;
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    const BlockRef& values = slots_[slot][index];
+    if (values && MustReplace(values, *PoolOf(static_cast<int>(slot)))) return true;
+  }
+  return false;
+}
+
+void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts,
+                                    const std::vector<bool>& touched) const {
   std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
-  const auto add = [&blocks](const BlockVector& vector, BlockPool* pool) {
-    for (const BlockRef& block : vector) {
+  const auto add = [&](const BlockVector& vector, BlockPool* pool) {
+    for (size_t i = 0; i < vector.size(); ++i) {
+      const BlockRef& block = vector[i];
+      if (!touched.empty() && !touched[i]) continue;
       if (block && MustReplace(block, *pool)) ++blocks[{pool, block.elements()}];
     }
   };
@@ -306,6 +329,19 @@ void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts) c
     }
   }
   for (const auto& [which, count] : blocks) which.first->Reserve(which.second, count);
+}
+
+void ParameterStore::ReserveVersion() const {
+  std::map<int64_t, int64_t> blocks;  // By length.
+  for (const BlockRef& block : parameters_) ++blocks[block.elements()];
+  for (const auto& [elements, count] : blocks) training_pool_->Reserve(elements, count);
+}
+
+std::vector<BlockVector> ParameterStore::TakeAll() {
+  std::vector<BlockVector> all = std::exchange(slots_, {});
+  all.push_back(std::exchange(parameters_, {}));
+  memory_->set_ended();
+  return all;
 }
 
 ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* replacement) {

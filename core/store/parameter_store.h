@@ -15,6 +15,7 @@
 #include "core/store/layout.h"
 #include "core/store/slot.h"
 #include "core/store/snapshot.h"
+#include "core/store/store_memory.h"
 
 namespace gradd {
 
@@ -26,14 +27,16 @@ class ParameterStore {
  public:
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
   // and element index alone. `block_elements` is a multiple of kTileElements. Throws
-  // std::bad_alloc if there is no memory.
+  // std::bad_alloc if there is no memory, or `memory` has no room; null: nothing is claimed.
   ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, ThreadPool* pool,
-                 int64_t block_elements = kBlockElements);
+                 int64_t block_elements = kBlockElements,
+                 std::shared_ptr<StoreMemory> memory = nullptr);
 
   // Begins at step 0 with the parameters of a snapshot of a run of the same layout and length of
   // blocks, and with fresh slots. Blocks are shared as with Restore(). Throws std::bad_alloc if
   // there is no memory.
-  ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool);
+  ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool,
+                 std::shared_ptr<StoreMemory> memory = nullptr);
 
   // Other slots, on their way: blocks of a slot that is there under the same name stay as they are,
   // others are fresh and start as their spec says. Nobody sees them before Adopt().
@@ -98,9 +101,19 @@ class ParameterStore {
   std::shared_ptr<Snapshot> NextSnapshot(v1::Encoding encoding) const;
   void Publish(int64_t block, Snapshot* next) const;
 
+  // Whether an update of the block writes elsewhere, as a snapshot holds it.
+  bool WritesElsewhere(int64_t block) const;
   // Makes sure that the updates of the next step and Publish() into `nexts` need no memory that
-  // is not there. Throws std::bad_alloc if it cannot be had; they would then throw it.
-  void ReserveForStep(const std::vector<const Snapshot*>& nexts) const;
+  // is not there. `touched` has the blocks that will be updated; empty: all. Throws std::bad_alloc
+  // if the memory cannot be had; the updates would then throw it.
+  void ReserveForStep(const std::vector<const Snapshot*>& nexts,
+                      const std::vector<bool>& touched = {}) const;
+  // The same for another version of what workers train at, so that one may be held for long.
+  void ReserveVersion() const;
+
+  // Ends the store's life: its blocks go with the result and the snapshots that have them. Nothing
+  // but memory_bytes() and block_allocations() may be called after it.
+  std::vector<BlockVector> TakeAll();
 
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block. Pointers are null for slots that the block has not.
@@ -147,7 +160,7 @@ class ParameterStore {
   }
 
   // Ends a step: all blocks are updated.
-  void CommitStep() { ++step_; }
+  void CommitStep() { memory_->set_step(++step_); }
 
   // Bytes of all buffers, those that snapshots hold and free ones included.
   int64_t memory_bytes() const {
@@ -188,6 +201,7 @@ class ParameterStore {
 
   const int64_t element_count_;
   const int64_t block_elements_;
+  const std::shared_ptr<StoreMemory> memory_;
   const std::shared_ptr<BlockPool> pool_;
   std::shared_ptr<BlockPool> training_pool_;  // Of the vector that workers train at.
   const std::shared_ptr<BlockPool> encoded_pool_;

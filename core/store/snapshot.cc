@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "core/codec/dense.h"
+#include "core/store/block_payload.h"
 
 namespace gradd {
 
@@ -24,9 +25,7 @@ v1::Encoding EncodingOfBlock(const Snapshot& snapshot, size_t block) {
 Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block) {
   const int64_t bytes =
       ElementsOfBlock(*snapshot, block) * DenseElementBytes(EncodingOfBlock(*snapshot, block));
-  const Payload::Slice slice(reinterpret_cast<const std::byte*>(snapshot->parameters[block].data()),
-                             static_cast<size_t>(bytes));
-  return Payload({slice}, snapshot);
+  return BytesOf(snapshot->parameters[block], static_cast<size_t>(bytes));
 }
 
 }  // namespace gradd

@@ -9,6 +9,7 @@
 #include "core/store/block.h"
 #include "core/store/block_progress.h"
 #include "core/store/payload.h"
+#include "core/store/store_memory.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
@@ -37,6 +38,7 @@ struct Snapshot {
   int64_t element_count = 0;
   int64_t block_elements = 0;
   BlockVector parameters;
+  std::shared_ptr<StoreMemory> memory;  // Of the store that its blocks come from.
   // How elements lie in the blocks of `parameters`; dense.
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
   // Not 0 for the blocks that are FLOAT32 all the same, since `encoding` has not their range. Empty

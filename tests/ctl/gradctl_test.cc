@@ -230,11 +230,14 @@ TEST_F(GradctlTest, ListWithoutRunsSaysSo) {
 
 TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
   AddFashion();
+  server_.runs["runs/fashion"].set_state_bytes(94'200);
+  server_.runs["runs/fashion"].set_memory_bytes(125'600);
   ASSERT_EQ(Run({"show", "runs/fashion"}), kExitOk) << console_.err;
   EXPECT_THAT(console_.out, StartsWith("fashion  running\n"));
-  for (const char* expected : {"7,850 parameters in 1 tensor\n", "adam, beta1 0.9",
-                               "learning_rate 0.001", "synchronous, workers 2", "1920 of 4000",
-                               "0.3121", "785 x 10", "waiting", "1921", "0.002", "grace"}) {
+  for (const char* expected :
+       {"7,850 parameters in 1 tensor\n", "adam, beta1 0.9", "learning_rate 0.001",
+        "synchronous, workers 2", "1920 of 4000", "0.3121", "785 x 10", "waiting", "1921", "0.002",
+        "grace", "125,600 bytes, 94,200 of them parameters and optimizer state"}) {
     EXPECT_THAT(console_.out, HasSubstr(expected));
   }
 }

@@ -113,6 +113,31 @@ TEST_F(PullTest, WritesTheFlatVectorAsFloat32) {
   EXPECT_THAT(Files(), ElementsAre("x.f32"));
 }
 
+TEST_F(PullTest, BeginsAgainAtANewerStepWhenItsVersionIsLost) {
+  server_.pull = [this](const v1::PullRequest&, grpc::ServerWriter<v1::ParameterChunk>* writer) {
+    const bool first = server_.pulls.size() == 1;
+    std::vector<v1::ParameterChunk> chunks = {Chunk(0, {9, 9, 9, 9})};
+    if (!first) chunks = {Chunk(0, {0, 1, 2, 3}), Chunk(4, {4, 5, 6})};
+    for (v1::ParameterChunk& chunk : chunks) {
+      chunk.set_step(first ? 1 : 5);
+      writer->Write(chunk);
+    }
+    return first ? grpc::Status(grpc::StatusCode::ABORTED, "read too slowly") : grpc::Status::OK;
+  };
+  const std::string path = directory_ + "/x.f32";
+  ASSERT_EQ(Pull(path), kExitOk) << console_.err;
+  EXPECT_THAT(Floats(Contents(path)), ElementsAre(0, 1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(console_.out, HasSubstr("of step 5"));
+  EXPECT_EQ(server_.pulls.size(), 2U);
+}
+
+TEST_F(PullTest, ALostVersionIsNotBegunAgainForEver) {
+  Send({Chunk(0, {1})}, grpc::Status(grpc::StatusCode::ABORTED, "read too slowly"));
+  EXPECT_EQ(Pull(directory_ + "/x.f32"), kExitRefused);
+  EXPECT_EQ(server_.pulls.size(), 10U);
+  EXPECT_TRUE(Files().empty());
+}
+
 TEST_F(PullTest, WritesSafetensorsThatAReaderFindsItsTensorsIn) {
   const std::string path = directory_ + "/x.safetensors";
   ASSERT_EQ(Pull(path), kExitOk) << console_.err;

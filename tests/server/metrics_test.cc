@@ -69,6 +69,10 @@ TEST_F(MetricsTest, TellWhatHappened) {
             1);
   EXPECT_EQ(Value("gradd_sessions", {}), 1);
   EXPECT_EQ(Value("gradd_runs", {{"state", "running"}}), 1);
+  EXPECT_EQ(Value("gradd_memory_taken_bytes", {{"use", "state"}}), 8);
+  EXPECT_EQ(Value("gradd_memory_taken_bytes", {{"use", "staging"}}), 0);
+  EXPECT_GT(Value("gradd_memory_limit_bytes", {}), 8);
+  EXPECT_GT(Value("gradd_memory_use_limit_bytes", {{"use", "versions"}}), 8);
   worker.Push(2, 1, {3, 4}, false, /*examples=*/7, /*loss=*/std::nan(""));
   worker.WaitForResult(1);
   EXPECT_EQ(Value("gradd_run_condition", {{"run", "a"}, {"condition", "diverged"}}), 1);

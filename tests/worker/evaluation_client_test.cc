@@ -39,6 +39,10 @@ class FakeServer final : public v1::TrainingService::Service, public v1::RunServ
       if (static_cast<int>(pulls_.size()) <= unavailable_) return {grpc::UNAVAILABLE, "starting"};
       chunks = chunks_;
       status = status_;
+      if (static_cast<int>(pulls_.size()) <= lost_) {
+        chunks.resize(1);
+        status = {grpc::ABORTED, "read too slowly"};
+      }
     }
     for (const v1::ParameterChunk& chunk : chunks) writer->Write(chunk);
     return status;
@@ -59,6 +63,11 @@ class FakeServer final : public v1::TrainingService::Service, public v1::RunServ
     MutexLock lock(&mutex_);
     unavailable_ = calls;
   }
+  // So many pulls end after their first chunk: a later step needed the memory.
+  void set_lost(int calls) {
+    MutexLock lock(&mutex_);
+    lost_ = calls;
+  }
   void set_status(const grpc::Status& status) {
     MutexLock lock(&mutex_);
     status_ = status;
@@ -75,6 +84,7 @@ class FakeServer final : public v1::TrainingService::Service, public v1::RunServ
  private:
   Mutex mutex_;
   int unavailable_ ABSL_GUARDED_BY(mutex_) = 0;
+  int lost_ ABSL_GUARDED_BY(mutex_) = 0;
   grpc::Status status_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::ParameterChunk> chunks_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::PullRequest> pulls_ ABSL_GUARDED_BY(mutex_);
@@ -152,6 +162,16 @@ TEST_F(EvaluationClientTest, TriesAgainWhileTheServerIsUnavailable) {
   const absl::StatusOr<int64_t> step = Pull();
   ASSERT_TRUE(step.ok()) << step.status();
   EXPECT_EQ(fake_.pulls().size(), 4);
+}
+
+TEST_F(EvaluationClientTest, BeginsAgainWhenItsVersionIsLost) {
+  fake_.set_lost(2);
+  fake_.set_chunks({Chunk(0, 7, {1, 2}), Chunk(2, 7, {3})});
+  const absl::StatusOr<int64_t> step = Pull();
+  ASSERT_TRUE(step.ok()) << step.status();
+  EXPECT_EQ(*step, 7);
+  EXPECT_THAT(parameters_, testing::ElementsAre(1, 2, 3));
+  EXPECT_EQ(fake_.pulls().size(), 3U);
 }
 
 TEST_F(EvaluationClientTest, GivesUpInTime) {

@@ -114,9 +114,31 @@ TEST_F(MemoryBudgetTest, VersionsAreGivenBackForWhatNeedsTheRoom) {
   const auto push = Stage(25);
   EXPECT_TRUE(push->granted());
   EXPECT_EQ(versions.size(), 4U);
-  const auto waiting = Stage(80);
-  EXPECT_FALSE(waiting->granted());
+  const auto large = Stage(40);
+  EXPECT_TRUE(large->granted());
   EXPECT_TRUE(versions.empty());
+}
+
+TEST_F(MemoryBudgetTest, NothingIsTakenFromVersionsThatWouldNotHelp) {
+  MemoryBudget::Limits limits = LimitsOf(100);
+  limits.of(MemoryUse::kStaging) = 20;
+  budget_ = MemoryBudget::Create(limits);
+  int reclaims = 0;
+  budget_->SetReclaim([&reclaims] {
+    ++reclaims;
+    return false;
+  });
+  const auto versions = Take(MemoryUse::kVersions, 50);
+  const auto step = budget_->Assure();
+  ASSERT_TRUE(step->Resize(20));
+  const auto first = Stage(20);
+  const auto second = Stage(1);
+  EXPECT_FALSE(second->granted()) << "pushes have a limit of their own";
+  budget_->Tick();
+  EXPECT_EQ(Take(MemoryUse::kState, 81), nullptr) << "that would leave no room for a step";
+  EXPECT_EQ(reclaims, 0);
+  EXPECT_EQ(Take(MemoryUse::kState, 60), nullptr);
+  EXPECT_EQ(reclaims, 1);
 }
 
 TEST_F(MemoryBudgetTest, ReclaimsForWhoWaits) {

@@ -1,0 +1,73 @@
+#include "core/store/store_memory.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/store/block.h"
+
+namespace gradd {
+
+bool StoreMemory::ResizeState(int64_t bytes) {
+  if (state_ == nullptr) return true;
+  MutexLock lock(&mutex_);
+  if (bytes > state_->bytes()) {
+    if (!state_->Resize(bytes)) return false;
+    return ClaimVersions(allocated_, /*force=*/true);
+  }
+  // First what is there as versions, so that nobody takes the room in between.
+  versions_->ForceSize(std::max<int64_t>(allocated_ - bytes, 0));
+  return state_->Resize(bytes);
+}
+
+bool StoreMemory::ClaimVersions(int64_t allocated, bool force) {
+  if (versions_ == nullptr) return true;
+  const int64_t bytes = std::max<int64_t>(allocated - state_bytes(), 0);
+  if (force) versions_->ForceSize(bytes);
+  return force || versions_->Resize(bytes);
+}
+
+bool StoreMemory::Grow(int64_t bytes) {
+  MutexLock lock(&mutex_);
+  if (!ClaimVersions(allocated_ + bytes, may_overdraw_.load())) return false;
+  allocated_ += bytes;
+  return true;
+}
+
+void StoreMemory::Shrink(int64_t bytes) {
+  MutexLock lock(&mutex_);
+  allocated_ -= bytes;
+  ClaimVersions(allocated_, /*force=*/true);
+}
+
+void StoreMemory::EndReservations() {
+  for (const auto& pool : Pools()) pool->EndReservation();
+}
+
+int64_t StoreMemory::FreeUnusedBuffers() {
+  int64_t bytes = 0;
+  for (const auto& pool : Pools()) bytes += pool->FreeUnusedBuffers();
+  return bytes;
+}
+
+void StoreMemory::FreeIdleBuffers() {
+  for (const auto& pool : Pools()) pool->FreeIdleBuffers();
+}
+
+void StoreMemory::AddPool(std::weak_ptr<BlockPool> pool) {
+  MutexLock lock(&pools_mutex_);
+  pools_.erase(std::remove_if(pools_.begin(), pools_.end(),
+                              [](const auto& known) { return known.expired(); }),
+               pools_.end());
+  pools_.push_back(std::move(pool));
+}
+
+std::vector<std::shared_ptr<BlockPool>> StoreMemory::Pools() {
+  MutexLock lock(&pools_mutex_);
+  std::vector<std::shared_ptr<BlockPool>> pools;
+  for (const auto& pool : pools_) {
+    if (auto alive = pool.lock()) pools.push_back(std::move(alive));
+  }
+  return pools;
+}
+
+}  // namespace gradd
