@@ -18,7 +18,7 @@ namespace {
 // Slower than this, a download has failed.
 constexpr int64_t kLeastBytesPerSecond = 10'000'000;
 // How often the server may take the parameters away before they are complete.
-constexpr int kAttempts = 10;
+constexpr int kPullAttempts = 10;
 
 // Takes the chunks of one step in order and writes them.
 class Download {
@@ -107,7 +107,7 @@ absl::Status Pull(const CommandLine& line, Client* client, Console* console) {
   const absl::Duration timeout = client->timeout() + absl::Seconds(bytes / kLeastBytesPerSecond);
   Download download(*run, *format, file->get());
   absl::Status pulled;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kPullAttempts; ++attempt) {
     GRADD_RETURN_IF_ERROR(download.Restart());
     pulled = client->Pull(request, timeout, [&download](const v1::ParameterChunk& chunk) {
       return download.Take(chunk);

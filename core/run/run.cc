@@ -397,18 +397,17 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
     memory_.store->ResizeState(before);
     return ScratchTooLarge(run_id_, scratch_bytes - scratch_before, *budget);
   }
+  const bool settled = Settled();
+  const SlotVectors slots = plan->slots(change_ == nullptr ? plan_.get() : change_->plan.get());
+  const SlotVectors& present = change_ == nullptr ? store_.slots() : change_->slots.slots();
   const auto reserve = [&] {
     try {
       plan->Allocate();
-      if (change_ == nullptr) {
-        store_.ReserveForSlots(plan->slots(plan_.get()), store_.slots());
-      } else {
-        store_.ReserveForSlots(plan->slots(change_->plan.get()), change_->slots.slots());
-      }
+      store_.ReserveForSlots(slots, present);
       return true;
     } catch (const std::bad_alloc&) {
       // As in ReserveForStep(): to get the same anew is no progress.
-      if (step_work_ == nullptr && change_ == nullptr) {
+      if (settled) {
         memory_.store->EndReservations();
         memory_.store->FreeUnusedBuffers();
       }

@@ -138,6 +138,7 @@ bool Run::ReserveForStep(StepWork* work) {
         work->undo.emplace(store_, *work->plan);
         if (reserve()) return true;
       } catch (const std::bad_alloc&) {
+        // As where there is no room.
       }
       work->undo.reset();
       // Without one to blame, the step is taken in place: to wait for memory could be for ever.

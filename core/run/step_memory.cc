@@ -16,7 +16,8 @@ bool Reserve(const std::vector<bool>& touched, const ParameterStore& store,
     store.ReserveForStep(nexts, touched);
     return true;
   } catch (const std::bad_alloc&) {
-    // What was had is given back before anything is taken from others: to get it anew is no progress.
+    // What was had is given back before anything is taken from others: to get it anew is no
+    // progress.
     memory->EndReservations();
     memory->FreeUnusedBuffers();
     return false;
