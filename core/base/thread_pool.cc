@@ -42,7 +42,7 @@ struct ThreadPool::Place {
   int kept = 0;  // KeepTurns.
 };
 
-thread_local ThreadPool::Place ThreadPool::place_;
+thread_local ThreadPool::Place ThreadPool::this_place;
 
 // The threads and who waits for them. Whoever works has a place: there are `places`. A place is
 // handed to the next waiter by whoever gives it up, so none is free while somebody waits who could
@@ -73,7 +73,7 @@ class ThreadPool::Workers {
       if (!ended_) {
         // The task sets out in the line in which it was scheduled.
         Push(line, {nullptr, [line, task = std::move(task)] {
-                      place_.line = line;
+                      this_place.line = line;
                       task();
                     }});
         HandOut();
@@ -114,7 +114,7 @@ class ThreadPool::Workers {
  private:
   void Work() {
     MutexLock lock(&mutex_);
-    place_.workers = this;
+    this_place.workers = this;
     while (true) {
       std::function<void()> task;
       if (begun_.empty()) {
@@ -129,7 +129,7 @@ class ThreadPool::Workers {
         mutex_.Unlock();
         task();
         task = nullptr;  // What it holds may be large.
-        place_.line = nullptr;
+        this_place.line = nullptr;
         mutex_.Lock();
         --working_;
         task = HandOut(/*this_thread_is_free=*/true);
@@ -271,7 +271,7 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
   }
   loop->Work();
   // A helper may wait for its turn before it goes on with its call: it gets this one's place.
-  const bool gives_place = place_.workers == workers_.get() && place_.kept == 0;
+  const bool gives_place = this_place.workers == workers_.get() && this_place.kept == 0;
   {
     MutexLock lock(&loop->mutex);
     if (loop->all_done) return;
@@ -281,14 +281,15 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
     MutexLock lock(&loop->mutex);
     while (!loop->all_done) loop->ended.Wait(&loop->mutex);
   }
-  if (gives_place) workers_->Unblock(place_.line);
+  if (gives_place) workers_->Unblock(this_place.line);
 }
 
 void ThreadPool::Yield() {
-  if (place_.workers != nullptr && place_.kept == 0) place_.workers->Yield(place_.line);
+  if (this_place.workers != nullptr && this_place.kept == 0)
+    this_place.workers->Yield(this_place.line);
 }
 
-ThreadPool::KeepTurn::KeepTurn() { ++place_.kept; }
-ThreadPool::KeepTurn::~KeepTurn() { --place_.kept; }
+ThreadPool::KeepTurn::KeepTurn() { ++this_place.kept; }
+ThreadPool::KeepTurn::~KeepTurn() { --this_place.kept; }
 
 }  // namespace gradd

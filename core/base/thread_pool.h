@@ -70,7 +70,7 @@ class ThreadPool {
   struct Loop;
 
   explicit ThreadPool(std::shared_ptr<Workers> workers);
-  static thread_local Place place_;
+  static thread_local Place this_place;
 
   const std::shared_ptr<Workers> workers_;
   const std::shared_ptr<Line> line_;
