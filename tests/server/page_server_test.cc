@@ -133,8 +133,8 @@ TEST_F(PageServerTest, PeersThatDoNotReadDelayNobodyAndHoldFewPages) {
   }
   EXPECT_THAT(Get("/quick"), HasSubstr("quick\n"));
   MutexLock lock(&mutex_);
-  // Of 77: whoever asks while a page is made shares the next one, so that each of the seven that are
-  // waited for costs two at most.
+  // Of 77: whoever asks while a page is made shares the next one, so that each of the seven that
+  // are waited for costs two at most.
   EXPECT_LE(begun_, 14);
 }
 
