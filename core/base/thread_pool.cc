@@ -39,7 +39,9 @@ struct ThreadPool::Line : Turns<Waiter>::Line {};
 struct ThreadPool::Place {
   Workers* workers = nullptr;  // Null in all other threads.
   std::shared_ptr<Line> line;
-  int kept = 0;  // KeepTurns.
+  bool kept = false;  // While it works on a piece for somebody who holds a Mutex.
+
+  bool can_be_given() const { return !kept && !Mutex::AnyHeld(); }
 };
 
 thread_local ThreadPool::Place ThreadPool::this_place;
@@ -208,11 +210,13 @@ class ThreadPool::Workers {
 // find no index left and so never touch the caller's task.
 struct ThreadPool::Loop {
   Loop(int64_t count_in, const std::function<void(int64_t)>& task_in)
-      : count(count_in), task(&task_in) {}
+      : count(count_in), task(&task_in), is_kept(!this_place.can_be_given()) {}
 
   void Work() {
     for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
+      const bool kept = std::exchange(this_place.kept, is_kept);
       (*task)(i);
+      this_place.kept = kept;
       if (done.fetch_add(1) + 1 == count) {
         MutexLock lock(&mutex);
         all_done = true;
@@ -224,6 +228,7 @@ struct ThreadPool::Loop {
 
   const int64_t count;
   const std::function<void(int64_t)>* const task;
+  const bool is_kept;  // The caller cannot give its place, so nobody it waits for may.
   std::atomic<int64_t> next{0};
   std::atomic<int64_t> done{0};
   Mutex mutex;
@@ -271,7 +276,7 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
   }
   loop->Work();
   // A helper may wait for its turn before it goes on with its call: it gets this one's place.
-  const bool gives_place = this_place.workers == workers_.get() && this_place.kept == 0;
+  const bool gives_place = this_place.workers == workers_.get() && this_place.can_be_given();
   {
     MutexLock lock(&loop->mutex);
     if (loop->all_done) return;
@@ -285,11 +290,8 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
 }
 
 void ThreadPool::Yield() {
-  if (this_place.workers != nullptr && this_place.kept == 0)
-    this_place.workers->Yield(this_place.line);
+  if (this_place.workers == nullptr || !this_place.can_be_given()) return;
+  this_place.workers->Yield(this_place.line);
 }
-
-ThreadPool::KeepTurn::KeepTurn() { ++this_place.kept; }
-ThreadPool::KeepTurn::~KeepTurn() { --this_place.kept; }
 
 }  // namespace gradd
