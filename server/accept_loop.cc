@@ -3,7 +3,9 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,17 @@ namespace {
 // How long nothing is accepted when nothing can be: the queue's end would spin otherwise.
 constexpr int kPauseMs = 100;
 constexpr absl::Duration kLogInterval = absl::Seconds(10);
+// Connections leave so many descriptors, or a quarter of all if that is less, for the pages, which
+// say how the server is, and for files.
+constexpr rlim_t kSpareDescriptors = 64;
+
+// Whether enough are left beside the new descriptor, which has the lowest free number.
+bool LeavesDescriptors(int descriptor) {
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return true;
+  const rlim_t spare = std::min(kSpareDescriptors, files.rlim_cur / 4);
+  return static_cast<rlim_t>(descriptor) < files.rlim_cur - spare;
+}
 
 }  // namespace
 
@@ -58,6 +71,10 @@ bool AcceptLoop::AcceptFrom(const Descriptor& socket) {
     return false;
   }
   accepting_.store(true);
+  if (!LeavesDescriptors(accepted->socket.get())) {
+    Refused("few descriptors are left");
+    return true;
+  }
   const ConnectionLimits& limits = table_.limits();
   switch (table_.Admit(accepted->socket.get(), accepted->peer, Clock::Real()->Elapsed())) {
     case ConnectionTable::Verdict::kTooMany:

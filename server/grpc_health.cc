@@ -13,6 +13,7 @@ namespace {
 constexpr absl::Duration kAskInterval = absl::Seconds(1);
 constexpr absl::Duration kAnswerPatience = absl::Seconds(5);
 constexpr std::chrono::seconds kAnswerDeadline{2};
+constexpr absl::Duration kAnswerTimeout = absl::Seconds(3);
 
 struct Question {
   explicit Question(const std::shared_ptr<grpc::Channel>& channel) : stub(channel) {}
@@ -39,8 +40,13 @@ GrpcHealth::Ask GrpcHealth::Through(const std::shared_ptr<grpc::Channel>& channe
 }
 
 void GrpcHealth::Stop() {
-  MutexLock lock(&ask_mutex_);
-  stopped_ = true;
+  {
+    MutexLock lock(&ask_mutex_);
+    stopped_ = true;
+  }
+  MutexLock lock(&state_->mutex);
+  while (state_->asking && state_->answered.WaitFor(&state_->mutex, kAnswerTimeout)) {
+  }
 }
 
 void GrpcHealth::Tick() {
@@ -57,6 +63,7 @@ void GrpcHealth::Tick() {
   ask_([state = state_](bool answered) {
     MutexLock lock(&state->mutex);
     state->asking = false;
+    state->answered.NotifyAll();
     if (answered) state->waits_since = absl::InfiniteDuration();
   });
 }

@@ -31,8 +31,9 @@ class GrpcHealth {
   // Asks about once a second. To be called about ten times a second.
   void Tick();
 
-  // Asks no more when it returns. To be called before the server is shut down: gRPC 1.51 crashes when
-  // a call begins on a channel within the process to a server that is.
+  // Asks no more when it returns, and the last question has its answer or has waited for it longer
+  // than it may. To be called before the server is shut down: gRPC 1.51 crashes
+  // when a call begins on a channel within the process to a server that is.
   void Stop();
 
   // False once a question has been without an answer for five seconds, until there is one.
@@ -45,6 +46,7 @@ class GrpcHealth {
 
     const Clock* const clock;
     Mutex mutex;
+    CondVar answered;
     bool asking ABSL_GUARDED_BY(mutex) = false;
     absl::Duration asked ABSL_GUARDED_BY(mutex) = -absl::InfiniteDuration();
     // When the first of the questions was asked that have no answer.

@@ -37,6 +37,7 @@ PullReactor::PullReactor(RunRegistry* registry, PeerWatch* watch,
                          grpc::CallbackServerContext* context, const grpc::ByteBuffer& request)
     : context_(context), watched_(watch->Add([context] { context->TryCancel(); })) {
   if (const absl::Status started = Start(registry, request); !started.ok()) {
+    MutexLock lock(&mutex_);  // For OnDone().
     Finish(ToGrpcStatus(started, context_));
   }
 }

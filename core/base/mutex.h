@@ -10,21 +10,31 @@
 
 namespace gradd {
 
-// std::mutex with the annotations that clang's -Wthread-safety checks. Unlike
-// absl::Mutex as Debian builds it, ThreadSanitizer understands it.
+// std::mutex with the annotations that clang's -Wthread-safety checks, which knows whether the
+// calling thread holds any. Unlike absl::Mutex as Debian builds it, ThreadSanitizer understands it.
 class ABSL_LOCKABLE Mutex {
  public:
   Mutex() = default;
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
-  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
-  void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    mutex_.lock();
+    ++held_;
+  }
+  void Unlock() ABSL_UNLOCK_FUNCTION() {
+    --held_;
+    mutex_.unlock();
+  }
+  // Whether the calling thread holds one or more of all mutexes: it must not wait for others then
+  // who may want one of them.
+  static bool AnyHeld() { return held_ > 0; }
   // Tells the analysis that the caller holds the mutex where it cannot see so.
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
  private:
   friend class CondVar;
+  static inline thread_local int held_ = 0;  // By this thread.
   std::mutex mutex_;
 };
 

@@ -39,10 +39,12 @@ struct ThreadPool::Line : Turns<Waiter>::Line {};
 struct ThreadPool::Place {
   Workers* workers = nullptr;  // Null in all other threads.
   std::shared_ptr<Line> line;
-  int kept = 0;  // KeepTurns.
+  bool kept = false;  // While it works on a piece for somebody who holds a Mutex.
+
+  bool can_be_given() const { return !kept && !Mutex::AnyHeld(); }
 };
 
-thread_local ThreadPool::Place ThreadPool::place_;
+thread_local ThreadPool::Place ThreadPool::this_place;
 
 // The threads and who waits for them. Whoever works has a place: there are `places`. A place is
 // handed to the next waiter by whoever gives it up, so none is free while somebody waits who could
@@ -73,7 +75,7 @@ class ThreadPool::Workers {
       if (!ended_) {
         // The task sets out in the line in which it was scheduled.
         Push(line, {nullptr, [line, task = std::move(task)] {
-                      place_.line = line;
+                      this_place.line = line;
                       task();
                     }});
         HandOut();
@@ -114,7 +116,7 @@ class ThreadPool::Workers {
  private:
   void Work() {
     MutexLock lock(&mutex_);
-    place_.workers = this;
+    this_place.workers = this;
     while (true) {
       std::function<void()> task;
       if (begun_.empty()) {
@@ -129,7 +131,7 @@ class ThreadPool::Workers {
         mutex_.Unlock();
         task();
         task = nullptr;  // What it holds may be large.
-        place_.line = nullptr;
+        this_place.line = nullptr;
         mutex_.Lock();
         --working_;
         task = HandOut(/*this_thread_is_free=*/true);
@@ -208,11 +210,13 @@ class ThreadPool::Workers {
 // find no index left and so never touch the caller's task.
 struct ThreadPool::Loop {
   Loop(int64_t count_in, const std::function<void(int64_t)>& task_in)
-      : count(count_in), task(&task_in) {}
+      : count(count_in), task(&task_in), is_kept(!this_place.can_be_given()) {}
 
   void Work() {
     for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
+      const bool kept = std::exchange(this_place.kept, is_kept);
       (*task)(i);
+      this_place.kept = kept;
       if (done.fetch_add(1) + 1 == count) {
         MutexLock lock(&mutex);
         all_done = true;
@@ -224,6 +228,7 @@ struct ThreadPool::Loop {
 
   const int64_t count;
   const std::function<void(int64_t)>* const task;
+  const bool is_kept;  // The caller cannot give its place, so nobody it waits for may.
   std::atomic<int64_t> next{0};
   std::atomic<int64_t> done{0};
   Mutex mutex;
@@ -271,7 +276,7 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
   }
   loop->Work();
   // A helper may wait for its turn before it goes on with its call: it gets this one's place.
-  const bool gives_place = place_.workers == workers_.get() && place_.kept == 0;
+  const bool gives_place = this_place.workers == workers_.get() && this_place.can_be_given();
   {
     MutexLock lock(&loop->mutex);
     if (loop->all_done) return;
@@ -281,14 +286,12 @@ void ThreadPool::ParallelFor(int64_t count, const std::function<void(int64_t)>& 
     MutexLock lock(&loop->mutex);
     while (!loop->all_done) loop->ended.Wait(&loop->mutex);
   }
-  if (gives_place) workers_->Unblock(place_.line);
+  if (gives_place) workers_->Unblock(this_place.line);
 }
 
 void ThreadPool::Yield() {
-  if (place_.workers != nullptr && place_.kept == 0) place_.workers->Yield(place_.line);
+  if (this_place.workers == nullptr || !this_place.can_be_given()) return;
+  this_place.workers->Yield(this_place.line);
 }
-
-ThreadPool::KeepTurn::KeepTurn() { ++place_.kept; }
-ThreadPool::KeepTurn::~KeepTurn() { --place_.kept; }
 
 }  // namespace gradd

@@ -46,22 +46,13 @@ class ThreadPool {
   // thread has begun, so this may be used from within the pool without deadlock. `task` must
   // not throw: there is nobody to catch it. Each call is a piece; it should take milliseconds.
   //
-  // On a thread of the pool, others may have their turn before this returns. So nobody may call it
-  // there with a lock held that they could want, other than in the scope of a KeepTurn.
+  // On a thread of the pool, others may have their turn before this returns: not while the caller
+  // holds a Mutex, which they could want.
   void ParallelFor(int64_t count, const std::function<void(int64_t)>& task);
 
   // The end of a piece of work that is not a ParallelFor's call: lets others have their turn, if
-  // the caller is on a thread of a pool and somebody waits. The same holds for locks.
+  // the caller is on a thread of a pool, somebody waits, and the caller holds no Mutex.
   static void Yield();
-
-  // While one lives, this thread keeps its turn: for work that is done with a lock held.
-  class KeepTurn {
-   public:
-    KeepTurn();
-    ~KeepTurn();
-    KeepTurn(const KeepTurn&) = delete;
-    KeepTurn& operator=(const KeepTurn&) = delete;
-  };
 
  private:
   class Workers;
@@ -70,7 +61,7 @@ class ThreadPool {
   struct Loop;
 
   explicit ThreadPool(std::shared_ptr<Workers> workers);
-  static thread_local Place place_;
+  static thread_local Place this_place;
 
   const std::shared_ptr<Workers> workers_;
   const std::shared_ptr<Line> line_;

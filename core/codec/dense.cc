@@ -51,7 +51,7 @@ int64_t EncodeDense(v1::Encoding encoding, const float* values, int64_t size, st
     case v1::ENCODING_FLOAT16:
       return EncodeFloat16(values, size, out);
     default:
-      std::memcpy(out, values, Float32Bytes(size));
+      if (size > 0) std::memcpy(out, values, Float32Bytes(size));
       return 0;
   }
 }
@@ -63,7 +63,7 @@ void DecodeDense(v1::Encoding encoding, const std::byte* in, int64_t size, float
     case v1::ENCODING_FLOAT16:
       return DecodeFloat16(in, size, values);
     default:
-      std::memcpy(values, in, Float32Bytes(size));
+      if (size > 0) std::memcpy(values, in, Float32Bytes(size));
   }
 }
 

@@ -135,7 +135,6 @@ absl::Status Run::GoOnFrom(const RunOrigin& origin) {
   GRADD_RETURN_IF_ERROR(store_.Restore(first));
   GRADD_RETURN_IF_ERROR(plan_->Restore(*origin.plan));
   plan_->CountFromZero();
-  const ThreadPool::KeepTurn keep;  // The lock is held.
   guard_.Measure(store_, pool_.get());
   return absl::OkStatus();
 }

@@ -132,16 +132,16 @@ void Run::NoteDeparture(const std::string& worker, bool said_so) {
 
 void Run::LogMissing(const std::vector<PendingPush>& pushes) {
   if (environment_.log == nullptr) return;
-  constexpr int kMostNamed = 3;
+  constexpr int kMostWorkers = 3;
   int64_t missing = 0;
   std::string names;
   auto push = pushes.begin();  // In the order of worker ids, as the members are.
   for (const auto& [worker, member] : members_) {
     while (push != pushes.end() && push->worker < worker) ++push;
     if (!Live(member) || (push != pushes.end() && push->worker == worker)) continue;
-    if (++missing <= kMostNamed) absl::StrAppend(&names, names.empty() ? "" : ",", worker);
+    if (++missing <= kMostWorkers) absl::StrAppend(&names, names.empty() ? "" : ",", worker);
   }
-  if (missing > kMostNamed) absl::StrAppend(&names, ",...");
+  if (missing > kMostWorkers) absl::StrAppend(&names, ",...");
   environment_.log->AddLimited(absl::StrCat("step without workers ", run_id_),
                                environment_.clock->Elapsed(),
                                {LogEntry::Level::kWarning,

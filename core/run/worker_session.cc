@@ -164,7 +164,6 @@ void WorkerSession::EndWith(const absl::Status& status) {
 }
 
 void WorkerSession::RetryHeld() {
-  const ThreadPool::KeepTurn keep;  // Staging may take all threads, and the lock is held.
   MutexLock lock(&mutex_);
   if (!held_ || ended_) return;
   Held held = *std::exchange(held_, std::nullopt);

@@ -286,9 +286,12 @@ void ParameterStore::Publish(int64_t block, Snapshot* next) const {
     next->parameters[index] = values;
   } else {
     BlockRef encoded = EncodeBlock(next->encoding, values, encoded_pool_.get());
-    const bool fits = static_cast<bool>(encoded);
-    if (!fits) next->is_float32[index] = 1;
-    next->parameters[index] = fits ? std::move(encoded) : values;
+    if (encoded) {
+      next->parameters[index] = std::move(encoded);
+    } else {
+      next->is_float32[index] = 1;
+      next->parameters[index] = values;
+    }
   }
   next->progress->SetFinal(index);
 }

@@ -1,6 +1,7 @@
 #include "core/sync/aggregate.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace gradd {
@@ -88,10 +89,13 @@ SpanReader::Span Aggregate::SpanReader::Next(int64_t end) {
     if (at_ == end) return {at_ - begin, values};
     cover = CoverAt(at_, end);
     if (!cover.any) return {at_ - begin, values};
-    std::copy_n(values, at_ - begin, sum_.data());
+    // Not std::copy_n: a template forgets that the values lie at any address.
+    constexpr size_t kFloatBytes = sizeof(float);
+    std::memcpy(sum_.data(), values, static_cast<size_t>(at_ - begin) * kFloatBytes);
     for (; cover.any && at_ < end; cover = CoverAt(at_, end)) {
       const UnalignedFloat* const more = readers_[0].Read(at_, cover.end - at_, scratch_.data());
-      std::copy_n(more, cover.end - at_, sum_.data() + (at_ - begin));
+      std::memcpy(sum_.data() + (at_ - begin), more,
+                  static_cast<size_t>(cover.end - at_) * kFloatBytes);
       at_ = cover.end;
     }
     return {at_ - begin, sum_.data()};

@@ -3,6 +3,7 @@ import os
 import resource
 import signal
 import socket
+import unittest
 
 import grpc
 import raw_http2
@@ -71,6 +72,7 @@ class ConnectionLimitTest(FloodTest):
         self.run_program("gradd", "--probe", self.grpc)
 
 
+@unittest.skipIf(SANITIZED, "UndefinedBehaviorSanitizer takes a descriptor to look at an object")
 class DescriptorsTest(FloodTest):
     OPTIONS = ("--log-level", "error", "--max-connections", "10000")
     DESCRIPTORS = 150

@@ -85,11 +85,11 @@ TEST_F(MemoryLimitTest, ReadsTheLimitOfTheAddressSpace) {
   if (before.rlim_cur != RLIM_INFINITY) GTEST_SKIP() << "there is a limit already";
   EXPECT_EQ(ReadMemoryLimits(root_).address_space_bytes, 0);
   rlimit limited = before;
-  limited.rlim_cur = rlim_t{1} << 45;  // More than sanitizers take.
+  limited.rlim_cur = rlim_t{1} << 50;  // More than sanitizers take.
   ASSERT_EQ(setrlimit(RLIMIT_AS, &limited), 0);
   const MemoryLimits limits = ReadMemoryLimits(root_);
   ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
-  EXPECT_EQ(limits.address_space_bytes, int64_t{1} << 45);
+  EXPECT_EQ(limits.address_space_bytes, int64_t{1} << 50);
   EXPECT_GT(limits.address_space_used_bytes, 0);
 }
 

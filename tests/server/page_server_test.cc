@@ -133,7 +133,9 @@ TEST_F(PageServerTest, PeersThatDoNotReadDelayNobodyAndHoldFewPages) {
   }
   EXPECT_THAT(Get("/quick"), HasSubstr("quick\n"));
   MutexLock lock(&mutex_);
-  EXPECT_LE(begun_, 5);
+  // Of 77: whoever asks while a page is made shares the next one, so that each of the seven that
+  // are waited for costs two at most.
+  EXPECT_LE(begun_, 14);
 }
 
 TEST_F(PageServerTest, StopsWhateverItsPeersDo) {

@@ -12,6 +12,7 @@
 
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
+#include "core/base/mutex.h"
 
 namespace gradd {
 namespace {
@@ -199,7 +200,8 @@ TEST(ThreadPoolTest, PiecesThatYieldThemselvesDoNotKeepTheirLoopFromItsEnd) {
   EXPECT_EQ(calls, 6 * 20);
 }
 
-TEST(ThreadPoolTest, AThreadThatKeepsItsTurnIsNotInterrupted) {
+TEST(ThreadPoolTest, AThreadThatHoldsAMutexKeepsItsTurn) {
+  Mutex mutex;
   Diary diary;
   {
     absl::Notification go;
@@ -207,13 +209,38 @@ TEST(ThreadPoolTest, AThreadThatKeepsItsTurnIsNotInterrupted) {
     const auto other = pool.Share();
     pool.Schedule([&] {
       go.WaitForNotification();
-      const ThreadPool::KeepTurn keep;
+      MutexLock lock(&mutex);
       pool.ParallelFor(3, [&](int64_t) { diary.Note("kept"); });
     });
-    other->Schedule([&] { diary.Note("other"); });
+    other->Schedule([&] {
+      MutexLock lock(&mutex);
+      diary.Note("other");
+    });
     go.Notify();
   }
   EXPECT_EQ(diary.notes(), (std::vector<std::string>{"kept", "kept", "kept", "other"}));
+}
+
+// Everybody wants one mutex for work that has several threads, in pieces with parts of their own.
+TEST(ThreadPoolTest, WorkWithAMutexHeldEndsHoweverManyWantTheMutex) {
+  for (int round = 0; round < 50; ++round) {
+    Mutex mutex;
+    std::atomic<int> calls = 0;
+    {
+      ThreadPool pool(2);
+      for (int task = 0; task < 20; ++task) {
+        const std::shared_ptr<ThreadPool> share = pool.Share();
+        share->Schedule([&, share] {
+          MutexLock lock(&mutex);
+          share->ParallelFor(4, [&](int64_t) {
+            share->ParallelFor(2, [&](int64_t) { ++calls; });
+            ThreadPool::Yield();
+          });
+        });
+      }
+    }
+    ASSERT_EQ(calls, 20 * 4 * 2);
+  }
 }
 
 TEST(ThreadPoolTest, AShareOutlivesTheThreads) {
