@@ -13,8 +13,10 @@ constexpr int64_t kWorthIt = int64_t{64} << 20;
 
 }  // namespace
 
-HeapTrim::Heap HeapTrim::Heap::OfProcess() {
-  return {[] { return static_cast<int64_t>(mallinfo2().fordblks); }, [] { malloc_trim(0); }};
+HeapTrim::Heap HeapTrim::Heap::OfProcess(MemoryBudget* budget) {
+  budget->SetTrim([] { malloc_trim(0); });
+  return {[] { return static_cast<int64_t>(mallinfo2().fordblks); },
+          [budget] { budget->TrimHeap(); }};
 }
 
 void HeapTrim::Tick(int64_t staged_bytes) {

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/memory_budget.h"
 
 namespace gradd {
 
@@ -24,10 +25,11 @@ class HeapTrim {
     std::function<int64_t()> free_bytes;
     std::function<void()> trim;
 
-    static Heap OfProcess();
+    // Also tells `budget`, which has it trimmed when it is short of memory. It must outlive this.
+    static Heap OfProcess(MemoryBudget* budget);
   };
 
-  explicit HeapTrim(const Clock* clock, Heap heap = Heap::OfProcess())
+  HeapTrim(const Clock* clock, Heap heap)
       : clock_(clock), heap_(std::move(heap)), begin_(clock->Elapsed()), sampled_at_(begin_) {}
 
   // To be called about ten times a second; `staged_bytes` are claimed for pushes.

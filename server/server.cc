@@ -107,7 +107,7 @@ Server::Server(const ServerOptions& options)
       clock_(Clock::Real(), kGap),
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
-      heap_trim_(&clock_),
+      heap_trim_(&clock_, HeapTrim::Heap::OfProcess(&registry_.budget())),
       training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_, &past_),
       runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {}

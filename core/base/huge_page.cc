@@ -40,4 +40,6 @@ void* MapHugePage() {
 
 void UnmapHugePage(void* page) { munmap(page, kHugePageBytes); }
 
+void GiveBackPages(void* begin, size_t bytes) { madvise(begin, bytes, MADV_DONTNEED); }
+
 }  // namespace gradd

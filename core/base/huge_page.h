@@ -14,6 +14,10 @@ inline constexpr size_t kHugePageBytes = size_t{2} << 20;
 void* MapHugePage();
 void UnmapHugePage(void* page);
 
+// Gives the memory of some of its 4 KiB pages back to the system: they are zero, and take memory
+// again when they are touched.
+void GiveBackPages(void* begin, size_t bytes);
+
 }  // namespace gradd
 
 #endif  // GRADD_CORE_BASE_HUGE_PAGE_H_

@@ -125,6 +125,11 @@ bool MemoryBudget::FitsWithoutVersions(MemoryUse use, int64_t more) const {
 }
 
 int64_t MemoryBudget::Left(MemoryUse use) const {
+  const int64_t kept = use == MemoryUse::kStaging ? 0 : Kept();
+  return std::min(LeftIfTrimmed(use), limits_.total - all_taken_ - kept);
+}
+
+int64_t MemoryBudget::LeftIfTrimmed(MemoryUse use) const {
   const int64_t step = std::max<int64_t>(Assured() - taken(MemoryUse::kStaging), 0);
   return limits_.total - all_taken_ - (use == MemoryUse::kStaging ? 0 : step);
 }
@@ -132,6 +137,15 @@ int64_t MemoryBudget::Left(MemoryUse use) const {
 void MemoryBudget::Add(MemoryUse use, int64_t bytes) {
   taken_[static_cast<size_t>(use)] += bytes;
   all_taken_ += bytes;
+  most_staged_ = std::max(most_staged_, taken(MemoryUse::kStaging));
+}
+
+void MemoryBudget::TrimHeap() {
+  {
+    MutexLock lock(&mutex_);
+    most_staged_ = taken(MemoryUse::kStaging);
+  }
+  if (trim_) trim_();
 }
 
 void MemoryBudget::GrantWaiting() {
@@ -154,9 +168,23 @@ void MemoryBudget::Grant(Claim* claim) {
 }
 
 bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force) {
-  MutexLock lock(&mutex_);
+  for (bool resized = false, trims = true; trims;) {
+    {
+      MutexLock lock(&mutex_);
+      resized = ResizeClaim(claim, bytes, force, &trims);
+    }
+    if (trims) TrimHeap();
+    if (resized) return true;
+  }
+  return false;
+}
+
+bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force, bool* trims) {
   const int64_t more = bytes - claim->bytes();
-  if (more > 0 && !force && !Fits(claim->use_, more)) return false;
+  const bool fits = more <= 0 || Fits(claim->use_, more);
+  *trims = !fits && claim->use_ != MemoryUse::kStaging && Kept() > 0 &&
+           (force || more <= LeftIfTrimmed(claim->use_));
+  if (!fits && !force) return false;
   Add(claim->use_, more);
   claim->bytes_.store(bytes, std::memory_order_relaxed);
   if (more < 0) GrantWaiting();

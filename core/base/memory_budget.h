@@ -41,6 +41,10 @@ const char* NameOf(MemoryUse use);
 // synchronous step at once, so that whoever has a claim can finish without another one; and
 // everything else leaves free what one step of any run takes, as assured by Assure().
 //
+// Pushes lie in the heap, which keeps what they took at most for the next ones, so that their pages
+// need not be touched anew. It gives that back, by the function of SetTrim(), when something else
+// needs the room.
+//
 // Example:
 //   std::shared_ptr<MemoryBudget::Claim> claim = budget->Take(MemoryUse::kScratch, bytes);
 //   if (claim == nullptr) return ...;  // RESOURCE_EXHAUSTED; or something smaller.
@@ -74,8 +78,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
     bool granted() const { return granted_.load(std::memory_order_acquire); }
 
     // Changes a granted claim, without giving any of it back in between. False, with nothing
-    // changed, if there is no room for more. Does not reclaim, so it may be called with any lock
-    // held that the function of SetReclaim() takes.
+    // changed, if there is no room for more. Does not reclaim, though it may trim, so it may be
+    // called with any lock held that the function of SetReclaim() takes.
     bool Resize(int64_t bytes);
     // The same where the memory is taken already and cannot be refused: the budget may be overdrawn
     // by it, and grants nothing else until that is over.
@@ -132,6 +136,11 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // nothing left to give. Called without a lock of the budget held, but with any of its callers'.
   // To be set before the budget is used.
   void SetReclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
+  // How the heap gives back what is free in it: `trim` may be called with any lock held but the
+  // budget's. To be set before the budget is used; without it, the heap is taken to keep nothing.
+  void SetTrim(std::function<void()> trim) { trim_ = std::move(trim); }
+  // Has the heap give back what it keeps.
+  void TrimHeap();
   // Does `attempt`, for which `more` bytes for `use` are missing, again and again until it returns
   // true, or nothing can be given back any more that would help.
   bool WithReclaim(MemoryUse use, int64_t more, const std::function<bool()>& attempt);
@@ -146,8 +155,10 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   explicit MemoryBudget(const Limits& limits) : limits_(limits) {}
 
   bool Fits(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What is left for `use`: what does not belong to pushes leaves them what a step is assured of.
+  // What is left for `use`: what does not belong to pushes leaves them what a step is assured of,
+  // and what the heap keeps for them.
   int64_t Left(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t LeftIfTrimmed(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether that much for pushes is what a step is assured of. Then only versions that do not come
   // back at once stand in its way, which are few: it overdraws the budget by them and does not
   // wait.
@@ -163,6 +174,10 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // Grants what fits, oldest first.
   void GrantWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ResizeClaim(Claim* claim, int64_t bytes, bool force);
+  // The same with the lock held. Sets `trims` to whether the heap should give back what it keeps:
+  // then it does not fit otherwise, or the budget is overdrawn.
+  bool ResizeClaim(Claim* claim, int64_t bytes, bool force, bool* trims)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Withdraw(Claim* claim);
   bool ResizeAssurance(Assurance* assurance, int64_t bytes);
 
@@ -173,15 +188,21 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   int64_t LongTaken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return taken(MemoryUse::kState) + taken(MemoryUse::kScratch) + taken(MemoryUse::kShared);
   }
+  // In the heap, of former pushes.
+  int64_t Kept() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return trim_ == nullptr ? 0 : most_staged_ - taken(MemoryUse::kStaging);
+  }
   int64_t Assured() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return assured_.empty() ? 0 : *assured_.rbegin();
   }
 
   const Limits limits_;
   std::function<bool()> reclaim_;
+  std::function<void()> trim_;
   mutable Mutex mutex_;
   std::array<int64_t, kMemoryUses> taken_ ABSL_GUARDED_BY(mutex_) = {};
   int64_t all_taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t most_staged_ ABSL_GUARDED_BY(mutex_) = 0;  // Since the heap was trimmed.
   std::deque<Claim*> waiting_ ABSL_GUARDED_BY(mutex_);
   std::multiset<int64_t> assured_ ABSL_GUARDED_BY(mutex_);
 };

@@ -408,7 +408,7 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
       // As in ReserveForStep(): to get the same anew is no progress.
       if (settled) {
         memory_.store->EndReservations();
-        memory_.store->FreeUnusedBuffers();
+        memory_.store->FreeUnused();
       }
       return false;
     }
@@ -586,7 +586,7 @@ void Run::Tick() {
     free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;
     if (free_buffers) buffers_freed_at_ = now;
   }
-  if (free_buffers) memory_.store->FreeIdleBuffers();
+  if (free_buffers) memory_.store->FreeIdle();
   Advance();
 }
 

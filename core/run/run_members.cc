@@ -626,7 +626,7 @@ void Run::FreeIfDeleted() {
     blocks = store_.TakeAll();
   }
   blocks.clear();
-  memory_.store->FreeUnusedBuffers();
+  memory_.store->FreeUnused();
   memory_.store->ResizeState(0);
   memory_.step_room->Resize(0);
 }

@@ -66,6 +66,7 @@ class RunRegistry {
   Callers& callers() { return callers_; }
   const std::shared_ptr<VersionReaders>& readers() { return environment_.readers; }
   const MemoryBudget& budget() const { return *environment_.budget; }
+  MemoryBudget& budget() { return *environment_.budget; }
   int64_t claimed_bytes() const { return budget().taken_bytes(MemoryUse::kStaging); }
   int64_t shared_bytes() const { return budget().taken_bytes(MemoryUse::kShared); }
 

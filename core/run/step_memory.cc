@@ -19,7 +19,7 @@ bool Reserve(const std::vector<bool>& touched, const ParameterStore& store,
     // What was had is given back before anything is taken from others: to get it anew is no
     // progress.
     memory->EndReservations();
-    memory->FreeUnusedBuffers();
+    memory->FreeUnused();
     return false;
   }
 }

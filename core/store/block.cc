@@ -61,15 +61,11 @@ BlockPool::Buffer::~Buffer() {
   }
 }
 
-int64_t BlockPool::Buffer::bytes() const {
-  return static_cast<int64_t>(blocks.size() * BufferBytes(blocks.front().elements));
-}
-
 BlockRef BlockPool::Allocate(int64_t elements) {
   MutexLock lock(&mutex_);
   BlockRef::Header* header = TakeFree(elements);
   if (header == nullptr) {
-    AllocateBuffer(elements);
+    MakeFree(elements);
     header = TakeFree(elements);
   }
   header->references.store(1, std::memory_order_relaxed);
@@ -78,26 +74,24 @@ BlockRef BlockPool::Allocate(int64_t elements) {
 }
 
 void BlockPool::Reserve(int64_t elements, int64_t count) {
-  std::vector<std::unique_ptr<Buffer>> unwanted;
+  Unused unwanted;
   {
     MutexLock lock(&mutex_);
     count -= std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
       return header->elements == elements;
     });
-    const size_t buffers_before = buffers_.size();
+    const int64_t bytes_before = allocated_bytes();
     try {
       while (count > 0) {
         const size_t before = free_.size();
-        AllocateBuffer(elements);
+        MakeFree(elements);
         count -= static_cast<int64_t>(free_.size() - before);
       }
       reserved_ = true;
       return;
     } catch (const std::bad_alloc&) {
       // All or nothing: whatever else needs memory now finds some.
-      int64_t bytes = 0;
-      for (size_t i = buffers_before; i < buffers_.size(); ++i) bytes += buffers_[i]->bytes();
-      unwanted = TakeUnused(bytes);
+      unwanted = TakeUnused(allocated_bytes() - bytes_before);
     }
   }
   Free(std::move(unwanted));
@@ -109,8 +103,8 @@ void BlockPool::EndReservation() {
   reserved_ = false;
 }
 
-int64_t BlockPool::FreeUnusedBuffers() {
-  std::vector<std::unique_ptr<Buffer>> unused;
+int64_t BlockPool::FreeUnused() {
+  Unused unused;
   {
     MutexLock lock(&mutex_);
     if (reserved_) return 0;
@@ -119,8 +113,8 @@ int64_t BlockPool::FreeUnusedBuffers() {
   return Free(std::move(unused));
 }
 
-void BlockPool::FreeIdleBuffers() {
-  std::vector<std::unique_ptr<Buffer>> idle;
+void BlockPool::FreeIdle() {
+  Unused idle;
   {
     MutexLock lock(&mutex_);
     if (reserved_) return;
@@ -130,41 +124,92 @@ void BlockPool::FreeIdleBuffers() {
   Free(std::move(idle));
 }
 
-std::vector<std::unique_ptr<BlockPool::Buffer>> BlockPool::TakeUnused(int64_t most_bytes) {
-  std::vector<std::unique_ptr<Buffer>> taken;
-  int64_t bytes = 0;
-  // Newest first.
+BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
+  Unused unused;
+  const auto take = [&](size_t blocks, int64_t elements) {
+    const auto bytes = static_cast<int64_t>(blocks * BufferBytes(elements));
+    if (unused.bytes + bytes > most_bytes) return false;
+    unused.bytes += bytes;
+    return true;
+  };
+  const auto erase = [](std::vector<BlockRef::Header*>* headers, const auto& gone) {
+    headers->erase(std::remove_if(headers->begin(), headers->end(), gone), headers->end());
+  };
+  // Whole buffers first, the newest ones before others.
   for (size_t i = buffers_.size(); i-- > 0;) {
-    const int64_t size = buffers_[i]->bytes();
-    if (buffers_[i]->free_blocks < buffers_[i]->blocks.size() || bytes + size > most_bytes)
+    Buffer& buffer = *buffers_[i];
+    const size_t blocks = buffer.blocks.size();
+    if (buffer.free_blocks + buffer.absent_blocks < blocks ||
+        !take(buffer.free_blocks, buffer.blocks[0].elements)) {
       continue;
-    bytes += size;
-    blocks_ -= buffers_[i]->blocks.size();
-    taken.push_back(std::move(buffers_[i]));
+    }
+    blocks_ -= blocks;
+    buffer.is_taken = true;
+    unused.buffers.push_back(std::move(buffers_[i]));
     buffers_[i] = std::move(buffers_.back());
     buffers_.pop_back();
   }
-  if (taken.empty()) return taken;
-  for (const auto& buffer : taken) buffer->free_blocks = 0;  // Marks them.
-  free_.erase(std::remove_if(free_.begin(), free_.end(),
-                             [](const BlockRef::Header* header) {
-                               const auto* const buffer =
-                                   static_cast<const Buffer*>(header->buffer);
-                               return buffer != nullptr && buffer->free_blocks == 0;
-                             }),
-              free_.end());
-  AddFreeBytes(-bytes);
-  return taken;
+  if (!unused.buffers.empty()) {
+    const auto of_taken = [](const BlockRef::Header* header) {
+      const auto* const buffer = static_cast<const Buffer*>(header->buffer);
+      return buffer != nullptr && buffer->is_taken;
+    };
+    erase(&free_, of_taken);
+    erase(&absent_, of_taken);
+  }
+  // Then free blocks beside others that are in use.
+  erase(&free_, [&](BlockRef::Header* header) {
+    auto* const buffer = static_cast<Buffer*>(header->buffer);
+    if (buffer == nullptr || !buffer->huge) return false;
+    if (buffer->free_blocks + buffer->absent_blocks == buffer->blocks.size()) return false;
+    if (!take(1, header->elements)) return false;
+    --buffer->free_blocks;
+    unused.blocks.push_back(header);
+    return true;
+  });
+  AddFreeBytes(-unused.bytes);
+  return unused;
 }
 
-int64_t BlockPool::Free(std::vector<std::unique_ptr<Buffer>> buffers) {
-  int64_t bytes = 0;
-  for (const auto& buffer : buffers) bytes += buffer->bytes();
-  if (bytes == 0) return 0;
-  buffers.clear();
-  allocated_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-  if (memory_ != nullptr) memory_->Shrink(bytes);
-  return bytes;
+int64_t BlockPool::Free(Unused unused) {
+  if (unused.bytes == 0 && unused.buffers.empty()) return 0;
+  unused.buffers.clear();
+  for (const BlockRef::Header* const header : unused.blocks) {
+    GiveBackPages(header->data, BufferBytes(header->elements));
+  }
+  if (!unused.blocks.empty()) {
+    MutexLock lock(&mutex_);
+    for (BlockRef::Header* const header : unused.blocks) {
+      absent_.push_back(header);
+      ++static_cast<Buffer*>(header->buffer)->absent_blocks;
+    }
+  }
+  allocated_bytes_.fetch_sub(unused.bytes, std::memory_order_relaxed);
+  if (memory_ != nullptr) memory_->Shrink(unused.bytes);
+  return unused.bytes;
+}
+
+void BlockPool::MakeFree(int64_t elements) {
+  if (!MakePresent(elements)) AllocateBuffer(elements);
+}
+
+bool BlockPool::MakePresent(int64_t elements) {
+  const auto found = std::find_if(
+      absent_.begin(), absent_.end(),
+      [elements](const BlockRef::Header* header) { return header->elements == elements; });
+  if (found == absent_.end()) return false;
+  const auto bytes = static_cast<int64_t>(BufferBytes(elements));
+  if (memory_ != nullptr && !memory_->Grow(bytes)) throw std::bad_alloc();
+  BlockRef::Header* const header = *found;
+  *found = absent_.back();
+  absent_.pop_back();
+  free_.push_back(header);
+  auto* const buffer = static_cast<Buffer*>(header->buffer);
+  --buffer->absent_blocks;
+  ++buffer->free_blocks;
+  AddFreeBytes(bytes);
+  allocated_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  return true;
 }
 
 BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
@@ -209,7 +254,9 @@ void BlockPool::AllocateBuffer(int64_t elements) {
   const size_t bytes = BufferBytes(elements);
   const size_t blocks = region_ == nullptr ? BlocksPerPage(bytes) : 1;
   // Room first, so that nothing is lost when there is no memory and Return() cannot fail.
-  if (free_.capacity() < blocks_ + blocks) free_.reserve(2 * (blocks_ + blocks));
+  for (std::vector<BlockRef::Header*>* const headers : {&free_, &absent_}) {
+    if (headers->capacity() < blocks_ + blocks) headers->reserve(2 * (blocks_ + blocks));
+  }
   if (buffers_.size() == buffers_.capacity()) buffers_.reserve(2 * buffers_.size() + 1);
   if (AllocateInRegion(elements)) {
     ++blocks_;
@@ -243,7 +290,7 @@ void BlockPool::AllocateBuffer(int64_t elements) {
 }
 
 void BlockPool::Return(BlockRef::Header* header) {
-  std::vector<std::unique_ptr<Buffer>> unwanted;
+  Unused unwanted;
   {
     MutexLock lock(&mutex_);
     free_.push_back(header);

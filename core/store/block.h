@@ -68,9 +68,10 @@ class BlockRef {
   Header* header_ = nullptr;
 };
 
-// Keeps the buffers of blocks that nobody refers to, so that a run in steady state
-// allocates nothing; those that stay without use go back to the system. Full blocks are allocated
-// in pairs, on one huge page. Blocks may outlive everything else that knows the pool.
+// Keeps the memory of blocks that nobody refers to, so that a run in steady state
+// allocates nothing; what stays without use goes back to the system. Full blocks are allocated
+// in pairs, on one huge page, and go back one by one. Blocks may outlive everything else that knows
+// the pool.
 // Thread safe.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
  public:
@@ -93,22 +94,21 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
   // Makes the next `count` calls of Allocate(elements) succeed, as long as nobody else makes any
   // and blocks are not kept longer. Throws std::bad_alloc if there is no memory, or no room in the
-  // budget. No buffer is freed until EndReservation().
+  // budget. No memory is given back until EndReservation().
   void Reserve(int64_t elements, int64_t count);
   void EndReservation();
 
-  // Frees buffers that hold no block, but those of a region, which cannot be freed one by one; how
-  // many bytes.
-  int64_t FreeUnusedBuffers();
-  // The same for those that nobody needed since the last call.
-  void FreeIdleBuffers();
+  // Gives back the memory of all free blocks, but of those in a region; how many bytes.
+  int64_t FreeUnused();
+  // The same for as much as nobody needed since the last call.
+  void FreeIdle();
 
   // Whether `block` is of this pool and where its blocks should be.
   bool Owns(const BlockRef& block) const {
     return block.header_->pool.get() == this && (region_ == nullptr || block.region_offset() >= 0);
   }
 
-  // Bytes of all buffers, in use and kept.
+  // Bytes of all blocks, in use and kept.
   int64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
   // Buffers that had to be made so far.
   int64_t allocations() const { return allocations_.load(std::memory_order_relaxed); }
@@ -121,19 +121,30 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   // Memory of a few blocks of the same length. Owns it, and their headers.
   struct Buffer {
     ~Buffer();
-    int64_t bytes() const;
 
     void* data = nullptr;
-    bool huge = false;       // Of MapHugePage(), else of the heap.
-    size_t free_blocks = 0;  // Guarded by the pool's mutex.
+    bool huge = false;  // Of MapHugePage(), else of the heap, with one block.
     std::vector<BlockRef::Header> blocks;
+    // How many of them are in free_ and in absent_. Guarded by the pool's mutex.
+    size_t free_blocks = 0;
+    size_t absent_blocks = 0;
+    bool is_taken = false;  // Out of the pool: see TakeUnused().
+  };
+  // What has been taken out of the pool to go back to the system.
+  struct Unused {
+    std::vector<std::unique_ptr<Buffer>> buffers;
+    std::vector<BlockRef::Header*> blocks;  // Beside others that are in use.
+    int64_t bytes = 0;
   };
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes buffers without a block, of at most so many bytes, out of the pool.
-  std::vector<std::unique_ptr<Buffer>> TakeUnused(int64_t most_bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Frees them, and says how many bytes that were. Without the lock: it takes time.
-  int64_t Free(std::vector<std::unique_ptr<Buffer>> buffers);
+  // Takes out free blocks of at most so many bytes.
+  Unused TakeUnused(int64_t most_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives their memory back, and says how many bytes that were. Without the lock: it takes time.
+  int64_t Free(Unused unused);
+  // Makes one or more blocks free that had no memory. Throws std::bad_alloc if there is none.
+  void MakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False if there is no such block.
+  bool MakePresent(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddFreeBytes(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AllocateBuffer(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False if there is no region, or no room in it.
@@ -146,15 +157,16 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   std::atomic<int64_t> allocated_bytes_{0};
   std::atomic<int64_t> allocations_{0};
   Mutex mutex_;
-  // Of few sizes: full blocks and shorter ones. Has room for all blocks_.
+  // Of few sizes: full blocks and shorter ones. Both have room for all blocks_.
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
+  std::vector<BlockRef::Header*> absent_ ABSL_GUARDED_BY(mutex_);  // Their memory was given back.
   size_t blocks_ ABSL_GUARDED_BY(mutex_) = 0;
   bool reserved_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<Buffer>> buffers_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<BlockRef::Header>> region_blocks_ ABSL_GUARDED_BY(mutex_);
   int64_t region_used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;        // Of free blocks, but a region's.
-  int64_t least_free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Since the last FreeIdleBuffers().
+  int64_t least_free_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Since the last FreeIdle().
 };
 
 }  // namespace gradd

@@ -43,14 +43,14 @@ void StoreMemory::EndReservations() {
   for (const auto& pool : Pools()) pool->EndReservation();
 }
 
-int64_t StoreMemory::FreeUnusedBuffers() {
+int64_t StoreMemory::FreeUnused() {
   int64_t bytes = 0;
-  for (const auto& pool : Pools()) bytes += pool->FreeUnusedBuffers();
+  for (const auto& pool : Pools()) bytes += pool->FreeUnused();
   return bytes;
 }
 
-void StoreMemory::FreeIdleBuffers() {
-  for (const auto& pool : Pools()) pool->FreeIdleBuffers();
+void StoreMemory::FreeIdle() {
+  for (const auto& pool : Pools()) pool->FreeIdle();
 }
 
 void StoreMemory::AddPool(std::weak_ptr<BlockPool> pool) {

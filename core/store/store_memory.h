@@ -42,10 +42,10 @@ class StoreMemory {
 
   // Ends what BlockPool::Reserve() has kept: nothing is freed before that.
   void EndReservations();
-  // Frees the buffers of all its pools that hold no block; how many bytes.
-  int64_t FreeUnusedBuffers();
-  // The same for those that have been without use since the last call.
-  void FreeIdleBuffers();
+  // Gives back the memory of all its pools' free blocks; how many bytes.
+  int64_t FreeUnused();
+  // The same for what has been without use since the last call.
+  void FreeIdle();
 
   // The newest step; readers of an earlier one keep memory that the store could do without.
   void set_step(int64_t step) { step_.store(step, std::memory_order_release); }

@@ -38,9 +38,9 @@ void VersionReaders::AddStore(std::weak_ptr<StoreMemory> store) {
 }
 
 bool VersionReaders::GiveBack(const StoreMemory* stepping) {
-  if (FreeUnusedBuffers() > 0) return true;
+  if (FreeUnused() > 0) return true;
   if (!TakeFromSlowest(stepping)) return false;
-  FreeUnusedBuffers();
+  FreeUnused();
   return true;
 }
 
@@ -55,7 +55,7 @@ int64_t VersionReaders::lost_holds() const {
   return static_cast<int64_t>(lost_.size());
 }
 
-int64_t VersionReaders::FreeUnusedBuffers() {
+int64_t VersionReaders::FreeUnused() {
   std::vector<std::shared_ptr<StoreMemory>> stores;
   {
     MutexLock lock(&mutex_);
@@ -64,7 +64,7 @@ int64_t VersionReaders::FreeUnusedBuffers() {
     }
   }
   int64_t bytes = 0;
-  for (const auto& store : stores) bytes += store->FreeUnusedBuffers();
+  for (const auto& store : stores) bytes += store->FreeUnused();
   return bytes;
 }
 

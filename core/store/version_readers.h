@@ -75,7 +75,7 @@ class VersionReaders : public std::enable_shared_from_this<VersionReaders> {
 
  private:
   VersionReaders() = default;
-  int64_t FreeUnusedBuffers();
+  int64_t FreeUnused();
   // Takes the version of the slowest reader whose loss helps; false if there is none.
   bool TakeFromSlowest(const StoreMemory* stepping);
   void Remove(const Hold* hold);

@@ -227,5 +227,28 @@ TEST_F(MemoryBudgetTest, NeverExceedsItsLimitOverManyClaims) {
   EXPECT_EQ(budget_->taken_bytes(), 0);
 }
 
+TEST_F(MemoryBudgetTest, WhatTheHeapKeepsOfPushesIsTrimmedWhenItIsNeeded) {
+  int trims = 0;
+  budget_->SetTrim([&trims] { ++trims; });
+  auto push = Stage(50);
+  push.reset();
+  push = Stage(20);  // Of what is there.
+  const auto state = Take(MemoryUse::kState, 50);
+  EXPECT_EQ(trims, 0);
+  EXPECT_EQ(Take(MemoryUse::kState, 31), nullptr);
+  EXPECT_EQ(trims, 0) << "it would not help";
+  const auto versions = Take(MemoryUse::kVersions, 20);
+  EXPECT_NE(versions, nullptr);
+  EXPECT_EQ(trims, 1);
+  EXPECT_TRUE(versions->Resize(30));
+  EXPECT_FALSE(versions->Resize(31));
+  EXPECT_EQ(trims, 1) << "nothing more is kept";
+  push.reset();
+  versions->ForceSize(40);
+  EXPECT_EQ(trims, 2) << "the heap kept what the push left, and the budget is used up";
+  versions->ForceSize(60);
+  EXPECT_EQ(trims, 2);
+}
+
 }  // namespace
 }  // namespace gradd

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -87,6 +88,38 @@ TEST(BlockTest, FullBlocksComeInPairsOnOneHugePage) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(blocks[i].data()) % kHugePage, 0u);
     EXPECT_EQ(blocks[i + 1].data(), blocks[i].data() + kBlockElements);
   }
+}
+
+TEST(BlockTest, OneOfAPairGivesItsMemoryBackWhileTheOtherIsInUse) {
+  constexpr int64_t kBytes = kBlockElements * static_cast<int64_t>(sizeof(float));
+  const auto pool = BlockPool::Create();
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 4; ++i) {
+    blocks.push_back(pool->Allocate(kBlockElements));
+    std::fill_n(blocks.back().data(), kBlockElements, 1.0f);
+  }
+  const float* const other = blocks[2].data();
+  blocks[0] = blocks[2] = BlockRef();
+  EXPECT_EQ(pool->FreeUnused(), 2 * kBytes);
+  EXPECT_EQ(pool->FreeUnused(), 0);
+  EXPECT_EQ(pool->allocated_bytes(), 2 * kBytes);
+  EXPECT_EQ(other[5], 0) << "it is another page";
+
+  blocks[0] = pool->Allocate(kBlockElements);
+  EXPECT_EQ(pool->allocated_bytes(), 3 * kBytes);
+  EXPECT_EQ(pool->allocations(), 2) << "it has its old place";
+  std::fill_n(blocks[0].data(), kBlockElements, 2.0f);
+  for (const size_t i : {1, 3}) {
+    EXPECT_EQ(std::count(blocks[i].data(), blocks[i].data() + kBlockElements, 1.0f),
+              kBlockElements);
+  }
+  pool->Reserve(kBlockElements, 2);
+  EXPECT_EQ(pool->allocated_bytes(), 6 * kBytes) << "the one without memory, and a new pair";
+  EXPECT_EQ(pool->FreeUnused(), 0) << "they are reserved";
+  pool->EndReservation();
+  blocks.clear();
+  EXPECT_EQ(pool->FreeUnused(), 6 * kBytes);
+  EXPECT_EQ(pool->allocated_bytes(), 0);
 }
 
 TEST(BlockTest, FullBlocksAreNotOfTheHeap) {

@@ -43,7 +43,7 @@ TEST_F(StoreMemoryTest, WhatExceedsTheStateIsClaimedAsVersions) {
   EXPECT_EQ(versions(), 2);
   blocks.clear();
   EXPECT_EQ(versions(), 2) << "buffers are kept";
-  EXPECT_EQ(memory_->FreeUnusedBuffers(), 6 * kBytes);
+  EXPECT_EQ(memory_->FreeUnused(), 6 * kBytes);
   EXPECT_EQ(versions(), 0);
   EXPECT_EQ(state(), 4) << "it is the run's";
 }
@@ -76,39 +76,24 @@ TEST_F(StoreMemoryTest, BuffersThatStayWithoutUseGoBack) {
   std::vector<BlockRef> blocks;
   for (int i = 0; i < 8; ++i) blocks.push_back(pool_->Allocate(kElements));
   blocks.clear();
-  memory_->FreeIdleBuffers();
+  memory_->FreeIdle();
   EXPECT_EQ(pool_->allocated_bytes(), 8 * kBytes) << "they have been in use since the last call";
   for (int i = 0; i < 3; ++i) blocks.push_back(pool_->Allocate(kElements));
   blocks.clear();
-  memory_->FreeIdleBuffers();
+  memory_->FreeIdle();
   EXPECT_EQ(pool_->allocated_bytes(), 3 * kBytes) << "as many as were needed in between";
-  memory_->FreeIdleBuffers();
+  memory_->FreeIdle();
   EXPECT_EQ(pool_->allocated_bytes(), 0);
   EXPECT_EQ(versions(), 0);
 }
 
 TEST_F(StoreMemoryTest, WhatIsReservedIsNotFreed) {
   pool_->Reserve(kElements, 5);
-  EXPECT_EQ(memory_->FreeUnusedBuffers(), 0);
-  for (int i = 0; i < 3; ++i) memory_->FreeIdleBuffers();
+  EXPECT_EQ(memory_->FreeUnused(), 0);
+  for (int i = 0; i < 3; ++i) memory_->FreeIdle();
   EXPECT_EQ(pool_->allocated_bytes(), 5 * kBytes);
   memory_->EndReservations();
-  EXPECT_EQ(memory_->FreeUnusedBuffers(), 5 * kBytes);
-}
-
-TEST_F(StoreMemoryTest, APairOfFullBlocksGoesBackTogether) {
-  const std::shared_ptr<BlockPool> pool = BlockPool::Create();
-  BlockRef first = pool->Allocate(kBlockElements);
-  BlockRef second = pool->Allocate(kBlockElements);
-  first = BlockRef();
-  EXPECT_EQ(pool->FreeUnusedBuffers(), 0);
-  second.data()[kBlockElements - 1] = 1;
-  first = pool->Allocate(kBlockElements);
-  EXPECT_EQ(pool->allocations(), 1);
-  first = second = BlockRef();
-  EXPECT_EQ(pool->FreeUnusedBuffers(), int64_t{2} << 20);
-  EXPECT_EQ(pool->allocated_bytes(), 0);
-  pool->Allocate(kBlockElements).data()[0] = 1;
+  EXPECT_EQ(memory_->FreeUnused(), 5 * kBytes);
 }
 
 TEST_F(StoreMemoryTest, APoolForPushesClaimsWhatItKeeps) {

@@ -42,7 +42,7 @@ class TrainedTest(ServerTest):
 
 
 class VersionsTest(TrainedTest):
-    OPTIONS = room_for(4)  # Parameters, a push and two versions.
+    OPTIONS = room_for(5)  # Parameters, a push, two versions, and a block on its way to each reader.
 
     def test_slow_pulls_lose_their_versions_to_steps(self):
         self.create("r", spec(ELEMENTS))
@@ -70,8 +70,7 @@ class VersionsTest(TrainedTest):
         def versions():
             taken = re.search(r'gradd_memory_taken_bytes{use="versions"} (\d+)', self.get("/metrics"))
             return int(taken.group(1))
-        # Blocks come in pairs: one may be left over.
-        until("the end of all versions", lambda: versions() <= 1 << 20)
+        until("the end of all versions", lambda: versions() == 0)
 
 
 class SlowWorkerTest(TrainedTest):
