@@ -31,8 +31,8 @@ class GrpcHealth {
   // Asks about once a second. To be called about ten times a second.
   void Tick();
 
-  // Asks no more when it returns. To be called before the server is shut down: gRPC 1.51 crashes when
-  // a call begins on a channel within the process to a server that is.
+  // Asks no more when it returns. To be called before the server is shut down: gRPC 1.51 crashes
+  // when a call begins on a channel within the process to a server that is.
   void Stop();
 
   // False once a question has been without an answer for five seconds, until there is one.

@@ -96,24 +96,23 @@ absl::StatusOr<Listener> Listener::BindTcp(const HostPort& address) {
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> all(found, &freeaddrinfo);
   Listener listener;
   listener.port_ = address.port;
+  absl::Status missing;  // A machine without IPv6 may still have names for it.
   for (addrinfo* one = found; one != nullptr; one = one->ai_next) {
     Descriptor socket = NewSocket(one->ai_family);
-    if (!socket) {
-      // A machine without IPv6 may still have names for it.
-      if (errno == EAFNOSUPPORT && (one->ai_next != nullptr || !listener.sockets_.empty()))
-        continue;
-      return SocketError("socket");
+    if (!socket && errno == EAFNOSUPPORT) {
+      missing = SocketError("socket");
+      continue;
     }
+    if (!socket) return SocketError("socket");
     // Connections of the server before this one may still be in TIME_WAIT; one that listens keeps
     // the port all the same.
     SetOption(socket, SOL_SOCKET, SO_REUSEADDR);
     SetOption(socket, IPPROTO_TCP, TCP_NODELAY);  // Connections inherit it.
     SetPort(one->ai_addr, listener.port_);
     if (bind(socket.get(), one->ai_addr, one->ai_addrlen) != 0) {
-      if (errno == EADDRNOTAVAIL && one->ai_family == AF_INET6 && !listener.sockets_.empty()) {
-        continue;
-      }
-      return SocketError("bind");
+      if (errno != EADDRNOTAVAIL) return SocketError("bind");
+      missing = SocketError("bind");
+      continue;
     }
     if (listen(socket.get(), kBacklog) != 0) return SocketError("listen");
     sockaddr_storage bound = {};
@@ -124,6 +123,7 @@ absl::StatusOr<Listener> Listener::BindTcp(const HostPort& address) {
     listener.port_ = PortOf(bound);
     listener.sockets_.push_back(std::move(socket));
   }
+  if (listener.sockets_.empty()) return missing;
   return listener;
 }
 

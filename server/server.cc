@@ -27,6 +27,8 @@ namespace {
 
 // The part of the memory that gRPC may have beside the pushes that come in and wait.
 constexpr int64_t kTransportShare = 16;
+// Streams that have not joined, each of which takes 20 KB: honest ones join at once.
+constexpr size_t kMaxStreamsBeforeJoin = 1000;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
 // Ten intervals without a tick: the process stood still, and nobody could be heard.
 constexpr absl::Duration kGap = absl::Seconds(1);
@@ -102,7 +104,8 @@ Server::Server(const ServerOptions& options)
       clock_(Clock::Real(), kGap),
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
-      training_service_(&registry_, &peer_watch_),
+      join_watch_(&clock_, options_.peer_patience, kMaxStreamsBeforeJoin),
+      training_service_(&registry_, &peer_watch_, &join_watch_),
       run_service_(&registry_, &streams_, &peer_watch_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
@@ -198,6 +201,7 @@ void Server::TickUntilStopped() {
     streams_.Tick();
     health_->Tick();
     peer_watch_.Tick();
+    join_watch_.Tick();
     mutex_.Lock();
     if (!stopped_) stopped_changed_.WaitFor(&mutex_, kTickInterval);
   }

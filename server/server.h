@@ -59,6 +59,7 @@ class Server {
   RunRegistry registry_;
   TickedStreams streams_;
   PeerWatch peer_watch_;
+  PeerWatch join_watch_;
   TrainingService training_service_;
   RunService run_service_;
   std::unique_ptr<SocketFile> socket_file_;  // Of a unix-domain address.
