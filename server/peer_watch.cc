@@ -6,9 +6,7 @@ namespace gradd {
 
 std::unique_ptr<PeerWatch::Entry> PeerWatch::Add(std::function<void()> cancel) {
   std::unique_ptr<Entry> entry(new Entry(this, std::move(cancel)));
-  MutexLock lock(&mutex_);
-  entry->due_ = clock_->Elapsed() + patience_;
-  entries_.insert(entry.get());
+  entry->Renew();
   return entry;
 }
 
@@ -16,27 +14,31 @@ void PeerWatch::Entry::Renew() { Expect(watch_->patience_); }
 
 void PeerWatch::Entry::Expect(absl::Duration patience) {
   MutexLock lock(&watch_->mutex_);
-  due_ = watch_->clock_->Elapsed() + patience;
+  watch_->SetDue(this, watch_->clock_->Elapsed() + patience);
+  if (watch_->due_.size() > watch_->most_) watch_->CancelFirst();
 }
 
 void PeerWatch::Entry::Stop() {
   MutexLock lock(&watch_->mutex_);
-  due_ = absl::InfiniteDuration();
+  watch_->SetDue(this, absl::InfiniteDuration());
 }
 
-void PeerWatch::Remove(Entry* entry) {
-  MutexLock lock(&mutex_);
-  entries_.erase(entry);
+void PeerWatch::SetDue(Entry* entry, absl::Duration due) {
+  due_.erase({entry->due_, entry});
+  entry->due_ = due;
+  if (due < absl::InfiniteDuration()) due_.emplace(due, entry);
+}
+
+void PeerWatch::CancelFirst() {
+  Entry* const first = due_.begin()->second;
+  SetDue(first, absl::InfiniteDuration());
+  first->cancel_();
 }
 
 void PeerWatch::Tick() {
   MutexLock lock(&mutex_);
   const absl::Duration now = clock_->Elapsed();
-  for (Entry* const entry : entries_) {
-    if (entry->due_ > now) continue;
-    entry->due_ = absl::InfiniteDuration();
-    entry->cancel_();
-  }
+  while (!due_.empty() && due_.begin()->first <= now) CancelFirst();
 }
 
 }  // namespace gradd
