@@ -13,10 +13,8 @@ constexpr int64_t kWorthIt = int64_t{64} << 20;
 
 }  // namespace
 
-HeapTrim::Heap HeapTrim::Heap::OfProcess(MemoryBudget* budget) {
-  budget->SetTrim([] { malloc_trim(0); });
-  return {[] { return static_cast<int64_t>(mallinfo2().fordblks); },
-          [budget] { budget->TrimHeap(); }};
+MemoryBudget::Heap HeapTrim::HeapOfProcess() {
+  return {[] { return static_cast<int64_t>(mallinfo2().fordblks); }, [] { malloc_trim(0); }};
 }
 
 void HeapTrim::Tick(int64_t staged_bytes) {

@@ -20,16 +20,10 @@ namespace gradd {
 // Not thread safe.
 class HeapTrim {
  public:
-  // What is free in the heap, and how it is given back.
-  struct Heap {
-    std::function<int64_t()> free_bytes;
-    std::function<void()> trim;
+  // All of it that malloc() has.
+  static MemoryBudget::Heap HeapOfProcess();
 
-    // Also tells `budget`, which has it trimmed when it is short of memory. It must outlive this.
-    static Heap OfProcess(MemoryBudget* budget);
-  };
-
-  HeapTrim(const Clock* clock, Heap heap)
+  HeapTrim(const Clock* clock, MemoryBudget::Heap heap)
       : clock_(clock), heap_(std::move(heap)), begin_(clock->Elapsed()), sampled_at_(begin_) {}
 
   // To be called about ten times a second; `staged_bytes` are claimed for pushes.
@@ -39,7 +33,7 @@ class HeapTrim {
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 
   const Clock* const clock_;
-  const Heap heap_;
+  const MemoryBudget::Heap heap_;
   absl::Duration begin_;  // Of the present look.
   absl::Duration sampled_at_;
   int64_t least_free_ = kNone;  // Since begin_.

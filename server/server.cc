@@ -110,10 +110,12 @@ Server::Server(const ServerOptions& options)
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
       join_watch_(&clock_, options_.peer_patience, kMaxStreamsBeforeJoin),
-      heap_trim_(&clock_, HeapTrim::Heap::OfProcess(&registry_.budget())),
+      heap_trim_(&clock_, HeapTrim::HeapOfProcess()),
       training_service_(&registry_, &peer_watch_, &join_watch_),
       run_service_(&registry_, &streams_, &peer_watch_, &past_),
-      runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {}
+      runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {
+  registry_.budget().SetHeap(HeapTrim::HeapOfProcess());
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (absl::Status valid = ValidateOptions(options); !valid.ok()) return valid;

@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace gradd {
+namespace {
+
+// The heap is looked at once for so many bytes that are claimed: that takes some microseconds.
+constexpr int64_t kMeasureBytes = int64_t{8} << 20;
+
+}  // namespace
 
 const char* NameOf(MemoryUse use) {
   switch (use) {
@@ -125,7 +131,7 @@ bool MemoryBudget::FitsWithoutVersions(MemoryUse use, int64_t more) const {
 }
 
 int64_t MemoryBudget::Left(MemoryUse use) const {
-  const int64_t kept = use == MemoryUse::kStaging ? 0 : Kept();
+  const int64_t kept = use == MemoryUse::kStaging ? 0 : kept_;
   return std::min(LeftIfTrimmed(use), limits_.total - all_taken_ - kept);
 }
 
@@ -137,15 +143,25 @@ int64_t MemoryBudget::LeftIfTrimmed(MemoryUse use) const {
 void MemoryBudget::Add(MemoryUse use, int64_t bytes) {
   taken_[static_cast<size_t>(use)] += bytes;
   all_taken_ += bytes;
-  most_staged_ = std::max(most_staged_, taken(MemoryUse::kStaging));
 }
 
 void MemoryBudget::TrimHeap() {
+  if (heap_.trim) heap_.trim();
+  MutexLock lock(&mutex_);
+  kept_ = 0;
+}
+
+void MemoryBudget::MeasureHeap(int64_t more) {
+  if (!heap_.free_bytes) return;
   {
     MutexLock lock(&mutex_);
-    most_staged_ = taken(MemoryUse::kStaging);
+    grown_ += more;
+    if (grown_ < std::min(kMeasureBytes, limits_.total / 16)) return;
+    grown_ = 0;
   }
-  if (trim_) trim_();
+  const int64_t free = heap_.free_bytes();
+  MutexLock lock(&mutex_);
+  kept_ = free;
 }
 
 void MemoryBudget::GrantWaiting() {
@@ -168,6 +184,9 @@ void MemoryBudget::Grant(Claim* claim) {
 }
 
 bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force) {
+  if (claim->use_ != MemoryUse::kStaging && bytes > claim->bytes()) {
+    MeasureHeap(bytes - claim->bytes());
+  }
   for (bool resized = false, trims = true; trims;) {
     {
       MutexLock lock(&mutex_);
@@ -182,7 +201,7 @@ bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force) {
 bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force, bool* trims) {
   const int64_t more = bytes - claim->bytes();
   const bool fits = more <= 0 || Fits(claim->use_, more);
-  *trims = !fits && claim->use_ != MemoryUse::kStaging && Kept() > 0 &&
+  *trims = !fits && claim->use_ != MemoryUse::kStaging && kept_ > 0 &&
            (force || more <= LeftIfTrimmed(claim->use_));
   if (!fits && !force) return false;
   Add(claim->use_, more);

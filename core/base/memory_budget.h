@@ -41,9 +41,9 @@ const char* NameOf(MemoryUse use);
 // synchronous step at once, so that whoever has a claim can finish without another one; and
 // everything else leaves free what one step of any run takes, as assured by Assure().
 //
-// Pushes lie in the heap, which keeps what they took at most for the next ones, so that their pages
-// need not be touched anew. It gives that back, by the function of SetTrim(), when something else
-// needs the room.
+// Pushes lie in the heap, which keeps what they took for the next ones, so that their pages need
+// not be touched anew. It is made to give that back when something else needs the room: see
+// SetHeap().
 //
 // Example:
 //   std::shared_ptr<MemoryBudget::Claim> claim = budget->Take(MemoryUse::kScratch, bytes);
@@ -136,10 +136,14 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // nothing left to give. Called without a lock of the budget held, but with any of its callers'.
   // To be set before the budget is used.
   void SetReclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
-  // How the heap gives back what is free in it: `trim` may be called with any lock held but the
-  // budget's. To be set before the budget is used; without it, the heap is taken to keep nothing.
-  void SetTrim(std::function<void()> trim) { trim_ = std::move(trim); }
-  // Has the heap give back what it keeps.
+  // The heap, where memory stays that is free. Its functions may be called with any lock held but
+  // the budget's.
+  struct Heap {
+    std::function<int64_t()> free_bytes;
+    std::function<void()> trim;  // Gives back what is free.
+  };
+  // To be called before the budget is used; without it, the heap is taken to keep nothing.
+  void SetHeap(Heap heap) { heap_ = std::move(heap); }
   void TrimHeap();
   // Does `attempt`, for which `more` bytes for `use` are missing, again and again until it returns
   // true, or nothing can be given back any more that would help.
@@ -156,7 +160,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
   bool Fits(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What is left for `use`: what does not belong to pushes leaves them what a step is assured of,
-  // and what the heap keeps for them.
+  // and has no room where the heap keeps what is free.
   int64_t Left(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t LeftIfTrimmed(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether that much for pushes is what a step is assured of. Then only versions that do not come
@@ -174,6 +178,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // Grants what fits, oldest first.
   void GrantWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ResizeClaim(Claim* claim, int64_t bytes, bool force);
+  // Looks at the heap, now and then, for a claim that grows by `more`.
+  void MeasureHeap(int64_t more);
   // The same with the lock held. Sets `trims` to whether the heap should give back what it keeps:
   // then it does not fit otherwise, or the budget is overdrawn.
   bool ResizeClaim(Claim* claim, int64_t bytes, bool force, bool* trims)
@@ -188,21 +194,18 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   int64_t LongTaken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return taken(MemoryUse::kState) + taken(MemoryUse::kScratch) + taken(MemoryUse::kShared);
   }
-  // In the heap, of former pushes.
-  int64_t Kept() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return trim_ == nullptr ? 0 : most_staged_ - taken(MemoryUse::kStaging);
-  }
   int64_t Assured() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return assured_.empty() ? 0 : *assured_.rbegin();
   }
 
   const Limits limits_;
   std::function<bool()> reclaim_;
-  std::function<void()> trim_;
+  Heap heap_;
   mutable Mutex mutex_;
   std::array<int64_t, kMemoryUses> taken_ ABSL_GUARDED_BY(mutex_) = {};
   int64_t all_taken_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t most_staged_ ABSL_GUARDED_BY(mutex_) = 0;  // Since the heap was trimmed.
+  int64_t kept_ ABSL_GUARDED_BY(mutex_) = 0;   // Free in the heap, when that was last looked at.
+  int64_t grown_ ABSL_GUARDED_BY(mutex_) = 0;  // What claims but those for pushes grew since.
   std::deque<Claim*> waiting_ ABSL_GUARDED_BY(mutex_);
   std::multiset<int64_t> assured_ ABSL_GUARDED_BY(mutex_);
 };

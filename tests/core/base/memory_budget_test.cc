@@ -227,13 +227,18 @@ TEST_F(MemoryBudgetTest, NeverExceedsItsLimitOverManyClaims) {
   EXPECT_EQ(budget_->taken_bytes(), 0);
 }
 
-TEST_F(MemoryBudgetTest, WhatTheHeapKeepsOfPushesIsTrimmedWhenItIsNeeded) {
+TEST_F(MemoryBudgetTest, TheHeapIsTrimmedWhenWhatItKeepsIsNeeded) {
+  int64_t free = 0;
   int trims = 0;
-  budget_->SetTrim([&trims] { ++trims; });
-  auto push = Stage(50);
-  push.reset();
-  push = Stage(20);  // Of what is there.
+  budget_->SetHeap({[&] { return free; },
+                    [&] {
+                      free = 0;
+                      ++trims;
+                    }});
+  const auto push = Stage(20);
+  free = 30;
   const auto state = Take(MemoryUse::kState, 50);
+  EXPECT_NE(state, nullptr);
   EXPECT_EQ(trims, 0);
   EXPECT_EQ(Take(MemoryUse::kState, 31), nullptr);
   EXPECT_EQ(trims, 0) << "it would not help";
@@ -241,12 +246,12 @@ TEST_F(MemoryBudgetTest, WhatTheHeapKeepsOfPushesIsTrimmedWhenItIsNeeded) {
   EXPECT_NE(versions, nullptr);
   EXPECT_EQ(trims, 1);
   EXPECT_TRUE(versions->Resize(30));
-  EXPECT_FALSE(versions->Resize(31));
-  EXPECT_EQ(trims, 1) << "nothing more is kept";
-  push.reset();
+  EXPECT_FALSE(versions->Resize(37));
+  EXPECT_EQ(trims, 1) << "nothing is kept";
+  free = 10;
   versions->ForceSize(40);
-  EXPECT_EQ(trims, 2) << "the heap kept what the push left, and the budget is used up";
-  versions->ForceSize(60);
+  EXPECT_EQ(trims, 2) << "the budget is overdrawn";
+  versions->ForceSize(50);
   EXPECT_EQ(trims, 2);
 }
 
