@@ -16,6 +16,10 @@ constexpr int kMaxStreamsPerConnection = 1000;
 // A request's metadata is less than 1 KiB, unless somebody passes tokens on.
 constexpr int kMaxMetadataBytes = 16 << 10;
 constexpr int kHandshakeTimeoutMs = 10'000;
+// What a connection may send ahead of what is read, for the sake of far peers: gRPC finds by itself
+// how much that should be, up to some MiB. Where memory is little, it is a part of it.
+constexpr int64_t kFreeLookaheadMemory = int64_t{4} << 30;
+constexpr int64_t kLookaheadShare = 512;
 constexpr int kMaxIdleMs = 10 * 60 * 1000;  // A client without RPCs connects again when it has one.
 
 }  // namespace
@@ -34,6 +38,11 @@ void ConfigureTransport(int64_t memory_bytes, grpc::ServerBuilder* builder) {
   // The most that HTTP/2 allows: a chunk comes in few pieces then.
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, (1 << 24) - 1);
   builder->AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReceiveBufferBytes);
+  if (memory_bytes < kFreeLookaheadMemory) {
+    const int64_t lookahead = std::max<int64_t>(memory_bytes / kLookaheadShare, 64 << 10);
+    builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, static_cast<int>(lookahead));
+  }
   // Half-open connections are found within 15 seconds.
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);

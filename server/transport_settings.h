@@ -16,7 +16,8 @@ constexpr int kMaxMessageBytes = 2 << 20;
 // them before it looks at their size.
 //
 // What gRPC holds of its peers' messages is kept near `memory_bytes`: above it, windows shrink and
-// streams of the peers that send most are ended. Messages that core has staged count.
+// streams of the peers that send most are ended. Messages that core has staged count. So that this
+// does not come to pass with honest peers, what each may send ahead is little where memory is.
 void ConfigureTransport(int64_t memory_bytes, grpc::ServerBuilder* builder);
 
 }  // namespace gradd

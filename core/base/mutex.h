@@ -20,21 +20,21 @@ class ABSL_LOCKABLE Mutex {
 
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     mutex_.lock();
-    ++held_;
+    ++held;
   }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
-    --held_;
+    --held;
     mutex_.unlock();
   }
   // Whether the calling thread holds one or more of all mutexes: it must not wait for others then
   // who may want one of them.
-  static bool AnyHeld() { return held_ > 0; }
+  static bool AnyHeld() { return held > 0; }
   // Tells the analysis that the caller holds the mutex where it cannot see so.
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
  private:
   friend class CondVar;
-  static inline thread_local int held_ = 0;  // By this thread.
+  static inline thread_local int held = 0;  // By this thread.
   std::mutex mutex_;
 };
 

@@ -56,8 +56,8 @@ class ControlGroupTest(ServerTest):
         run = spec(self.ELEMENTS)
         run.policy.asynchronous.SetInParent()
         self.create("run", run)
-        # 360 MB of pushes.
-        workers = 9
+        # A gigabyte of pushes.
+        workers = 25
         outcomes = push_at_once(self.training, "runs/run", self.ELEMENTS, workers)
         self.assertEqual(outcomes, [api.PUSH_OUTCOME_APPLIED] * workers)
         # Ten readers who stand still, each at a version of 40 MB.
