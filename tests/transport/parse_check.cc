@@ -44,11 +44,11 @@ std::string Compare(absl::string_view bytes, absl::string_view cuts, Parse parse
   MessageType parsed;
   Payload payload;
   const absl::Status status = parse(Cut(bytes, cuts), &parsed, &payload);
-  if (!valid) return "";
-  if (!status.ok()) {
-    return absl::StrCat(parsed.GetTypeName(), ": valid, found ", status.ToString(), ": ",
-                        absl::CHexEscape(bytes));
+  if (status.ok() != valid) {
+    return absl::StrCat(parsed.GetTypeName(), valid ? ": valid" : ": not valid", ", found ",
+                        status.ToString(), ": ", absl::CHexEscape(bytes));
   }
+  if (!valid) return "";
   if (payload.size_bytes() > 0) get_chunk(&parsed)->set_data(BytesOf(payload));
   if (parsed.SerializeAsString() == expected.SerializeAsString()) return "";
   return absl::StrCat(parsed.GetTypeName(), ": found ", parsed.ShortDebugString(), ", expected ",

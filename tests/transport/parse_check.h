@@ -8,9 +8,8 @@
 namespace gradd {
 
 // Parses `bytes`, whoever made them up, as each message of the data plane, cut into slices as
-// `cuts` says. Where the generated classes can parse them too, the content must be the same;
-// returns what differs, and nothing if nothing does. (What they refuse may pass: they take no tag
-// of more than five bytes, for instance.)
+// `cuts` says. What the generated classes refuse must be refused, and what they take must be taken,
+// with the same content; returns what differs, and nothing if nothing does.
 std::string CheckParsing(absl::string_view bytes, absl::string_view cuts);
 
 }  // namespace gradd

@@ -5,6 +5,7 @@
 
 #include <google/protobuf/stubs/logging.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +13,7 @@
 #include "tests/transport/parse_check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto* const kQuiet = google::protobuf::SetLogHandler(nullptr);
+  static auto* const kQuiet = google::protobuf::SetLogHandler(nullptr);
   static_cast<void>(kQuiet);
   // Up to eight bytes say how the rest is cut.
   const absl::string_view all(reinterpret_cast<const char*>(data), size);
