@@ -16,6 +16,7 @@ packages_of() {
     pictures) echo gnuplot-nox ;;
     test) echo libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf ;;
     sanitize) echo libclang-rt-14-dev ;;
+    fuzz) echo clang-14 libclang-rt-14-dev ;;
     lint) echo clang-14 clang-format-14 clang-tidy-14 shellcheck ;;
     # Only where no other npm is there: Debian's may not go with it.
     buf) command -v npm >/dev/null || echo nodejs npm ;;
@@ -23,7 +24,7 @@ packages_of() {
     image) echo debootstrap buildah runc ;;
     torch) echo python3-venv ;; # tests/python_environment.sh installs torch itself.
     *)
-      echo "packages.sh: no set \"$1\"; there are build, data, pictures, test, sanitize, lint, buf, dashboard, image, torch" >&2
+      echo "packages.sh: no set \"$1\"; there are build, data, pictures, test, sanitize, fuzz, lint, buf, dashboard, image, torch" >&2
       return 2
       ;;
   esac

@@ -10,17 +10,15 @@
 #include <cerrno>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "core/base/clock.h"
+#include "server/page_request.h"
 
 namespace gradd {
 namespace {
 
 constexpr size_t kMaxConnections = 256;
-constexpr size_t kMaxRequestBytes = 8 << 10;
 constexpr absl::Duration kRequestPatience = absl::Seconds(10);
 constexpr size_t kMaxHeld = 4;  // Of one slow page, made at different times.
 constexpr int kNoDescriptorsPauseMs = 10;
@@ -50,7 +48,7 @@ struct PageServer::Connection {
   absl::Duration deadline;
   std::list<Connection>::iterator self;
   State state = State::kReads;
-  std::string request;
+  PageRequest request;
   bool head = false;  // The method is HEAD: only the answer's head is sent.
   std::string waits_for;
   uint64_t waits_until_made = 0;
@@ -221,14 +219,18 @@ bool PageServer::Read(Connection* connection) {
   if (size == 0) return false;
   if (size < 0) return errno == EAGAIN || errno == EINTR;
   if (connection->state == Connection::State::kLingers) return true;
-  std::string& request = connection->request;
-  request.append(part, static_cast<size_t>(size));
-  if (absl::StrContains(request, "\r\n\r\n") || absl::StrContains(request, "\n\n")) {
-    Answer(connection);
-  } else if (request.size() >= kMaxRequestBytes) {
-    connection->answer = Refusal("431 Request Header Fields Too Large");
-  } else {
-    return true;
+  switch (connection->request.Take({part, static_cast<size_t>(size)})) {
+    case PageRequest::State::kIncomplete:
+      return true;
+    case PageRequest::State::kComplete:
+      Answer(connection);
+      break;
+    case PageRequest::State::kTooLarge:
+      connection->answer = Refusal("431 Request Header Fields Too Large");
+      break;
+    case PageRequest::State::kMalformed:
+      connection->answer = Refusal("400 Bad Request");
+      break;
   }
   if (connection->answer == nullptr) {
     connection->state = Connection::State::kWaits;
@@ -239,19 +241,13 @@ bool PageServer::Read(Connection* connection) {
 }
 
 void PageServer::Answer(Connection* connection) {
-  const absl::string_view line =
-      absl::string_view(connection->request).substr(0, connection->request.find_first_of("\r\n"));
-  const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
-  if (words.size() != 3 || !absl::StartsWith(words[2], "HTTP/1.")) {
-    connection->answer = Refusal("400 Bad Request");
-    return;
-  }
-  connection->head = words[0] == "HEAD";
-  if (words[0] != "GET" && !connection->head) {
+  const PageRequest& request = connection->request;
+  connection->head = request.method() == "HEAD";
+  if (request.method() != "GET" && !connection->head) {
     connection->answer = Refusal("405 Method Not Allowed");
     return;
   }
-  const std::string path(words[1].substr(0, words[1].find('?')));
+  const std::string path(request.path());
   if (const auto quick = quick_.find(path); quick != quick_.end()) {
     connection->answer = Serialize(quick->second());
     return;

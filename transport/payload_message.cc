@@ -1,7 +1,6 @@
 #include "transport/payload_message.h"
 
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/wire_format_lite.h>
 
@@ -18,13 +17,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "core/base/error.h"
+#include "transport/wire_reader.h"
 
 namespace gradd {
 namespace {
 
 using google::protobuf::Message;
 using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 using google::protobuf::io::StringOutputStream;
 
@@ -51,92 +50,61 @@ struct Slices {
   std::vector<Payload::Slice> spans;
 };
 
-// Reads slices as one stream, so that nothing may depend on where they were cut.
-class SliceStream : public google::protobuf::io::ZeroCopyInputStream {
- public:
-  explicit SliceStream(const std::vector<Payload::Slice>& slices) : slices_(slices) {}
-
-  bool Next(const void** data, int* size) override {
-    if (next_ == slices_.size()) return false;
-    const Payload::Slice& slice = slices_[next_++];
-    *data = slice.data();
-    *size = static_cast<int>(slice.size());
-    count_ += *size;
-    return true;
-  }
-  void BackUp(int count) override {
-    // What was backed up is handed out again, as a slice of its own.
-    --next_;
-    slices_[next_] = slices_[next_].subspan(slices_[next_].size() - static_cast<size_t>(count));
-    count_ -= count;
-  }
-  bool Skip(int count) override {
-    const void* data = nullptr;
-    int size = 0;
-    while (count > 0 && Next(&data, &size)) {
-      if (size > count) BackUp(size - count);
-      count -= std::min(size, count);
-    }
-    return count == 0;
-  }
-  int64_t ByteCount() const override { return count_; }
-
- private:
-  std::vector<Payload::Slice> slices_;
-  size_t next_ = 0;
-  int64_t count_ = 0;
-};
-
 // Where the bulk data lies in the message, if there is any.
 struct Range {
-  int64_t begin = 0;
-  int64_t size = 0;
+  size_t begin = 0;
+  size_t size = 0;
 };
 
-// Walks one message until the stream's limit. All that is not on `path` goes to `rest`
-// unchanged; of the field on it, `range` is set. A message on the path is walked too and
-// goes to `rest` without its data. A field of `others` displaces what is on the path.
-bool Separate(CodedInputStream* in, Path path, absl::Span<const int> others, std::string* rest,
+void AppendVarint(size_t value, std::string* out) {
+  StringOutputStream stream(out);
+  CodedOutputStream(&stream).WriteVarint64(value);
+}
+
+// Walks one message until the reader's end. All that is not on `path` goes to `rest` byte for byte;
+// of the field on it, `range` is set. A message on the path is walked too and goes to `rest`
+// without its data. A field of `others` displaces what is on the path.
+//
+// What is wrong with the message and does not hinder the walk is wrong with `rest` too, since
+// nothing before it was changed but lengths: the generated classes find it there.
+bool Separate(WireReader* in, Path path, absl::Span<const int> others, std::string* rest,
               Range* range) {
-  StringOutputStream stream(rest);
-  CodedOutputStream out(&stream);
   const uint32_t on_path =
       WireFormatLite::MakeTag(path[0], WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
-  while (true) {
-    const uint32_t tag = in->ReadTag();
-    if (tag == 0) return in->ConsumedEntireMessage();
+  while (!in->AtEnd()) {
+    uint32_t tag = 0;
+    if (!in->ReadTag(&tag, rest)) return false;
     if (tag != on_path) {
       if (WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED &&
           absl::c_linear_search(others, WireFormatLite::GetTagFieldNumber(tag))) {
         *range = {};
       }
-      if (!WireFormatLite::SkipField(in, tag, &out)) return false;  // Copies it to `out`.
+      if (!in->ReadField(tag, rest)) return false;
       continue;
     }
-    int length = 0;
-    if (!in->ReadVarintSizeAsInt(&length)) return false;
+    size_t length = 0;
+    if (!in->ReadLength(&length, nullptr)) return false;
     if (path.size() == 1) {
-      *range = {in->CurrentPosition(), length};
-      if (!in->Skip(length)) return false;
+      *range = {in->position(), length};
+      if (!in->ReadBytes(length, nullptr)) return false;
+      AppendVarint(0, rest);
       continue;
     }
-    const CodedInputStream::Limit limit = in->PushLimit(length);
-    if (in->BytesUntilLimit() != length) return false;
     std::string inner;
+    const size_t end = in->SetEnd(in->position() + length);
     if (!Separate(in, path.subspan(1), {}, &inner, range)) return false;
-    if (in->BytesUntilLimit() != 0) return false;  // The stream ended first.
-    in->PopLimit(limit);
-    out.WriteTag(tag);
-    out.WriteVarint32(static_cast<uint32_t>(inner.size()));
-    out.WriteString(inner);
+    in->SetEnd(end);
+    AppendVarint(inner.size(), rest);
+    rest->append(inner);
   }
+  return true;
 }
 
 // The part of `slices` in `range`.
 std::vector<Payload::Slice> Cut(const std::vector<Payload::Slice>& slices, const Range& range) {
   std::vector<Payload::Slice> cut;
-  auto skip = static_cast<size_t>(range.begin);
-  auto left = static_cast<size_t>(range.size);
+  size_t skip = range.begin;
+  size_t left = range.size;
   for (const Payload::Slice& slice : slices) {
     if (left == 0) break;
     if (skip >= slice.size()) {
@@ -160,19 +128,14 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Path path, absl::Span<const in
                    Message* message, Payload* payload) {
   auto slices = std::make_shared<Slices>();
   if (!bytes.Dump(&slices->owned).ok()) return Malformed(*message);
-  int64_t size = 0;
   for (const grpc::Slice& slice : slices->owned) {
     slices->spans.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());
-    size += static_cast<int64_t>(slice.size());
   }
-  if (size > std::numeric_limits<int>::max()) return Malformed(*message);
+  if (bytes.Length() > std::numeric_limits<int>::max()) return Malformed(*message);
+  WireReader in(slices->spans);
   std::string rest;
   Range range;
-  {
-    SliceStream stream(slices->spans);
-    CodedInputStream in(&stream);
-    if (!Separate(&in, path, others, &rest, &range)) return Malformed(*message);
-  }
+  if (!Separate(&in, path, others, &rest, &range)) return Malformed(*message);
   if (!message->ParseFromString(rest)) return Malformed(*message);
   std::vector<Payload::Slice> cut = Cut(slices->spans, range);
   *payload = cut.empty() ? Payload() : Payload(std::move(cut), std::move(slices));

@@ -18,7 +18,7 @@ namespace gradd {
 
 // ADOPT (Taniguchi et al. 2024, "ADOPT: Modified Adam Can Converge with Any beta2 with the Optimal
 // Rate", algorithm 2; unclipped algorithm 1): the denominator does not know g yet. At the first
-// step v = g^2 and nothing else; then, with c = (t - 1)^0.25,
+// step v = g^2, and p stays but for decoupled weight decay; then, with c = (t - 1)^0.25,
 //   m = beta1 * m + (1 - beta1) * clip(g / max(sqrt(v), epsilon), -c, c);  p = p - lr * m
 //   v = beta2 * v + (1 - beta2) * g^2
 struct AdoptRule : ElementRule {

@@ -21,6 +21,7 @@ namespace gradd {
 //     r = sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
 //     p = p - lr * r * (m / (1 - beta1^t)) * sqrt(1 - beta2^t) / (sqrt(v) + epsilon)
 //   else p = p - lr * m / (1 - beta1^t).
+// The authors' code leaves p alone where rho <= 5; the paper has the line above.
 struct RAdamRule : ElementRule {
   static constexpr bool kFollowsMomentum = true;
   AdamRule adam;

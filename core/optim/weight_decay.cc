@@ -35,6 +35,7 @@ DecayOfKind DecayOf(v1::Optimizer::KindCase kind) {
     case v1::Optimizer::kMuon:
     case v1::Optimizer::kNovoGrad:
     case v1::Optimizer::kProdigy:
+    case v1::Optimizer::kRAdam:
     case v1::Optimizer::kScheduleFreeAdam:
       return {0, true, true, true};
     case v1::Optimizer::kMadgrad:

@@ -17,6 +17,21 @@ import numpy
 import torch
 from torch import optim
 
+
+class RAdamDecayedApart(optim.RAdam):
+    """What later versions do with decoupled_weight_decay=True; 1.13 has no such option."""
+
+    def __init__(self, params, lr, decay):
+        super().__init__(params, lr=lr)
+        self.decay = decay
+
+    def step(self):
+        for group in self.param_groups:
+            for p in group['params']:
+                p.data.mul_(1 - group['lr'] * self.decay)
+        super().step()
+
+
 SGD, ADAGRAD, RMS, ADAM = torch.optim.SGD, torch.optim.Adagrad, torch.optim.RMSprop, torch.optim.Adam
 CASES = {
     'sgd': lambda p: SGD(p, lr=0.05),
@@ -63,6 +78,7 @@ CASES = {
     'r_adam': lambda p: optim.RAdam(p, lr=0.01),
     'r_adam_options': lambda p: optim.RAdam(p, lr=0.02, betas=(0.8, 0.99), eps=1e-4),
     'r_adam_never_rectified': lambda p: optim.RAdam(p, lr=0.05, betas=(0.9, 0.6)),
+    'r_adam_decoupled_weight_decay': lambda p: RAdamDecayedApart(p, lr=0.01, decay=0.05),
     'r_adam_weight_decay': lambda p: optim.RAdam(p, lr=0.01, weight_decay=0.05),
 }
 

@@ -237,11 +237,23 @@ absl::StatusOr<std::string> StepWithDecay(const std::string& kind, v1::WeightDec
 
 // What the paper or its authors' code means by weight decay.
 TEST(MakeOptimizerTest, WeightDecayIsByDefaultWhatEachMethodMeansByIt) {
-  const std::set<std::string> decoupled = {
-      "ac_prop",  "ada_belief", "ada_max_w",  "adafactor",
-      "adam_w",   "adan",       "ad_ema_mix", "lamb",
-      "lion",     "momo",       "momo_adam",  "muon",
-      "n_adam_w", "novo_grad",  "prodigy",    "schedule_free_adam"};
+  const std::set<std::string> decoupled = {"ac_prop",
+                                           "ada_belief",
+                                           "ada_max_w",
+                                           "adafactor",
+                                           "adam_w",
+                                           "adan",
+                                           "ad_ema_mix",
+                                           "lamb",
+                                           "lion",
+                                           "momo",
+                                           "momo_adam",
+                                           "muon",
+                                           "n_adam_w",
+                                           "novo_grad",
+                                           "prodigy",
+                                           "r_adam",
+                                           "schedule_free_adam"};
   const auto* const kind = v1::Optimizer::descriptor()->FindOneofByName("kind");
   size_t seen = 0;
   for (int i = 0; i < kind->field_count(); ++i) {

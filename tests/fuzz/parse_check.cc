@@ -1,29 +1,20 @@
-#include "tests/transport/parse_check.h"
-
-#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gradd/v1/training_service.pb.h"
+#include "tests/fuzz/checks.h"
+#include "tests/fuzz/input.h"
 #include "transport/payload_message.h"
 
 namespace gradd {
 namespace {
 
-// Each byte of `cuts` is the size of a slice, over and over; 0 is an empty slice.
-grpc::ByteBuffer Cut(absl::string_view bytes, absl::string_view cuts) {
+grpc::ByteBuffer Sliced(absl::string_view bytes, absl::string_view cuts) {
   std::vector<grpc::Slice> slices;
-  size_t next = 0;
-  while (!bytes.empty()) {
-    size_t size = bytes.size();
-    if (!cuts.empty()) {
-      size = std::min<size_t>(size, static_cast<unsigned char>(cuts[next % cuts.size()]));
-      // Not for ever.
-      if (++next % cuts.size() == 0) size = std::max<size_t>(size, 1);
-    }
-    slices.emplace_back(bytes.data(), size);
-    bytes.remove_prefix(size);
+  for (const absl::string_view piece : Cut(bytes, cuts)) {
+    slices.emplace_back(piece.data(), piece.size());
   }
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
@@ -43,12 +34,12 @@ std::string Compare(absl::string_view bytes, absl::string_view cuts, Parse parse
   const bool valid = expected.ParseFromString(std::string(bytes));
   MessageType parsed;
   Payload payload;
-  const absl::Status status = parse(Cut(bytes, cuts), &parsed, &payload);
-  if (!valid) return "";
-  if (!status.ok()) {
-    return absl::StrCat(parsed.GetTypeName(), ": valid, found ", status.ToString(), ": ",
-                        absl::CHexEscape(bytes));
+  const absl::Status status = parse(Sliced(bytes, cuts), &parsed, &payload);
+  if (status.ok() != valid) {
+    return absl::StrCat(parsed.GetTypeName(), valid ? ": valid" : ": not valid", ", found ",
+                        status.ToString(), ": ", absl::CHexEscape(bytes));
   }
+  if (!valid) return "";
   if (payload.size_bytes() > 0) get_chunk(&parsed)->set_data(BytesOf(payload));
   if (parsed.SerializeAsString() == expected.SerializeAsString()) return "";
   return absl::StrCat(parsed.GetTypeName(), ": found ", parsed.ShortDebugString(), ", expected ",
