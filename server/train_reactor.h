@@ -47,7 +47,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
     v1::Encoding encoding = v1::ENCODING_FLOAT32;
     size_t next_block = 0;
   };
-  std::shared_ptr<WorkerSession> session() {
+  std::shared_ptr<WorkerSession> session() ABSL_LOCKS_EXCLUDED(mutex_) {
     MutexLock lock(&mutex_);
     return session_;
   }
