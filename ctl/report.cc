@@ -150,6 +150,11 @@ std::string InitializerText(const v1::Initializer& initializer) {
   return "0";
 }
 
+// `1 chunk`, `2,000 chunks`.
+std::string CountText(int64_t number, absl::string_view what) {
+  return absl::StrCat(GroupedText(number), " ", what, number == 1 ? "" : "s");
+}
+
 void AppendTensors(const v1::Layout& layout, std::string* page) {
   if (layout.tensors().empty()) return;
   std::vector<std::vector<std::string>> rows;
@@ -167,6 +172,15 @@ void AppendTensors(const v1::Layout& layout, std::string* page) {
 
 void AppendWorkers(const v1::Run& run, absl::Time now, std::string* page) {
   if (run.workers().empty()) return;
+  std::vector<std::string> headings = {"  WORKER", "STATE",    "SEQUENCE",     "BASE STEP",
+                                       "APPLIED",  "REJECTED", "LAST MESSAGE", "ADDRESS"};
+  const bool beyond_float16 =
+      std::any_of(run.workers().begin(), run.workers().end(), [](const v1::WorkerStatus& worker) {
+        return worker.saturated_values() > 0 || worker.widened_chunks() > 0;
+      });
+  if (beyond_float16) {
+    for (const char* heading : {"SATURATED", "WIDENED"}) headings.emplace_back(heading);
+  }
   std::vector<std::vector<std::string>> rows;
   for (const v1::WorkerStatus& worker : run.workers()) {
     rows.push_back({absl::StrCat("  ", worker.worker()),
@@ -174,11 +188,12 @@ void AppendWorkers(const v1::Run& run, absl::Time now, std::string* page) {
                     absl::StrCat(worker.last_sequence()), absl::StrCat(worker.last_base_step()),
                     absl::StrCat(worker.applied_pushes()), absl::StrCat(worker.rejected_pushes()),
                     AgeText(worker.last_message_time(), now), OrUnknown(worker.address())});
+    if (beyond_float16) {
+      rows.back().push_back(GroupedText(worker.saturated_values()));
+      rows.back().push_back(GroupedText(worker.widened_chunks()));
+    }
   }
-  absl::StrAppend(page, "\n",
-                  Table({"  WORKER", "STATE", "SEQUENCE", "BASE STEP", "APPLIED", "REJECTED",
-                         "LAST MESSAGE", "ADDRESS"},
-                        rows));
+  absl::StrAppend(page, "\n", Table(headings, rows));
 }
 
 void AppendChanges(const v1::Run& run, absl::Time now, std::string* page) {
@@ -249,6 +264,14 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
             absl::StrCat(GroupedText(progress.applied_pushes()), " applied, ",
                          GroupedText(progress.rejected_pushes()), " not"),
             page);
+  if (progress.saturated_values() > 0 || progress.widened_chunks() > 0) {
+    AppendRow(
+        "beyond float16",
+        absl::StrCat(CountText(progress.saturated_values(), "pushed value"),
+                     ", taken as 65504 or -65504; ", CountText(progress.widened_chunks(), "chunk"),
+                     " of parameters, sent as float32"),
+        page);
+  }
   AppendRow("staleness", absl::StrCat(progress.staleness()), page);
   AppendRow("live workers", absl::StrCat(progress.live_workers()), page);
   AppendRow("elapsed", ClockText(FromProto(progress.elapsed())), page);
@@ -333,11 +356,8 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
 }
 
 std::string SizeText(const v1::Run& run) {
-  const auto count = [](int64_t number, absl::string_view what) {
-    return absl::StrCat(GroupedText(number), " ", what, number == 1 ? "" : "s");
-  };
-  return absl::StrCat(count(run.parameter_count(), "parameter"), " in ",
-                      count(run.layout().tensors_size(), "tensor"));
+  return absl::StrCat(CountText(run.parameter_count(), "parameter"), " in ",
+                      CountText(run.layout().tensors_size(), "tensor"));
 }
 
 std::string JsonLine(const Message& message) {

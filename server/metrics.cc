@@ -87,6 +87,13 @@ void CollectProgress(const std::string& run, const v1::RunProgress& progress, Fa
                static_cast<double>(progress.step()));
   out->Counter("gradd_run_examples_total", "Examples in all applied pushes.", labels,
                static_cast<double>(progress.examples()));
+  out->Counter("gradd_run_saturated_values_total",
+               "Values of float16 pushes at the ends of that encoding's range, which stand for all "
+               "beyond.",
+               labels, static_cast<double>(progress.saturated_values()));
+  out->Counter("gradd_run_widened_chunks_total",
+               "Chunks of parameters sent as float32, since float16 has not their range.", labels,
+               static_cast<double>(progress.widened_chunks()));
   gauge("gradd_run_learning_rate", "Learning rate of the next step.", progress.learning_rate());
   if (progress.has_loss()) {
     gauge("gradd_run_loss", "Mean loss per example of the last step's pushes.", progress.loss());
@@ -135,13 +142,6 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
                  {{"run", run}, {"outcome", Word(v1::PushOutcome_Name(outcome), "PUSH_OUTCOME_")}},
                  static_cast<double>(metrics.outcomes[static_cast<size_t>(outcome)]));
   }
-  out->Counter("gradd_run_saturated_values_total",
-               "Values of float16 pushes at the ends of that encoding's range, which stand for all "
-               "beyond.",
-               {{"run", run}}, static_cast<double>(metrics.saturated_values));
-  out->Counter("gradd_run_widened_chunks_total",
-               "Chunks of parameters sent as float32, since float16 has not their range.",
-               {{"run", run}}, static_cast<double>(metrics.widened_chunks));
   out->Histogram("gradd_run_step_seconds", "Time to apply one step, without the network.",
                  {{"run", run}}, metrics.apply_seconds);
   for (int phase = 0; phase < StepProfile::kPhases; ++phase) {

@@ -211,7 +211,7 @@ void TrainReactor::WriteBlock() {
   if (!NextBlockIsFinal(*snapshot, next.next_block)) return;
   try {
     BlockChunk chunk = MakeBlockChunk(snapshot, next.next_block, next.encoding, buffers_.get());
-    if (chunk.description.encoding() != next.encoding) session()->NoteWidenedChunk();
+    if (chunk.description.encoding() != next.encoding) session_->NoteWidenedChunk();
     v1::TrainResponse message;
     *message.mutable_parameters() = std::move(chunk.description);
     writing_bytes_ = SerializeTrainResponse(message, chunk.data);

@@ -41,7 +41,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void OnDone() override;
 
  private:
-  std::shared_ptr<WorkerSession> session() {
+  std::shared_ptr<WorkerSession> session() ABSL_LOCKS_EXCLUDED(mutex_) {
     MutexLock lock(&mutex_);
     return session_;
   }

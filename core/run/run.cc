@@ -191,6 +191,8 @@ v1::Run Run::Describe(Detail detail) const {
     status.set_applied_pushes(member.applied_pushes);
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);
+    status.set_saturated_values(member.float16->saturated_values());
+    status.set_widened_chunks(member.float16->widened_chunks());
   };
   for (const auto& [worker, member] : live_) {
     if (run.workers_size() == kMaxDescribedWorkers) break;
@@ -228,6 +230,8 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_state(ShownState());
   progress->set_learning_rate(RateAt(step_));
   progress_.Fill(progress);
+  progress->set_saturated_values(float16_counts_->saturated_values);
+  progress->set_widened_chunks(float16_counts_->widened_chunks);
   progress->set_live_workers(static_cast<int32_t>(LiveMembers()));
   if (has_evaluation_) *progress->mutable_evaluation() = evaluation_;
   const absl::Duration now = Moves() ? environment_.clock->Elapsed() : paused_at_;
@@ -257,8 +261,6 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.memory_bytes = store_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = store_.block_allocations();
   metrics.connected_workers = ConnectedWorkers();
-  metrics.saturated_values = saturated_values_;
-  metrics.widened_chunks = widened_chunks_->load();
   return metrics;
 }
 

@@ -1,7 +1,6 @@
 #ifndef GRADD_CORE_RUN_RUN_H_
 #define GRADD_CORE_RUN_RUN_H_
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -23,6 +22,7 @@
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/update_plan.h"
 #include "core/run/departures.h"
+#include "core/run/float16_counts.h"
 #include "core/run/limits.h"
 #include "core/run/run_condition.h"
 #include "core/run/run_log.h"
@@ -108,8 +108,6 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t memory_bytes = 0;
     int64_t block_allocations = 0;  // Buffers of the store made so far.
     int64_t connected_workers = 0;
-    int64_t saturated_values = 0;  // Of float16 pushes, at the ends of that encoding's range.
-    int64_t widened_chunks = 0;    // Of parameters, sent as float32 for want of float16's range.
   };
   Metrics ReadMetrics() const;
 
@@ -196,6 +194,7 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t applied_pushes = 0;
     int64_t rejected_pushes = 0;
     std::string address;
+    std::shared_ptr<WorkerFloat16> float16;
     // The parameters that the worker may be reading in shared memory.
     std::shared_ptr<const Snapshot> mapped;
   };
@@ -426,9 +425,6 @@ class Run : public std::enable_shared_from_this<Run> {
   }
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Some values of a float16 push are at the ends of that encoding's range.
-  void NoteSaturated(const std::string& worker, int64_t values)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteDeparture(const std::string& worker, bool said_so) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How far the run came, for the log.
   LogEntry::Fields EndFields() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -520,9 +516,8 @@ class Run : public std::enable_shared_from_this<Run> {
   StepClaim step_claim_ ABSL_GUARDED_BY(mutex_);
 
   ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
-  int64_t saturated_values_ ABSL_GUARDED_BY(mutex_) = 0;  // See Metrics.
-  const std::shared_ptr<std::atomic<int64_t>> widened_chunks_ =
-      std::make_shared<std::atomic<int64_t>>(0);         // The same; sessions count.
+  // Shared with workers' sessions, which may outlive the run.
+  const std::shared_ptr<Float16Counts> float16_counts_ = std::make_shared<Float16Counts>();
   absl::Duration completed_at_ ABSL_GUARDED_BY(mutex_);  // The last step.
   absl::Duration buffers_freed_at_ ABSL_GUARDED_BY(mutex_);
   v1::Evaluation evaluation_ ABSL_GUARDED_BY(mutex_);

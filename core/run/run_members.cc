@@ -104,12 +104,17 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   live_[join.worker()] = &member;
   member.session = session;
   member.address = session->address_;
+  if (member.float16 == nullptr) {
+    member.float16 = std::make_shared<WorkerFloat16>(run_id_, join.worker(), float16_counts_,
+                                                     is_trial() ? nullptr : environment_.log,
+                                                     environment_.clock);
+  }
   member.state =
       member.pending_sequence != 0 ? v1::WORKER_STATE_WAITING : v1::WORKER_STATE_COMPUTING;
   session->state_.worker = join.worker();
   session->state_.instance = join.instance();
   session->state_.parameter_encoding = *encoding;
-  session->widened_chunks_ = widened_chunks_;
+  session->float16_ = member.float16;
   if (spec_.policy().has_synchronous() && live >= spec_.policy().synchronous().workers()) {
     formed_ = true;
   }
@@ -229,8 +234,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.want_parameters = want_parameters;
     pending.arrival = arrival;
     pending.push = std::move(push);
-    saturated_values_ += pending.push->saturated();
-    NoteSaturated(pending.worker, pending.push->saturated());
+    member->float16->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
     if (state_ == v1::RUN_STATE_FINISHED) {
       SendRejection(session.get(), header.sequence(), RunFinishedError());

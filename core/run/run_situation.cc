@@ -96,15 +96,6 @@ void Run::LogCondition() {
   }
 }
 
-void Run::NoteSaturated(const std::string& worker, int64_t values) {
-  if (values == 0 || environment_.log == nullptr) return;
-  environment_.log->AddLimited(
-      absl::StrCat("float16 saturated ", run_id_), environment_.clock->Elapsed(),
-      {LogEntry::Level::kWarning,
-       "pushed values at the ends of float16's range, which stand for all beyond",
-       {{"run", run_id_}, {"worker", worker}, {"values", absl::StrCat(values)}}});
-}
-
 void Run::NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why) {
   const std::string reason = ReasonOf(why);
   const absl::Duration now = environment_.clock->Elapsed();

@@ -11,6 +11,7 @@
 #include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/shared_region.h"
+#include "core/run/float16_counts.h"
 #include "core/run/session_sink.h"
 #include "core/store/payload.h"
 #include "core/sync/staged_push.h"
@@ -52,7 +53,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // A chunk of them is FLOAT32, since the session's encoding has not its range. May be called with
   // any lock held.
   void NoteWidenedChunk() {
-    if (widened_chunks_ != nullptr) ++*widened_chunks_;
+    if (float16_ != nullptr) float16_->CountWidened();
   }
 
   // The peer sends nothing more. The stream ends when it has what it waits for.
@@ -87,8 +88,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
 
   RunRegistry* const registry_;
   const std::string address_;
-  std::atomic<int64_t> last_sign_ns_{0};  // Clock::Elapsed() of the last sign of life.
-  std::shared_ptr<std::atomic<int64_t>> widened_chunks_;  // The run's; set by the join.
+  std::atomic<int64_t> last_sign_ns_{0};    // Clock::Elapsed() of the last sign of life.
+  std::shared_ptr<WorkerFloat16> float16_;  // The worker's; set by the join.
 
   // Taken before the run's mutex.
   Mutex mutex_;

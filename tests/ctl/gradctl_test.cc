@@ -242,6 +242,23 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
   }
 }
 
+TEST_F(GradctlTest, ShowSaysWhatWasBeyondFloat16AndWhose) {
+  AddFashion();
+  v1::Run& run = server_.runs["runs/fashion"];
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, ::testing::Not(HasSubstr("float16")));
+  EXPECT_THAT(console_.out, ::testing::Not(HasSubstr("SATURATED")));
+  run.mutable_progress()->set_saturated_values(12345);
+  run.mutable_progress()->set_widened_chunks(1);
+  run.mutable_workers(0)->set_saturated_values(12345);
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out,
+              HasSubstr("  beyond float16  12,345 pushed values, taken as 65504 or -65504; "
+                        "1 chunk of parameters, sent as float32\n"));
+  EXPECT_THAT(console_.out, HasSubstr("  SATURATED  WIDENED\n"));
+  EXPECT_THAT(console_.out, HasSubstr("  12,345        0\n"));
+}
+
 TEST_F(GradctlTest, ShowDescribesWhateverAScheduleIsMadeOf) {
   AddFashion();
   v1::Schedule& schedule = *server_.runs["runs/fashion"].mutable_schedule();

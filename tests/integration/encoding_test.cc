@@ -10,6 +10,7 @@
 
 #include "client/session.h"
 #include "core/base/error.h"
+#include "core/base/mutex.h"
 #include "core/codec/dense.h"
 #include "server/server.h"
 #include "tests/support/flaky_proxy.h"
@@ -19,6 +20,7 @@ namespace gradd {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using Kind = PushEncoding::Kind;
 
 constexpr int64_t kElements = kBlockElements + 12'345;
@@ -149,6 +151,63 @@ TEST_F(EncodingTest, ParametersComeInTheEncodingThatTheWorkerPrefers) {
   }
 }
 
+TEST_F(EncodingTest, ParametersBeyondFloat16ComeExactAndAreCounted) {
+  Create("r", SynchronousSpec(kElements, 1));
+  SessionOptions options = Options("r");
+  options.parameter_encodings = {v1::ENCODING_FLOAT16};
+  const auto session = *Session::Open(options);
+  // 1.1 is no float16: the first block comes as it is, the second one rounded.
+  std::vector<float> gradient(kElements, -1.1F);
+  gradient[5] = -1e6F;
+  std::vector<float> parameters(kElements);
+  for (int64_t step = 0; step < 2; ++step) {
+    ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
+  }
+  EXPECT_EQ(parameters[5], 2e6F);
+  EXPECT_EQ(parameters[6], 2.2F);
+  EXPECT_NE(parameters.back(), 2.2F);
+  EXPECT_NEAR(parameters.back(), 2.2F, 1e-3);
+  const auto run = *server_->registry()->Find("runs/r");
+  const v1::Run shown = run->Describe(gradd::Run::Detail::kWorkers);
+  // One of the two blocks in each step.
+  EXPECT_EQ(shown.progress().widened_chunks(), 2);
+  EXPECT_EQ(shown.progress().saturated_values(), 0);
+  ASSERT_EQ(shown.workers_size(), 1);
+  EXPECT_EQ(shown.workers(0).widened_chunks(), 2);
+}
+
+TEST_F(EncodingTest, PushedValuesBeyondFloat16AreCountedOnBothSidesAndToldOnce) {
+  Create("r", SynchronousSpec(kElements, 1));
+  SessionOptions options = Options("r");
+  options.push_encoding.kind = Kind::kFloat16;
+  Mutex mutex;
+  std::vector<std::string> lines;
+  options.log = [&](const std::string& line) {
+    MutexLock lock(&mutex);
+    lines.push_back(line);
+  };
+  const auto session = *Session::Open(options);
+  std::vector<float> gradient(kElements, 1);
+  for (const size_t at : {size_t{5}, size_t{7}, gradient.size() - 1}) gradient[at] = 1e6F;
+  std::vector<float> parameters(kElements);
+  for (int64_t step = 0; step < 2; ++step) {
+    ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
+  }
+  EXPECT_EQ(parameters[5], -2 * 65504.0F);
+  EXPECT_EQ(session->saturated_elements(), 6);
+  {
+    MutexLock lock(&mutex);
+    EXPECT_THAT(lines,
+                ElementsAre(HasSubstr("push 1: 3 elements are beyond the range of FLOAT16")));
+  }
+  const auto run = *server_->registry()->Find("runs/r");
+  const v1::Run shown = run->Describe(gradd::Run::Detail::kWorkers);
+  EXPECT_EQ(shown.progress().saturated_values(), 6);
+  ASSERT_EQ(shown.workers_size(), 1);
+  EXPECT_EQ(shown.workers(0).saturated_values(), 6);
+  EXPECT_EQ(shown.workers(0).widened_chunks(), 0);
+}
+
 TEST_F(EncodingTest, AWorkerThatTakesNoEncodingOfTheServerIsRefused) {
   Create("r", SynchronousSpec(1, 1));
   SessionOptions options = Options("r");
@@ -157,8 +216,8 @@ TEST_F(EncodingTest, AWorkerThatTakesNoEncodingOfTheServerIsRefused) {
   EXPECT_EQ(session.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ReasonOf(session.status()), "ENCODING_UNSUPPORTED");
   EXPECT_THAT(session.status().message(),
-              testing::HasSubstr("parameter_encodings: ENCODING_INT8 (4) and 1 more, expected at "
-                                 "least one of FLOAT32, BFLOAT16 and FLOAT16"));
+              HasSubstr("parameter_encodings: ENCODING_INT8 (4) and 1 more, expected at "
+                        "least one of FLOAT32, BFLOAT16 and FLOAT16"));
 }
 
 // The parameters after some pushes, over a connection that may break in the middle of them.
@@ -232,7 +291,7 @@ TEST_F(EncodingTest, ASessionWithAFractionOutOfRangeIsRefused) {
   SessionOptions options = Options("r");
   options.push_encoding.fraction = 0;
   EXPECT_THAT(Session::Open(options).status().message(),
-              testing::HasSubstr("push_encoding.fraction: 0 is outside (0, 1]"));
+              HasSubstr("push_encoding.fraction: 0 is outside (0, 1]"));
 }
 
 }  // namespace

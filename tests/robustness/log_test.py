@@ -1,10 +1,12 @@
 """What operators find in gradd's log."""
 import os
 import queue
+import struct
 
 from gradd.v1 import run_service_pb2 as run_api
 from gradd.v1 import training_service_pb2 as api
 from gradd_process import ServerTest, TIMEOUT_SECONDS, spec, until
+from train_stream import Stream, header, join, push
 
 
 class LogTest(ServerTest):
@@ -65,3 +67,35 @@ class LogTest(ServerTest):
         requests.put(api.TrainRequest(push=api.Push(header=header, commit=api.PushCommit())))
         self.logged("warning push rejected: run=r worker=w reason=NON_FINITE message=")
         self.logged('warning run diverged: run=r reason="push 1 from w was refused at step 0: ')
+
+    def test_values_beyond_float16_are_told_once_and_counted(self):
+        self.create("r", spec(3))
+        stream = Stream(self.training, join(parameter_encodings=[api.ENCODING_FLOAT16]))
+        self.addCleanup(stream.cancel)
+        self.assertEqual(stream.next().welcome.parameter_encoding, api.ENCODING_FLOAT16)
+        # 1e6 has no place in float16: a worker sends the largest number that has.
+        gradient = [min(value, 65504.0) for value in (1e6, 0.1, 1e6)]
+        piece = api.ParameterChunk(encoding=api.ENCODING_FLOAT16, data=struct.pack("<3e", *gradient))
+        for step in range(3):
+            stream.send(push(header(step + 1, step), piece, want_parameters=True))
+            self.assertEqual(stream.next().push_result.outcome, api.PUSH_OUTCOME_APPLIED)
+            parameters = stream.next().parameters
+            # After the first step they fit.
+            encoding, code = ((api.ENCODING_FLOAT16, "e") if step == 0 else
+                              (api.ENCODING_FLOAT32, "f"))
+            self.assertEqual(parameters.encoding, encoding)
+            self.assertEqual(struct.unpack(f"<3{code}", parameters.data)[0], -65504.0 * (step + 1))
+        run = self.describe("r")
+        for counts in (run.progress, run.workers[0]):
+            self.assertEqual(counts.saturated_values, 6)
+            self.assertEqual(counts.widened_chunks, 2)
+        page = self.run_program("gradctl", "--server", self.grpc, "show", "r")
+        self.assertIn("  beyond float16  6 pushed values, taken as 65504 or -65504; "
+                      "2 chunks of parameters, sent as float32\n", page)
+        self.assertIn('gradd_run_saturated_values_total{run="r"} 6\n', self.get("/metrics"))
+        self.assertIn('gradd_run_widened_chunks_total{run="r"} 2\n', self.get("/metrics"))
+        for event in ("push", "parameters"):
+            line = f"warning {event} beyond float16: run=r worker=w "
+            self.logged(line)
+            with open(self.log_path, encoding="utf-8") as log:
+                self.assertEqual(log.read().count(line), 1)
