@@ -74,7 +74,7 @@ struct ElementRule {
 //                                          const std::array<float, kSlots>& slots);
 //   Scalars WithSums(const Scalars& scalars, const double* sums, double* kept) const;
 // With kDrawsNoise, a member `uint64_t noise_key` of Scalars and a last argument `float noise` of
-// Apply(): key and place in the flat vector say which (DrawNormal()).
+// Apply(): key and place in the flat vector say which (NormalNoise).
 template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
  public:
@@ -191,6 +191,18 @@ class ElementwiseOptimizer final : public Optimizer {
     return kDecays ? p - decay.decoupled * p : p;
   }
 
+  struct NoNoise {
+    [[gnu::always_inline]] static const float* UpTo(int64_t /*size*/) { return nullptr; }
+  };
+  static auto NoiseOf([[maybe_unused]] const typename Rule::Scalars& scalars,
+                      [[maybe_unused]] const Tile& tile) {
+    if constexpr (Rule::kDrawsNoise) {
+      return NormalNoise(scalars.noise_key, tile.begin);
+    } else {
+      return NoNoise();
+    }
+  }
+
   // Of a parameter.
   struct Change {
     float by;
@@ -224,11 +236,8 @@ class ElementwiseOptimizer final : public Optimizer {
     const Vectors in(tile);
     const Outs out(tile);
     const typename Rule::Scalars& scalars = ScalarsOf(tile);
-    NoiseBuffer buffer;
-    const float* noise = nullptr;
-    if constexpr (Rule::kDrawsNoise) {
-      noise = DrawNormal(scalars.noise_key, tile.begin, tile.size, &buffer);
-    }
+    auto draw = NoiseOf(scalars, tile);
+    const float* const noise = draw.UpTo(tile.size);
     TileNorms sum;
     for (int64_t i = 0; i < tile.size; ++i) {
       const auto g = static_cast<double>(in.gradient[i]);
@@ -247,7 +256,7 @@ class ElementwiseOptimizer final : public Optimizer {
     const Outs out(tile);
     const typename Rule::Scalars scalars = ScalarsOf(tile);
     const Decay decay = decay_of_step_;
-    NoiseBuffer buffer;
+    auto draw = NoiseOf(scalars, tile);
     const float* noise = nullptr;
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
@@ -267,9 +276,7 @@ class ElementwiseOptimizer final : public Optimizer {
       for (int64_t i = begin; i < end; i += kLanes) {
         PrefetchAfter(in, i);
         const int64_t count = std::min(kLanes, end - i);
-        if constexpr (Rule::kDrawsNoise) {
-          noise = DrawNormal(scalars.noise_key, tile.begin + i, count, &buffer) - i;
-        }
+        noise = draw.UpTo(i + count);
         if (count == kLanes) {  // Which the compiler unrolls.
           GRADD_INDEPENDENT_ITERATIONS
           for (int64_t lane = 0; lane < kLanes; ++lane) update_element(i + lane, lane);
