@@ -18,7 +18,7 @@ constexpr float kLeastScale = 0x1p-126F;
 constexpr float kMostScale = 0x1.0204p+121F;
 
 // Of NaN, infinity and finite numbers, the first one that occurs.
-float LargestMagnitude(const float* values, int64_t size) {
+[[gnu::always_inline]] inline float LargestMagnitude(const float* values, int64_t size) {
   int32_t largest = 0;
   for (int64_t i = 0; i < size; ++i) {
     largest = std::max(largest, static_cast<int32_t>(BitsOf(values[i]) & 0x7FFFFFFF));
@@ -31,7 +31,7 @@ float LargestMagnitude(const float* values, int64_t size) {
 // is enough for an element.
 constexpr int64_t kLanes = 128;
 constexpr int64_t kHalfGroup = kInt8GroupElements / 2;
-void Fill(uint64_t key, uint32_t* random) {
+[[gnu::always_inline]] inline void Fill(uint64_t key, uint32_t* random) {
   uint32_t state[kLanes];
   for (int64_t lane = 0; lane < kLanes; ++lane) {
     state[lane] = static_cast<uint32_t>(Mix(key, static_cast<uint64_t>(lane))) | 1;
@@ -51,14 +51,14 @@ void Fill(uint64_t key, uint32_t* random) {
 // The byte for `value`, which is in units of the scale and within [-127, 127]. The upper half of
 // `random` decides in steps of 2^-16: so many bits has a float32 between 128 and 256, where the sum
 // is truncated, so that a whole number stays what it is.
-int8_t RoundAtRandom(float value, uint32_t random) {
+[[gnu::always_inline]] inline int8_t RoundAtRandom(float value, uint32_t random) {
   const float uniform = FloatOf((random >> 16 << 7) | 0x3F800000);  // In [1, 2).
   return static_cast<int8_t>(static_cast<int32_t>(value + 127 + uniform) - 128);
 }
 
 }  // namespace
 
-GRADD_MULTIVERSION
+GRADD_MULTIVERSION_WIDE
 void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first, std::byte* out) {
   uint32_t random[kHalfGroup];
   for (int64_t begin = 0; begin < size; begin += kInt8GroupElements) {
