@@ -48,12 +48,14 @@ void EncodeAny(const float* values, int64_t size, std::byte* out) {
 
 GRADD_MULTIVERSION_WIDE
 void EncodeBfloat16(const float* values, int64_t size, std::byte* out) {
-  for (int64_t begin = 0; begin < size; begin += kPageElements) {
-    const int64_t count = std::min(kPageElements, size - begin);
+  constexpr int64_t kRun = 2 * kPrefetchElements;  // As many as fit where kPrefetchElements were.
+  for (int64_t begin = 0; begin < size; begin += kRun) {
+    const int64_t count = std::min(kRun, size - begin);
+    std::byte* const to = out + begin * kBfloat16Bytes;
     Prefetch(values + begin + kPageElements);
-    if (!EncodeOrdinary(values + begin, count, out + begin * kBfloat16Bytes)) {
-      EncodeAny(values + begin, count, out + begin * kBfloat16Bytes);
-    }
+    Prefetch(values + begin + kPageElements + kPrefetchElements);
+    PrefetchToWrite(to + kPageElements * kBfloat16Bytes);
+    if (!EncodeOrdinary(values + begin, count, to)) EncodeAny(values + begin, count, to);
   }
 }
 

@@ -64,8 +64,6 @@ void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first,
   for (int64_t begin = 0; begin < size; begin += kInt8GroupElements) {
     const int64_t count = std::min(kInt8GroupElements, size - begin);
     const float* const group = values + begin;
-    Prefetch(group + kPageElements);
-    Prefetch(group + kInt8GroupElements);
     const float largest = LargestMagnitude(group, count);
     const bool finite = largest <= std::numeric_limits<float>::max();
     const float scale =
@@ -79,10 +77,19 @@ void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first,
     const int64_t upper = finite ? std::min(count, kHalfGroup) : 0;
     const int64_t lower = finite ? count - upper : 0;
     if (!finite) std::fill_n(bytes, count, int8_t{0});
-    for (int64_t i = 0; i < upper; ++i) bytes[i] = RoundAtRandom(group[i] * inverse, random[i]);
-    for (int64_t i = 0; i < lower; ++i) {
-      bytes[kHalfGroup + i] = RoundAtRandom(group[kHalfGroup + i] * inverse, random[i] << 16);
-    }
+    // An element takes the upper half of its number after a shift by `shift`.
+    const auto encode = [&](int64_t from, int64_t size_of_half, int shift)
+        __attribute__((always_inline)) {
+      for (int64_t run = 0; run < size_of_half; run += kPrefetchElements) {
+        const int64_t end = std::min(run + kPrefetchElements, size_of_half);
+        Prefetch(group + kInt8GroupElements + from + run);
+        for (int64_t i = run; i < end; ++i) {
+          bytes[from + i] = RoundAtRandom(group[from + i] * inverse, random[i] << shift);
+        }
+      }
+    };
+    encode(0, upper, 0);
+    encode(kHalfGroup, lower, 16);
     out += count;
   }
 }
