@@ -18,12 +18,12 @@ inline constexpr int64_t kUsefulChunkBytes = int64_t{1} << 20;
 
 inline constexpr int64_t kFloatBytes = sizeof(float);
 
-// Memory for encoded chunks, all of one size. Not thread safe.
+// Memory for encoded chunks, all of one size. Several threads may call Fill() at a time.
 class ChunkBuffers {
  public:
   // Encodes `bytes` bytes by `encode(std::byte* out)`.
   template <typename Encode>
-  Payload Fill(int64_t bytes, const Encode& encode) {
+  Payload Fill(int64_t bytes, const Encode& encode) const {
     BlockRef buffer =
         pool_->Allocate((std::max(bytes, usual_bytes_) + kFloatBytes - 1) / kFloatBytes);
     encode(reinterpret_cast<std::byte*>(buffer.data()));

@@ -1,111 +1,21 @@
 #include "client/push_encoder.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <utility>
 #include <vector>
 
 #include "client/chunk_buffers.h"
+#include "client/dense_push_encoder.h"
 #include "client/rows_push_encoder.h"
 #include "core/base/mix.h"
-#include "core/base/thread_pool.h"
-#include "core/codec/dense.h"
 #include "core/codec/error_feedback.h"
 #include "core/codec/random_k.h"
 #include "core/codec/sparse.h"
 #include "core/codec/top_k.h"
-#include "core/store/block.h"
 
 namespace gradd {
 namespace {
-
-// Every element, a block at a time.
-class DensePushEncoder final : public PushEncoder {
- public:
-  DensePushEncoder(v1::Encoding encoding, uint64_t seed, int64_t elements)
-      : encoding_(encoding),
-        seed_(seed),
-        elements_(elements),
-        threads_(encoding == v1::ENCODING_FLOAT32 ? 0 : 2) {}
-
-  absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
-                     std::shared_ptr<const void> owner) override {
-    push_seed_ = Mix(seed_, static_cast<uint64_t>(sequence));
-    gradient_ = gradient;
-    owner_ = std::move(owner);
-    return absl::OkStatus();
-  }
-
-  void Rewind(int64_t max_chunk_bytes) override {
-    next_ = 0;
-    saturated_ = 0;
-    const int64_t most = std::min(max_chunk_bytes, kUsefulChunkBytes);
-    if (encoding_ == v1::ENCODING_INT8) {
-      chunk_elements_ = most / Int8Bytes(kInt8GroupElements) * kInt8GroupElements;
-    } else {
-      chunk_elements_ = most / DenseElementBytes(encoding_);
-    }
-    chunk_elements_ = std::min(chunk_elements_, kBlockElements);
-    buffers_.set_usual_bytes(BytesFor(std::min(chunk_elements_, elements_)));
-  }
-
-  bool done() const override { return next_ == elements_; }
-
-  Payload Next(v1::ParameterChunk* chunk) override {
-    const int64_t begin = next_;
-    const int64_t count = std::min(chunk_elements_, elements_ - begin);
-    next_ += count;
-    const float* const values = gradient_.data() + begin;
-    chunk->set_offset(begin);
-    chunk->set_encoding(encoding_);
-    Payload data;
-    if (encoding_ == v1::ENCODING_FLOAT32) {
-      const Payload::Slice slice(reinterpret_cast<const std::byte*>(values),
-                                 static_cast<size_t>(count * kFloatBytes));
-      data = Payload({slice}, owner_);
-    } else {
-      data = buffers_.Fill(BytesFor(count), [&](std::byte* out) {
-        constexpr int64_t kPieceElements = 16 * kInt8GroupElements;
-        threads_.ParallelFor((count + kPieceElements - 1) / kPieceElements, [&](int64_t piece) {
-          const int64_t at = piece * kPieceElements;
-          EncodePiece(begin + at, std::min(kPieceElements, count - at), out + BytesFor(at));
-        });
-      });
-    }
-    return data;
-  }
-
-  void Finish(bool /*applied*/) override { owner_.reset(); }
-
-  int64_t saturated() const override { return saturated_; }
-
- private:
-  // Encodes elements from `begin` on, which is the first one of a group.
-  void EncodePiece(int64_t begin, int64_t count, std::byte* out) {
-    const float* const values = gradient_.data() + begin;
-    if (encoding_ == v1::ENCODING_INT8) {
-      EncodeInt8(values, count, push_seed_, begin, out);
-    } else {
-      saturated_ += EncodeDense(encoding_, values, count, out);
-    }
-  }
-  int64_t BytesFor(int64_t count) const {
-    return encoding_ == v1::ENCODING_INT8 ? Int8Bytes(count) : count * DenseElementBytes(encoding_);
-  }
-
-  const v1::Encoding encoding_;
-  const uint64_t seed_;
-  const int64_t elements_;
-  uint64_t push_seed_ = 0;
-  absl::Span<const float> gradient_;
-  std::shared_ptr<const void> owner_;
-  int64_t chunk_elements_ = 0;
-  int64_t next_ = 0;
-  std::atomic<int64_t> saturated_{0};
-  ChunkBuffers buffers_;
-  ThreadPool threads_;  // The server waits for what is encoded.
-};
 
 // A few elements, chosen when the push begins; the others wait in the residual.
 class SparsePushEncoder final : public PushEncoder {

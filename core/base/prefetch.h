@@ -23,6 +23,15 @@ inline void Prefetch(const UnalignedFloat* values) {
   }
 }
 
+// The same for what will be written, whose old values a processor reads first.
+inline void PrefetchToWrite(const void* memory) {
+  const auto* const values = static_cast<const UnalignedFloat*>(memory);
+  constexpr int64_t kLineElements = 16;
+  for (int64_t at = 0; at < kPrefetchElements; at += kLineElements) {
+    __builtin_prefetch(values + at, /*rw=*/1, /*locality=*/2);
+  }
+}
+
 }  // namespace gradd
 
 #endif  // GRADD_CORE_BASE_PREFETCH_H_

@@ -27,7 +27,8 @@ uint32_t Rounded(uint32_t bits) {
 }
 
 // Writes `size` elements as Nearest() has them; returns whether that was right for all of them.
-bool EncodeOrdinary(const float* values, int64_t size, std::byte* out) {
+[[gnu::always_inline]] inline bool EncodeOrdinary(const float* values, int64_t size,
+                                                  std::byte* out) {
   uint32_t carries = 0;
   for (int64_t i = 0; i < size; ++i) {
     const uint32_t bits = BitsOf(values[i]);
@@ -45,22 +46,28 @@ void EncodeAny(const float* values, int64_t size, std::byte* out) {
 
 }  // namespace
 
-GRADD_MULTIVERSION
+GRADD_MULTIVERSION_WIDE
 void EncodeBfloat16(const float* values, int64_t size, std::byte* out) {
-  for (int64_t begin = 0; begin < size; begin += kPageElements) {
-    const int64_t count = std::min(kPageElements, size - begin);
+  constexpr int64_t kRun = 2 * kPrefetchElements;  // As many as fit where kPrefetchElements were.
+  for (int64_t begin = 0; begin < size; begin += kRun) {
+    const int64_t count = std::min(kRun, size - begin);
+    std::byte* const to = out + begin * kBfloat16Bytes;
     Prefetch(values + begin + kPageElements);
-    if (!EncodeOrdinary(values + begin, count, out + begin * kBfloat16Bytes)) {
-      EncodeAny(values + begin, count, out + begin * kBfloat16Bytes);
-    }
+    Prefetch(values + begin + kPageElements + kPrefetchElements);
+    PrefetchToWrite(to + kPageElements * kBfloat16Bytes);
+    if (!EncodeOrdinary(values + begin, count, to)) EncodeAny(values + begin, count, to);
   }
 }
 
 GRADD_MULTIVERSION
 void DecodeBfloat16(const std::byte* in, int64_t size, float* values) {
-  for (int64_t i = 0; i < size; ++i) {
-    const auto upper = Load<uint16_t>(in + i * kBfloat16Bytes);
-    values[i] = FloatOf(static_cast<uint32_t>(upper) << 16);
+  for (int64_t begin = 0; begin < size; begin += kPrefetchElements) {
+    const int64_t end = std::min(begin + kPrefetchElements, size);
+    PrefetchToWrite(values + begin + kPageElements);
+    for (int64_t i = begin; i < end; ++i) {
+      const auto upper = Load<uint16_t>(in + i * kBfloat16Bytes);
+      values[i] = FloatOf(static_cast<uint32_t>(upper) << 16);
+    }
   }
 }
 

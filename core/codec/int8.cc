@@ -18,7 +18,7 @@ constexpr float kLeastScale = 0x1p-126F;
 constexpr float kMostScale = 0x1.0204p+121F;
 
 // Of NaN, infinity and finite numbers, the first one that occurs.
-float LargestMagnitude(const float* values, int64_t size) {
+[[gnu::always_inline]] inline float LargestMagnitude(const float* values, int64_t size) {
   int32_t largest = 0;
   for (int64_t i = 0; i < size; ++i) {
     largest = std::max(largest, static_cast<int32_t>(BitsOf(values[i]) & 0x7FFFFFFF));
@@ -31,7 +31,7 @@ float LargestMagnitude(const float* values, int64_t size) {
 // is enough for an element.
 constexpr int64_t kLanes = 128;
 constexpr int64_t kHalfGroup = kInt8GroupElements / 2;
-void Fill(uint64_t key, uint32_t* random) {
+[[gnu::always_inline]] inline void Fill(uint64_t key, uint32_t* random) {
   uint32_t state[kLanes];
   for (int64_t lane = 0; lane < kLanes; ++lane) {
     state[lane] = static_cast<uint32_t>(Mix(key, static_cast<uint64_t>(lane))) | 1;
@@ -51,21 +51,19 @@ void Fill(uint64_t key, uint32_t* random) {
 // The byte for `value`, which is in units of the scale and within [-127, 127]. The upper half of
 // `random` decides in steps of 2^-16: so many bits has a float32 between 128 and 256, where the sum
 // is truncated, so that a whole number stays what it is.
-int8_t RoundAtRandom(float value, uint32_t random) {
+[[gnu::always_inline]] inline int8_t RoundAtRandom(float value, uint32_t random) {
   const float uniform = FloatOf((random >> 16 << 7) | 0x3F800000);  // In [1, 2).
   return static_cast<int8_t>(static_cast<int32_t>(value + 127 + uniform) - 128);
 }
 
 }  // namespace
 
-GRADD_MULTIVERSION
+GRADD_MULTIVERSION_WIDE
 void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first, std::byte* out) {
   uint32_t random[kHalfGroup];
   for (int64_t begin = 0; begin < size; begin += kInt8GroupElements) {
     const int64_t count = std::min(kInt8GroupElements, size - begin);
     const float* const group = values + begin;
-    Prefetch(group + kPageElements);
-    Prefetch(group + kInt8GroupElements);
     const float largest = LargestMagnitude(group, count);
     const bool finite = largest <= std::numeric_limits<float>::max();
     const float scale =
@@ -79,10 +77,19 @@ void EncodeInt8(const float* values, int64_t size, uint64_t seed, int64_t first,
     const int64_t upper = finite ? std::min(count, kHalfGroup) : 0;
     const int64_t lower = finite ? count - upper : 0;
     if (!finite) std::fill_n(bytes, count, int8_t{0});
-    for (int64_t i = 0; i < upper; ++i) bytes[i] = RoundAtRandom(group[i] * inverse, random[i]);
-    for (int64_t i = 0; i < lower; ++i) {
-      bytes[kHalfGroup + i] = RoundAtRandom(group[kHalfGroup + i] * inverse, random[i] << 16);
-    }
+    // An element takes the upper half of its number after a shift by `shift`.
+    const auto encode = [&](int64_t from, int64_t size_of_half, int shift)
+        __attribute__((always_inline)) {
+      for (int64_t run = 0; run < size_of_half; run += kPrefetchElements) {
+        const int64_t end = std::min(run + kPrefetchElements, size_of_half);
+        Prefetch(group + kInt8GroupElements + from + run);
+        for (int64_t i = run; i < end; ++i) {
+          bytes[from + i] = RoundAtRandom(group[from + i] * inverse, random[i] << shift);
+        }
+      }
+    };
+    encode(0, upper, 0);
+    encode(kHalfGroup, lower, 16);
     out += count;
   }
 }

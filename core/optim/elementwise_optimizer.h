@@ -52,6 +52,8 @@ struct ElementRule {
   void TakeDecay(WeightDecay* /*decay*/) {}
   // Whether Apply() takes noise, a number drawn from the standard normal distribution.
   static constexpr bool kDrawsNoise = false;
+  // Whether Apply() takes a number that Ahead() computes.
+  static constexpr bool kWorksAhead = false;
 };
 
 // Turns a rule for one element into an optimizer. This is the only loop over elements; the
@@ -74,7 +76,11 @@ struct ElementRule {
 //                                          const std::array<float, kSlots>& slots);
 //   Scalars WithSums(const Scalars& scalars, const double* sums, double* kept) const;
 // With kDrawsNoise, a member `uint64_t noise_key` of Scalars and a last argument `float noise` of
-// Apply(): key and place in the flat vector say which (DrawNormal()).
+// Apply(): key and place in the flat vector say which (NormalNoise). With kWorksAhead, a last
+// argument `float ahead` of Apply(), which is the result of
+//   static float Ahead(const Scalars& scalars, float g, const std::array<float, kSlots>& slots);
+// for the same element. It is called for some elements before Apply() is for the first of them:
+// what takes so long that a processor cannot keep all of several elements in flight.
 template <typename Rule>
 class ElementwiseOptimizer final : public Optimizer {
  public:
@@ -191,25 +197,70 @@ class ElementwiseOptimizer final : public Optimizer {
     return kDecays ? p - decay.decoupled * p : p;
   }
 
+  // What Apply() takes besides, for the elements of a tile: nothing, or
+  struct Nothing {
+    Nothing(const typename Rule::Scalars& /*scalars*/, const Tile& /*tile*/) {}
+  };
+  struct Noise : NormalNoise {
+    Noise(const typename Rule::Scalars& scalars, const Tile& tile)
+        : NormalNoise(scalars.noise_key, tile.begin) {}
+  };
+  struct WorkedAhead {
+    WorkedAhead(const typename Rule::Scalars& /*scalars*/, const Tile& /*tile*/) {}
+    alignas(64) float values[kPrefetchElements];
+  };
+  using Extra = std::conditional_t<Rule::kDrawsNoise, Noise,
+                                   std::conditional_t<Rule::kWorksAhead, WorkedAhead, Nothing>>;
+
+  // That of `count` elements from `begin` on, at most kPrefetchElements; that of element i at [i].
+  template <bool kDecays>
+  [[gnu::always_inline]] static const float* ExtraOf(const Vectors& in,
+                                                     const typename Rule::Scalars& scalars,
+                                                     const Decay& decay, int64_t begin,
+                                                     int64_t count, Extra* extra) {
+    if constexpr (Rule::kDrawsNoise) return extra->UpTo(begin + count);
+    if constexpr (Rule::kWorksAhead) {
+      const auto work = [&](int64_t i) __attribute__((always_inline)) {
+        const Slots slots = SlotsOf(in, begin + i);
+        const float g = DecayedGradient<kDecays>(in.gradient[begin + i], in.parameters[begin + i],
+                                                 slots, decay);
+        extra->values[i] = Rule::Ahead(scalars, g, slots);
+      };
+      if (count == kPrefetchElements) {
+        GRADD_INDEPENDENT_ITERATIONS
+        for (int64_t i = 0; i < kPrefetchElements; ++i) work(i);
+      } else {
+        for (int64_t i = 0; i < count; ++i) work(i);
+      }
+      return extra->values - begin;
+    }
+    return nullptr;
+  }
+
+  [[gnu::always_inline]] static Slots SlotsOf(const Vectors& in, int64_t i) {
+    Slots slots;
+    for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][i];
+    return slots;
+  }
+
   // Of a parameter.
   struct Change {
     float by;
     float to;
   };
-  // `noise` is that of all elements, where it is drawn.
+  // `extra` is ExtraOf() it.
   template <bool kDecays>
   [[gnu::always_inline]] static Change UpdateElement(const Vectors& in, const Outs& out,
                                                      const typename Rule::Scalars& scalars,
-                                                     const Decay& decay, const float* noise,
+                                                     const Decay& decay, const float* extra,
                                                      int64_t i) {
-    Slots slots;
-    for (size_t k = 0; k < kSlots; ++k) slots[k] = in.slots[k][i];
+    Slots slots = SlotsOf(in, i);
     const float before = in.parameters[i];
     const float g = DecayedGradient<kDecays>(in.gradient[i], before, slots, decay);
     const float p = DecayedParameter<kDecays>(before, decay);
     float after;
-    if constexpr (Rule::kDrawsNoise) {
-      after = Rule::Apply(scalars, p, g, slots, noise[i]);
+    if constexpr (Rule::kDrawsNoise || Rule::kWorksAhead) {
+      after = Rule::Apply(scalars, p, g, slots, extra[i]);
     } else {
       after = Rule::Apply(scalars, p, g, slots);
     }
@@ -224,15 +275,12 @@ class ElementwiseOptimizer final : public Optimizer {
     const Vectors in(tile);
     const Outs out(tile);
     const typename Rule::Scalars& scalars = ScalarsOf(tile);
-    NoiseBuffer buffer;
-    const float* noise = nullptr;
-    if constexpr (Rule::kDrawsNoise) {
-      noise = DrawNormal(scalars.noise_key, tile.begin, tile.size, &buffer);
-    }
+    Extra room(scalars, tile);
+    const float* const extra = ExtraOf<kDecays>(in, scalars, decay_of_step_, 0, tile.size, &room);
     TileNorms sum;
     for (int64_t i = 0; i < tile.size; ++i) {
       const auto g = static_cast<double>(in.gradient[i]);
-      const Change change = UpdateElement<kDecays>(in, out, scalars, decay_of_step_, noise, i);
+      const Change change = UpdateElement<kDecays>(in, out, scalars, decay_of_step_, extra, i);
       sum.gradient += g * g;
       sum.update += static_cast<double>(change.by) * static_cast<double>(change.by);
       sum.parameters += static_cast<double>(change.to) * static_cast<double>(change.to);
@@ -247,8 +295,8 @@ class ElementwiseOptimizer final : public Optimizer {
     const Outs out(tile);
     const typename Rule::Scalars scalars = ScalarsOf(tile);
     const Decay decay = decay_of_step_;
-    NoiseBuffer buffer;
-    const float* noise = nullptr;
+    Extra room(scalars, tile);
+    const float* extra = nullptr;
     TileNorms sum;
     for (int64_t begin = 0; begin < tile.size; begin += kNormRun) {
       const int64_t end = std::min(begin + kNormRun, tile.size);
@@ -257,7 +305,7 @@ class ElementwiseOptimizer final : public Optimizer {
       SquareLanes<float> update_squares;
       SquareLanes<float> parameter_squares;
       const auto update_element = [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
-        const Change change = UpdateElement<kDecays>(in, out, scalars, decay, noise, i);
+        const Change change = UpdateElement<kDecays>(in, out, scalars, decay, extra, i);
         update[i - begin] = change.by;
         gradient_squares.Add(lane, in.gradient[i]);
         update_squares.Add(lane, change.by);
@@ -267,9 +315,7 @@ class ElementwiseOptimizer final : public Optimizer {
       for (int64_t i = begin; i < end; i += kLanes) {
         PrefetchAfter(in, i);
         const int64_t count = std::min(kLanes, end - i);
-        if constexpr (Rule::kDrawsNoise) {
-          noise = DrawNormal(scalars.noise_key, tile.begin + i, count, &buffer) - i;
-        }
+        extra = ExtraOf<kDecays>(in, scalars, decay, i, count, &room);
         if (count == kLanes) {  // Which the compiler unrolls.
           GRADD_INDEPENDENT_ITERATIONS
           for (int64_t lane = 0; lane < kLanes; ++lane) update_element(i + lane, lane);

@@ -75,21 +75,19 @@ struct FtrlRule : ElementRule {
             input.step == 0 ? static_cast<float>(l2) : 0.0f,
             static_cast<float>(l1)};
   }
-  // n^power.
-  static float Adapted(float n, float power) {
-    switch (kPower) {
-      case FtrlPower::kZero:
-        return 1;
-      case FtrlPower::kHalf:
-        return std::sqrt(n);
-      case FtrlPower::kAny:
-        break;
-    }
-    return Power(std::min(n, 8e37f), power);
+  static constexpr bool kWorksAhead = kPower == FtrlPower::kAny;
+  // n^power, by logarithm and exponential.
+  static float Ahead(const Scalars& s, float g, const std::array<float, kSlots>& slots) {
+    return Power(slots[0] + g * g, s.power);
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
+    const float n = slots[0] + g * g;
+    return Apply(s, p, g, slots, kPower == FtrlPower::kZero ? 1 : std::sqrt(n));
+  }
+  // `adapted` is n^power.
+  static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots,
+                     float adapted) {
     slots[0] = slots[0] + g * g;
-    const float adapted = Adapted(slots[0], s.power);
     // lr * (q + l2), which is 0 where nothing has come yet and beta is 0.
     const float total = std::max(s.constant + adapted, 1e-30f);
     const float push = g + s.pull * p;

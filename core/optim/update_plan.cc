@@ -626,9 +626,11 @@ void UpdatePlan::UpdateTile(const ParameterStore::BlockUpdate& block, size_t pie
   CopyOtherSlots(group, block, tile);
 }
 
-void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient) {
+void UpdatePlan::UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
+                             EncodedBlocks* encoded) {
   ForEachPiece(block, gradient, [&](size_t piece, const Tile& tile, const UnalignedFloat* raw) {
     UpdateTile(block, piece, tile, raw, &piece_norms_[piece]);
+    if (encoded != nullptr) encoded->UpTo(tile.begin + tile.size - block.begin);
   });
 }
 

@@ -16,6 +16,7 @@
 #include "core/optim/parameter_groups.h"
 #include "core/optim/scratch_pool.h"
 #include "core/optim/tensor_work.h"
+#include "core/store/encoded_block.h"
 #include "core/store/gradient_reader.h"
 #include "core/store/layout.h"
 #include "core/store/parameter_store.h"
@@ -111,7 +112,9 @@ class UpdatePlan {
   void SumBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient);
   void EndSums();
 
-  void UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient);
+  // `encoded`, if there is one, is told as far as the block is written.
+  void UpdateBlock(const ParameterStore::BlockUpdate& block, GradientReader* gradient,
+                   EncodedBlocks* encoded = nullptr);
 
   // Whether the tensor to which `element` belongs stays as it is where there is no gradient.
   bool IsLazy(int64_t element) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -300,13 +301,16 @@ void Run::ApplyStep(StepWork* work) {
   pool_->ParallelFor(store_.block_count(), [&](int64_t block) {
     if (by_spans) {
       UpdateSpans(aggregate, &plan, block);
-    } else {
-      store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
-        Aggregate::Reader gradient(aggregate, update.begin);
-        plan.UpdateBlock(update, &gradient);
-      });
+      for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
+      return;
     }
-    for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
+    std::optional<EncodedBlocks> encoded;
+    store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
+      Aggregate::Reader gradient(aggregate, update.begin);
+      encoded = store_.BeginPublishing(update, work->next);
+      plan.UpdateBlock(update, &gradient, &*encoded);
+    });
+    store_.Publish(block, work->next, &*encoded);
   });
   store_.CommitStep();
 

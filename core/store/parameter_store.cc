@@ -280,18 +280,36 @@ std::shared_ptr<Snapshot> ParameterStore::NextSnapshot(v1::Encoding encoding) co
 }
 
 void ParameterStore::Publish(int64_t block, Snapshot* next) const {
+  BlockRef encoded;
+  if (next->encoding != v1::ENCODING_FLOAT32) {
+    const BlockRef& values = training_vector()[static_cast<size_t>(block)];
+    encoded = EncodeBlock(next->encoding, values, encoded_pool_.get());
+  }
+  PublishAs(block, std::move(encoded), next);
+}
+
+EncodedBlocks ParameterStore::BeginPublishing(const BlockUpdate& update, const Nexts& nexts) const {
+  const float* const values = layout_.training_slot < 0
+                                  ? update.parameters_out
+                                  : update.slots_out[static_cast<size_t>(layout_.training_slot)];
+  EncodedBlocks encoded(values, update.size);
+  for (const auto& [encoding, next] : nexts) {
+    if (encoding != v1::ENCODING_FLOAT32) encoded.Add(encoding, encoded_pool_.get());
+  }
+  return encoded;
+}
+
+void ParameterStore::Publish(int64_t block, const Nexts& nexts, EncodedBlocks* encoded) const {
+  for (const auto& [encoding, next] : nexts) PublishAs(block, encoded->Take(encoding), next.get());
+}
+
+void ParameterStore::PublishAs(int64_t block, BlockRef encoded, Snapshot* next) const {
   const auto index = static_cast<size_t>(block);
-  const BlockRef& values = training_vector()[index];
-  if (next->encoding == v1::ENCODING_FLOAT32) {
-    next->parameters[index] = values;
+  if (encoded) {
+    next->parameters[index] = std::move(encoded);
   } else {
-    BlockRef encoded = EncodeBlock(next->encoding, values, encoded_pool_.get());
-    if (encoded) {
-      next->parameters[index] = std::move(encoded);
-    } else {
-      next->is_float32[index] = 1;
-      next->parameters[index] = values;
-    }
+    next->parameters[index] = training_vector()[index];
+    if (next->encoding != v1::ENCODING_FLOAT32) next->is_float32[index] = 1;
   }
   next->progress->SetFinal(index);
 }

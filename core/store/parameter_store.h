@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "core/base/thread_pool.h"
 #include "core/store/block.h"
+#include "core/store/encoded_block.h"
 #include "core/store/gradient_reader.h"
 #include "core/store/layout.h"
 #include "core/store/slot.h"
@@ -96,10 +98,16 @@ class ParameterStore {
   // they are updated; where it has no room, on the heap as before.
   void ShareTrainingVector(std::shared_ptr<SharedRegion> region);
 
+  struct BlockUpdate;
   // A snapshot for training of the step that is applied next, in a dense encoding, whose blocks
   // Publish() fills in as they become final.
   std::shared_ptr<Snapshot> NextSnapshot(v1::Encoding encoding) const;
   void Publish(int64_t block, Snapshot* next) const;
+  // The same in two parts, for a block that is updated in between: EncodedBlocks::UpTo() says how
+  // far. `nexts` is all that is published, by encoding.
+  using Nexts = std::map<v1::Encoding, std::shared_ptr<Snapshot>>;
+  EncodedBlocks BeginPublishing(const BlockUpdate& update, const Nexts& nexts) const;
+  void Publish(int64_t block, const Nexts& nexts, EncodedBlocks* encoded) const;
 
   // Whether an update of the block writes elsewhere, as a snapshot holds it.
   bool WritesElsewhere(int64_t block) const;
@@ -178,6 +186,8 @@ class ParameterStore {
     std::vector<BlockRef> slots;
   };
   BlockUpdate Open(int64_t block, Replacement* replacement);
+  // Publishes it as `encoded`, or as float32 if that is empty.
+  void PublishAs(int64_t block, BlockRef encoded, Snapshot* next) const;
   // Copies what is where the update reads to where it writes, and lets it read there.
   static void Keep(BlockUpdate* update);
   void Close(int64_t block, Replacement replacement);

@@ -40,21 +40,24 @@ uint64_t SplitMix64(uint64_t seed, uint64_t index) {
   return z ^ (z >> 31);
 }
 
-// The noise of core/optim/normal_noise.h, with the library's logarithm, sine and cosine.
+// The noise of core/optim/normal_noise.h, in double and with the Hadamard matrix written out.
 double Noise(uint64_t seed, int64_t step, uint32_t element) {
-  constexpr double kPi = 3.141592653589793;
   const uint64_t key = SplitMix64(SplitMix64(seed, static_cast<uint64_t>(step)), 0);
-  uint32_t a = element / 32 * 16 + element % 16 + static_cast<uint32_t>(key);
-  a ^= a >> 16;
-  a *= 0x7feb352d;
-  a ^= a >> 15;
-  a += static_cast<uint32_t>(key >> 32);
-  a *= 0x846ca68b;
-  a ^= a >> 16;
-  const double radius = std::sqrt(-2 * std::log(((a >> 14) + 0.5) / 262144));
-  const double angle = (a >> 2) % 4096 / 4096.0 * kPi / 2;
-  if (element % 32 < 16) return radius * std::cos(angle) * ((a & 1) != 0 ? -1 : 1);
-  return radius * std::sin(angle) * ((a & 2) != 0 ? -1 : 1);
+  const uint32_t row = element % 256 / 16;
+  double sum = 0;
+  for (uint32_t of = 0; of < 16; ++of) {
+    uint32_t a = element / 256 * 128 + of / 2 * 16 + element % 16 + static_cast<uint32_t>(key);
+    a ^= a >> 16;
+    a *= 0x7feb352d;
+    a ^= a >> 15;
+    a += static_cast<uint32_t>(key >> 32);
+    a *= 0x846ca68b;
+    a ^= a >> 16;
+    const double v = static_cast<int32_t>(of % 2 == 0 ? a : a << 16 | 0x8000) * 0x1p-31;
+    const int minus = __builtin_popcount(row & of) % 2;
+    sum += (minus != 0 ? -1 : 1) * (0.607846061 * v + 1.768569306 * v * v * v);
+  }
+  return sum / 4;
 }
 
 TensorReferenceRule NoisySgd(double eta, double gamma, uint64_t seed) {

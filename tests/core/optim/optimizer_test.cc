@@ -561,13 +561,13 @@ TEST(NesterovTest, WeightDecayPullsAtThePointWhereTheGradientWasTaken) {
 TEST(NoisySgdTest, NoiseIsNormalAndIndependent) {
   constexpr size_t kSize = 1 << 20;
   const auto optimizer = Make("noisy_sgd { eta: 1 gamma: 0 seed: 7 }");
-  // Adjacent steps, and elements 1, 16, 32 and 256 apart.
+  // Adjacent steps, and elements that share random bits or a sum, or do not.
   Vectors first(optimizer.get(), Values(kSize, 0));
   Vectors second(optimizer.get(), Values(kSize, 0));
   first.Step(0, 1, Values(kSize, 0));
   second.Step(1, 1, Values(kSize, 0));
   const Values& noise = first.parameters();
-  std::array<double, 5> moments = {};
+  std::array<double, 6> moments = {};
   for (const float x : noise) {
     double power = 1;
     for (double& moment : moments) moment += (power *= x) / kSize;
@@ -579,7 +579,8 @@ TEST(NoisySgdTest, NoiseIsNormalAndIndependent) {
   EXPECT_NEAR(moments[2], 0, std::sqrt(15) * one);
   EXPECT_NEAR(moments[3], 3, std::sqrt(96) * one);
   EXPECT_NEAR(moments[4], 0, std::sqrt(945) * one);
-  for (const size_t apart : {1, 16, 32, 256}) {
+  EXPECT_NEAR(moments[5], 15, std::sqrt(10395 - 225) * one);
+  for (const size_t apart : {1, 8, 16, 32, 48, 64, 128, 240, 256}) {
     double product = 0;
     double squares = 0;
     for (size_t i = 0; i + apart < kSize; ++i) {
@@ -591,6 +592,19 @@ TEST(NoisySgdTest, NoiseIsNormalAndIndependent) {
     EXPECT_NEAR(product, 0, one) << apart;
     EXPECT_NEAR(squares, 0, 2 * one) << apart;
   }
+  // 16 numbers from the same 16 sums: their squares add up as those of any others do, to 16 with a
+  // variance of 32. (Six standard deviations: that of a squared deviation is 32 * sqrt(2.75).)
+  double spread = 0;
+  constexpr size_t kSums = kSize / 16;
+  for (size_t sum = 0; sum < kSums; ++sum) {
+    double squares = 0;
+    for (size_t row = 0; row < 16; ++row) {
+      const double x = noise[sum / 16 * 256 + row * 16 + sum % 16];
+      squares += x * x;
+    }
+    spread += (squares - 16) * (squares - 16) / kSums;
+  }
+  EXPECT_NEAR(spread, 32, 6 * 32 * std::sqrt(2.75 / kSums));
   double product = 0;
   for (size_t i = 0; i < kSize; ++i) product += noise[i] * second.parameters()[i] / kSize;
   EXPECT_NEAR(product, 0, one);
@@ -601,6 +615,16 @@ TEST(NoisySgdTest, NoiseIsNormalAndIndependent) {
     const double expected = std::erfc(z / std::sqrt(2)) * kSize;
     EXPECT_NEAR(static_cast<double>(beyond), expected, 6 * std::sqrt(expected)) << z;
   }
+  // And the whole distribution is: Kolmogorov and Smirnov's distance, which one of a million
+  // samples of that size exceeds.
+  Values sorted = noise;
+  std::sort(sorted.begin(), sorted.end());
+  double distance = 0;
+  for (size_t i = 0; i < kSize; ++i) {
+    const double below = std::erfc(-sorted[i] / std::sqrt(2)) / 2;
+    distance = std::max(distance, std::abs(below - (static_cast<double>(i) + 0.5) / kSize));
+  }
+  EXPECT_LT(distance, 2.7 / std::sqrt(static_cast<double>(kSize)));
 }
 
 TEST(NoisySgdTest, SeedsStepsAndPlacesHaveTheirOwnNoise) {

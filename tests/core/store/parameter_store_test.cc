@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -246,6 +247,43 @@ TEST_F(ParameterStoreTest, ABlockThatFloat16CannotHoldComesAsFloat32) {
       }
     }
   }
+}
+
+TEST_F(ParameterStoreTest, ABlockThatIsEncodedWhileItIsWrittenIsTheSame) {
+  ParameterStore::Nexts nexts;
+  ParameterStore::Nexts expected;
+  for (const v1::Encoding encoding :
+       {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
+    nexts[encoding] = store_.NextSnapshot(encoding);
+    expected[encoding] = store_.NextSnapshot(encoding);
+  }
+  for (int64_t block = 0; block < store_.block_count(); ++block) {
+    std::optional<EncodedBlocks> encoded;
+    store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
+      encoded = store_.BeginPublishing(update, nexts);
+      for (int64_t begin = 0; begin < update.size; begin += 1000) {
+        const int64_t end = std::min<int64_t>(begin + 1000, update.size);
+        for (int64_t i = begin; i < end; ++i) {
+          update.parameters_out[i] = static_cast<float>(i) * (block == 1 ? 100.0F : 0.1F);
+        }
+        encoded->UpTo(end);
+      }
+    });
+    store_.Publish(block, nexts, &*encoded);
+    for (const auto& [encoding, next] : expected) store_.Publish(block, next.get());
+    const auto index = static_cast<size_t>(block);
+    for (const auto& [encoding, next] : nexts) {
+      ASSERT_TRUE(next->progress->Await(index, [] {}));
+      ASSERT_EQ(EncodingOfBlock(*next, index), EncodingOfBlock(*expected[encoding], index));
+      const Payload found = BlockPayload(next, index);
+      const Payload right = BlockPayload(expected[encoding], index);
+      ASSERT_EQ(found.size_bytes(), right.size_bytes());
+      EXPECT_EQ(std::memcmp(found.slices()[0].data(), right.slices()[0].data(), right.size_bytes()),
+                0)
+          << v1::Encoding_Name(encoding) << " of block " << block;
+    }
+  }
+  EXPECT_EQ(EncodingOfBlock(*nexts[v1::ENCODING_FLOAT16], 1), v1::ENCODING_FLOAT32);
 }
 
 TEST_F(ParameterStoreTest, KnowsItsLargestMagnitudes) {
