@@ -6,7 +6,9 @@ namespace gradd {
 
 std::unique_ptr<PeerWatch::Entry> PeerWatch::Add(std::function<void()> cancel) {
   std::unique_ptr<Entry> entry(new Entry(this, std::move(cancel)));
-  entry->Renew();
+  MutexLock lock(&mutex_);
+  entry->due_ = clock_->Elapsed() + patience_;
+  entries_.insert(entry.get());
   return entry;
 }
 
@@ -14,31 +16,27 @@ void PeerWatch::Entry::Renew() { Expect(watch_->patience_); }
 
 void PeerWatch::Entry::Expect(absl::Duration patience) {
   MutexLock lock(&watch_->mutex_);
-  watch_->SetDue(this, watch_->clock_->Elapsed() + patience);
-  if (watch_->due_.size() > watch_->most_) watch_->CancelFirst();
+  due_ = watch_->clock_->Elapsed() + patience;
 }
 
 void PeerWatch::Entry::Stop() {
   MutexLock lock(&watch_->mutex_);
-  watch_->SetDue(this, absl::InfiniteDuration());
+  due_ = absl::InfiniteDuration();
 }
 
-void PeerWatch::SetDue(Entry* entry, absl::Duration due) {
-  due_.erase({entry->due_, entry});
-  entry->due_ = due;
-  if (due < absl::InfiniteDuration()) due_.emplace(due, entry);
-}
-
-void PeerWatch::CancelFirst() {
-  Entry* const first = due_.begin()->second;
-  SetDue(first, absl::InfiniteDuration());
-  first->cancel_();
+void PeerWatch::Remove(Entry* entry) {
+  MutexLock lock(&mutex_);
+  entries_.erase(entry);
 }
 
 void PeerWatch::Tick() {
   MutexLock lock(&mutex_);
   const absl::Duration now = clock_->Elapsed();
-  while (!due_.empty() && due_.begin()->first <= now) CancelFirst();
+  for (Entry* const entry : entries_) {
+    if (entry->due_ > now) continue;
+    entry->due_ = absl::InfiniteDuration();
+    entry->cancel_();
+  }
 }
 
 }  // namespace gradd

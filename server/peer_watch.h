@@ -2,11 +2,9 @@
 #define GRADD_SERVER_PEER_WATCH_H_
 
 #include <cassert>
-#include <cstddef>
 #include <functional>
-#include <limits>
 #include <memory>
-#include <set>
+#include <unordered_set>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -19,21 +17,18 @@ namespace gradd {
 // otherwise keep what they hold for as long as its connection lives. Thread safe.
 class PeerWatch {
  public:
-  // A peer has `patience` for each thing that it must do. Where more than `most` must do something,
-  // the one that is due first is cancelled at once.
-  PeerWatch(const Clock* clock, absl::Duration patience,
-            size_t most = std::numeric_limits<size_t>::max())
-      : clock_(clock), patience_(patience), most_(most) {}
+  // A peer has `patience` for each thing that it must do.
+  PeerWatch(const Clock* clock, absl::Duration patience) : clock_(clock), patience_(patience) {}
   // All entries are gone: of RPCs that have ended, in whatever thread.
   ~PeerWatch() {
     MutexLock lock(&mutex_);
-    assert(due_.empty());
+    assert(entries_.empty());
   }
 
   // One RPC that is watched, until this is destroyed.
   class Entry {
    public:
-    ~Entry() { Stop(); }
+    ~Entry() { watch_->Remove(this); }
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
@@ -51,27 +46,23 @@ class PeerWatch {
 
     PeerWatch* const watch_;
     const std::function<void()> cancel_;
-    absl::Duration due_ = absl::InfiniteDuration();  // Guarded by the watch's mutex.
+    absl::Duration due_;  // Guarded by the watch's mutex.
   };
 
-  // The peer must do something from now on. Calls `cancel`, once, when neither Renew() nor Stop()
-  // is called in time. That is done with a lock held: `cancel` must not wait for anybody who uses
-  // the entry.
+  // Calls `cancel`, once, when neither Renew() nor Stop() is called in time. That is done with a
+  // lock held: `cancel` must not wait for anybody who uses the entry.
   std::unique_ptr<Entry> Add(std::function<void()> cancel);
 
   // Cancels what is due. To be called about ten times a second.
   void Tick();
 
  private:
-  void SetDue(Entry* entry, absl::Duration due) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CancelFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remove(Entry* entry);
 
   const Clock* const clock_;
   const absl::Duration patience_;
-  const size_t most_;
   Mutex mutex_;
-  // Those that must do something, by when.
-  std::set<std::pair<absl::Duration, Entry*>> due_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_set<Entry*> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gradd

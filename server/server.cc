@@ -27,8 +27,6 @@ namespace {
 
 // The part of the memory that gRPC may have beside the pushes that come in and wait.
 constexpr int64_t kTransportShare = 16;
-// Streams that have not joined, each of which takes 20 KB: honest ones join at once.
-constexpr size_t kMaxStreamsBeforeJoin = 1000;
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
 // Ten intervals without a tick: the process stood still, and nobody could be heard.
 constexpr absl::Duration kGap = absl::Seconds(1);
@@ -109,9 +107,8 @@ Server::Server(const ServerOptions& options)
       clock_(Clock::Real(), kGap),
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
-      join_watch_(&clock_, options_.peer_patience, kMaxStreamsBeforeJoin),
       heap_trim_(&clock_, HeapTrim::HeapOfProcess()),
-      training_service_(&registry_, &peer_watch_, &join_watch_),
+      training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_, &past_),
       runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {
   registry_.budget().SetHeap(HeapTrim::HeapOfProcess());
@@ -268,7 +265,6 @@ void Server::TickUntilStopped() {
     streams_.Tick();
     health_->Tick();
     peer_watch_.Tick();
-    join_watch_.Tick();
     heap_trim_.Tick(registry_.claimed_bytes());
     KeepRunsFile();
     mutex_.Lock();

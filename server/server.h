@@ -73,7 +73,6 @@ class Server {
   std::unique_ptr<LogWriter> log_writer_;  // While it serves.
   TickedStreams streams_;
   PeerWatch peer_watch_;
-  PeerWatch join_watch_;
   HeapTrim heap_trim_;  // The ticker's.
   TrainingService training_service_;
   RunService run_service_;

@@ -7,7 +7,7 @@ namespace gradd {
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* TrainingService::Train(
     grpc::CallbackServerContext* context) {
-  return new TrainReactor(registry_, joins_, context);
+  return new TrainReactor(registry_, watch_, context);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* TrainingService::Pull(

@@ -24,9 +24,8 @@ class TrainingService
     : public v1::TrainingService::WithRawCallbackMethod_Train<
           v1::TrainingService::WithRawCallbackMethod_Pull<v1::TrainingService::Service>> {
  public:
-  // All must outlive the service and its RPCs. `joins` watches streams until they have joined.
-  TrainingService(RunRegistry* registry, PeerWatch* watch, PeerWatch* joins)
-      : registry_(registry), watch_(watch), joins_(joins) {}
+  // Both must outlive the service and its RPCs.
+  TrainingService(RunRegistry* registry, PeerWatch* watch) : registry_(registry), watch_(watch) {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Train(
       grpc::CallbackServerContext* context) override;
@@ -36,7 +35,6 @@ class TrainingService
  private:
   RunRegistry* const registry_;
   PeerWatch* const watch_;
-  PeerWatch* const joins_;
 };
 
 }  // namespace gradd

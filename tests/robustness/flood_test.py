@@ -141,27 +141,6 @@ class HeaderFloodTest(FloodTest):
             for stream in range(1, 2001, 2)))
 
 
-class StreamsWithoutJoinTest(FloodTest):
-    def test_the_oldest_are_ended_and_workers_join(self):
-        self.create("r", spec())
-        method = "gradd.v1.TrainingService/Train"
-        first = raw_http2.Connection(self.grpc)
-        self.addCleanup(first.socket.close)
-        first.send(raw_http2.frame(raw_http2.HEADERS, raw_http2.END_HEADERS, 1,
-                                   raw_http2.request(method)))
-        for _ in range(3):
-            connection = raw_http2.Connection(self.grpc)
-            self.addCleanup(connection.socket.close)
-            connection.send(*(raw_http2.frame(
-                raw_http2.HEADERS, raw_http2.END_HEADERS, stream, raw_http2.request(method))
-                for stream in range(1, 1001, 2)))
-        self.assertTrue(any(kind == raw_http2.RST_STREAM or flags & raw_http2.END_STREAM
-                            for kind, flags, stream, _ in first.frames() if stream == 1))
-        stream = Stream(self.training, join())
-        self.assertTrue(stream.next().HasField("welcome"))
-        stream.cancel()
-
-
 class DeafPeersTest(FloodTest):
     OPTIONS = ("--log-level", "warn", "--drain-seconds", "1000")
 

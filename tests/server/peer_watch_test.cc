@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <string>
 #include <thread>
 
 #include "gradd/v1/training_service.grpc.pb.h"
@@ -48,24 +47,6 @@ TEST(PeerWatchTest, CancelsOnceWhoDoesNothingInTime) {
   EXPECT_EQ(idle_cancelled, 1);
   EXPECT_EQ(busy_cancelled, 0);
   EXPECT_EQ(gone_cancelled, 0);
-}
-
-TEST(PeerWatchTest, OfTooManyWhoMustDoSomethingTheFirstIsCancelled) {
-  FakeClock clock;
-  PeerWatch watch(&clock, absl::Seconds(10), /*most=*/2);
-  std::string cancelled;
-  const auto first = watch.Add([&] { cancelled += "1"; });
-  clock.Advance(absl::Seconds(1));
-  const auto done = watch.Add([&] { cancelled += "d"; });
-  done->Stop();
-  const auto second = watch.Add([&] { cancelled += "2"; });
-  EXPECT_EQ(cancelled, "");
-  const auto third = watch.Add([&] { cancelled += "3"; });
-  EXPECT_EQ(cancelled, "1");
-  clock.Advance(absl::Seconds(1));
-  second->Renew();
-  const auto fourth = watch.Add([&] { cancelled += "4"; });
-  EXPECT_EQ(cancelled, "13");
 }
 
 class ImpatientServerTest : public testing::Test {
