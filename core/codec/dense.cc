@@ -1,9 +1,11 @@
 #include "core/codec/dense.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
 #include "core/base/multiversion.h"
+#include "core/base/prefetch.h"
 #include "core/codec/bfloat16.h"
 #include "core/codec/float16.h"
 #include "core/codec/float_bits.h"
@@ -16,12 +18,18 @@ constexpr int64_t kFloat32Bytes = sizeof(float);
 // The largest of `size` IEEE 754 numbers without their signs, by their bits, which are in the same
 // order; as signed integers, since SSE2 compares no others.
 template <typename Bits>
-Bits LargestBits(const std::byte* in, int64_t size) {
+[[gnu::always_inline]] inline Bits LargestBits(const std::byte* in, int64_t size) {
+  constexpr auto kBytes = static_cast<int64_t>(sizeof(Bits));
+  constexpr int64_t kRun = kPrefetchElements * kFloat32Bytes / kBytes;
   Bits largest = 0;
-  for (int64_t i = 0; i < size; ++i) {
-    const auto bits = Load<Bits>(in + i * static_cast<int64_t>(sizeof(Bits)));
-    const auto magnitude = static_cast<Bits>(bits & std::numeric_limits<Bits>::max());
-    largest = magnitude > largest ? magnitude : largest;
+  for (int64_t begin = 0; begin < size; begin += kRun) {
+    Prefetch(reinterpret_cast<const UnalignedFloat*>(in + begin * kBytes) + kPageElements);
+    const int64_t end = std::min(begin + kRun, size);
+    for (int64_t i = begin; i < end; ++i) {
+      const auto bits = Load<Bits>(in + i * kBytes);
+      const auto magnitude = static_cast<Bits>(bits & std::numeric_limits<Bits>::max());
+      largest = magnitude > largest ? magnitude : largest;
+    }
   }
   return largest;
 }

@@ -66,12 +66,22 @@ void MeasureSteps(const Settings& settings) {
     if (variant.figure == nullptr) continue;
     Print(variant.figure, by_name[variant.name] / by_name[variant.reference], "x");
   }
-  // What no server can do without: the bytes through a socket, and Adam's through memory.
+  // What no server can do without: the bytes through a socket, and through memory those of Adam and
+  // of the worker's conversions.
   constexpr double kAdamBytesPerElement = 28;
-  const double adam_seconds =
-      by_name["sweep"] * kAdamBytesPerElement / MemorySweep::kBytesPerElement;
-  Print("tcp_step_over_raw", by_name["tcp_step"] / (by_name["raw_tcp"] + adam_seconds), "x");
-  Print("shm_step_over_sweep", by_name["shm_step"] / adam_seconds, "x");
+  const auto memory_seconds = [&](double bytes_per_element) {
+    return by_name["sweep"] * bytes_per_element / MemorySweep::kBytesPerElement;
+  };
+  for (const StepVariant& variant : StepVariants()) {
+    constexpr double kFloatBytes = sizeof(float);
+    const double wire = variant.push_bytes + variant.parameter_bytes;
+    if (wire == 0) continue;
+    const double converted = wire < 2 * kFloatBytes ? 2 * kFloatBytes + wire : 0;
+    const double least = by_name["raw_tcp"] * wire / (2 * kFloatBytes) +
+                         memory_seconds(kAdamBytesPerElement + converted);
+    Print(absl::StrCat(variant.name, "_over_raw"), by_name[variant.name] / least, "x");
+  }
+  Print("shm_step_over_sweep", by_name["shm_step"] / memory_seconds(kAdamBytesPerElement), "x");
   // From its first chunk to its last one, checked: without encoding, waiting and applying.
   const auto push_seconds = [&](const std::string& run) {
     const v1::StepProfile profile = server.Profile(run);

@@ -12,19 +12,21 @@ namespace {
 using PushKind = PushEncoding::Kind;
 
 const StepVariant kVariants[] = {
-    {"tcp_step", "tcp_step_over_stream", "stream", [](SessionOptions*) {}},
+    {"tcp_step", "tcp_step_over_stream", "stream", [](SessionOptions*) {}, 4, 4},
     {"shm_step", "shm_step_over_tcp_step", "tcp_step",
      [](SessionOptions* options) { options->shared_memory = true; }},
     {"bf16_step", "bf16_step_over_f32_step", "tcp_step",
      [](SessionOptions* options) {
        options->push_encoding.kind = PushKind::kBfloat16;
        options->parameter_encodings = {v1::ENCODING_BFLOAT16};
-     }},
+     },
+     2, 2},
     {"int8_step", "int8_step_over_f32_step", "tcp_step",
      [](SessionOptions* options) {
        options->push_encoding.kind = PushKind::kInt8;
        options->parameter_encodings = {v1::ENCODING_BFLOAT16};
-     }},
+     },
+     1, 2},
     {"topk_step", nullptr, nullptr,
      [](SessionOptions* options) { options->push_encoding.kind = PushKind::kTopK; }},
 };

@@ -19,6 +19,9 @@ struct StepVariant {
   const char* figure;     // and over that of `reference`, which stands above it or is the plain
   const char* reference;  // stream, as this one; null if it is only a reference itself.
   void (*set)(SessionOptions* options);
+  // Bytes of an element on the wire, for `{name}_over_raw`; 0 where it does not travel so.
+  double push_bytes = 0;
+  double parameter_bytes = 0;
 
   // The name of its run.
   std::string run() const;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -86,6 +87,39 @@ TEST(PushEncoderTest, APushThatIsSentAgainIsTheSameBytes) {
       EXPECT_EQ(Send(encoder.get(), kElements, kMinChunkBytes * 20).values, first.values);
       encoder->Finish(/*applied=*/true);
     }
+  }
+}
+
+TEST(PushEncoderTest, APushThatIsGivenUpHalfwayLeavesNothingBehind) {
+  for (const Kind kind : kAllKinds) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    const auto encoder = PushEncoder::Create(EncodingOf(kind), VectorLayout(kElements));
+    const auto begin = [&](PushEncoder* which, absl::Span<const float> gradient) {
+      EXPECT_TRUE(which->Begin(1, gradient, nullptr).ok());
+    };
+    // The connection is lost, and later the push is refused, after any number of chunks. From then
+    // on the gradient is the caller's again.
+    for (const int chunks : {0, 1, 2, 5, 12}) {
+      std::vector<float> gradient = Gradient(kElements, chunks);
+      begin(encoder.get(), gradient);
+      for (int times = 0; times < 2; ++times) {
+        encoder->Rewind(20 * kMinChunkBytes);
+        for (int i = 0; i < chunks && !encoder->done(); ++i) {
+          v1::ParameterChunk chunk;
+          encoder->Next(&chunk);
+        }
+      }
+      encoder->Finish(/*applied=*/true);
+      std::fill(gradient.begin(), gradient.end(), std::numeric_limits<float>::max());
+    }
+    if (kind == Kind::kTopK || kind == Kind::kRandomK) continue;  // These keep what is not sent.
+    const std::vector<float> gradient = Gradient(kElements, 7);
+    begin(encoder.get(), gradient);
+    const auto fresh = PushEncoder::Create(EncodingOf(kind), VectorLayout(kElements));
+    begin(fresh.get(), gradient);
+    EXPECT_EQ(Send(encoder.get(), kElements).messages, Send(fresh.get(), kElements).messages);
+    encoder->Finish(/*applied=*/true);
+    fresh->Finish(/*applied=*/true);
   }
 }
 
