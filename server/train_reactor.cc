@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/check.h"
 #include "core/run/run_log.h"
 #include "server/address.h"
 #include "server/chunks.h"
@@ -169,6 +171,8 @@ void TrainReactor::Pump() {
     StartWrite(&writing_bytes_, options);
     return;
   }
+  GRADD_DCHECK(next.next_block < next.snapshot->parameters.size(),
+               absl::StrCat("block ", next.next_block, " of ", next.snapshot->parameters.size()));
   if (!NextBlockIsFinal(next)) return;
   try {
     BlockChunk chunk =
@@ -193,6 +197,7 @@ void TrainReactor::OnWriteDone(bool ok) {
   Writing written = Writing::kMessage;
   {
     MutexLock lock(&mutex_);
+    GRADD_DCHECK(writing_, "gRPC ends a write that nobody began");
     writing_ = false;
     writing_bytes_.Clear();
     written = what_;

@@ -268,6 +268,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Ends a half-closed session that waits for nothing any more.
   void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether live_members_ is what the members say. For checks: it asks all of them.
+  bool CountsLive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A member is no longer live.
   void MembersChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
