@@ -23,31 +23,31 @@ class ABSL_LOCKABLE Mutex {
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     GRADD_DCHECK(!HeldHere(), "the thread holds the mutex and would wait for itself");
     mutex_.lock();
-    ++held_;
-    SetOwner(&held_);
+    ++held;
+    SetOwner(&held);
   }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     SetOwner(nullptr);
-    --held_;
+    --held;
     mutex_.unlock();
   }
   // Whether the calling thread holds one or more of all mutexes: it must not wait for others then
   // who may want one of them.
-  static bool AnyHeld() { return held_ > 0; }
+  static bool AnyHeld() { return held > 0; }
   // Tells the analysis that the caller holds the mutex where it cannot see so.
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() { GRADD_DCHECK(HeldHere(), "not held"); }
 
  private:
   friend class CondVar;
-  static inline thread_local int held_ = 0;  // By this thread.
+  static inline thread_local int held = 0;  // By this thread.
   std::mutex mutex_;
 
-  // Which thread has it, known by the address of its held_: for the checks only.
+  // Which thread has it, known by the address of its held: for the checks only.
 #ifdef NDEBUG
   static bool HeldHere() { return false; }
   void SetOwner(const int* /*thread*/) {}
 #else
-  bool HeldHere() const { return owner_.load(std::memory_order_relaxed) == &held_; }
+  bool HeldHere() const { return owner_.load(std::memory_order_relaxed) == &held; }
   void SetOwner(const int* thread) { owner_.store(thread, std::memory_order_relaxed); }
   std::atomic<const int*> owner_{nullptr};
 #endif
@@ -72,7 +72,7 @@ class CondVar {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     mutex->SetOwner(nullptr);
     condition_.wait(lock);
-    mutex->SetOwner(&Mutex::held_);
+    mutex->SetOwner(&Mutex::held);
     lock.release();
   }
   // Returns false when `timeout` passed first.
@@ -81,7 +81,7 @@ class CondVar {
     mutex->SetOwner(nullptr);
     const bool notified = condition_.wait_for(lock, absl::ToChronoMicroseconds(timeout)) ==
                           std::cv_status::no_timeout;
-    mutex->SetOwner(&Mutex::held_);
+    mutex->SetOwner(&Mutex::held);
     lock.release();
     return notified;
   }
