@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "server/memory_limit.h"
 
 namespace gradd {
@@ -75,6 +77,8 @@ ConnectionTable::Verdict ConnectionTable::Admit(int descriptor, const std::strin
 
 ConnectionTable::Connections::iterator ConnectionTable::Forget(Connections::iterator connection) {
   const auto of_peer = of_peer_.find(connection->second.peer);
+  GRADD_DCHECK(of_peer != of_peer_.end() && of_peer->second > 0,
+               absl::StrCat("no connection of ", connection->second.peer, " is counted"));
   if (--of_peer->second == 0) of_peer_.erase(of_peer);
   return connections_.erase(connection);
 }

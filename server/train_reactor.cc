@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/run/run_log.h"
 #include "server/address.h"
@@ -208,6 +209,8 @@ void TrainReactor::WriteBlock() {
     Drop(VersionReaders::LostError(next.hold->step()));
     return;
   }
+  GRADD_DCHECK(next.next_block < snapshot->parameters.size(),
+               absl::StrCat("block ", next.next_block, " of ", snapshot->parameters.size()));
   if (!NextBlockIsFinal(*snapshot, next.next_block)) return;
   try {
     BlockChunk chunk = MakeBlockChunk(snapshot, next.next_block, next.encoding, buffers_.get());
@@ -232,6 +235,7 @@ void TrainReactor::OnWriteDone(bool ok) {
   Writing written = Writing::kMessage;
   {
     MutexLock lock(&mutex_);
+    GRADD_DCHECK(writing_, "gRPC ends a write that nobody began");
     writing_ = false;
     writing_bytes_.Clear();
     writing_hold_.reset();

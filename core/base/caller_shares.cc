@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 
 namespace gradd {
@@ -37,6 +38,8 @@ absl::StatusOr<CallerShares::Ticket> CallerShares::Take(const std::string& calle
     MutexLock release(&state->mutex);
     state->taken -= count;
     const auto has_now = state->by_caller.find(caller);
+    GRADD_DCHECK(has_now != state->by_caller.end() && has_now->second >= count && state->taken >= 0,
+                 absl::StrCat(caller, " gives back ", count, " and had less"));
     has_now->second -= count;
     if (has_now->second == 0) state->by_caller.erase(has_now);
   });

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+
 namespace gradd {
 namespace {
 
@@ -143,6 +146,8 @@ int64_t MemoryBudget::LeftIfTrimmed(MemoryUse use) const {
 void MemoryBudget::Add(MemoryUse use, int64_t bytes) {
   taken_[static_cast<size_t>(use)] += bytes;
   all_taken_ += bytes;
+  GRADD_DCHECK(taken(use) >= 0 && all_taken_ >= 0,
+               absl::StrCat(taken(use), " bytes of ", NameOf(use), ", ", all_taken_, " in all"));
 }
 
 void MemoryBudget::TrimHeap() {
@@ -224,7 +229,11 @@ void MemoryBudget::Withdraw(Claim* claim) {
 bool MemoryBudget::ResizeAssurance(Assurance* assurance, int64_t bytes) {
   MutexLock lock(&mutex_);
   if (bytes > assurance->bytes_ && bytes > limits_.total - LongTaken()) return false;
-  if (assurance->bytes_ > 0) assured_.erase(assured_.find(assurance->bytes_));
+  if (assurance->bytes_ > 0) {
+    const auto before = assured_.find(assurance->bytes_);
+    GRADD_DCHECK(before != assured_.end(), absl::StrCat(assurance->bytes_, " bytes assured"));
+    assured_.erase(before);
+  }
   if (bytes > 0) assured_.insert(bytes);
   assurance->bytes_ = bytes;
   return true;

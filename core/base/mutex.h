@@ -1,12 +1,14 @@
 #ifndef GRADD_CORE_BASE_MUTEX_H_
 #define GRADD_CORE_BASE_MUTEX_H_
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "core/base/check.h"
 
 namespace gradd {
 
@@ -19,10 +21,13 @@ class ABSL_LOCKABLE Mutex {
   Mutex& operator=(const Mutex&) = delete;
 
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    GRADD_DCHECK(!HeldHere(), "the thread holds the mutex and would wait for itself");
     mutex_.lock();
     ++held;
+    SetOwner(&held);
   }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
+    SetOwner(nullptr);
     --held;
     mutex_.unlock();
   }
@@ -30,12 +35,22 @@ class ABSL_LOCKABLE Mutex {
   // who may want one of them.
   static bool AnyHeld() { return held > 0; }
   // Tells the analysis that the caller holds the mutex where it cannot see so.
-  void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
+  void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() { GRADD_DCHECK(HeldHere(), "not held"); }
 
  private:
   friend class CondVar;
   static inline thread_local int held = 0;  // By this thread.
   std::mutex mutex_;
+
+  // Which thread has it, known by the address of its held: for the checks only.
+#ifdef NDEBUG
+  static bool HeldHere() { return false; }
+  void SetOwner(const int* /*thread*/) {}
+#else
+  bool HeldHere() const { return owner_.load(std::memory_order_relaxed) == &held; }
+  void SetOwner(const int* thread) { owner_.store(thread, std::memory_order_relaxed); }
+  std::atomic<const int*> owner_{nullptr};
+#endif
 };
 
 class ABSL_SCOPED_LOCKABLE MutexLock {
@@ -55,14 +70,18 @@ class CondVar {
  public:
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
+    mutex->SetOwner(nullptr);
     condition_.wait(lock);
+    mutex->SetOwner(&Mutex::held);
     lock.release();
   }
   // Returns false when `timeout` passed first.
   bool WaitFor(Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
+    mutex->SetOwner(nullptr);
     const bool notified = condition_.wait_for(lock, absl::ToChronoMicroseconds(timeout)) ==
                           std::cv_status::no_timeout;
+    mutex->SetOwner(&Mutex::held);
     lock.release();
     return notified;
   }

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/mutex.h"
 #include "core/base/turns.h"
 
@@ -150,6 +152,8 @@ class ThreadPool::Workers {
   // begin itself.
   std::function<void()> HandOut(bool this_thread_is_free = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    GRADD_DCHECK(working_ >= 0 && working_ <= places_ && blocked_ >= 0,
+                 absl::StrCat(working_, " of ", places_, " places taken, ", blocked_, " blocked"));
     std::function<void()> mine;
     while (working_ < places_ && !turns_.empty()) {
       const bool mine_is_free = this_thread_is_free && !mine;

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
@@ -463,8 +464,9 @@ void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange
   plan_ = std::move(plan);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
   if (next_plan_ == nullptr) {
-    memory_.store->ResizeState(StateBytes(layout_, *plan_));
-    memory_.scratch->Resize(plan_->scratch_bytes());
+    const bool resized = memory_.store->ResizeState(StateBytes(layout_, *plan_)) &&
+                         memory_.scratch->Resize(plan_->scratch_bytes());
+    GRADD_DCHECK(resized, "the plan takes more than was claimed for it");
   }
   guard_.PlanChanged();
   training_snapshot_.reset();  // Another vector may be what workers train at.

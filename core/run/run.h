@@ -276,6 +276,8 @@ class Run : public std::enable_shared_from_this<Run> {
   int64_t LiveMembers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return static_cast<int64_t>(live_.size());
   }
+  // Whether live_ has the members that are. For checks: it asks all of them.
+  bool CountsLive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sends `event` to every session.
   void Broadcast(v1::RunEventKind event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

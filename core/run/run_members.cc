@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/optim/skip_non_finite.h"
@@ -111,6 +112,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   }
   member.state =
       member.pending_sequence != 0 ? v1::WORKER_STATE_WAITING : v1::WORKER_STATE_COMPUTING;
+  GRADD_DCHECK(CountsLive(), absl::StrCat(live_.size(), " were counted"));
   session->state_.worker = join.worker();
   session->state_.instance = join.instance();
   session->state_.parameter_encoding = *encoding;
@@ -329,9 +331,14 @@ absl::Status Run::RunFinishedError() const {
 
 void Run::Resolve(const PendingPush& pending, Outcome outcome) {
   const auto found = members_.find(pending.worker);
+  GRADD_DCHECK(found != members_.end(), absl::StrCat(pending.worker, " is forgotten"));
   if (found == members_.end()) return;
   Member& member = found->second;
   const v1::PushHeader& header = pending.push->header();
+  // A ledger that skips or goes back would lose pushes, or apply them twice.
+  GRADD_DCHECK(header.sequence() == member.last_sequence + (pending.answered ? 0 : 1),
+               absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
+                            member.last_sequence));
   member.last_sequence = header.sequence();
   member.last_outcome = outcome;
   member.pending_sequence = 0;
@@ -377,6 +384,7 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
 void Run::ParametersSent(WorkerSession* session) {
   MutexLock lock(&mutex_);
   --session->state_.parameters_on_way;
+  GRADD_DCHECK(session->state_.parameters_on_way >= 0, session->state_.worker);
   // Negative, which counts as nothing, where the write of a step's last block is done before the
   // step is.
   progress_.profile().Add(StepProfile::kSend,
@@ -461,7 +469,13 @@ void Run::Retire(const std::string& worker, Member* member, v1::WorkerState stat
   member->mapped.reset();
   live_.erase(worker);
   NoteDeparture(worker, /*said_so=*/state == v1::WORKER_STATE_LEFT);
+  GRADD_DCHECK(CountsLive(), absl::StrCat(live_.size(), " were counted"));
   if (live_.empty()) formed_ = false;
+}
+
+bool Run::CountsLive() const {
+  return LiveMembers() == std::count_if(members_.begin(), members_.end(),
+                                        [](const auto& entry) { return Live(entry.second); });
 }
 
 void Run::ExpireLeases() {

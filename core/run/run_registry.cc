@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/run/run_spec.h"
 #include "core/store/layout.h"
@@ -101,7 +102,10 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
     runs_.erase(run_id);
     return run.status();
   }
-  runs_[run_id].run = *run;
+  const auto reserved = runs_.find(run_id);
+  GRADD_DCHECK(reserved != runs_.end() && reserved->second.run == nullptr,
+               absl::StrCat("the place of run \"", run_id, "\" was reserved for it"));
+  reserved->second.run = *run;
   return run;
 }
 

@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/sync/shared_gradient.h"
@@ -120,6 +121,7 @@ bool Run::SendSharedParameters(WorkerSession* session,
   if (!MayBeHeldForLong()) return false;
   member->mapped = snapshot;
   --session->state_.parameters_on_way;
+  GRADD_DCHECK(session->state_.parameters_on_way >= 0, session->state_.worker);
   progress_.profile().Add(StepProfile::kSend, absl::ZeroDuration());
   session->state_.sink->Send(std::move(response));
   return true;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/optim/own_rate.h"
 #include "core/run/run.h"
@@ -88,8 +89,10 @@ void Run::BeginStepIfDue() {
   }
   step_work_ = std::make_unique<StepWork>(guard_);
   for (const PendingPush& pending : pushes) {
-    step_work_->staleness =
-        std::max(step_work_->staleness, step_ - pending.push->header().base_step());
+    const int64_t staleness = step_ - pending.push->header().base_step();
+    GRADD_DCHECK(staleness == 0 || (staleness > 0 && spec_.policy().has_asynchronous()),
+                 absl::StrCat("a push of ", pending.worker, " is ", staleness, " steps old"));
+    step_work_->staleness = std::max(step_work_->staleness, staleness);
   }
   step_work_->pushes = std::move(pushes);
   step_work_->plan = plan_;
@@ -160,6 +163,7 @@ bool Run::ReserveForStep(StepWork* work) {
 
 void Run::PutBack(std::unique_ptr<StepWork> work) {
   for (auto pending = work->pushes.rbegin(); pending != work->pushes.rend(); ++pending) {
+    GRADD_DCHECK(!pending->answered, absl::StrCat(pending->worker, " was told: applied"));
     pending_.push_front(std::move(*pending));
   }
 }
@@ -184,6 +188,7 @@ bool Run::RejectLarge(std::unique_ptr<StepWork> work, absl::string_view why) {
 }
 
 void Run::RejectPending(const PendingPush& pending, const absl::Status& why) {
+  GRADD_DCHECK(!pending.answered, absl::StrCat(pending.worker, " was told: applied"));
   if (pending.claim != nullptr && pending.claim == step_claim_.claim) ++step_claim_.left;
   const auto found = members_.find(pending.worker);
   if (found == members_.end()) return;
@@ -213,8 +218,12 @@ void Run::AnswerEarly(StepWork* work) {
     session->state_.parameters_step = step_ + 1;
     session->state_.parameters_due_at = absl::InfiniteDuration();
     // In the ledger at once: a worker whose stream breaks now asks at its next join.
-    MemberOf(session)->last_sequence = pending.push->header().sequence();
-    MemberOf(session)->last_outcome = v1::PUSH_OUTCOME_APPLIED;
+    Member* const member = MemberOf(session);
+    GRADD_DCHECK(pending.push->header().sequence() == member->last_sequence + 1,
+                 absl::StrCat("push ", pending.push->header().sequence(), " of ", pending.worker,
+                              " after ", member->last_sequence));
+    member->last_sequence = pending.push->header().sequence();
+    member->last_outcome = v1::PUSH_OUTCOME_APPLIED;
     const v1::Encoding encoding = session->state_.parameter_encoding;
     session->state_.sink->SendParameters(work->next[encoding], encoding);
     pending.answered = true;
@@ -354,6 +363,8 @@ std::unique_ptr<Run::StepWork> Run::CompleteStep() {
     ++step_;
     guard_ = work->guard;
   }
+  GRADD_DCHECK(store_.step() == step_,
+               absl::StrCat("the store is at step ", store_.step(), ", the run at ", step_));
   BeginChange();
   memory_.store->EndReservations();
   if (deleted_) {
@@ -369,6 +380,7 @@ std::unique_ptr<Run::StepWork> Run::CompleteStep() {
                               " was undone, since its result is not finite at a ",
                               "learning rate of ", RateAt(step_)));
   }
+  if (undone) SupersedeOldPushes();  // The policy may be another one since.
   if (undone && !pending_.empty()) first_pending_at_ = environment_.clock->Elapsed();
   SendSnapshots();
   FinishIfDone();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/run/run.h"
@@ -26,6 +27,7 @@ WorkerSession::WorkerSession(RunRegistry* registry, SessionSink* sink, std::stri
 bool WorkerSession::Handle(v1::TrainRequest request, Payload data) {
   MutexLock lock(&mutex_);
   if (ended_) return false;
+  GRADD_DCHECK(!held_.has_value(), "the request that waits would be lost");
   RenewLease();
   return Dispatch(std::move(request), std::move(data));
 }

@@ -5,6 +5,8 @@
 #include <limits>
 #include <new>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/huge_page.h"
 
 namespace gradd {
@@ -27,7 +29,9 @@ size_t BlocksPerPage(size_t bytes) {
 
 void BlockRef::Release() {
   if (header_ == nullptr) return;
-  if (header_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const int64_t references = header_->references.fetch_sub(1, std::memory_order_acq_rel);
+  GRADD_DCHECK(references >= 1, absl::StrCat(references, " references before one was let go of"));
+  if (references != 1) return;
   // The pool may have no other owner: it must live until the block is back.
   const std::shared_ptr<BlockPool> pool = std::move(header_->pool);
   pool->Return(std::exchange(header_, nullptr));
@@ -293,6 +297,8 @@ void BlockPool::Return(BlockRef::Header* header) {
   Unused unwanted;
   {
     MutexLock lock(&mutex_);
+    GRADD_DCHECK(free_.size() + absent_.size() < blocks_,
+                 absl::StrCat("all ", blocks_, " blocks were back already"));
     free_.push_back(header);
     auto* const buffer = static_cast<Buffer*>(header->buffer);
     if (buffer == nullptr) return;

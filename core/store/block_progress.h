@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/mutex.h"
 
 namespace gradd {
@@ -29,6 +31,7 @@ class BlockProgress {
     std::vector<std::function<void()>> wakes;
     {
       MutexLock lock(&mutex_);
+      GRADD_DCHECK(!final_[block], absl::StrCat("block ", block, ": somebody may read it by now"));
       final_[block] = true;
       for (size_t i = 0; i < waiting_.size();) {
         if (waiting_[i].first != block) {

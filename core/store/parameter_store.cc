@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/codec/dense.h"
 #include "core/store/encoded_block.h"
@@ -174,6 +175,9 @@ void ParameterStore::FillChange(const SlotChange& change, ThreadPool* pool) cons
 }
 
 void ParameterStore::Adopt(SlotChange change) {
+  GRADD_DCHECK(
+      change.vectors_.size() == change.slots_.slots.size(),
+      absl::StrCat(change.vectors_.size(), " vectors for ", change.slots_.slots.size(), " slots"));
   layout_ = std::move(change.slots_);
   slots_ = std::move(change.vectors_);
 }
@@ -304,6 +308,8 @@ void ParameterStore::Publish(int64_t block, const Nexts& nexts, EncodedBlocks* e
 }
 
 void ParameterStore::PublishAs(int64_t block, BlockRef encoded, Snapshot* next) const {
+  GRADD_DCHECK(next->step == step_ + 1,
+               absl::StrCat("a block of step ", step_ + 1, " for a snapshot of ", next->step));
   const auto index = static_cast<size_t>(block);
   if (encoded) {
     next->parameters[index] = std::move(encoded);
@@ -420,6 +426,8 @@ void ParameterStore::Close(int64_t block, Replacement replacement) {
 }
 
 const UnalignedFloat* ParameterStore::Reader::Next(int64_t size) {
+  GRADD_DCHECK(size <= kTileElements && at_ + size <= store_.element_count_,
+               absl::StrCat(size, " elements from ", at_, " of ", store_.element_count_));
   for (int64_t done = 0; done < size;) {
     const BlockRef& block = store_.parameters_[static_cast<size_t>(at_ / store_.block_elements_)];
     const int64_t in_block = at_ % store_.block_elements_;

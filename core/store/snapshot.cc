@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/codec/dense.h"
 #include "core/store/block_payload.h"
 
@@ -25,6 +27,10 @@ v1::Encoding EncodingOfBlock(const Snapshot& snapshot, size_t block) {
 Payload BlockPayload(const std::shared_ptr<const Snapshot>& snapshot, size_t block) {
   const int64_t bytes =
       ElementsOfBlock(*snapshot, block) * DenseElementBytes(EncodingOfBlock(*snapshot, block));
+  // A peer would get what lies behind it.
+  GRADD_DCHECK(bytes <= snapshot->parameters[block].elements() * int64_t{sizeof(float)},
+               absl::StrCat(bytes, " bytes of a block of ", snapshot->parameters[block].elements(),
+                            " floats"));
   return BytesOf(snapshot->parameters[block], static_cast<size_t>(bytes));
 }
 

@@ -4,10 +4,19 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+
 namespace gradd {
 
 Aggregate::Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes, StagedPush::Lazy lazy)
     : pushes_(std::move(pushes)), lazy_(std::move(lazy)) {
+  GRADD_DCHECK(!pushes_.empty(), "nothing to read");
+  for (const auto& push : pushes_) {
+    GRADD_DCHECK(push->elements() == pushes_[0]->elements(),
+                 absl::StrCat(push->elements(), " and ", pushes_[0]->elements(), " elements"));
+    GRADD_DCHECK(push->CheckComplete().ok(), push->CheckComplete().message());
+  }
   for (const auto& push : pushes_) has_lazy_rows_ = has_lazy_rows_ || push->HasLazyRows(lazy_);
   for (const auto& push : pushes_) examples_ += push->header().examples();
   for (const auto& push : pushes_) {

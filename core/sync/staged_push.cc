@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/store/slot.h"
 
@@ -61,6 +62,9 @@ absl::Status StagedPush::CheckPlace(const StagedChunk& chunk) const {
 
 void StagedPush::Keep(StagedChunk chunk) {
   staged_elements_ += chunk.elements();
+  // Whether the push is complete is read from their number.
+  GRADD_DCHECK(staged_elements_ <= elements(),
+               absl::StrCat(staged_elements_, " of ", elements(), " elements"));
   has_rows_ = has_rows_ || chunk.has_rows();
   largest_ = std::max(largest_, chunk.largest());
   saturated_ += chunk.saturated();
@@ -158,6 +162,9 @@ void StagedPush::SpanReader::SeekRow(int64_t at) {
 }
 
 const UnalignedFloat* StagedPush::SpanReader::Read(int64_t from, int64_t size, float* scratch) {
+  GRADD_DCHECK(
+      begin_ <= from && from + size <= end_,
+      absl::StrCat(size, " elements from ", from, " of a span from ", begin_, " to ", end_));
   const int64_t in_chunk = from - chunk_->first;
   if (by_rows_) {
     const RowsView rows = chunk_->second.rows();

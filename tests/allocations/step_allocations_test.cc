@@ -13,8 +13,8 @@
 #include "core/optim/update_plan.h"
 #include "core/store/parameter_store.h"
 #include "core/sync/aggregate.h"
-#include "tests/allocations/allocation_watch.h"
 #include "tests/core/optim/optimizer_table.h"
+#include "tests/support/allocation_watch.h"
 
 namespace gradd {
 namespace {
@@ -23,6 +23,14 @@ TEST(WatchTest, Counts) {
   const AllocationWatch watch;
   const auto memory = std::make_unique<std::vector<int>>(100);
   EXPECT_EQ(AllocationWatch::count(), 2);
+}
+
+TEST(WatchTest, CountsOnlyWhatIsLargeEnough) {
+  const std::vector<float> before(1000);
+  const AllocationWatch watch(4000);
+  const std::vector<float> small(999);
+  const std::vector<float> large(1000);
+  EXPECT_EQ(AllocationWatch::count(), 1);
 }
 
 Layout TestLayout() {

@@ -10,7 +10,7 @@
 #include "core/codec/error_feedback.h"
 #include "core/codec/int8.h"
 #include "core/codec/top_k.h"
-#include "tests/benchmarks/machine.h"
+#include "tests/benchmarks/benchmark_program.h"
 
 namespace gradd {
 namespace {
@@ -83,13 +83,4 @@ BENCHMARK(CompressTopK)->Arg(1 << 20)->Arg(25'000'000)->Unit(benchmark::kMillise
 }  // namespace
 }  // namespace gradd
 
-int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  const gradd::MachineCosts machine = gradd::MeasureMachine();
-  benchmark::AddCustomContext("page_us", std::to_string(machine.page_us));
-  benchmark::AddCustomContext("huge_page_us", std::to_string(machine.huge_page_us));
-  benchmark::AddCustomContext("memory_gb_per_second", std::to_string(machine.memory_gb_per_second));
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
+int main(int argc, char** argv) { return gradd::RunBenchmarks(argc, argv); }

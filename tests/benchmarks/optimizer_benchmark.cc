@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/optim/optimizer_factory.h"
-#include "tests/benchmarks/machine.h"
+#include "tests/benchmarks/benchmark_program.h"
 #include "tests/benchmarks/optimizer_pass.h"
 #include "tests/core/optim/optimizer_table.h"
 #include "tests/core/optim/work_in_place.h"
@@ -85,12 +85,5 @@ int main(int argc, char** argv) {
           ->Unit(benchmark::kMillisecond);
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  const gradd::MachineCosts machine = gradd::MeasureMachine();
-  benchmark::AddCustomContext("page_us", std::to_string(machine.page_us));
-  benchmark::AddCustomContext("huge_page_us", std::to_string(machine.huge_page_us));
-  benchmark::AddCustomContext("memory_gb_per_second", std::to_string(machine.memory_gb_per_second));
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return gradd::RunBenchmarks(argc, argv);
 }

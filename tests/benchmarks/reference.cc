@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/benchmarks/figure.h"
+#include "tests/support/loopback.h"
 
 namespace gradd {
 namespace {
@@ -51,25 +52,6 @@ class PlainService : public v1::TrainingService::Service {
   }
 };
 
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
-bool SendAll(int socket, const void* data, size_t size) {
-  const auto* bytes = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t sent = send(socket, bytes, std::min(size, kTcpBytes), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes += sent;
-    size -= static_cast<size_t>(sent);
-  }
-  return true;
-}
-
 // Reads `size` bytes and forgets them.
 bool ReceiveAll(int socket, std::vector<char>* buffer, size_t size) {
   buffer->resize(kTcpBytes);
@@ -91,7 +73,7 @@ void ServeTcp(int listener) {
     while (recv(client, &size, sizeof(size), MSG_WAITALL) == sizeof(size) &&
            ReceiveAll(client, &buffer, size)) {
       answer.resize(size);
-      if (!SendAll(client, answer.data(), size)) break;
+      if (!SendAll(client, answer.data(), size, kTcpBytes)) break;
     }
     close(client);
   }
@@ -181,7 +163,7 @@ RawTcp::~RawTcp() { close(socket_); }
 
 void RawTcp::Exchange(absl::Span<const float> values) {
   const uint64_t size = values.size() * sizeof(float);
-  if (!SendAll(socket_, &size, sizeof(size)) || !SendAll(socket_, values.data(), size) ||
+  if (!SendAll(socket_, &size, sizeof(size)) || !SendAll(socket_, values.data(), size, kTcpBytes) ||
       !ReceiveAll(socket_, &buffer_, size)) {
     Fail("the connection broke");
   }

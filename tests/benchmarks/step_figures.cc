@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tests/benchmarks/allocation_counter.h"
 #include "tests/benchmarks/figure.h"
 #include "tests/benchmarks/machine.h"
 #include "tests/benchmarks/reference.h"
 #include "tests/benchmarks/server_process.h"
 #include "tests/benchmarks/step_worker.h"
+#include "tests/support/allocation_watch.h"
 
 namespace gradd {
 namespace {
@@ -22,14 +22,17 @@ namespace {
 void CountAllocations(const GraddProcess& server,
                       const std::vector<std::unique_ptr<StepWorker>>& workers) {
   constexpr int kSteps = 5;
-  const auto allocations = [&] { return server.BlockAllocations() + PayloadAllocations(); };
-  allocations();  // The scrape itself has its buffers now.
-  const int64_t before = allocations();
+  // Smaller than any payload of a large model, larger than what else is allocated on the way.
+  constexpr size_t kPayloadBytes = size_t{64} * 1024;
+  const int64_t before = server.BlockAllocations();
+  const AllocationWatch watch(kPayloadBytes);
   for (const auto& worker : workers) {
     for (int i = 0; i < kSteps; ++i) worker->Step();
   }
+  const int64_t here = AllocationWatch::count();
   Print("block_allocations_per_step",
-        static_cast<double>(allocations() - before) / static_cast<double>(kSteps * workers.size()),
+        static_cast<double>(server.BlockAllocations() - before + here) /
+            static_cast<double>(kSteps * workers.size()),
         "blocks");
 }
 

@@ -11,28 +11,12 @@
 #include <array>
 #include <vector>
 
+#include "tests/support/loopback.h"
+
 namespace gradd {
 namespace {
 
 constexpr int kPollMs = 5;
-
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
-bool SendAll(int socket, const char* data, size_t size) {
-  while (size > 0) {
-    const ssize_t sent = send(socket, data, size, MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    data += sent;
-    size -= static_cast<size_t>(sent);
-  }
-  return true;
-}
 
 }  // namespace
 

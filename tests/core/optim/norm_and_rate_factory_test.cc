@@ -1,22 +1,16 @@
 #include <gmock/gmock.h>
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core/optim/optimizer_factory.h"
+#include "tests/core/optim/status_for.h"
 
 namespace gradd {
 namespace {
 
 using testing::HasSubstr;
-
-absl::Status StatusFor(const std::string& text) {
-  v1::Optimizer spec;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
-  return MakeOptimizer(spec).status();
-}
 
 struct Field {
   const char* optimizer;

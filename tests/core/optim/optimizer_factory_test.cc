@@ -9,17 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/optim/weight_decay.h"
+#include "tests/core/optim/status_for.h"
 
 namespace gradd {
 namespace {
 
 using testing::HasSubstr;
-
-absl::Status StatusFor(const std::string& text) {
-  v1::Optimizer spec;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
-  return MakeOptimizer(spec).status();
-}
 
 TEST(MakeOptimizerTest, EveryHyperParameterHasItsRange) {
   const struct {

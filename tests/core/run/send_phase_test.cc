@@ -15,6 +15,8 @@
 namespace gradd {
 namespace {
 
+constexpr absl::Duration kTime = absl::Seconds(3);
+
 // The clock stands still but for Advance(): what is not about sending takes no time.
 struct Scene {
   Scene(v1::Run spec, int64_t block_elements)
@@ -27,10 +29,25 @@ struct Scene {
     worker->HoldParameters();
     return worker;
   }
+  // A worker that makes the first step and waits for long.
+  std::unique_ptr<FakeWorker> LongAfterAStep() {
+    auto worker = Worker("a");
+    worker->Join();
+    worker->Push(1, 0, {1});
+    worker->WaitForResult(0);
+    clock.Advance(absl::Seconds(6160));
+    return worker;
+  }
   // They arrive so long after they were sent.
   void DeliverAfter(absl::Duration duration, FakeWorker* worker) {
     clock.Advance(duration);
     worker->DeliverParameters();
+  }
+  // A push from the first parameters, which brings those of step 1.
+  void PushAndDeliver(int64_t sequence, FakeWorker* worker) {
+    worker->Push(sequence, 0, {1}, /*want_parameters=*/true);
+    worker->WaitForParameters(1);
+    DeliverAfter(kTime, worker);
   }
   double send_seconds() const { return run->ReadMetrics().profile.totals()[StepProfile::kSend]; }
 
@@ -38,8 +55,6 @@ struct Scene {
   RunRegistry registry;
   std::shared_ptr<Run> run;
 };
-
-constexpr absl::Duration kTime = absl::Seconds(3);
 
 struct Way {
   const char* name;
@@ -60,12 +75,7 @@ TEST(SendPhaseTest, IsTheTimeThatParametersTakeHoweverTheyAreAskedFor) {
        3},
       {"at a join long after a step",
        [](Scene* scene) {
-         const auto a = scene->Worker("a");
-         a->Join();
-         a->Push(1, 0, {1});
-         a->WaitForResult(0);
-         a->Leave();
-         scene->clock.Advance(absl::Seconds(6160));
+         scene->LongAfterAStep()->Leave();
          const auto again = scene->Worker("a");
          again->Join(/*want_parameters=*/true);
          scene->DeliverAfter(kTime, again.get());
@@ -75,9 +85,7 @@ TEST(SendPhaseTest, IsTheTimeThatParametersTakeHoweverTheyAreAskedFor) {
        [](Scene* scene) {
          const auto a = scene->Worker("a");
          a->Join();
-         a->Push(1, 0, {1}, /*want_parameters=*/true);
-         a->WaitForParameters(1);
-         scene->DeliverAfter(kTime, a.get());
+         scene->PushAndDeliver(/*sequence=*/1, a.get());
        },
        3},
       {"to an asynchronous worker, while another one makes a step",
@@ -109,26 +117,14 @@ TEST(SendPhaseTest, IsTheTimeThatParametersTakeHoweverTheyAreAskedFor) {
        3, 4 * kTileElements},
       {"with a duplicate, long after its step",
        [](Scene* scene) {
-         const auto a = scene->Worker("a");
-         a->Join();
-         a->Push(1, 0, {1});
-         a->WaitForResult(0);
-         scene->clock.Advance(absl::Seconds(6160));
-         a->Push(1, 0, {1}, /*want_parameters=*/true);
-         a->WaitForParameters(1);
-         scene->DeliverAfter(kTime, a.get());
+         const auto a = scene->LongAfterAStep();
+         scene->PushAndDeliver(/*sequence=*/1, a.get());
        },
        3},
       {"with a push that came too late",
        [](Scene* scene) {
-         const auto a = scene->Worker("a");
-         a->Join();
-         a->Push(1, 0, {1});
-         a->WaitForResult(0);
-         scene->clock.Advance(absl::Seconds(6160));
-         a->Push(2, 0, {1}, /*want_parameters=*/true);
-         a->WaitForParameters(1);
-         scene->DeliverAfter(kTime, a.get());
+         const auto a = scene->LongAfterAStep();
+         scene->PushAndDeliver(/*sequence=*/2, a.get());
        },
        3},
       {"in shared memory",

@@ -1,17 +1,28 @@
-#include "tests/allocations/allocation_watch.h"
+#include "tests/support/allocation_watch.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
 
-std::atomic<bool> watching{false};
+constexpr size_t kNothing = std::numeric_limits<size_t>::max();  // No allocation is as large.
+
+std::atomic<size_t> least_counted{kNothing};
 std::atomic<int64_t> allocations{0};
 
+void Count(size_t bytes) {
+  if (bytes < least_counted.load(std::memory_order_relaxed)) return;
+  allocations.fetch_add(1, std::memory_order_relaxed);
+}
+
 void* Allocate(size_t size, size_t alignment) {
-  if (watching.load(std::memory_order_relaxed)) allocations.fetch_add(1);
+  Count(size);
   void* const memory =
       alignment <= alignof(std::max_align_t)
           ? std::malloc(size)
@@ -21,6 +32,19 @@ void* Allocate(size_t size, size_t alignment) {
 }
 
 }  // namespace
+
+namespace gradd {
+
+AllocationWatch::AllocationWatch(size_t least_bytes) {
+  allocations = 0;
+  least_counted = least_bytes;
+}
+
+AllocationWatch::~AllocationWatch() { least_counted = kNothing; }
+
+int64_t AllocationWatch::count() { return allocations; }
+
+}  // namespace gradd
 
 // The other forms of new and delete end in these.
 void* operator new(size_t size) { return Allocate(size, alignof(std::max_align_t)); }
@@ -34,15 +58,9 @@ void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment
   std::free(memory);
 }
 
-namespace gradd {
-
-AllocationWatch::AllocationWatch() {
-  allocations = 0;
-  watching = true;
+void* mmap(void* address, size_t length, int protection, int flags, int file,
+           off_t offset) noexcept {
+  Count(length);
+  return reinterpret_cast<void*>(
+      syscall(SYS_mmap, address, length, protection, flags, file, offset));
 }
-
-AllocationWatch::~AllocationWatch() { watching = false; }
-
-int64_t AllocationWatch::count() { return allocations; }
-
-}  // namespace gradd

@@ -1,0 +1,83 @@
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "core/base/mutex.h"
+#include "core/run/run.h"
+#include "core/run/run_registry.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+// Takes the pool's threads until it is told to let go of them.
+class BusyPool {
+ public:
+  explicit BusyPool(ThreadPool* pool) {
+    for (int i = 0; i < pool->threads(); ++i) {
+      pool->Schedule([this] {
+        MutexLock lock(&mutex_);
+        ++busy_;
+        changed_.NotifyAll();
+        while (!let_go_) changed_.Wait(&mutex_);
+        --busy_;
+        changed_.NotifyAll();
+      });
+    }
+    MutexLock lock(&mutex_);
+    while (busy_ < pool->threads()) changed_.Wait(&mutex_);
+  }
+  ~BusyPool() { LetGo(); }
+  void LetGo() {
+    MutexLock lock(&mutex_);
+    let_go_ = true;
+    changed_.NotifyAll();
+    while (busy_ > 0) changed_.Wait(&mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  int busy_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool let_go_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// A run that became synchronous while a step was on its way must not take older pushes for its next
+// step, also where that step is undone and so the count of steps stays.
+TEST(UndoneStepTest, OldPushesAreSupersededAfterTheRunHasBecomeSynchronous) {
+  constexpr int64_t kElements = 100'000;  // Too many for a step in the thread that pushes.
+  FakeClock clock;
+  RunRegistry registry(Limits(), /*threads=*/2, &clock, kBlockElements);
+  v1::Run spec = AsynchronousSpec(kElements);
+  spec.mutable_schedule()->set_learning_rate(10);
+  const auto run = *registry.Create("r", spec, "");
+  FakeWorker a(&registry, "r", "a");
+  FakeWorker b(&registry, "r", "b");
+  a.Join();
+  b.Join();
+  const std::vector<float> ordinary(kElements, 1);
+  a.Push(1, 0, ordinary);
+  ASSERT_EQ(a.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  {
+    BusyPool busy(registry.pool());
+    a.Push(2, 1, std::vector<float>(kElements, 3e38F));  // Its step begins and is not finite.
+    b.Push(1, 0, ordinary);
+    v1::Run synchronous;
+    synchronous.mutable_policy()->mutable_synchronous()->set_workers(2);
+    google::protobuf::FieldMask mask;
+    mask.add_paths("policy");
+    ASSERT_TRUE(run->Update(synchronous, mask, "").ok());
+  }
+  EXPECT_EQ(a.WaitForResult(1).reason(), "GRADIENT_TOO_LARGE");
+  a.Push(2, 1, ordinary);
+  EXPECT_EQ(b.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SUPERSEDED);
+  b.Push(2, 1, ordinary);
+  EXPECT_EQ(a.WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(b.WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(run->Progress().step(), 2);
+}
+
+}  // namespace
+}  // namespace gradd
