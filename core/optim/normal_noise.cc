@@ -40,7 +40,7 @@ inline float Sixteenth(int32_t x) {
 GRADD_MULTIVERSION_WIDE
 void NormalNoise::DrawGroup(uint64_t key, int64_t group, float* values) {
   constexpr uint32_t kPairs = kRows / 2;
-  const uint64_t first = static_cast<uint64_t>(group) * (kPairs * kLanes);
+  const uint64_t first = static_cast<uint64_t>(group) * kPairs * kLanes;
   // The counter is 32 bits long; the other ones are in the key.
   const uint64_t mixed = Mix(key, first >> 32);
   const auto counter = static_cast<uint32_t>(first) + static_cast<uint32_t>(mixed);
@@ -54,12 +54,12 @@ void NormalNoise::DrawGroup(uint64_t key, int64_t group, float* values) {
       a = ((a ^ (a >> 15)) + middle) * 0x846ca68b;
       a = a ^ (a >> 16);
       // Of the upper half, the bits below are but the end of its fraction.
-      x[2 * pair] = Sixteenth(static_cast<int32_t>(a));
-      x[2 * pair + 1] = Sixteenth(static_cast<int32_t>(a << 16 | 0x8000));
+      x[int64_t{2} * pair] = Sixteenth(static_cast<int32_t>(a));
+      x[int64_t{2} * pair + 1] = Sixteenth(static_cast<int32_t>(a << 16 | 0x8000));
     }
     HadamardTransform<kRows>(x);
 #pragma GCC unroll 16
-    for (uint32_t row = 0; row < kRows; ++row) values[row * kLanes + lane] = x[row];
+    for (uint32_t row = 0; row < kRows; ++row) values[int64_t{row} * kLanes + lane] = x[row];
   }
 }
 

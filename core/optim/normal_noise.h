@@ -36,7 +36,7 @@ class NormalNoise {
  private:
   static constexpr uint32_t kRows = 16;
   static constexpr uint32_t kLanes = 16;
-  static constexpr int64_t kGroupElements = kRows * kLanes;
+  static constexpr int64_t kGroupElements = int64_t{kRows} * kLanes;
 
   // Of elements from group * kGroupElements on.
   static void DrawGroup(uint64_t key, int64_t group, float* values);

@@ -21,8 +21,6 @@ done
 bounds='
 tcp_step_over_stream <= 1.25
 shm_step_over_tcp_step <= 0.3
-bf16_step_over_f32_step <= 0.6
-int8_step_over_f32_step <= 0.5
 topk_push_over_f32_push <= 0.1
 two_workers_over_one <= 2.0
 small_step_over_pingpong <= 1.5
@@ -33,6 +31,8 @@ sgd_over_torch_fused >= 1
 ada_grad_over_torch_fused >= 1
 muon_over_torch <= 3
 tcp_step_over_raw <= 1.5
+bf16_step_over_raw <= 1.5
+int8_step_over_raw <= 1.5
 shm_step_over_sweep <= 2
 optimizers_below_sweep <= 0
 longest_step_over_creation <= 0.5
