@@ -42,7 +42,8 @@ AcceptLoop::AcceptLoop(Listener listener, const ConnectionLimits& limits,
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       thread_([this] { Run(); }) {}
 
-AcceptLoop::~AcceptLoop() {
+void AcceptLoop::Stop() {
+  if (!thread_.joinable()) return;
   eventfd_write(wake_.get(), 1);
   thread_.join();
 }

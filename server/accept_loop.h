@@ -21,10 +21,14 @@ class AcceptLoop {
   // `acceptor` is of a gRPC server that has been started.
   AcceptLoop(Listener listener, const ConnectionLimits& limits,
              std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor);
-  // Accepts no more. Connections live on.
-  ~AcceptLoop();
+  ~AcceptLoop() { Stop(); }
   AcceptLoop(const AcceptLoop&) = delete;
   AcceptLoop& operator=(const AcceptLoop&) = delete;
+
+  // Accepts no more. Connections live on.
+  void Stop();
+  // Shuts down the connections that gRPC has not closed yet. After Stop().
+  void CutConnections() { table_.ShutDownAll(); }
 
   // False while connections cannot be accepted at all, for want of descriptors for instance.
   bool accepting() const { return accepting_.load(); }

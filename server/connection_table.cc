@@ -1,6 +1,7 @@
 #include "server/connection_table.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -87,6 +88,11 @@ void ConnectionTable::ForgetClosed() {
   for (auto it = connections_.begin(); it != connections_.end();) {
     it = InodeOf(it->first) == it->second.inode ? std::next(it) : Forget(it);
   }
+}
+
+void ConnectionTable::ShutDownAll() {
+  ForgetClosed();
+  for (const auto& [descriptor, connection] : connections_) shutdown(descriptor, SHUT_RDWR);
 }
 
 }  // namespace gradd

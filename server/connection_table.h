@@ -40,6 +40,9 @@ class ConnectionTable {
   // second, as a flood would have it.
   Verdict Admit(int descriptor, const std::string& peer, absl::Duration now);
 
+  // Shuts down all that are still open: whoever reads or writes there learns that it has ended.
+  void ShutDownAll();
+
   const ConnectionLimits& limits() const { return limits_; }
   size_t size() const { return connections_.size(); }
 

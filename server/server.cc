@@ -33,6 +33,8 @@ constexpr absl::Duration kGap = absl::Seconds(1);
 // How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection
 // for all of it.
 constexpr std::chrono::milliseconds kShutdownGrace{500};
+// After which gRPC should have closed all connections.
+constexpr absl::Duration kCutAfter = absl::Milliseconds(1500);
 
 int Threads(int threads) {
   return threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -295,10 +297,10 @@ void Server::Stop() {
     EndRunsFile();
     socket_file_.reset();
     http_.reset();
-    accept_loop_.reset();
+    accept_loop_->Stop();
     health_->Stop();
-    grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
-    grpc_->Wait();
+    ShutDownGrpc();
+    accept_loop_.reset();
   }
   {
     MutexLock lock(&mutex_);
@@ -308,6 +310,29 @@ void Server::Stop() {
   if (ticker_.joinable()) ticker_.join();
   log_writer_.reset();
   grpc_.reset();
+}
+
+void Server::ShutDownGrpc() {
+  // gRPC 1.51 puts the end of a connection and of its calls off until what it writes there is
+  // written: where the peer stands still, for ever.
+  bool shut_down = false;  // Guarded by mutex_.
+  std::thread cutter([&] {
+    const absl::Duration begin = Clock::Real()->Elapsed();
+    MutexLock lock(&mutex_);
+    while (!shut_down) {
+      const absl::Duration left = kCutAfter - (Clock::Real()->Elapsed() - begin);
+      if (left <= absl::ZeroDuration()) return accept_loop_->CutConnections();
+      stopped_changed_.WaitFor(&mutex_, left);
+    }
+  });
+  grpc_->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
+  grpc_->Wait();
+  {
+    MutexLock lock(&mutex_);
+    shut_down = true;
+  }
+  stopped_changed_.NotifyAll();
+  cutter.join();
 }
 
 Server::~Server() {

@@ -63,6 +63,7 @@ class Server {
   // Writes it on the pool, if there is something new.
   void KeepRunsFile();
   void EndRunsFile();
+  void ShutDownGrpc();
   void TickUntilStopped();
   int64_t Sessions() const;
 

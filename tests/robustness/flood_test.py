@@ -3,6 +3,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import unittest
 
 import grpc
@@ -167,6 +169,52 @@ class DeafPeersTest(FloodTest):
             self.addCleanup(slow.close)
             slow.sendall(b"GET /metrics HT")
         until("the joins", lambda: len(self.describe("r").workers) == 200)
+        self.server.send_signal(signal.SIGTERM)
+        self.assertEqual(self.server.wait(timeout=TIMEOUT_SECONDS), 0)
+
+
+# A worker that pushes to a run and asks for its parameters, over and over.
+BUSY_WORKER = """
+import sys
+import grpc
+from gradd.v1 import training_service_pb2_grpc as services
+from honest_pushes import whole_push
+from train_stream import join
+address, worker, elements = sys.argv[1], sys.argv[2], int(sys.argv[3])
+with grpc.insecure_channel(address) as channel:
+    def requests():
+        yield join(worker, want_parameters=True)
+        for sequence in range(1, 1000):
+            for request in whole_push(elements, sequence, want_parameters=True):
+                yield request
+    for number, _ in enumerate(services.TrainingServiceStub(channel).Train(requests())):
+        if number == 0:
+            print("joined", flush=True)
+"""
+
+
+class StoppedPeersTest(FloodTest):
+    OPTIONS = ("--log-level", "error", "--drain-seconds", "1")
+    ELEMENTS = 10_000_000
+
+    def test_the_server_stops_though_peers_stand_still_in_mid_traffic(self):
+        run = spec(self.ELEMENTS)
+        run.policy.asynchronous.SetInParent()
+        self.create("r", run)
+        workers = []
+        for i in range(4):
+            worker = subprocess.Popen(
+                [sys.executable, "-c", BUSY_WORKER, self.grpc, f"w{i}", str(self.ELEMENTS)],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.addCleanup(worker.stdout.close)
+            self.addCleanup(worker.wait)
+            self.addCleanup(worker.kill)
+            workers.append(worker)
+        for worker in workers:
+            self.assertEqual(worker.stdout.readline(), "joined\n")
+        until("some steps", lambda: self.describe("r").progress.step >= 6)
+        for worker in workers:
+            worker.send_signal(signal.SIGSTOP)
         self.server.send_signal(signal.SIGTERM)
         self.assertEqual(self.server.wait(timeout=TIMEOUT_SECONDS), 0)
 

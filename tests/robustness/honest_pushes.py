@@ -9,13 +9,14 @@ from train_stream import header, join, push
 CHUNK_ELEMENTS = 1 << 18
 
 
-def whole_push(elements):
+def whole_push(elements, sequence=1, want_parameters=False):
     """A gradient, chunk by chunk."""
     data = struct.pack(f"<{CHUNK_ELEMENTS}f", *([0.5] * CHUNK_ELEMENTS))
     for begin in range(0, elements, CHUNK_ELEMENTS):
         size = min(CHUNK_ELEMENTS, elements - begin)
         chunk = api.ParameterChunk(offset=begin, data=data[:4 * size])
-        yield push(header() if begin == 0 else None, chunk, commit=begin + size == elements)
+        yield push(header(sequence) if begin == 0 else None, chunk,
+                   commit=begin + size == elements, want_parameters=want_parameters)
 
 
 def push_at_once(training, run, elements, workers):
