@@ -8,6 +8,7 @@ namespace {
 // RFC 9113, section 6.
 constexpr uint8_t kData = 0;
 constexpr uint8_t kHeaders = 1;
+constexpr uint8_t kResetStream = 3;
 constexpr uint8_t kWindowUpdate = 8;
 constexpr uint8_t kContinuation = 9;
 constexpr uint8_t kEndHeaders = 4;
@@ -41,7 +42,9 @@ bool FrameGuard::Begin(absl::Duration now) {
   const uint8_t type = head_[3];
   const uint8_t flags = head_[4];
   if (type == kData || type == kWindowUpdate) return true;
-  if (type != kHeaders && type != kContinuation) return TakeControlFrame(now);
+  if (type != kHeaders && type != kContinuation) {
+    return TakeControlFrame(type == kResetStream ? kFramesPerReset : 1, now);
+  }
   ++block_frames_;
   block_bytes_ += kHeadBytes + payload_left_;
   if (block_frames_ > kMaxBlockFrames || block_bytes_ > kMaxBlockBytes) return false;
@@ -49,7 +52,7 @@ bool FrameGuard::Begin(absl::Duration now) {
   return true;
 }
 
-bool FrameGuard::TakeControlFrame(absl::Duration now) {
+bool FrameGuard::TakeControlFrame(int64_t cost, absl::Duration now) {
   if (now - counted_from_ >= absl::Seconds(1)) {
     const int64_t seconds = absl::ToInt64Seconds(now - counted_from_);
     control_frames_left_ =
@@ -58,7 +61,8 @@ bool FrameGuard::TakeControlFrame(absl::Duration now) {
             : std::min(kMaxControlFrames, control_frames_left_ + seconds * kControlFramesPerSecond);
     counted_from_ = now;
   }
-  return --control_frames_left_ >= 0;
+  control_frames_left_ -= cost;
+  return control_frames_left_ >= 0;
 }
 
 }  // namespace gradd

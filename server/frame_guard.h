@@ -25,6 +25,10 @@ class FrameGuard {
   // second in the long run. An honest client sends one now and then.
   static constexpr int64_t kMaxControlFrames = 10'000;
   static constexpr int64_t kControlFramesPerSecond = 1000;
+  // One that resets a stream counts as so many: a connection may reset all streams that it may have
+  // (transport_settings.cc) at once, but not open and reset them over and over, each of which takes
+  // some KiB until gRPC gets to it (CVE-2023-44487).
+  static constexpr int64_t kFramesPerReset = 10;
 
   // Takes the next bytes of the connection, from its first on, however they are cut. False if the
   // peer has gone too far: the connection must be closed. `now` never goes back.
@@ -35,7 +39,7 @@ class FrameGuard {
 
   // The head of a frame is complete.
   bool Begin(absl::Duration now);
-  bool TakeControlFrame(absl::Duration now);
+  bool TakeControlFrame(int64_t cost, absl::Duration now);
 
   size_t preface_left_ = 24;  // gRPC checks it.
   std::array<uint8_t, kHeadBytes> head_ = {};

@@ -43,6 +43,10 @@ bool WalkTakes(absl::string_view bytes) {
         if (block_bytes > FrameGuard::kMaxBlockBytes) return false;
         if (at(4) & 4) block_frames = block_bytes = 0;  // END_HEADERS
         break;
+      case 3:  // RST_STREAM
+        control_frames += FrameGuard::kFramesPerReset;
+        if (control_frames > FrameGuard::kMaxControlFrames) return false;
+        break;
       default:
         if (++control_frames > FrameGuard::kMaxControlFrames) return false;
     }

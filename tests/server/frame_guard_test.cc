@@ -88,6 +88,18 @@ TEST_F(FrameGuardTest, ControlFramesHaveARate) {
   EXPECT_FALSE(SendFrame(kSettings, 0, 0));
 }
 
+TEST_F(FrameGuardTest, AllStreamsMayBeResetAtOnceButNotOverAndOver) {
+  constexpr uint8_t kResetStream = 3;
+  const int64_t streams = FrameGuard::kMaxControlFrames / FrameGuard::kFramesPerReset;
+  EXPECT_GE(streams, 1000);
+  for (int64_t i = 0; i < streams; ++i) {
+    ASSERT_TRUE(SendFrame(kHeaders, kEndHeaders, 200));
+    ASSERT_TRUE(SendFrame(kResetStream, 0, 4));
+  }
+  EXPECT_TRUE(SendFrame(kHeaders, kEndHeaders, 200));
+  EXPECT_FALSE(SendFrame(kResetStream, 0, 4));
+}
+
 TEST_F(FrameGuardTest, AClientThatSendsOneNowAndThenMayGoOnForEver) {
   for (int i = 0; i < 100'000; ++i) {
     now_ += absl::Milliseconds(10);
