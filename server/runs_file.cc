@@ -1,5 +1,6 @@
 #include "server/runs_file.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr char kRunsHead[] = "runs of a gradd, which are in its memory only";
 constexpr size_t kMaxNamedRuns = 10;
+constexpr uintmax_t kMaxBytes = uintmax_t{64} << 20;  // A run takes about a hundred.
 
 std::string LocalTime(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone());
@@ -99,6 +101,15 @@ absl::Status RunsFile::WriteLocked(const RunsRecord& record) {
 }
 
 absl::StatusOr<RunsRecord> ReadRunsFile(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return InvalidArgument("FILE", absl::StrCat(path, " is no regular file"));
+  }
+  const uintmax_t size = std::filesystem::file_size(path, error);
+  if (!error && size > kMaxBytes) {
+    return InvalidArgument(
+        "FILE", absl::StrCat(path, " has ", size, " bytes, at most ", kMaxBytes, " expected"));
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::NotFoundError(absl::StrCat("no file ", path));
   return ParseRunsRecord({std::istreambuf_iterator<char>(file), {}});

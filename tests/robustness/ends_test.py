@@ -3,11 +3,12 @@ import os
 import resource
 import signal
 import subprocess
+import unittest
 
 import grpc
 from gradd.v1 import run_service_pb2 as run_api
 from gradd.v1 import run_service_pb2_grpc as run_services
-from gradd_process import ServerTest, TIMEOUT_SECONDS, program, spec, until
+from gradd_process import SANITIZED, ServerTest, TIMEOUT_SECONDS, program, spec, until
 
 
 class EndsTest(ServerTest):
@@ -57,6 +58,7 @@ class EndsTest(ServerTest):
         self.create_on(address, "r")
         self.assertIsNone(server.poll())
 
+    @unittest.skipIf(SANITIZED, "ThreadSanitizer writes a file of its own before main() begins")
     def test_a_limit_on_files_does_not_kill_the_server(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
@@ -77,6 +79,17 @@ class EndsTest(ServerTest):
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXFSZ, signal.SIGHUP):
             watch.send_signal(number)
         self.assertEqual(watch.wait(TIMEOUT_SECONDS), 130)
+
+    def test_a_runs_file_is_a_plain_file(self):
+        fifo = os.path.join(self.directory, "fifo")
+        os.mkfifo(fifo)
+        for path in (self.directory, "/dev/zero", fifo):
+            done = subprocess.run(
+                [program("gradd"), "--listen", "127.0.0.1:0", "--http", "", "--runs-file", path],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                timeout=TIMEOUT_SECONDS, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"gradd: --runs-file: {path} is there and is not a file of runs", done.stderr)
 
     def test_a_ready_file_follows_no_link_that_was_put_in_its_way(self):
         victim = os.path.join(self.directory, "victim")
