@@ -77,7 +77,8 @@ bool AcceptLoop::AcceptFrom(const Descriptor& socket) {
     return true;
   }
   const ConnectionLimits& limits = table_.limits();
-  switch (table_.Admit(accepted->socket.get(), accepted->peer, Clock::Real()->Elapsed())) {
+  const absl::Duration now = Clock::Real()->Elapsed();
+  switch (table_.Admit(accepted->socket.get(), accepted->peer, now)) {
     case ConnectionTable::Verdict::kTooMany:
       Refused(absl::StrCat("there are ", limits.in_all, ", the most there may be"));
       return true;
@@ -87,7 +88,7 @@ bool AcceptLoop::AcceptFrom(const Descriptor& socket) {
     case ConnectionTable::Verdict::kAdmitted:
       break;
   }
-  if (!GuardReceived(accepted->socket.get())) {
+  if (!GuardReceived(accepted->socket.get(), rates_.Of(accepted->peer, now))) {
     Refused("the number of its descriptor is too high");
     return true;
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <thread>
 
+#include "server/call_rates.h"
 #include "server/connection_table.h"
 #include "server/descriptor.h"
 #include "server/listener.h"
@@ -41,6 +42,7 @@ class AcceptLoop {
 
   Listener listener_;
   ConnectionTable table_;
+  CallRates rates_;
   const std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   const Descriptor wake_;  // An eventfd, readable when the loop is to end.
   std::atomic<bool> accepting_{true};

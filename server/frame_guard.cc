@@ -8,7 +8,6 @@ namespace {
 // RFC 9113, section 6.
 constexpr uint8_t kData = 0;
 constexpr uint8_t kHeaders = 1;
-constexpr uint8_t kResetStream = 3;
 constexpr uint8_t kWindowUpdate = 8;
 constexpr uint8_t kContinuation = 9;
 constexpr uint8_t kEndHeaders = 4;
@@ -42,27 +41,13 @@ bool FrameGuard::Begin(absl::Duration now) {
   const uint8_t type = head_[3];
   const uint8_t flags = head_[4];
   if (type == kData || type == kWindowUpdate) return true;
-  if (type != kHeaders && type != kContinuation) {
-    return TakeControlFrame(type == kResetStream ? kFramesPerReset : 1, now);
-  }
+  if (type != kHeaders && type != kContinuation) return control_frames_.Take(1, now);
+  if (type == kHeaders && !rate_->Take(now)) return false;
   ++block_frames_;
   block_bytes_ += kHeadBytes + payload_left_;
   if (block_frames_ > kMaxBlockFrames || block_bytes_ > kMaxBlockBytes) return false;
   if ((flags & kEndHeaders) != 0) block_frames_ = block_bytes_ = 0;
   return true;
-}
-
-bool FrameGuard::TakeControlFrame(int64_t cost, absl::Duration now) {
-  if (now - counted_from_ >= absl::Seconds(1)) {
-    const int64_t seconds = absl::ToInt64Seconds(now - counted_from_);
-    control_frames_left_ =
-        seconds >= kMaxControlFrames / kControlFramesPerSecond
-            ? kMaxControlFrames
-            : std::min(kMaxControlFrames, control_frames_left_ + seconds * kControlFramesPerSecond);
-    counted_from_ = now;
-  }
-  control_frames_left_ -= cost;
-  return control_frames_left_ >= 0;
 }
 
 }  // namespace gradd

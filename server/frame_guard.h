@@ -4,9 +4,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "server/call_rates.h"
+#include "server/token_bucket.h"
 
 namespace gradd {
 
@@ -25,10 +29,9 @@ class FrameGuard {
   // second in the long run. An honest client sends one now and then.
   static constexpr int64_t kMaxControlFrames = 10'000;
   static constexpr int64_t kControlFramesPerSecond = 1000;
-  // One that resets a stream counts as so many: a connection may reset all streams that it may have
-  // (transport_settings.cc) at once, but not open and reset them over and over, each of which takes
-  // some KiB until gRPC gets to it (CVE-2023-44487).
-  static constexpr int64_t kFramesPerReset = 10;
+
+  // `rate`: of the calls that the client's host begins, over all its connections.
+  explicit FrameGuard(std::shared_ptr<CallRate> rate) : rate_(std::move(rate)) {}
 
   // Takes the next bytes of the connection, from its first on, however they are cut. False if the
   // peer has gone too far: the connection must be closed. `now` never goes back.
@@ -39,8 +42,8 @@ class FrameGuard {
 
   // The head of a frame is complete.
   bool Begin(absl::Duration now);
-  bool TakeControlFrame(int64_t cost, absl::Duration now);
 
+  std::shared_ptr<CallRate> rate_;
   size_t preface_left_ = 24;  // gRPC checks it.
   std::array<uint8_t, kHeadBytes> head_ = {};
   size_t head_bytes_ = 0;
@@ -48,8 +51,7 @@ class FrameGuard {
   // Of the header block that has begun and is not complete.
   size_t block_frames_ = 0;
   size_t block_bytes_ = 0;
-  int64_t control_frames_left_ = kMaxControlFrames;
-  absl::Duration counted_from_ = -absl::InfiniteDuration();
+  TokenBucket control_frames_{kMaxControlFrames, kControlFramesPerSecond};
 };
 
 }  // namespace gradd

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "core/base/clock.h"
@@ -31,10 +33,10 @@ uint64_t CookieOf(int descriptor) {
 // be another's by now.
 class Watched {
  public:
-  void Begin(int descriptor) {
+  void Begin(int descriptor, std::shared_ptr<CallRate> rate) {
     MutexLock lock(&mutex_);
     cookie_ = CookieOf(descriptor);
-    guard_ = FrameGuard();
+    guard_.emplace(std::move(rate));
   }
 
   bool Take(int descriptor, const msghdr& message, size_t size) {
@@ -44,7 +46,7 @@ class Watched {
     for (size_t i = 0; i < message.msg_iovlen && size > 0; ++i) {
       const iovec& part = message.msg_iov[i];
       const size_t taken = std::min(size, part.iov_len);
-      if (!guard_.Take({static_cast<const uint8_t*>(part.iov_base), taken}, now)) return false;
+      if (!guard_->Take({static_cast<const uint8_t*>(part.iov_base), taken}, now)) return false;
       size -= taken;
     }
     return true;
@@ -53,7 +55,7 @@ class Watched {
  private:
   Mutex mutex_;
   uint64_t cookie_ ABSL_GUARDED_BY(mutex_) = 0;
-  FrameGuard guard_ ABSL_GUARDED_BY(mutex_);
+  std::optional<FrameGuard> guard_ ABSL_GUARDED_BY(mutex_);
 };
 
 // By descriptor. Pages of it that are not used take no memory; what it points to is used again by
@@ -71,12 +73,12 @@ bool WithinBounds(int descriptor, const msghdr& message, size_t size) {
 
 }  // namespace
 
-bool GuardReceived(int descriptor) {
+bool GuardReceived(int descriptor, std::shared_ptr<CallRate> rate) {
   const auto index = static_cast<size_t>(descriptor);
   if (index >= kMaxDescriptors) return false;
   Watched* watched = g_watched[index].load(std::memory_order_acquire);
   if (watched == nullptr) watched = new Watched;
-  watched->Begin(descriptor);
+  watched->Begin(descriptor, std::move(rate));
   g_watched[index].store(watched, std::memory_order_release);
   return true;
 }

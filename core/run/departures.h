@@ -16,6 +16,8 @@ struct Departure {
   std::string worker;
   bool said_so = false;  // It left; otherwise its lease ended.
   absl::Duration at;     // By Clock::Elapsed().
+  // Its lease ended since it did not read the parameters that were sent to it.
+  bool unread = false;
 };
 
 // The last workers that went, for people who look for them. Not thread safe.

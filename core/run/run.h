@@ -270,8 +270,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Ends a half-closed session that waits for nothing any more.
   void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The member is no longer live, but in `state`.
-  void Retire(const std::string& worker, Member* member, v1::WorkerState state)
+  // The member is no longer live, but in `state`; see Departure for `unread`.
+  void Retire(const std::string& worker, Member* member, v1::WorkerState state, bool unread = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t LiveMembers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return static_cast<int64_t>(live_.size());
@@ -427,7 +427,6 @@ class Run : public std::enable_shared_from_this<Run> {
   }
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void NoteDeparture(const std::string& worker, bool said_so) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How far the run came, for the log.
   LogEntry::Fields EndFields() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `fields` come after `run`.

@@ -84,9 +84,10 @@ Condition NoWorkers(const RunSituation& situation) {
     return condition;
   }
   const Departure& last = situation.departures.front();
-  condition.reason = last.said_so ? absl::StrCat("the last one, ", last.worker, ", left")
-                                  : absl::StrCat("the lease of the last one, ", last.worker,
-                                                 ", ended: it was silent");
+  condition.reason = last.said_so
+                         ? absl::StrCat("the last one, ", last.worker, ", left")
+                         : absl::StrCat("the lease of the last one, ", last.worker, ", ended: it ",
+                                        last.unread ? "did not read its parameters" : "was silent");
   condition.since = last.at;
   return condition;
 }

@@ -464,11 +464,12 @@ void Run::Detach(WorkerSession* session) {
   member->session.reset();
 }
 
-void Run::Retire(const std::string& worker, Member* member, v1::WorkerState state) {
+void Run::Retire(const std::string& worker, Member* member, v1::WorkerState state, bool unread) {
   member->state = state;
   member->mapped.reset();
   live_.erase(worker);
-  NoteDeparture(worker, /*said_so=*/state == v1::WORKER_STATE_LEFT);
+  signs_.departures.Add(
+      {worker, state == v1::WORKER_STATE_LEFT, environment_.clock->Elapsed(), unread});
   GRADD_DCHECK(CountsLive(), absl::StrCat(live_.size(), " were counted"));
   if (live_.empty()) formed_ = false;
 }
@@ -485,6 +486,7 @@ void Run::ExpireLeases() {
     const auto& [worker, entry] = *next++;  // Retire() removes it.
     Member& member = *entry;
     absl::Duration last_sign = member.last_sign;
+    bool unread = false;
     if (member.session) {
       const WorkerSession::State& state = member.session->state_;
       // Whoever waits for the server cannot be blamed for its silence; keep-alive finds out
@@ -493,22 +495,30 @@ void Run::ExpireLeases() {
           member.pending_sequence != 0 ||
           (state.parameters_on_way > 0 ? state.parameters_step > step_ : state.held || !Moves());
       if (waits_for_us) member.session->RenewLease();
+      unread = state.parameters_on_way > 0;
       last_sign = absl::Nanoseconds(member.session->last_sign_ns_.load());
     }
     if (now - last_sign < lease) continue;
     const std::string doing = WorkerStateText(member.state);
     if (member.session) {
-      AbandonSession(member.session.get(),
-                     Error(absl::StatusCode::kDeadlineExceeded, "LEASE_ENDED",
-                           absl::StrCat("no sign of worker \"", worker, "\" for its lease of ",
-                                        absl::FormatDuration(lease))));
+      AbandonSession(
+          member.session.get(),
+          Error(absl::StatusCode::kDeadlineExceeded, "LEASE_ENDED",
+                unread ? absl::StrCat("worker \"", worker,
+                                      "\" read nothing of its parameters for its lease "
+                                      "of ",
+                                      absl::FormatDuration(lease))
+                       : absl::StrCat("no sign of worker \"", worker, "\" for its lease of ",
+                                      absl::FormatDuration(lease))));
     }
     const std::string name = worker;  // Goes with the entry.
-    Retire(name, &member, v1::WORKER_STATE_EXPIRED);
+    Retire(name, &member, v1::WORKER_STATE_EXPIRED, unread);
     LogEvent(LogEntry::Level::kWarning, "worker lost",
              {{"worker", name},
-              {"reason", absl::StrCat("its lease of ", absl::FormatDuration(lease), " ended")},
-              {"silent_for", absl::FormatDuration(absl::Trunc(now - last_sign, absl::Seconds(1)))},
+              {"reason", absl::StrCat("its lease of ", absl::FormatDuration(lease), " ended",
+                                      unread ? ": it did not read its parameters" : "")},
+              {unread ? "unread_for" : "silent_for",
+               absl::FormatDuration(absl::Trunc(now - last_sign, absl::Seconds(1)))},
               {"was", doing},
               {"step", absl::StrCat(step_)},
               {"left", absl::StrCat(LiveMembers())}});

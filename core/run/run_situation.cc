@@ -117,10 +117,6 @@ void Run::NoteRejection(const std::string& worker, int64_t sequence, const absl:
                                  {"step", absl::StrCat(step_)}}});
 }
 
-void Run::NoteDeparture(const std::string& worker, bool said_so) {
-  signs_.departures.Add({worker, said_so, environment_.clock->Elapsed()});
-}
-
 void Run::LogMissing(const std::vector<PendingPush>& pushes) {
   if (environment_.log == nullptr) return;
   constexpr int kMostWorkers = 3;

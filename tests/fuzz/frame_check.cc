@@ -14,7 +14,7 @@ constexpr absl::Duration kNow = absl::Seconds(5);
 
 // The verdict on `bytes` after a preface that is cut like them.
 bool GuardTakes(absl::string_view bytes, absl::string_view cuts) {
-  FrameGuard guard;
+  FrameGuard guard(std::make_shared<CallRate>());
   const std::string all = absl::StrCat("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes);
   for (const absl::string_view piece : Cut(all, cuts)) {
     if (!guard.Take({reinterpret_cast<const uint8_t*>(piece.data()), piece.size()}, kNow)) {
@@ -29,6 +29,7 @@ bool WalkTakes(absl::string_view bytes) {
   size_t block_frames = 0;
   size_t block_bytes = 0;
   int64_t control_frames = 0;
+  int64_t calls = 0;
   while (bytes.size() >= 9) {
     const auto at = [bytes](size_t i) { return static_cast<unsigned char>(bytes[i]); };
     const size_t size = 9 + (at(0) * 0x10000u + at(1) * 0x100u + at(2));
@@ -37,15 +38,13 @@ bool WalkTakes(absl::string_view bytes) {
       case 8:  // WINDOW_UPDATE
         break;
       case 1:  // HEADERS
+        if (++calls > CallRate::kMost) return false;
+        [[fallthrough]];
       case 9:  // CONTINUATION
         block_bytes += size;
         if (++block_frames > FrameGuard::kMaxBlockFrames) return false;
         if (block_bytes > FrameGuard::kMaxBlockBytes) return false;
         if (at(4) & 4) block_frames = block_bytes = 0;  // END_HEADERS
-        break;
-      case 3:  // RST_STREAM
-        control_frames += FrameGuard::kFramesPerReset;
-        if (control_frames > FrameGuard::kMaxControlFrames) return false;
         break;
       default:
         if (++control_frames > FrameGuard::kMaxControlFrames) return false;

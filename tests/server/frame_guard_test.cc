@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "absl/strings/str_cat.h"
 
 namespace gradd {
 namespace {
@@ -17,12 +22,17 @@ constexpr uint8_t kEndHeaders = 4;
 
 class FrameGuardTest : public testing::Test {
  protected:
-  FrameGuardTest() { Send(std::vector<uint8_t>(24, 'P')); }
+  FrameGuardTest() { Connect(std::make_shared<CallRate>()); }
+
+  void Connect(std::shared_ptr<CallRate> rate) {
+    guard_.emplace(std::move(rate));
+    Send(std::vector<uint8_t>(24, 'P'));
+  }
 
   // In pieces of the test's size.
   bool Send(const std::vector<uint8_t>& bytes) {
     for (size_t at = 0; at < bytes.size(); at += piece_) {
-      if (!guard_.Take(absl::MakeSpan(bytes).subspan(at, piece_), now_)) return false;
+      if (!guard_->Take(absl::MakeSpan(bytes).subspan(at, piece_), now_)) return false;
     }
     return true;
   }
@@ -42,7 +52,7 @@ class FrameGuardTest : public testing::Test {
 
   size_t piece_ = 1000;
   absl::Duration now_ = absl::Seconds(1000);
-  FrameGuard guard_;
+  std::optional<FrameGuard> guard_;
 };
 
 TEST_F(FrameGuardTest, LetsThroughWhatClientsSendHoweverItIsCut) {
@@ -88,16 +98,34 @@ TEST_F(FrameGuardTest, ControlFramesHaveARate) {
   EXPECT_FALSE(SendFrame(kSettings, 0, 0));
 }
 
-TEST_F(FrameGuardTest, AllStreamsMayBeResetAtOnceButNotOverAndOver) {
-  constexpr uint8_t kResetStream = 3;
-  const int64_t streams = FrameGuard::kMaxControlFrames / FrameGuard::kFramesPerReset;
-  EXPECT_GE(streams, 1000);
-  for (int64_t i = 0; i < streams; ++i) {
+TEST_F(FrameGuardTest, CallsHaveARateOverAllConnectionsOfAHost) {
+  const auto rate = std::make_shared<CallRate>();
+  const auto other_host = std::make_shared<CallRate>();
+  for (int64_t i = 0; i < CallRate::kMost; ++i) {
+    if (i % 1000 == 0) Connect(rate);  // One has gone on to the next connection.
     ASSERT_TRUE(SendFrame(kHeaders, kEndHeaders, 200));
-    ASSERT_TRUE(SendFrame(kResetStream, 0, 4));
   }
+  EXPECT_FALSE(SendFrame(kHeaders, kEndHeaders, 200));
+  Connect(rate);
+  EXPECT_FALSE(SendFrame(kHeaders, kEndHeaders, 200));
+  Connect(other_host);
   EXPECT_TRUE(SendFrame(kHeaders, kEndHeaders, 200));
-  EXPECT_FALSE(SendFrame(kResetStream, 0, 4));
+  now_ += absl::Seconds(1);
+  Connect(rate);
+  for (int64_t i = 0; i < CallRate::kPerSecond; ++i) {
+    ASSERT_TRUE(SendFrame(kHeaders, kEndHeaders, 200));
+  }
+  EXPECT_FALSE(SendFrame(kHeaders, kEndHeaders, 200));
+}
+
+TEST(CallRatesTest, AHostKeepsItsRateForAsLongAsThatMatters) {
+  CallRates rates;
+  const absl::Duration now = absl::Seconds(1000);
+  const CallRate* const first = rates.Of("first", now).get();
+  ASSERT_TRUE(rates.Of("first", now)->Take(now));
+  for (size_t i = 0; i < 3 * CallRates::kRemembered; ++i) rates.Of(absl::StrCat(i), now);
+  EXPECT_LE(rates.size(), CallRates::kRemembered + 2);
+  EXPECT_EQ(rates.Of("first", now).get(), first);
 }
 
 TEST_F(FrameGuardTest, AClientThatSendsOneNowAndThenMayGoOnForEver) {

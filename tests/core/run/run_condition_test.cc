@@ -117,6 +117,8 @@ TEST(RunConditionTest, SaysWhatARunDoesAndWhatItLacks) {
       {Of(0, 2, With({})), v1::RUN_CONDITION_NO_WORKERS, "none has joined yet; it starts with 2",
        40},
       {Asynchronous(With({})), v1::RUN_CONDITION_NO_WORKERS, "none has joined yet", 40},
+      {Gone({}, {{"w1", false, ago_40, true}}, false), v1::RUN_CONDITION_NO_WORKERS,
+       "the lease of the last one, w1, ended: it did not read its parameters", 40},
       {Gone({}, {{"w1", true, ago_40}, {"w0", true, ago_90}}, false), v1::RUN_CONDITION_NO_WORKERS,
        "the last one, w1, left", 40},
       {Gone({}, {{"w0", false, ago_90}}, false), v1::RUN_CONDITION_NO_WORKERS,

@@ -260,7 +260,9 @@ TEST_F(RunTest, AWorkerThatDoesNotTakeItsParametersLosesItsSessionAndItsPlace) {
   Pass(absl::Seconds(14));
   EXPECT_EQ(b.end(), std::nullopt);
   Pass(absl::Seconds(2));
-  EXPECT_EQ(b.WaitForEnd().code(), absl::StatusCode::kDeadlineExceeded);
+  const absl::Status end = b.WaitForEnd();
+  EXPECT_EQ(end.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(end.message(), testing::HasSubstr("read nothing of its parameters"));
   EXPECT_EQ(run->Progress().step(), 1);
 }
 
