@@ -15,10 +15,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/executor.h"
 #include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/shared_region.h"
-#include "core/base/thread_pool.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/update_plan.h"
 #include "core/run/departures.h"
@@ -46,7 +46,7 @@ namespace gradd {
 // What runs share.
 struct RunEnvironment {
   const Clock* clock = Clock::Real();
-  ThreadPool* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
+  Executor* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
   std::shared_ptr<MemoryBudget> budget;
   std::shared_ptr<RunLog> log;  // What operators should know.
   std::shared_ptr<VersionReaders> readers;
@@ -454,7 +454,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const RunMemory memory_;
 
   // The run's turn among those of others. Shared with tasks that may outlive the run.
-  const std::shared_ptr<ThreadPool> pool_;
+  const std::shared_ptr<Executor> pool_;
 
   // For gradients that are copied out of shared memory.
   const std::shared_ptr<BlockPool> staging_blocks_;

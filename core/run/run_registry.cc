@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/base/thread_pool.h"
 #include "core/run/run_spec.h"
 #include "core/store/layout.h"
 
@@ -35,9 +36,13 @@ absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run
 
 RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
                          int64_t block_elements)
-    : callers_(limits), pool_(threads) {
+    : RunRegistry(limits, std::make_unique<ThreadPool>(threads), clock, block_elements) {}
+
+RunRegistry::RunRegistry(const Limits& limits, std::unique_ptr<Executor> pool, const Clock* clock,
+                         int64_t block_elements)
+    : callers_(limits), pool_(std::move(pool)) {
   environment_.clock = clock;
-  environment_.pool = &pool_;
+  environment_.pool = pool_.get();
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
   environment_.log = std::make_shared<RunLog>();
   environment_.readers = VersionReaders::Create();

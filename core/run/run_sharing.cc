@@ -35,7 +35,7 @@ bool LeavesFiles(int file) {
 // Has the pool fault in the first `bytes` of a region, a piece at a time, so that the first step
 // does not have to. Stops when nobody else has the region any more.
 void FaultInLater(std::shared_ptr<SharedRegion> region, int64_t bytes,
-                  const std::shared_ptr<ThreadPool>& pool) {
+                  const std::shared_ptr<Executor>& pool) {
   static constexpr int64_t kPieceBytes = int64_t{1} << 20;
   auto fault_in = [region = std::move(region), bytes, pool] {
     pool->ParallelFor((bytes + kPieceBytes - 1) / kPieceBytes, [&](int64_t piece) {

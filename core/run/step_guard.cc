@@ -31,7 +31,7 @@ void StepGuard::PlanChanged() {
   largest_parameter_ = std::max(largest_parameter_, static_cast<float>(parameter_norm_));
 }
 
-void StepGuard::Measure(const ParameterStore& store, ThreadPool* pool) {
+void StepGuard::Measure(const ParameterStore& store, Executor* pool) {
   largest_parameter_ = store.LargestParameter(pool);
   parameter_norm_ = 0;
   largest_slot_ = store.LargestSlot(pool);
@@ -41,7 +41,7 @@ void StepGuard::Measure(const ParameterStore& store, ThreadPool* pool) {
 StepUndo::StepUndo(const ParameterStore& store, const UpdatePlan& plan)
     : store_(store.TakeSnapshot(SnapshotContents::kAll)), plan_(plan.state()) {}
 
-bool StepUndo::Accept(const ParameterStore& store, const UpdatePlan& plan, ThreadPool* pool,
+bool StepUndo::Accept(const ParameterStore& store, const UpdatePlan& plan, Executor* pool,
                       StepGuard* guard) {
   guard->Measure(store, pool);
   return std::isfinite(guard->largest_parameter()) && std::isfinite(guard->largest_slot()) &&

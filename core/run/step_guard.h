@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "core/base/thread_pool.h"
+#include "core/base/executor.h"
 #include "core/optim/update_plan.h"
 #include "core/store/parameter_store.h"
 #include "core/store/snapshot.h"
@@ -39,7 +39,7 @@ class StepGuard {
   // Other parameters may be updated from now on.
   void PlanChanged();
   // After any other change.
-  void Measure(const ParameterStore& store, ThreadPool* pool);
+  void Measure(const ParameterStore& store, Executor* pool);
 
   // As measured.
   float largest_parameter() const { return largest_parameter_; }
@@ -62,7 +62,7 @@ class StepUndo {
 
   // Whether parameters, slots and the plan's own state are finite after a step, and no gradient has
   // been accumulated with which a later one would not be. Measures for `guard`.
-  static bool Accept(const ParameterStore& store, const UpdatePlan& plan, ThreadPool* pool,
+  static bool Accept(const ParameterStore& store, const UpdatePlan& plan, Executor* pool,
                      StepGuard* guard);
 
   // Of the store and the plan that it was made from; INVALID_ARGUMENT for others.

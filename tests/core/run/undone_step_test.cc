@@ -15,7 +15,7 @@ namespace {
 // Takes the pool's threads until it is told to let go of them.
 class BusyPool {
  public:
-  explicit BusyPool(ThreadPool* pool) {
+  explicit BusyPool(Executor* pool) {
     for (int i = 0; i < pool->threads(); ++i) {
       pool->Schedule([this] {
         MutexLock lock(&mutex_);
