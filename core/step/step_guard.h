@@ -1,5 +1,5 @@
-#ifndef GRADD_CORE_RUN_STEP_GUARD_H_
-#define GRADD_CORE_RUN_STEP_GUARD_H_
+#ifndef GRADD_CORE_STEP_STEP_GUARD_H_
+#define GRADD_CORE_STEP_STEP_GUARD_H_
 
 #include <memory>
 
@@ -78,4 +78,4 @@ absl::Status GradientTooLargeError(float largest, absl::string_view why);
 
 }  // namespace gradd
 
-#endif  // GRADD_CORE_RUN_STEP_GUARD_H_
+#endif  // GRADD_CORE_STEP_STEP_GUARD_H_

@@ -1,5 +1,5 @@
-#ifndef GRADD_CORE_RUN_DEPARTURES_H_
-#define GRADD_CORE_RUN_DEPARTURES_H_
+#ifndef GRADD_CORE_MEMBERS_DEPARTURES_H_
+#define GRADD_CORE_MEMBERS_DEPARTURES_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -46,4 +46,4 @@ class Departures {
 
 }  // namespace gradd
 
-#endif  // GRADD_CORE_RUN_DEPARTURES_H_
+#endif  // GRADD_CORE_MEMBERS_DEPARTURES_H_

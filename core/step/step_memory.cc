@@ -1,4 +1,4 @@
-#include "core/run/step_memory.h"
+#include "core/step/step_memory.h"
 
 #include <algorithm>
 #include <new>
@@ -38,7 +38,8 @@ int64_t BlocksElsewhere(const std::vector<bool>& touched, const ParameterStore& 
 std::vector<bool> TouchedBlocks(const std::vector<std::shared_ptr<const StagedPush>>& pushes,
                                 const UpdatePlan& plan, const ParameterStore& store,
                                 int64_t elements) {
-  const Aggregate aggregate(pushes, [&plan](int64_t element) { return plan.IsLazy(element); });
+  const Aggregate aggregate(pushes, std::vector<float>(pushes.size(), 1),
+                            [&plan](int64_t element) { return plan.IsLazy(element); });
   if (!aggregate.has_lazy_rows()) return {};
   std::vector<bool> touched;
   for (int64_t block = 0; block < store.block_count(); ++block) {

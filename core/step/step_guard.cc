@@ -1,4 +1,4 @@
-#include "core/run/step_guard.h"
+#include "core/step/step_guard.h"
 
 #include <algorithm>
 #include <cmath>

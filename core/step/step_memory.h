@@ -1,5 +1,5 @@
-#ifndef GRADD_CORE_RUN_STEP_MEMORY_H_
-#define GRADD_CORE_RUN_STEP_MEMORY_H_
+#ifndef GRADD_CORE_STEP_STEP_MEMORY_H_
+#define GRADD_CORE_STEP_STEP_MEMORY_H_
 
 #include <map>
 #include <memory>
@@ -33,4 +33,4 @@ bool ReserveForStep(const std::vector<bool>& touched, const ParameterStore& stor
 
 }  // namespace gradd
 
-#endif  // GRADD_CORE_RUN_STEP_MEMORY_H_
+#endif  // GRADD_CORE_STEP_STEP_MEMORY_H_

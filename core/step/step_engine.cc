@@ -1,0 +1,205 @@
+#include "core/step/step_engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+#include "core/step/step_decision.h"
+
+namespace gradd {
+
+StepEngine::StepEngine(Parts parts, ParameterStore store, std::shared_ptr<UpdatePlan> plan,
+                       std::optional<float> largest_parameter)
+    : run_id_(std::move(parts.run_id)),
+      layout_(*parts.layout),
+      clock_(parts.clock),
+      executor_(std::move(parts.executor)),
+      budget_(parts.budget),
+      readers_(std::move(parts.readers)),
+      memory_(std::move(parts.memory)),
+      store_(std::move(store)),
+      plan_(std::move(plan)),
+      guard_(largest_parameter.has_value() ? *largest_parameter
+                                           : store_.LargestParameter(executor_.get())) {}
+
+absl::Status StepEngine::GoOnFrom(const Snapshot& snapshot, const PlanState& plan) {
+  Snapshot first = snapshot;
+  first.step = 0;
+  GRADD_RETURN_IF_ERROR(store_.Restore(first));
+  GRADD_RETURN_IF_ERROR(plan_->Restore(plan));
+  plan_->CountFromZero();
+  guard_.Measure(store_, executor_.get());
+  return absl::OkStatus();
+}
+
+bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, StepWork* work) {
+  GRADD_DCHECK(settled(), "a step begins while another one, or a change, is on its way");
+  work->plan = plan_;
+  work->guard = guard_;
+  for (const auto& push : work->pushes) work->largest = std::max(work->largest, push->largest());
+  const state::v1::StepDecision& decision = work->decision;
+  const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
+                      plan_->largest_rate_factor();
+  work->watched = !guard_.KnowsFinite(work->largest, rate);
+  step_on_its_way_ = ReserveMemory(early, work);
+  return step_on_its_way_;
+}
+
+bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, StepWork* work) {
+  const auto reserve = [&] {
+    return ReserveForStep(TouchedBlocks(work->pushes, *work->plan, store_, layout_.element_count()),
+                          store_, memory_.store.get(), readers_.get(), &work->next);
+  };
+  try {
+    if (work->watched) {
+      try {
+        work->undo.emplace(store_, *work->plan);
+        if (reserve()) return true;
+      } catch (const std::bad_alloc&) {
+        // As where there is no room.
+      }
+      work->undo.reset();
+      // Without one to blame, the step is taken in place: to wait for memory could be for ever.
+      return work->largest <= kSafeGradient && reserve();
+    }
+    for (const v1::Encoding encoding : early) {
+      std::shared_ptr<Snapshot>& next = work->next[encoding];
+      if (next == nullptr) next = store_.NextSnapshot(encoding);
+    }
+    return reserve();
+  } catch (const std::bad_alloc&) {
+    work->undo.reset();
+    return false;
+  }
+}
+
+void StepEngine::Apply(StepWork* work) {
+  const absl::Duration begin = clock_->Elapsed();
+  const state::v1::StepDecision& decision = work->decision;
+  UpdatePlan& plan = *work->plan;
+  const Aggregate gradient(work->pushes, CoefficientsOf(decision),
+                           [&plan](int64_t element) { return plan.IsLazy(element); });
+  const bool by_spans = gradient.has_lazy_rows();
+  plan.BeginStep({decision.step() - 1, decision.learning_rate(), decision.loss(),
+                  decision.momentum(), decision.learning_rate_without_warm_up()},
+                 by_spans);
+  for (int pass = 0; pass < plan.transform_passes(); ++pass) {
+    executor_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
+      Aggregate::Reader reader(gradient, plan.transformed_begin(tensor));
+      ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
+      plan.TransformTensor(tensor, &reader, &parameters);
+    });
+    plan.EndTransforms();
+  }
+  for (int pass = 0; pass < plan.sum_passes(); ++pass) {
+    SumBlocks(gradient, by_spans, &plan);
+    plan.EndSums();
+  }
+  if (by_spans && plan.NeedsMeasure()) {
+    executor_->ParallelFor(store_.block_count(),
+                           [&](int64_t block) { plan.MeasureBlock(store_.ReadBlock(block)); });
+  }
+  executor_->ParallelFor(store_.block_count(),
+                         [&](int64_t block) { UpdateBlock(gradient, by_spans, block, work); });
+  store_.CommitStep();
+
+  const TileNorms sum = plan.EndStep();
+  work->statistics.loss = decision.loss();
+  work->statistics.examples = decision.examples();
+  work->statistics.staleness = decision.staleness();
+  work->statistics.gradient_norm = std::sqrt(sum.gradient);
+  work->statistics.update_norm = std::sqrt(sum.update);
+  work->statistics.parameter_norm = std::sqrt(sum.parameters);
+  work->finite = std::isfinite(sum.update) && std::isfinite(sum.parameters);
+  if (work->watched) {
+    Check(work);
+  } else {
+    work->guard.StepTaken(work->statistics.parameter_norm);
+  }
+  work->statistics.apply_time = clock_->Elapsed() - begin;
+}
+
+void StepEngine::SumBlocks(const Aggregate& gradient, bool by_spans, UpdatePlan* plan) {
+  executor_->ParallelFor(store_.block_count(), [&](int64_t block) {
+    const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
+    if (by_spans) {
+      Aggregate::SpanReader reader(gradient, read.begin);
+      plan->SumSpans(read, &reader);
+    } else {
+      Aggregate::Reader reader(gradient, read.begin);
+      plan->SumBlock(read, &reader);
+    }
+  });
+}
+
+void StepEngine::UpdateBlock(const Aggregate& gradient, bool by_spans, int64_t block,
+                             StepWork* work) {
+  UpdatePlan& plan = *work->plan;
+  if (!by_spans) {
+    std::optional<EncodedBlocks> encoded;
+    store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
+      Aggregate::Reader reader(gradient, update.begin);
+      encoded = store_.BeginPublishing(update, work->next);
+      plan.UpdateBlock(update, &reader, &*encoded);
+    });
+    store_.Publish(block, work->next, &*encoded);
+    return;
+  }
+  const int64_t begin = store_.block_begin(block);
+  const int64_t end = std::min(begin + store_.block_elements(), layout_.element_count());
+  Aggregate::SpanReader reader(gradient, begin);
+  if (reader.Seek(end) < end) {
+    store_.UpdateBlockInPlace(block, [&](const ParameterStore::BlockUpdate& update) {
+      plan.UpdateSpans(update, &reader);
+    });
+  }
+  for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
+}
+
+void StepEngine::Check(StepWork* work) {
+  work->finite =
+      work->finite && StepUndo::Accept(store_, *work->plan, executor_.get(), &work->guard);
+  if (!work->undo.has_value()) return;
+  work->undone = !work->finite && work->undo->Undo(&store_, work->plan.get()).ok();
+  work->undo.reset();  // From now on steps write in place again.
+}
+
+void StepEngine::Complete(StepWork* work) {
+  step_on_its_way_ = false;
+  if (!work->undone) {
+    ++step_;
+    guard_ = work->guard;
+  }
+  GRADD_DCHECK(store_.step() == step_,
+               absl::StrCat("the store is at step ", store_.step(), ", the engine at ", step_));
+}
+
+std::shared_ptr<const Snapshot> StepEngine::TakeSnapshot(SnapshotContents contents) {
+  if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);
+  std::shared_ptr<const Snapshot> snapshot = training_snapshot_.lock();
+  if (snapshot == nullptr || snapshot->step != step_) {
+    snapshot = store_.TakeSnapshot(contents);
+    training_snapshot_ = snapshot;
+  }
+  return snapshot;
+}
+
+bool StepEngine::HasRoomForVersion() const {
+  try {
+    store_.ReserveVersion();
+    memory_.store->EndReservations();  // It need not be kept: the region frees nothing.
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+std::vector<BlockVector> StepEngine::TakeAll() {
+  GRADD_DCHECK(settled(), "an engine ends while something is on its way");
+  return store_.TakeAll();
+}
+
+}  // namespace gradd
