@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "absl/strings/str_format.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -155,6 +156,17 @@ std::vector<OptimizerCase> FirstOrderTable() {
       {"asgd_weight_decay", "asgd {} weight_decay: 0.05", 0.02, WithL2(0.05, Asgd(1e-4, 0.75)), 0.1,
        0.001},
   };
+}
+
+std::vector<OptimizerCase> FirstOrderDecayTable() {
+  std::vector<OptimizerCase> rows;
+  for (const double beta : DecaysAndDefault(0.9)) {
+    const std::string momentum = absl::StrFormat("momentum: %g", beta);
+    rows.push_back(DecayRow("momentum { " + momentum + " }", Momentum(beta, 0)));
+    rows.push_back(DecayRow("signum { " + momentum + " }", Signum(beta)));
+    if (beta > 0) rows.push_back(DecayRow("nesterov { " + momentum + " }", Nesterov(beta)));
+  }
+  return rows;
 }
 
 }  // namespace gradd
