@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mix.h"
 #include "tests/core/optim/optimizer_table.h"
 #include "tests/core/optim/optimizer_vectors.h"
 
@@ -540,6 +541,29 @@ TEST(NoisySgdTest, SeedsStepsAndPlacesHaveTheirOwnNoise) {
   // Elements keep their noise wherever tiles begin.
   const Values later = noise("1", 5, 5);
   for (size_t i = 0; i + 5 < here.size(); ++i) EXPECT_EQ(later[i], here[i + 5]);
+}
+
+// Whatever the difference between two seeds: a run must not have the noise that another one had, or
+// will have, some steps away.
+TEST(NoisySgdTest, NoSeedHasTheNoiseOfAnotherAtOtherSteps) {
+  constexpr int64_t kSteps = 12;
+  // Next to each other, and apart by what generators count with.
+  std::set<uint64_t> seeds;
+  for (const uint64_t start : {uint64_t{0}, uint64_t{1}, uint64_t{123456789}}) {
+    for (const uint64_t apart : {uint64_t{1}, kMixIncrement, uint64_t{0x6a09e667f3bcc909}}) {
+      for (uint64_t i = 0; i < 8; ++i) seeds.insert({start + i * apart, start - i * apart});
+    }
+  }
+  std::set<Values> noise;
+  for (const uint64_t seed : seeds) {
+    const auto optimizer = Make(absl::StrCat("noisy_sgd { eta: 1 gamma: 0 seed: ", seed, " }"));
+    for (int64_t step = 0; step < kSteps; ++step) {
+      Vectors vectors(optimizer.get(), Values(64, 0));
+      vectors.Step(step, 1, Values(64, 0));
+      noise.insert(vectors.parameters());
+    }
+  }
+  EXPECT_EQ(noise.size(), seeds.size() * kSteps);
 }
 
 TEST(AsgdTest, TheAverageIsThatOfTheParametersSinceItsStart) {
