@@ -333,7 +333,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   if (options->worker.empty()) options->worker = "w" + std::to_string(options->rank);
   options->data.regression = options->model.kind == ModelKind::kLinear;
   options->data.seed = options->seed;
-  options->push_encoding.seed = Mix(options->seed, static_cast<uint64_t>(options->rank));
+  options->push_encoding.seed = MixKey(options->seed, static_cast<uint64_t>(options->rank));
   options->delay = absl::Milliseconds(delay_ms);
   options->give_up_after = absl::Seconds(give_up_seconds);
   return std::nullopt;

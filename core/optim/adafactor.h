@@ -31,7 +31,7 @@ class Adafactor final : public TensorTransform {
 
  private:
   // Divides the gradient of one matrix by the root of V.
-  void DivideMatrix(double take, int64_t rows, int64_t columns, const float* gradient, float* row,
+  void DivideMatrix(double keep, int64_t rows, int64_t columns, const float* gradient, float* row,
                     float* column, double* column_sums, float* result) const;
 
   double beta2_decay_ = -0.8;

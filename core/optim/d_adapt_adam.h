@@ -57,9 +57,9 @@ struct DAdaptAdamRule : ElementRule {
   struct Scalars {
     double rate;
     float float_rate;
-    float take1;
-    float take2;
-    float take_sum;
+    Fading first;
+    Fading second;
+    Fading sum;
     float epsilon;
     float decay;
   };
@@ -70,15 +70,15 @@ struct DAdaptAdamRule : ElementRule {
     const double rate = kept[kDistance] * input.learning_rate * correction;
     return {rate,
             static_cast<float>(rate),
-            static_cast<float>(1 - beta1),
-            static_cast<float>(1 - beta2),
-            static_cast<float>(1 - std::sqrt(beta2)),
+            Fading::Keeping(beta1),
+            Fading::Keeping(beta2),
+            Fading::Keeping(std::sqrt(beta2)),
             static_cast<float>(epsilon),
             static_cast<float>(rate * decoupled)};
   }
 
   static float NextSum(const Scalars& s, float g, float sum) {
-    return sum + s.take_sum * (s.float_rate * g - sum);
+    return Averaged(s.sum, sum, s.float_rate * g);
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& s, float /*p*/, float g,
@@ -88,17 +88,17 @@ struct DAdaptAdamRule : ElementRule {
     return {static_cast<double>(g) * scaled, std::abs(static_cast<double>(NextSum(s, g, sum)))};
   }
   Scalars WithSums(const Scalars& s, const double* sums, double* kept) const {
-    const double take = 1 - std::sqrt(beta2);
-    kept[kNumerator] += take * (s.rate * sums[0] - kept[kNumerator]);
+    const double keep = std::sqrt(beta2);
+    AddToAverage(keep, s.rate * sums[0], &kept[kNumerator]);
     if (sums[1] > 0) {
-      kept[kDistance] = std::max(kept[kDistance], kept[kNumerator] / (take * sums[1]));
+      kept[kDistance] = std::max(kept[kDistance], kept[kNumerator] / ((1 - keep) * sums[1]));
     }
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, sum] = slots;
-    m = m + s.take1 * (s.float_rate * g - m);
-    v = AveragedSquare(v, s.take2, g);
+    m = Averaged(s.first, m, s.float_rate * g);
+    v = AveragedSquare(s.second, v, g);
     sum = NextSum(s, g, sum);
     return p - s.decay * p - m / (std::sqrt(v) + s.epsilon);
   }

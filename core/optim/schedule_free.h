@@ -54,8 +54,8 @@ struct ScheduleFreeRule : ElementRule {
   std::vector<ScalarSpec> Kept() const { return {{"largest_rate", 0}, {"relative_weight_sum", 0}}; }
 
   struct Average {
-    float weight;   // c
-    float to_base;  // 1 - beta
+    Fading average;  // Of all z: keeps 1 - c.
+    Fading point;    // Between z and it: keeps beta.
     float rate;
     float decay;
   };
@@ -72,7 +72,7 @@ struct ScheduleFreeRule : ElementRule {
       const double smaller = largest > 0 ? Power(before / largest, weight_lr_power) : 1;
       kept[kWeights] = kept[kWeights] * last * smaller + 1;
     }
-    return {static_cast<float>(counts ? 1 / kept[kWeights] : 0), static_cast<float>(1 - beta),
+    return {Fading::Taking(counts ? 1 / kept[kWeights] : 0), Fading::Keeping(beta),
             static_cast<float>(rate), static_cast<float>(rate * decoupled)};
   }
   // The new parameter; `direction` is that of the base method.
@@ -81,8 +81,8 @@ struct ScheduleFreeRule : ElementRule {
     float& y = slots[kTrainingSlot];
     float& z = slots[kBase];
     z = z - s.decay * y - s.rate * direction;
-    p = p + s.weight * (z - p);
-    y = p + s.to_base * (z - p);
+    p = Averaged(s.average, p, z);
+    y = Averaged(s.point, p, z);
     return p;
   }
 };
@@ -133,18 +133,17 @@ struct ScheduleFreeAdamRule : ScheduleFreeRule {
 
   struct Scalars {
     Average average;
-    float take2;
+    Fading second;
     float epsilon;
   };
   Scalars Prepare(const StepInput& input, double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
     const double rate = input.learning_rate * std::sqrt(1 - Power(beta2, t));
-    return {NextAverage(input, rate, kept), static_cast<float>(1 - beta2),
-            static_cast<float>(epsilon)};
+    return {NextAverage(input, rate, kept), Fading::Keeping(beta2), static_cast<float>(epsilon)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     float& v = slots[2];
-    v = AveragedSquare(v, s.take2, g);
+    v = AveragedSquare(s.second, v, g);
     return Step(s.average, p, g / (std::sqrt(v) + s.epsilon), slots);
   }
 };

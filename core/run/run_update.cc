@@ -12,6 +12,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/changed_rate.h"
 #include "core/run/field_json.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
@@ -64,22 +65,6 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
   return absl::OkStatus();
 }
 
-// A schedule that is replaced whole needs its rate again. To keep the one before would be a guess,
-// and a rate of 0 trains nothing.
-absl::Status CheckRate(const google::protobuf::FieldMask& mask, const v1::Run& updated) {
-  const v1::Schedule& schedule = updated.schedule();
-  const bool replaced =
-      std::find(mask.paths().begin(), mask.paths().end(), "schedule") != mask.paths().end();
-  if (!replaced || schedule.has_learning_rate()) return absl::OkStatus();
-  const auto* const shape = schedule.GetReflection()->GetOneofFieldDescriptor(
-      schedule, v1::Schedule::descriptor()->FindOneofByName("shape"));
-  return InvalidArgument(
-      "OUT_OF_RANGE",
-      absl::StrCat("schedule.learning_rate: not set, and schedule is replaced whole; expected the "
-                   "rate too, or one field instead of the whole, such as schedule.",
-                   shape == nullptr ? "learning_rate" : shape->name()));
-}
-
 }  // namespace
 
 absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
@@ -103,8 +88,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
     v1::Run updated = before;
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
-    FillLearningRate(&updated);
-    GRADD_RETURN_IF_ERROR(CheckRate(mask, updated));
+    GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
     auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
                                       StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
@@ -124,11 +108,15 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
       return reserved;
     }
     const bool was_changing = engine_.changes();
-    for (const std::string& path : mask.paths()) {
+    const auto record = [&](const std::string& path) ABSL_NO_THREAD_SAFETY_ANALYSIS {
       const std::string old_value = FieldJson(spec_, path);
       const std::string new_value = FieldJson(updated, path);
       if (old_value != new_value) Record(author, path, old_value, new_value);
-    }
+    };
+    for (const std::string& path : mask.paths()) record(path);
+    // Which an optimizer with a rate of its own brings along.
+    const std::string rate = "schedule.learning_rate";
+    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(rate, mask)) record(rate);
     policy_ = std::move(policy);
     AdoptSpec(std::move(updated));
     engine_.Change();
