@@ -262,6 +262,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.memory_bytes = store_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = store_.block_allocations();
   metrics.connected_workers = ConnectedWorkers();
+  metrics.diverged = progress_.divergence().has_value();
   return metrics;
 }
 
