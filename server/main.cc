@@ -66,11 +66,13 @@ int main(int argc, char** argv) {
             "Address for /metrics, /healthz and /readyz; empty for none");
   AddOption(&app, "ready-file", &options.ready_file,
             "There while the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
-  AddOption(&app, "runs-file", &options.runs_file,
-            "Names and steps of the runs, written every five seconds, from which the next server "
-            "in this place says what was lost: runs are in memory only. `auto` is a file of the "
-            "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
-            "port 0; empty for none");
+  AddOption(
+      &app, "runs-file", &options.runs_file,
+      "Names and steps of the runs, written when runs have come or gone and every five seconds, "
+      "from which the next server "
+      "in this place says what was lost: runs are in memory only. `auto` is a file of the "
+      "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
+      "port 0; empty for none");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");
