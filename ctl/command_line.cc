@@ -18,6 +18,7 @@
 #include "ctl/landscape.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
+#include "ctl/weight_decay_text.h"
 
 namespace gradd::ctl {
 namespace {
@@ -155,6 +156,15 @@ CLI::Validator IsKind(const google::protobuf::Descriptor& type) {
   return CLI::Validator(check, "");
 }
 
+std::string HelpOf(const ShortName& entry) {
+  const std::string path = entry.path;
+  if (path == "optimizer.weight_decay") return WeightDecayHelp();
+  if (path == "optimizer.weight_decay_mode") return WeightDecayModeHelp();
+  const std::string kinds = KindsOf(entry.name);
+  const char* const between = kinds.empty() || *entry.help == '\0' ? "" : ": ";
+  return absl::StrCat(kinds, between, entry.help);
+}
+
 void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::string>* fields) {
   CLI::App* create = AddCommand(app, Command::kCreate, "create",
                                 "Create a run from a layout or a whole spec", line);
@@ -185,9 +195,7 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
     std::string& value = (*fields)[entry.name];
     std::string flags = absl::StrCat("--", entry.name);
     if (*entry.alias != '\0') absl::StrAppend(&flags, ",--", entry.alias);
-    const std::string kinds = KindsOf(entry.name);
-    const char* const between = kinds.empty() || *entry.help == '\0' ? "" : ": ";
-    const std::string help = absl::StrCat(kinds, between, entry.help);
+    const std::string help = HelpOf(entry);
     CLI::Option* option = *entry.value == '\0'
                               ? create->add_flag(flags, value, help)
                               : create->add_option(flags, value, help)->type_name(entry.value);
@@ -197,6 +205,7 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->add_flag_callback(
           "--decoupled-weight-decay", [fields] { (*fields)["weight-decay-mode"] = "decoupled"; },
           "Short for --weight-decay-mode decoupled")
+      ->excludes("--weight-decay-mode")
       ->group("Optimizer");
 }
 

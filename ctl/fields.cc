@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/run/live_fields.h"
 #include "ctl/nearest.h"
 #include "ctl/status.h"
 #include "google/protobuf/duration.pb.h"
@@ -39,10 +40,9 @@ constexpr ShortName kShortNames[] = {
     {"steps", "max-steps", "max_steps", "N", "Finish after this many steps; 0: never"},
     {"seed", "", "seed", "N", "Seed of the initial parameters [0]"},
     {"lease", "", "lease_duration", "DURATION", "How long a worker may be silent [15s]"},
-    {"weight-decay", "", "optimizer.weight_decay", "NUMBER",
-     "Pull towards zero [0; 0.01 with adamw]"},
-    {"weight-decay-mode", "", "optimizer.weight_decay_mode", "coupled|decoupled",
-     "How weight decay acts [coupled]"},
+    // Their help is in weight_decay_text.h.
+    {"weight-decay", "", "optimizer.weight_decay", "NUMBER", ""},
+    {"weight-decay-mode", "", "optimizer.weight_decay_mode", "coupled|decoupled", ""},
 
     {"momentum", "", "optimizer.momentum.momentum", "NUMBER", "[by optimizer]"},
     {"momentum", "", "optimizer.nesterov.momentum", "", ""},
@@ -397,9 +397,11 @@ const std::vector<ShortName>& AllShortNames() {
   return all;
 }
 
+// Only `set` has names that nobody knows: those of `create` are options.
 absl::Status UnknownField(absl::string_view name) {
   std::vector<absl::string_view> names;
   for (const ShortName& entry : AllShortNames()) {
+    if (!IsLiveField(entry.path)) continue;
     if (names.empty() || names.back() != entry.name) names.push_back(entry.name);
   }
   return UsageError(

@@ -14,6 +14,7 @@
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
+#include "ctl/weight_decay_text.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -342,6 +343,9 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
         &page);
   }
   AppendRow("optimizer", Describe(run.optimizer()), &page);
+  if (const std::string decay = WeightDecayText(run.optimizer()); !decay.empty()) {
+    AppendRow("weight decay", decay, &page);
+  }
   AppendRow("schedule", Describe(run.schedule()), &page);
   AppendRow("policy", Describe(run.policy()), &page);
   AppendRow("seed", absl::StrCat(run.seed()), &page);

@@ -7,6 +7,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
+#include "core/run/live_fields.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
@@ -104,6 +106,11 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
     if (!path.ok()) return path.status();
     // It says which run is meant.
     if (*path == "name") return UsageError("name: a run cannot be renamed");
+    if (!IsLiveField(*path)) {
+      return UsageError(absl::StrCat(Abbreviated(*path, 80),
+                                     ": stays as the run was created; what can be set is below ",
+                                     kLiveFieldsText));
+    }
     // One would undo the other.
     for (const std::string& other : request.update_mask().paths()) {
       if (Overlap(*path, other)) {

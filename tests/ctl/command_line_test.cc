@@ -213,6 +213,27 @@ TEST(CommandLineTest, AnUnknownCommandIsNamed) {
             "unknown command or option \"lst\"; see gradctl --help");
 }
 
+TEST(CommandLineTest, HelpSaysHowEachMethodDecaysWeights) {
+  const std::string help = Parse({"create", "--help"})->text;
+  for (const char* expected :
+       {"Pull towards zero [0.01 with adamw, adamaxw, nadamw; 0 with the others]",
+        "[as the method's paper means it: decoupled with adamw, adamaxw, nadamw, radam,",
+        "; coupled with the others]. Decoupled alone: adamw, adamaxw, nadamw; coupled alone: "
+        "madgrad, ftrl"}) {
+    EXPECT_NE(help.find(expected), std::string::npos) << expected;
+  }
+  EXPECT_EQ(help.find("[coupled]"), std::string::npos);
+}
+
+TEST(CommandLineTest, TwoWordsForHowWeightsDecayAreOneTooMany) {
+  const absl::Status status =
+      Parse({"create", "x", "--layout", "-", "--learning-rate", "1", "--weight-decay", "0.1",
+             "--decoupled-weight-decay", "--weight-decay-mode", "coupled"})
+          .status();
+  EXPECT_EQ(ExitCodeOf(status), kExitUsage);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--weight-decay-mode"));
+}
+
 TEST(CommandLineTest, HelpOfACommandListsItsOptions) {
   const absl::StatusOr<CommandLine> line = Parse({"create", "--help"});
   ASSERT_TRUE(line.ok()) << line.status();

@@ -242,6 +242,31 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
   }
 }
 
+TEST_F(GradctlTest, ShowSaysHowWeightDecayActs) {
+  AddFashion();
+  v1::Optimizer& optimizer = *server_.runs["runs/fashion"].mutable_optimizer();
+  const auto shown = [&] {
+    EXPECT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+    const size_t begin = console_.out.find("  weight decay  ");
+    return begin == std::string::npos
+               ? ""
+               : console_.out.substr(begin, console_.out.find('\n', begin) - begin);
+  };
+  optimizer.mutable_adam();
+  optimizer.clear_weight_decay();
+  EXPECT_EQ(shown(), "");
+  optimizer.set_weight_decay(0.25);
+  EXPECT_EQ(shown(), "  weight decay    0.25, coupled");
+  optimizer.mutable_lamb();
+  EXPECT_EQ(shown(), "  weight decay    0.25, decoupled");
+  optimizer.set_weight_decay_mode(v1::WEIGHT_DECAY_MODE_COUPLED);
+  EXPECT_EQ(shown(), "  weight decay    0.25, coupled");
+  optimizer.clear_weight_decay();
+  optimizer.clear_weight_decay_mode();
+  optimizer.mutable_adam_w();
+  EXPECT_EQ(shown(), "  weight decay    0.01, decoupled");
+}
+
 TEST_F(GradctlTest, ShowSaysWhatWasBeyondFloat16AndWhose) {
   AddFashion();
   v1::Run& run = server_.runs["runs/fashion"];

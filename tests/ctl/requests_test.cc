@@ -422,6 +422,17 @@ TEST(MakeUpdateRequestTest, FieldsThatCannotBeSetAreNamed) {
   }
 }
 
+TEST(MakeUpdateRequestTest, WhatStaysAsItWasCreatedIsRefusedAndNotListed) {
+  for (const char* name : {"seed", "layout", "progress.step", "create_time"}) {
+    const absl::Status status = MakeUpdateRequest(RunWithAdam(), {{name, "1"}}).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("stays as the run was created")) << name;
+  }
+  const absl::Status unknown = MakeUpdateRequest(RunWithAdam(), {{"sead", "1"}}).status();
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr(" lease,"));
+  EXPECT_THAT(std::string(unknown.message()), ::testing::Not(HasSubstr(" seed,")));
+}
+
 TEST(DependsOnKindTest, OnlyWordsOfOneKindDo) {
   EXPECT_TRUE(DependsOnKind("momentum"));
   EXPECT_TRUE(DependsOnKind("rho"));
