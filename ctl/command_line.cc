@@ -37,6 +37,10 @@ Exit status:
     3  the server cannot be reached or does not answer in time
   130  interrupted)";
 
+// A flag that is short for a field and its value.
+constexpr char kDecoupled[] = "decoupled-weight-decay";
+constexpr char kDecayMode[] = "weight-decay-mode";
+
 // Durations as they are written; parsed when the command line is complete.
 struct Texts {
   std::string timeout;  // Empty: as long as the command may take.
@@ -74,6 +78,7 @@ void AddNumber(CLI::App* app, const char* name, T* value, const char* type, cons
   CLI::Option* const option =
       app->add_option(name, *value, help)->type_name(type)->capture_default_str();
   if constexpr (std::is_integral_v<T>) option->check(CheckWhole<T>);
+  if constexpr (std::is_floating_point_v<T>) option->check(CheckNumber);
 }
 
 void AddSweep(CLI::App* app, const char* steps, CommandLine* line, Texts* texts) {
@@ -202,10 +207,8 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
     option->group(GroupOf(entry));
   }
   create
-      ->add_flag_callback(
-          "--decoupled-weight-decay", [fields] { (*fields)["weight-decay-mode"] = "decoupled"; },
-          "Short for --weight-decay-mode decoupled")
-      ->excludes("--weight-decay-mode")
+      ->add_flag(absl::StrCat("--", kDecoupled), (*fields)[kDecoupled],
+                 "Short for --weight-decay-mode decoupled")
       ->group("Optimizer");
 }
 
@@ -213,7 +216,7 @@ absl::Status ParseText(const char* flag, const std::string& text, absl::Duration
   absl::StatusOr<absl::Duration> parsed = ParseDurationText(text);
   if (!parsed.ok()) return UsageError(absl::StrCat(flag, ": ", parsed.status().message()));
   if (*parsed <= absl::ZeroDuration()) {
-    return UsageError(absl::StrCat(flag, ": ", text, " is not greater than 0"));
+    return UsageError(absl::StrCat(flag, ": ", Quoted(text), " is not greater than 0"));
   }
   *duration = *parsed;
   return absl::OkStatus();
@@ -226,9 +229,17 @@ absl::Status CheckPrintable(const char* what, const std::string& text) {
 }
 
 // What CLI11 cannot check by itself.
-absl::Status CompleteCreate(const std::map<std::string, std::string>& fields, CommandLine* line) {
+absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLine* line) {
   NewRun& run = line->new_run;
   run.run = line->run;
+  if (fields[kDecoupled] == "true") {
+    std::string& mode = fields[kDecayMode];
+    if (!mode.empty() && mode != "decoupled") {
+      return UsageError(absl::StrCat("--", kDecoupled, " and --", kDecayMode, " ", Quoted(mode),
+                                     " contradict each other"));
+    }
+    mode = "decoupled";
+  }
   // In the order of the table, so that errors do not depend on the map's.
   for (const ShortName& entry : ShortNames()) {
     const auto field = fields.find(entry.name);
@@ -313,7 +324,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
              &line);
 
   CLI::App* watch =
-      AddCommand(&app, Command::kWatch, "watch", "Follow a run until it is finished", &line);
+      AddCommand(&app, Command::kWatch, "watch",
+                 "Follow a run until it is finished, or has diverged and has no workers", &line);
   watch->add_option("--interval", texts.interval, "Shortest time between two updates")
       ->type_name("DURATION")
       ->capture_default_str();
@@ -365,7 +377,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
     const std::vector<std::string> unknown = app.remaining();
     const bool no_command = app.get_subcommands().empty() && !unknown.empty();
     return UsageError(
-        absl::StrCat(no_command ? absl::StrCat("unknown command or option \"", unknown[0], "\"")
+        absl::StrCat(no_command ? absl::StrCat("unknown command or option ", Quoted(unknown[0]))
                                 : ParseErrorText(app, error),
                      "; see gradctl --help"));
   }

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "cli/program_options.h"
 #include "cli/signals.h"
+#include "core/base/utf8.h"
 #include "core/base/version.h"
 #include "server/options.h"
 #include "server/probe.h"
@@ -140,9 +141,9 @@ int main(int argc, char** argv) {
   const auto level = spdlog::level::from_str(log_level);
   if (level == spdlog::level::off && log_level != "off") {
     std::fprintf(stderr,
-                 "gradd: --log-level: \"%s\" is none of trace, debug, info, warn, error, "
+                 "gradd: --log-level: %s is none of trace, debug, info, warn, error, "
                  "off\n",
-                 log_level.c_str());
+                 gradd::Quoted(log_level).c_str());
     return 2;
   }
   spdlog::set_level(level);

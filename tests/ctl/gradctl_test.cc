@@ -2,6 +2,7 @@
 #include "ctl/gradctl.h"
 
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -219,6 +220,28 @@ TEST_F(GradctlTest, ShowSaysHowLongARunHasWaitedAndForWhom) {
   ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
   EXPECT_THAT(console_.out,
               StartsWith("fashion  waiting for 0:40: 1 of 2 workers: w0 is there, w1 left\n"));
+}
+
+TEST_F(GradctlTest, ListFitsIntoTheTerminal) {
+  AddFashion();
+  v1::RunProgress& progress = *server_.runs["runs/fashion"].mutable_progress();
+  progress.set_condition(v1::RUN_CONDITION_DIVERGED);
+  progress.set_reason("loss is 2.86e+31x its best since step 61; w0, left");
+  ASSERT_EQ(Run({"list"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("w0, left\n"));
+  for (const int width : {120, 100, 80, 60, 40, 10, 1}) {
+    console_.width = width;
+    ASSERT_EQ(Run({"list"}), kExitOk) << console_.err;
+    std::istringstream lines(console_.out);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.size(), static_cast<size_t>(width)) << line;
+    }
+    if (width >= 60) {
+      for (const char* kept : {"fashion", "diverged", "STEP", "loss is 2.86e+31"}) {
+        EXPECT_THAT(console_.out, HasSubstr(kept)) << width;
+      }
+    }
+  }
 }
 
 TEST_F(GradctlTest, ListWithoutRunsSaysSo) {
