@@ -193,6 +193,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.memory_bytes = engine_.store().memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
+  metrics.diverged = progress_.divergence().has_value();
   return metrics;
 }
 

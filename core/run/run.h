@@ -78,6 +78,7 @@ class Run : public std::enable_shared_from_this<Run> {
     int64_t memory_bytes = 0;
     int64_t block_allocations = 0;  // Buffers of the store made so far.
     int64_t connected_workers = 0;
+    bool diverged = false;  // Its losses say so; see DivergenceDetector.
   };
   Metrics ReadMetrics() const;
 

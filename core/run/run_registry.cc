@@ -111,6 +111,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
   GRADD_DCHECK(reserved != runs_.end() && reserved->second.run == nullptr,
                absl::StrCat("the place of run \"", run_id, "\" was reserved for it"));
   reserved->second.run = *run;
+  ++changes_;
   return run;
 }
 
@@ -139,7 +140,10 @@ void RunRegistry::Remove(Run* run) {
   {
     MutexLock lock(&mutex_);
     const auto found = runs_.find(run->run_id());
-    if (found != runs_.end() && found->second.run == alive) runs_.erase(found);
+    if (found != runs_.end() && found->second.run == alive) {
+      runs_.erase(found);
+      ++changes_;
+    }
   }
   run->Delete();
 }
@@ -151,6 +155,11 @@ std::vector<std::shared_ptr<Run>> RunRegistry::All() const {
     if (entry.run != nullptr) runs.push_back(entry.run);
   }
   return runs;
+}
+
+int64_t RunRegistry::changes() const {
+  MutexLock lock(&mutex_);
+  return changes_;
 }
 
 void RunRegistry::Tick() {

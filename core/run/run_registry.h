@@ -52,6 +52,9 @@ class RunRegistry {
   // In the order of their ids.
   std::vector<std::shared_ptr<Run>> All() const;
 
+  // Grows whenever a run was created or removed, a trial's included.
+  int64_t changes() const;
+
   // See Run::Tick().
   void Tick();
 
@@ -88,6 +91,7 @@ class RunRegistry {
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
+  int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Last, so that its threads end before what they use.
   const std::unique_ptr<Executor> pool_;
 };

@@ -14,6 +14,7 @@
 #include "core/base/utf8.h"
 #include "core/run/changed_rate.h"
 #include "core/run/field_json.h"
+#include "core/run/live_fields.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
 #include "google/protobuf/util/field_mask_util.h"
@@ -28,14 +29,10 @@ absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
                  "update_mask: empty, at least one field expected");
   }
   for (const std::string& path : mask.paths()) {
-    const std::string top = path.substr(0, path.find('.'));
-    const bool mutable_field = top == "optimizer" || top == "schedule" || top == "policy" ||
-                               top == "groups" || top == "max_steps" || top == "lease_duration";
-    if (!mutable_field || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
-      return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
-                   absl::StrCat("update_mask: ", Quoted(path),
-                                " is no field below optimizer, groups, schedule, policy, "
-                                "max_steps or lease_duration"));
+    if (!IsLiveField(path) || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
+      return Error(
+          absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+          absl::StrCat("update_mask: ", Quoted(path), " is no field below ", kLiveFieldsText));
     }
   }
   return absl::OkStatus();
