@@ -55,8 +55,9 @@ struct DAdaptAdamRule : ElementRule {
   }
 
   struct Scalars {
-    double rate;
-    float float_rate;
+    double sum_rate;  // Of s and r.
+    float float_sum_rate;
+    float rate;
     float take1;
     float take2;
     float take_sum;
@@ -68,7 +69,9 @@ struct DAdaptAdamRule : ElementRule {
     const double correction =
         bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
     const double rate = kept[kDistance] * input.learning_rate * correction;
-    return {rate,
+    const double sum_rate = kept[kDistance] * input.SharedRate() * correction;
+    return {sum_rate,
+            static_cast<float>(sum_rate),
             static_cast<float>(rate),
             static_cast<float>(1 - beta1),
             static_cast<float>(1 - beta2),
@@ -78,7 +81,7 @@ struct DAdaptAdamRule : ElementRule {
   }
 
   static float NextSum(const Scalars& s, float g, float sum) {
-    return sum + s.take_sum * (s.float_rate * g - sum);
+    return sum + s.take_sum * (s.float_sum_rate * g - sum);
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& s, float /*p*/, float g,
@@ -89,7 +92,7 @@ struct DAdaptAdamRule : ElementRule {
   }
   Scalars WithSums(const Scalars& s, const double* sums, double* kept) const {
     const double take = 1 - std::sqrt(beta2);
-    kept[kNumerator] += take * (s.rate * sums[0] - kept[kNumerator]);
+    kept[kNumerator] += take * (s.sum_rate * sums[0] - kept[kNumerator]);
     if (sums[1] > 0) {
       kept[kDistance] = std::max(kept[kDistance], kept[kNumerator] / (take * sums[1]));
     }
@@ -97,7 +100,7 @@ struct DAdaptAdamRule : ElementRule {
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, sum] = slots;
-    m = m + s.take1 * (s.float_rate * g - m);
+    m = m + s.take1 * (s.rate * g - m);
     v = AveragedSquare(v, s.take2, g);
     sum = NextSum(s, g, sum);
     return p - s.decay * p - m / (std::sqrt(v) + s.epsilon);

@@ -12,14 +12,18 @@ Partition::Partition(const Layout& layout, ParameterGroups groups, int64_t block
   TakeGroups(layout, std::move(groups));
   CutPieces();
   CollectSlots();
-  CollectScopes();
+  scopes_ = CollectScopes(&Group::leader);
+  norm_scopes_ = CollectScopes(&Group::norm_leader);
+  OrderNorms();
 }
 
 void Partition::TakeGroups(const Layout& layout, ParameterGroups groups) {
   groups_.resize(groups.groups.size());
   for (size_t g = 0; g < groups_.size(); ++g) {
     groups_[g].spec = std::move(groups.groups[g]);
-    groups_[g].leader = g;
+    const size_t by_default = groups_.size() - 1;
+    groups_[g].leader = groups_[g].spec.shares_sums ? by_default : g;
+    groups_[g].norm_leader = groups_[g].spec.shares_norm ? by_default : g;
   }
   int64_t begin = 0;
   for (size_t i = 0; i < groups.of_tensor.size(); ++i) {
@@ -73,13 +77,14 @@ void Partition::CollectSlots() {
   }
 }
 
-void Partition::CollectScopes() {
+std::vector<Partition::Scope> Partition::CollectScopes(size_t Group::*leader_of) const {
+  std::vector<Scope> scopes;
   for (size_t leader = 0; leader < groups_.size(); ++leader) {
     if (groups_[leader].spec.optimizer == nullptr) continue;
     Scope scope = {leader, {}, {}, 0};
     for (size_t g = 0; g < groups_.size(); ++g) {
       const Group& group = groups_[g];
-      if (group.leader != leader) continue;
+      if (group.*leader_of != leader) continue;
       scope.groups.push_back(g);
       scope.tensors.insert(scope.tensors.end(), group.tensors.begin(), group.tensors.end());
       if (group.tensors.empty()) continue;
@@ -87,7 +92,19 @@ void Partition::CollectScopes() {
     }
     if (scope.tensors.empty()) continue;
     std::sort(scope.tensors.begin(), scope.tensors.end());
-    scopes_.push_back(std::move(scope));
+    scopes.push_back(std::move(scope));
+  }
+  return scopes;
+}
+
+void Partition::OrderNorms() {
+  for (const Scope& scope : norm_scopes_) {
+    const bool first = std::any_of(scope.groups.begin(), scope.groups.end(), [this](size_t g) {
+      return groups_[g].transforms && groups_[g].spec.clip.by_norm();
+    });
+    for (const size_t g : scope.groups) {
+      groups_[g].norm_comes_first = first && groups_[g].spec.clip.by_norm();
+    }
   }
 }
 

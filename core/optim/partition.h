@@ -50,11 +50,14 @@ class Partition {
     std::vector<size_t> slots;    // Where its optimizer's slots are among slots().
     bool transforms = false;      // Its optimizer has transforms.
     size_t leader = 0;            // Of its scope; itself, if it is alone there.
+    size_t norm_leader = 0;       // The same for norm_scopes().
+    // Whether its tensors are bounded by a norm that has to be known before tensors are
+    // transformed, because a group of its norm scope has transforms. Otherwise tiles are summed.
+    bool norm_comes_first = false;
   };
 
-  // Groups that are one for their optimizers' sums: these are taken over all tensors, from them
-  // follows one set of scalars, and steps are counted together. The leader is the group that
-  // scalars and count are named after, and whose optimizer has the last word on the scalars.
+  // Groups that are trained together: those that share with the default group, which leads them, or
+  // one group alone.
   struct Scope {
     size_t leader;
     std::vector<size_t> groups;   // Ascending. The leader is one of them, with tensors or without.
@@ -68,8 +71,14 @@ class Partition {
   const std::vector<Tensor>& tensors() const { return tensors_; }
   const std::vector<Piece>& pieces() const { return pieces_; }  // In the order of the elements.
   const std::vector<Group>& groups() const { return groups_; }  // See ParameterGroups.
-  // Of all groups that have an optimizer and tensors, by their leaders.
+  // Of all groups that have an optimizer and tensors, by their leaders: which of them are one for
+  // their optimizers' sums. These are taken over all tensors of the scope, from them follows one
+  // set of scalars, and steps are counted together. Scalars and count are named after the leader,
+  // whose optimizer has the last word on the scalars.
   const std::vector<Scope>& scopes() const { return scopes_; }
+  // The same for the norm of the gradient that GradientClip bounds globally. Each of scopes() is
+  // part of one of these.
+  const std::vector<Scope>& norm_scopes() const { return norm_scopes_; }
 
   const Group& GroupOf(size_t tensor) const { return groups_[tensors_[tensor].group]; }
   const Group& GroupOf(const Piece& piece) const { return GroupOf(piece.tensor); }
@@ -105,12 +114,14 @@ class Partition {
   void TakeGroups(const Layout& layout, ParameterGroups groups);
   void CutPieces();
   void CollectSlots();
-  void CollectScopes();
+  std::vector<Scope> CollectScopes(size_t Group::*leader_of) const;
+  void OrderNorms();
 
   const int64_t block_elements_;
   std::vector<Tensor> tensors_;
   std::vector<Group> groups_;
   std::vector<Scope> scopes_;
+  std::vector<Scope> norm_scopes_;
   std::vector<Piece> pieces_;
   std::vector<size_t> first_piece_;  // Of each block, and the number of all pieces.
   std::vector<std::string> slots_;

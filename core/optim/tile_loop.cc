@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "core/base/norms.h"
@@ -22,7 +23,7 @@ struct TileLoop::Clipped {
     const size_t tensor = loop.partition_.pieces()[of_block.piece()].tensor;
     const Partition::Group& group = loop.partition_.GroupOf(tensor);
     if (!group.clips_tiles()) return;
-    group.spec.clip.Apply(loop.clip_factor_[tensor], tile.gradient, tile.size, gradient);
+    group.spec.clip.Apply(loop.clips_.of(tensor), tile.gradient, tile.size, gradient);
     tile.gradient = gradient;
   }
   Tile tile;
@@ -30,32 +31,34 @@ struct TileLoop::Clipped {
 };
 
 TileLoop::TileLoop(const Partition* partition, KeptState* kept, int threads)
-    : partition_(*partition), kept_(*kept), norms_(partition) {
-  CountPasses(threads);
+    : partition_(*partition), kept_(*kept), clips_(partition, kept), norms_(partition) {
+  CountPasses();
+  if (!kept_.works().empty()) {
+    int64_t bytes = 0;
+    for (const KeptState::Work& work : kept_.works()) {
+      bytes = std::max(bytes, work.work.scratch_bytes());
+    }
+    const auto works = static_cast<int64_t>(kept_.works().size());
+    scratch_ = std::make_unique<ScratchPool>(std::min<int64_t>(threads, works), bytes);
+  }
   const size_t tensors = partition_.tensors().size();
   inputs_.resize(partition_.groups().size());
   piece_sums_.resize(sum_passes() == 0 ? 0 : partition_.pieces().size() * most_sums_);
   tensor_sums_.resize(tensors * most_sums_);
   gathered_.resize(tensors * most_sums_);
-  clip_factor_.assign(tensors, 1);
 }
 
-void TileLoop::CountPasses(int threads) {
+void TileLoop::CountPasses() {
   for (const Partition::Group& group : partition_.groups()) {
     if (!group.updates()) continue;
     const int sums = group.spec.optimizer->sums();
     if (sums > 0) rule_passes_ = 1;
-    if (group.clips_tiles() && group.spec.clip.by_norm()) clip_passes_ = 1;
+    if (ClipFactors::TakesTiles(group)) clip_passes_ = 1;
     most_sums_ = std::max(most_sums_, static_cast<size_t>(sums));
   }
-  int64_t scratch_bytes = 0;
   for (const KeptState::Work& work : kept_.works()) {
-    scratch_bytes = std::max(scratch_bytes, work.work.scratch_bytes());
     transform_passes_ = std::max(transform_passes_, work.work.waits_for_factor() ? 2 : 1);
   }
-  if (kept_.works().empty()) return;
-  scratch_ = std::make_unique<ScratchPool>(std::min<int64_t>(threads, transformed_tensors()),
-                                           scratch_bytes);
 }
 
 void TileLoop::Allocate() {
@@ -72,57 +75,65 @@ void TileLoop::BeginStep(const StepInput& input, bool by_spans) {
       const double rate = spec.warms_up ? input.learning_rate
                                         : input.rate_without_warm_up.value_or(input.learning_rate);
       inputs_[g].learning_rate = rate * spec.learning_rate_factor;
+      inputs_[g].shared_rate = rate * scope.largest_factor;
       spec.optimizer->BeginStep(inputs_[g], kept_.scalars(g));
     }
   }
   kept_.AgreeOnScalars();
   kept_.set_next_step(input.step + 1);
+  clips_.BeginStep();
   transform_pass_ = 0;
   sum_pass_ = 0;
 }
 
 int64_t TileLoop::transformed_begin(int64_t index) const {
-  return partition_.tensors()[kept_.works()[static_cast<size_t>(index)].tensor].begin;
+  const auto at = static_cast<size_t>(index);
+  const size_t works = kept_.works().size();
+  return at < works ? partition_.tensors()[kept_.works()[at].tensor].begin
+                    : clips_.part_begin(at - works);
 }
 
 void TileLoop::TransformTensor(int64_t index, GradientReader* gradient,
                                GradientReader* parameters) {
-  KeptState::Work& work = kept_.works()[static_cast<size_t>(index)];
   const bool again = transform_pass_ > 0;
+  const auto at = static_cast<size_t>(index);
+  if (at >= kept_.works().size()) {
+    if (!again) clips_.MeasurePart(at - kept_.works().size(), gradient);
+    return;
+  }
+  KeptState::Work& work = kept_.works()[at];
   if (again && !work.work.waits_for_factor()) return;
   const ScratchPool::Loan loan(scratch_.get());
   const TensorWork::Room room(work.work, loan.memory());
   const Partition::Tensor& tensor = partition_.tensors()[work.tensor];
   const int64_t size = tensor.end - tensor.begin;
   const auto read = [size](GradientReader* from, float* to) {
-    for (int64_t at = 0; at < size; at += kTileElements) {
-      const int64_t count = std::min(kTileElements, size - at);
-      std::memcpy(to + at, from->Next(count), static_cast<size_t>(count) * sizeof(float));
+    for (int64_t i = 0; i < size; i += kTileElements) {
+      const int64_t count = std::min(kTileElements, size - i);
+      std::memcpy(to + i, from->Next(count), static_cast<size_t>(count) * sizeof(float));
     }
   };
   if (work.work.needs_parameters()) read(parameters, room.parameters);
   if (again) {
-    work.work.Finish(inputs_[tensor.group], clip_factor_[work.tensor], room);
+    work.work.Finish(inputs_[tensor.group], clips_.of(work.tensor), room);
   } else {
     read(gradient, room.gradient);
     work.work.Transform(inputs_[tensor.group], room);
+    const Partition::Group& group = partition_.groups()[tensor.group];
+    if (!group.norm_comes_first) return;
+    clips_.Add(work.tensor, work.work.waits_for_factor()
+                                ? work.work.squared_norm()
+                                : group.spec.clip.SquaredNorm(work.work.result(), size));
   }
 }
 
 void TileLoop::EndTransforms() {
-  if (++transform_pass_ == transform_passes_) return;
-  for (const KeptState::Work& work : kept_.works()) {
-    if (work.work.waits_for_factor()) SumOf(work.tensor, 0) = work.work.squared_norm();
-  }
-  for (const Partition::Scope& scope : partition_.scopes()) {
-    const Partition::Group& group = partition_.groups()[scope.leader];
-    if (group.transforms && group.spec.clip.by_norm()) SetClipFactors(scope);
-  }
+  if (++transform_pass_ < transform_passes_) clips_.Set(/*comes_first=*/true);
 }
 
 size_t TileLoop::SumsOf(const Partition::Group& group) const {
   if (group.spec.optimizer == nullptr) return 0;
-  if (sum_pass_ < clip_passes_) return group.clips_tiles() && group.spec.clip.by_norm() ? 1 : 0;
+  if (sum_pass_ < clip_passes_) return ClipFactors::TakesTiles(group) ? 1 : 0;
   return static_cast<size_t>(group.spec.optimizer->sums());
 }
 
@@ -159,47 +170,50 @@ void TileLoop::SumSpans(const ParameterStore::BlockUpdate& block, SpanReader* gr
 }
 
 void TileLoop::EndSums() {
+  const bool clips = sum_pass_ < clip_passes_;
   std::fill(tensor_sums_.begin(), tensor_sums_.end(), 0);
   for (size_t i = 0; i < partition_.pieces().size(); ++i) {
     const size_t tensor = partition_.pieces()[i].tensor;
     const size_t count = SumsOf(partition_.GroupOf(tensor));
-    for (size_t k = 0; k < count; ++k) SumOf(tensor, k) += piece_sums_[i * most_sums_ + k];
+    const double* const sums = &piece_sums_[i * most_sums_];
+    if (clips) {
+      if (count > 0) clips_.Add(tensor, *sums);
+    } else {
+      for (size_t k = 0; k < count; ++k) SumOf(tensor, k) += sums[k];
+    }
   }
-  for (const Partition::Scope& scope : partition_.scopes()) {
-    if (SumsOf(partition_.groups()[scope.leader]) == 0) continue;
-    sum_pass_ < clip_passes_ ? SetClipFactors(scope) : EndRuleSums(scope);
+  if (clips) {
+    clips_.Set(/*comes_first=*/false);
+  } else {
+    for (const Partition::Scope& scope : partition_.scopes()) {
+      if (SumsOf(partition_.groups()[scope.leader]) > 0) EndRuleSums(scope);
+    }
+    kept_.AgreeOnScalars();
   }
-  kept_.AgreeOnScalars();
   std::fill(piece_sums_.begin(), piece_sums_.end(), 0);
   ++sum_pass_;
 }
 
-void TileLoop::EndRuleSums(const Partition::Scope& scope) {
-  const auto gather = [this](const std::vector<size_t>& tensors, size_t count) {
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      for (size_t k = 0; k < count; ++k) gathered_[i * count + k] = SumOf(tensors[i], k);
-    }
-    return absl::Span<const double>(gathered_.data(), tensors.size() * count);
-  };
-  for (const size_t g : scope.groups) {
-    const Partition::Group& group = partition_.groups()[g];
-    group.spec.optimizer->EndSums(gather(group.tensors, SumsOf(group)), kept_.scalars(g));
-  }
+bool TileLoop::Counts(size_t tensor, const Partition::Scope& scope) const {
+  // What does not move has no part in how far the others move.
+  return partition_.GroupOf(tensor).spec.learning_rate_factor > 0 || scope.largest_factor == 0;
 }
 
-void TileLoop::SetClipFactors(const Partition::Scope& scope) {
-  const auto of_tensor = [this](size_t tensor) {
-    return ClipFactor(partition_.GroupOf(tensor).spec.clip.tensor_norm,
-                      std::sqrt(SumOf(tensor, 0)));
-  };
-  double all = 0;
-  for (const size_t tensor : scope.tensors) {
-    all += of_tensor(tensor) * of_tensor(tensor) * SumOf(tensor, 0);
-  }
-  const double bound = partition_.groups()[scope.leader].spec.clip.global_norm;
-  const double of_all = ClipFactor(bound, std::sqrt(all));
-  for (const size_t tensor : scope.tensors) {
-    clip_factor_[tensor] = static_cast<float>(of_tensor(tensor) * of_all);
+void TileLoop::EndRuleSums(const Partition::Scope& scope) {
+  for (const size_t g : scope.groups) {
+    const Partition::Group& group = partition_.groups()[g];
+    Optimizer& optimizer = *group.spec.optimizer;
+    const auto count = static_cast<size_t>(optimizer.sums());
+    const bool apart = optimizer.sums_per_tensor();
+    const std::vector<size_t>& tensors = apart ? group.tensors : scope.tensors;
+    if (tensors.empty()) continue;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const bool counts = apart || Counts(tensors[i], scope);
+      for (size_t k = 0; k < count; ++k) {
+        gathered_[i * count + k] = counts ? SumOf(tensors[i], k) : 0;
+      }
+    }
+    optimizer.EndSums({gathered_.data(), tensors.size() * count}, kept_.scalars(g));
   }
 }
 

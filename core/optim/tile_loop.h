@@ -8,6 +8,7 @@
 
 #include "core/base/unaligned_float.h"
 #include "core/optim/block_tiles.h"
+#include "core/optim/clip_factors.h"
 #include "core/optim/kept_state.h"
 #include "core/optim/optimizer.h"
 #include "core/optim/partition.h"
@@ -34,7 +35,9 @@ class TileLoop {
   void BeginStep(const StepInput& input, bool by_spans);
 
   int transform_passes() const { return transform_passes_; }
-  int64_t transformed_tensors() const { return static_cast<int64_t>(kept_.works().size()); }
+  int64_t transformed_tensors() const {
+    return static_cast<int64_t>(kept_.works().size() + clips_.parts());
+  }
   int64_t transformed_begin(int64_t index) const;
   void TransformTensor(int64_t index, GradientReader* gradient, GradientReader* parameters);
   void EndTransforms();
@@ -58,14 +61,15 @@ class TileLoop {
  private:
   struct Clipped;
 
-  void CountPasses(int threads);
-  // How many sums the group takes in the present pass: for its bounds, then for its optimizer.
+  void CountPasses();
+  // How many sums the group takes in the present pass over tiles: for its bounds, then for its
+  // optimizer.
   size_t SumsOf(const Partition::Group& group) const;
   // Whether a tensor of the block takes any.
   bool NeedsSums(size_t block) const;
   void SumTile(const BlockTile& of_block);
-  // From the squared norms of its tensors.
-  void SetClipFactors(const Partition::Scope& scope);
+  // Whether sums of the tensor count for the scope.
+  bool Counts(size_t tensor, const Partition::Scope& scope) const;
   void EndRuleSums(const Partition::Scope& scope);
   // Updates a tile and the slots that belong to others.
   void UpdateTile(const ParameterStore::BlockUpdate& block, const BlockTile& of_block,
@@ -92,7 +96,7 @@ class TileLoop {
   std::vector<double> piece_sums_;   // most_sums_ for each piece, in this pass.
   std::vector<double> tensor_sums_;  // The same for each tensor.
   std::vector<double> gathered_;     // Room for those of a scope.
-  std::vector<float> clip_factor_;   // Of each tensor's gradient.
+  ClipFactors clips_;
   StepNorms norms_;
 };
 

@@ -26,7 +26,8 @@ namespace gradd {
 // step (TileLoop).
 //
 // A step: BeginStep(); transform_passes() times TransformTensor() for each of
-// transformed_tensors(), then EndTransforms(); sum_passes() times SumBlock() for every block, then
+// transformed_tensors() (tensors, and parts of tensors whose norm is needed first), then
+// EndTransforms(); sum_passes() times SumBlock() for every block, then
 // EndSums(); then UpdateBlock() for every block. Results do not depend on the blocks' length and
 // order.
 //
@@ -90,7 +91,7 @@ class UpdatePlan {
   // optimizer makes of it; in the second one, `gradient` is not read.
   int transform_passes() const { return loop_.transform_passes(); }
   int64_t transformed_tensors() const { return loop_.transformed_tensors(); }
-  // The first element of such a tensor.
+  // The first element of such a tensor or part.
   int64_t transformed_begin(int64_t index) const { return loop_.transformed_begin(index); }
   // `gradient` and `parameters` read from there on.
   void TransformTensor(int64_t index, GradientReader* gradient, GradientReader* parameters) {
