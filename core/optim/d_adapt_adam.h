@@ -55,8 +55,9 @@ struct DAdaptAdamRule : ElementRule {
   }
 
   struct Scalars {
-    double rate;
-    float float_rate;
+    double sum_rate;  // Of s and r.
+    float float_sum_rate;
+    float rate;
     Fading first;
     Fading second;
     Fading sum;
@@ -68,7 +69,9 @@ struct DAdaptAdamRule : ElementRule {
     const double correction =
         bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
     const double rate = kept[kDistance] * input.learning_rate * correction;
-    return {rate,
+    const double sum_rate = kept[kDistance] * input.SharedRate() * correction;
+    return {sum_rate,
+            static_cast<float>(sum_rate),
             static_cast<float>(rate),
             Fading::Keeping(beta1),
             Fading::Keeping(beta2),
@@ -78,7 +81,7 @@ struct DAdaptAdamRule : ElementRule {
   }
 
   static float NextSum(const Scalars& s, float g, float sum) {
-    return Averaged(s.sum, sum, s.float_rate * g);
+    return Averaged(s.sum, sum, s.float_sum_rate * g);
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& s, float /*p*/, float g,
@@ -89,7 +92,7 @@ struct DAdaptAdamRule : ElementRule {
   }
   Scalars WithSums(const Scalars& s, const double* sums, double* kept) const {
     const double keep = std::sqrt(beta2);
-    AddToAverage(keep, s.rate * sums[0], &kept[kNumerator]);
+    AddToAverage(keep, s.sum_rate * sums[0], &kept[kNumerator]);
     if (sums[1] > 0) {
       kept[kDistance] = std::max(kept[kDistance], kept[kNumerator] / ((1 - keep) * sums[1]));
     }
@@ -97,7 +100,7 @@ struct DAdaptAdamRule : ElementRule {
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, sum] = slots;
-    m = Averaged(s.first, m, s.float_rate * g);
+    m = Averaged(s.first, m, s.rate * g);
     v = AveragedSquare(s.second, v, g);
     sum = NextSum(s, g, sum);
     return p - s.decay * p - m / (std::sqrt(v) + s.epsilon);

@@ -81,7 +81,7 @@ struct ProdigyRule : ElementRule {
     const double correction =
         bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
     const double rate = d * input.learning_rate * correction;
-    const double sum_rate = rate * d / initial_distance;
+    const double sum_rate = d * input.SharedRate() * correction * d / initial_distance;
     return {sum_rate,
             static_cast<float>(sum_rate),
             Fading::Keeping(beta3),

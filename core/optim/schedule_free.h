@@ -59,12 +59,14 @@ struct ScheduleFreeRule : ElementRule {
     float rate;
     float decay;
   };
-  Average NextAverage(const StepInput& input, double rate, double* kept) const {
+  // The step's rate is the learning rate times `scale`, and so is that of the weights.
+  Average NextAverage(const StepInput& input, double scale, double* kept) const {
+    const double rate = input.learning_rate * scale;
     // The sum of all weights is kept as a multiple of the last one: powers of rates and of steps
     // would leave the range of double.
     const auto t = static_cast<double>(input.step + 1);
     const double before = kept[kLargestRate];
-    const double largest = std::max(before, rate);
+    const double largest = std::max(before, input.SharedRate() * scale);
     kept[kLargestRate] = largest;
     const bool counts = largest > 0 || weight_lr_power == 0;
     if (counts) {
@@ -101,7 +103,7 @@ struct ScheduleFreeSgdRule : ScheduleFreeRule {
 
   using Scalars = Average;
   Scalars Prepare(const StepInput& input, double* kept) const {
-    return NextAverage(input, input.learning_rate, kept);
+    return NextAverage(input, 1, kept);
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     return Step(s, p, g, slots);
@@ -138,8 +140,8 @@ struct ScheduleFreeAdamRule : ScheduleFreeRule {
   };
   Scalars Prepare(const StepInput& input, double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
-    const double rate = input.learning_rate * std::sqrt(1 - Power(beta2, t));
-    return {NextAverage(input, rate, kept), Fading::Keeping(beta2), static_cast<float>(epsilon)};
+    return {NextAverage(input, std::sqrt(1 - Power(beta2, t)), kept), Fading::Keeping(beta2),
+            static_cast<float>(epsilon)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     float& v = slots[2];

@@ -1,0 +1,115 @@
+#ifndef GRADD_CORE_OPTIM_KEPT_STATE_H_
+#define GRADD_CORE_OPTIM_KEPT_STATE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "core/optim/partition.h"
+#include "core/optim/tensor_work.h"
+#include "core/store/slot.h"
+
+namespace gradd {
+
+// What a plan keeps between steps besides the slots. Together with them it is all that the next
+// steps depend on. The names are stable:
+//   next_step                       of the run;
+//   groups/<index>/first_step       of the run, when the scope's optimizer began; below 0 in a copy
+//                                   of another run, where it began before the copy;
+//   groups/<index>/scalars/<name>   one value, or one for each of the scope's tensors in the
+//                                   layout's order, see Optimizer::scalars();
+//   tensors/<name>/<tensor>         see TensorTransform::State().
+// <index> is that of the scope's leader (see Partition::Scope), counted as in the spec, the default
+// group last. Frozen groups, and scopes without tensors, have nothing.
+using PlanState =
+    std::map<std::string,
+             std::variant<std::vector<int64_t>, std::vector<double>, std::vector<float>>>;
+
+// The PlanState of a run as its steps work with it, and how it goes on when another plan takes this
+// one's place.
+//
+// Not thread safe, apart from what is said of works().
+class KeptState {
+ public:
+  static constexpr size_t kNone = static_cast<size_t>(-1);
+
+  // A tensor whose gradient is transformed as a whole.
+  struct Work {
+    size_t tensor;
+    TensorWork work;
+  };
+
+  // `partition` outlives this.
+  explicit KeptState(const Partition* partition);
+  KeptState(const KeptState&) = delete;
+  KeptState& operator=(const KeptState&) = delete;
+
+  // The scalars of a group's optimizer: one after the other, and where it keeps them per tensor so
+  // for each of the group's tensors. Groups of one scope have equal ones otherwise: each changes
+  // its own, and then they agree.
+  absl::Span<double> scalars(size_t group) { return absl::MakeSpan(scalars_[group]); }
+  // Groups with the same scalars take those of their scope's leader.
+  void AgreeOnScalars();
+  // Of the run, when the scope began.
+  int64_t first_step(size_t leader) const { return first_step_[leader]; }
+  void set_next_step(int64_t step) { next_step_ = step; }
+
+  // Different ones may be worked on at the same time.
+  std::vector<Work>& works() { return works_; }
+  const std::vector<Work>& works() const { return works_; }
+  // Where the tensor's is among them, or kNone.
+  size_t work_of(size_t tensor) const { return work_of_tensor_[tensor]; }
+
+  // Bytes that Allocate() takes.
+  int64_t bytes() const;
+  // Takes the memory that works() need. Throws std::bad_alloc if there is none.
+  void Allocate();
+
+  // The slots that are needed, and what of them starts anew when this takes the place of `before`;
+  // null: it is the first one.
+  SlotVectors slots(const KeptState* before) const;
+  // Takes over what `before` has kept, scope by scope, where all tensors of a scope were together
+  // in one before, with the slots that the optimizer needs and the same scalars. Otherwise a scope
+  // begins with its first step: averages that began at different steps would be corrected as if
+  // they had begun together. Both are allocated.
+  void Continue(const KeptState& before);
+
+  // Between two steps; this one is allocated.
+  PlanState state() const;
+  // Puts back what state() has given for the same spec and layout. INVALID_ARGUMENT, with nothing
+  // changed, names what is missing, is not known, has another type or length, or is no step.
+  absl::Status Restore(const PlanState& state);
+  // Whether all numbers of state() are finite.
+  bool IsFinite() const;
+  // The next step is the run's step 0: a copy of a run counts for itself. What began before it goes
+  // on as it is, and has a first step below 0.
+  void CountFromZero();
+
+ private:
+  // For each scope: the leader of the one that goes on as it in the present plan, or kNone.
+  std::vector<size_t> LeadersBefore(const KeptState& before) const;
+  size_t LeaderBefore(const KeptState& before, const Partition::Scope& scope) const;
+  SlotVector SlotVectorOf(size_t slot, const KeptState* before,
+                          const std::vector<bool>& goes_on) const;
+  // Calls visit(name, size, at) for every entry of the state, where at(i) is a reference to its
+  // value i in `kept`.
+  template <typename Kept, typename Visit>
+  static void VisitState(Kept* kept, const Visit& visit);
+  absl::Status Check(const PlanState& state) const;
+
+  const Partition& partition_;
+  std::vector<std::vector<double>> scalars_;  // Of each group.
+  std::vector<int64_t> first_step_;           // Of each group; only those of leaders count.
+  std::vector<Work> works_;
+  std::vector<size_t> work_of_tensor_;
+  int64_t next_step_ = 0;  // Of the run.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_OPTIM_KEPT_STATE_H_
