@@ -18,9 +18,6 @@ inline constexpr char kTrainingPoint[] = "training_point";
 // The same for a slot that holds an average of the parameters, which can be pulled.
 inline constexpr char kAverageSlot[] = "average";
 
-// The same for a slot that holds a sum of gradients which are yet to become part of a step.
-inline constexpr char kAccumulatedGradient[] = "accumulated_gradient";
-
 // A number that an optimizer keeps between steps besides its slots.
 struct ScalarSpec {
   std::string name;  // Stable, as a slot's.

@@ -41,12 +41,6 @@ absl::Status SetOptimizer(const v1::Optimizer& spec, ParameterGroup* group) {
   return absl::OkStatus();
 }
 
-// Whether what one of the two keeps besides slots means the same to the other.
-bool AreOfOneKind(const v1::Optimizer& a, const v1::Optimizer& b) {
-  return a.kind_case() == b.kind_case() &&
-         std::max(a.accumulation_steps(), 1) == std::max(b.accumulation_steps(), 1);
-}
-
 absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::ParameterGroup& spec,
                                          const v1::Optimizer& default_optimizer) {
   HyperParameters read(path);
@@ -55,6 +49,9 @@ absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::Para
       GRADD_HYPER_PARAMETER(&read, spec, learning_rate_factor, 1, kUpToMillion);
   if (spec.optimizer().has_skip_non_finite()) {
     read.Refuse("optimizer.skip_non_finite", "set, expected in the run's optimizer only");
+  }
+  if (spec.optimizer().has_accumulation_steps()) {
+    read.Refuse("optimizer.accumulation_steps", "set, expected in the run's optimizer only");
   }
   if (spec.frozen() && (spec.has_learning_rate_factor() || spec.has_weight_decay() ||
                         spec.has_optimizer() || spec.shares_norms())) {
@@ -76,7 +73,7 @@ absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::Para
   GRADD_RETURN_IF_ERROR(Within(path, made));
   if (spec.frozen()) return ParameterGroup();
   group.shares_norm = !spec.has_optimizer() || spec.shares_norms();
-  group.shares_sums = group.shares_norm && AreOfOneKind(merged, default_optimizer);
+  group.shares_sums = group.shares_norm && merged.kind_case() == default_optimizer.kind_case();
   return group;
 }
 

@@ -66,6 +66,7 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
   std::shared_ptr<Run> run(new Run(run_id, std::move(kept), *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
+  GRADD_RETURN_IF_ERROR(run->engine_.KeepWindow(WindowOf(spec.optimizer()) > 1));
   if (origin != nullptr && origin->plan.has_value()) {
     GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin->snapshot, *origin->plan));
   }
@@ -97,7 +98,7 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
   plan->Allocate();
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
-  members_.Configure(/*window=*/1, policy_->forgives());
+  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
   signs_.moved_at = created_at_;
 }
 
@@ -107,8 +108,8 @@ v1::Run Run::Describe(Detail detail) const {
   run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
   *run.mutable_create_time() = ToProto(create_time_);
-  run.set_state_bytes(memory_.store->state_bytes());
-  run.set_memory_bytes(std::max(engine_.store().memory_bytes(), run.state_bytes()));
+  run.set_state_bytes(engine_.state_bytes());
+  run.set_memory_bytes(engine_.memory_bytes());
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
   DescribeWorkers(&run);
@@ -146,6 +147,11 @@ void Run::DescribeWorkers(v1::Run* run) const {
     if (run->workers_size() == kMaxDescribedWorkers) return;
     if (!member.live()) describe(worker, member);
   }
+}
+
+int64_t Run::StateBytes() const {
+  MutexLock lock(&mutex_);
+  return engine_.state_bytes();
 }
 
 v1::RunProgress Run::Progress() const {
@@ -190,7 +196,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.outcomes = progress_.outcomes();
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
-  metrics.memory_bytes = engine_.store().memory_bytes() + staging_blocks_->allocated_bytes();
+  metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
   metrics.diverged = progress_.divergence().has_value();

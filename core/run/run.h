@@ -61,8 +61,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Resume().
   absl::Status CheckChangeable() const;
   const Layout& layout() const { return layout_; }
-  // Bytes of parameters and slots, without those that snapshots keep besides.
-  int64_t state_bytes() const { return memory_.store->state_bytes(); }
+  // Bytes of parameters and slots, and of the window, without what snapshots keep besides.
+  int64_t StateBytes() const;
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
@@ -157,10 +157,12 @@ class Run : public std::enable_shared_from_this<Run> {
  private:
   using Outcome = v1::PushOutcome;
 
-  // A step on its way, with the pushes that it is made of, as its decision names them.
+  // A step on its way, with the pushes that it is made of, as its decision names them; or one push
+  // that becomes part of the window.
   struct StepOnItsWay {
     std::vector<PendingPush> pushes;
     StepWork work;
+    std::optional<state::v1::FoldedPush> fold;
     absl::Duration begin_at;
   };
 
@@ -237,12 +239,19 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // The step that pushes computed from the newest parameters will be part of comes after so many.
   int64_t OpenStep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return engine_.step() + (step_ != nullptr ? 1 : 0);
+    return engine_.step() + (step_ != nullptr && !step_->fold.has_value() ? 1 : 0);
   }
   PolicyState StateForPolicy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StepRates RatesAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way.
   void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for what has been decided; false if it came to nothing, so that something else may be
+  // due.
+  bool BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CompleteFold(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the push is answered when its step begins: only where its result is known to be finite.
   bool LeavesEarly(const PendingPush& pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.

@@ -135,7 +135,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
       members_.PushWaits(member, header.sequence());
-      if (waiting_.empty()) {
+      if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
         first_waiting_at_ = Now();
         NoteMove();
       }
@@ -264,7 +264,9 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
                  Outcome outcome, bool want_parameters, bool answered) {
   progress_.AddOutcome(outcome);
   member->last_base_step = header.base_step();
-  if (outcome == v1::PUSH_OUTCOME_APPLIED) ++member->applied_pushes;
+  if (outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED) {
+    ++member->applied_pushes;
+  }
   if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED ||
       outcome == v1::PUSH_OUTCOME_SKIPPED) {
     ++member->rejected_pushes;

@@ -29,7 +29,14 @@ PolicyState Run::StateForPolicy() const {
   state.expected = members_.expected();
   state.complete = members_.complete();
   state.waiting = waiting_.facts();
-  if (!waiting_.empty()) state.waited = Now() - first_waiting_at_;
+  state.window = WindowOf(spec_.optimizer());
+  if (const Window* const window = engine_.window(); window != nullptr) {
+    state.window_pushes = window->pushes();
+    state.window_examples = window->examples();
+    state.window_loss = window->loss();
+    state.window_staleness = window->staleness();
+  }
+  if (!waiting_.empty() || state.window_pushes > 0) state.waited = Now() - first_waiting_at_;
   return state;
 }
 
@@ -41,29 +48,45 @@ StepRates Run::RatesAt(int64_t step) const {
 }
 
 void Run::BeginStepIfDue() {
-  if (step_ != nullptr || !engine_.settled() || deleted_ || !Moves()) return;
-  const PolicyState state = StateForPolicy();
-  const Verdict verdict = policy_->Decide(state);
-  if (verdict.what == Verdict::What::kWait && verdict.dropped.empty()) {
+  for (bool again = true; again;) {
+    if (step_ != nullptr || !engine_.settled() || deleted_ || !Moves()) return;
+    const PolicyState state = StateForPolicy();
+    const Verdict verdict = policy_->Decide(state);
+    state::v1::StepDecision decision;
+    state::v1::FoldedPush fold;
+    if (verdict.what == Verdict::What::kStep) {
+      decision = DecideStep(verdict, state, RatesAt(engine_.step()));
+      if (policy_->needs_all() && state.complete < state.expected) {
+        for (const std::string& worker : members_.Missing()) decision.add_missing(worker);
+      }
+    } else if (verdict.what == Verdict::What::kFold) {
+      fold = DecideFold(verdict.used[0], state);
+    }
+    // Indices hold until here.
+    std::vector<size_t> taken = verdict.used;
+    for (const Verdict::Dropped& dropped : verdict.dropped) taken.push_back(dropped.index);
+    std::vector<PendingPush> pushes = waiting_.Take(taken);
+    for (size_t i = 0; i < verdict.dropped.size(); ++i) {
+      PendingPush& pending = pushes[verdict.used.size() + i];
+      room_.Return(&pending.claim);
+      Resolve(pending, verdict.dropped[i].outcome);
+    }
+    pushes.resize(verdict.used.size());
     if (draining_) EndIdleSessions();
-    return;
+    switch (verdict.what) {
+      case Verdict::What::kWait:
+        return;
+      case Verdict::What::kFold:
+        again = !BeginFold(std::move(fold), std::move(pushes));
+        break;
+      case Verdict::What::kStep:
+        again = !BeginStep(std::move(decision), std::move(pushes));
+        break;
+    }
   }
-  state::v1::StepDecision decision = DecideStep(verdict, state, RatesAt(engine_.step()));
-  if (policy_->needs_all() && state.complete < state.expected) {
-    for (const std::string& worker : members_.Missing()) decision.add_missing(worker);
-  }
-  std::vector<size_t> taken = verdict.used;
-  for (const Verdict::Dropped& dropped : verdict.dropped) taken.push_back(dropped.index);
-  std::vector<PendingPush> pushes = waiting_.Take(taken);
-  for (size_t i = 0; i < verdict.dropped.size(); ++i) {
-    PendingPush& pending = pushes[verdict.used.size() + i];
-    room_.Return(&pending.claim);
-    Resolve(pending, verdict.dropped[i].outcome);
-  }
-  pushes.resize(verdict.used.size());
-  if (draining_) EndIdleSessions();
-  if (verdict.what == Verdict::What::kWait) return;
+}
 
+bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes) {
   LogMissing(decision);
   shared_.Begin(&engine_);
   auto step = std::make_unique<StepOnItsWay>();
@@ -78,10 +101,39 @@ void Run::BeginStepIfDue() {
   signs_.step_lacks_memory = !engine_.Prepare(early, &step->work);
   if (signs_.step_lacks_memory) {
     RejectLarge(std::move(step->pushes), "there is no memory to see whether the step is finite");
-    return;
+    return true;  // It waits for memory, and Tick() tries again.
   }
   step_ = std::move(step);
   AnswerEarly(step_.get());
+  return true;
+}
+
+bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
+  if (!engine_.BeginFold(*push[0].push)) {
+    const float largest = push[0].push->largest();
+    RejectPending(std::move(push),
+                  GradientTooLargeError(largest,
+                                        "a step that it is only a part of could not be "
+                                        "undone for it"));
+    return false;
+  }
+  step_ = std::make_unique<StepOnItsWay>();
+  step_->begin_at = Now();
+  step_->pushes = std::move(push);
+  step_->fold = std::move(fold);
+  return true;
+}
+
+void Run::CompleteFold(const StepOnItsWay& step) {
+  engine_.EndFold();
+  NoteMove();
+  const PendingPush& pending = step.pushes[0];
+  Member* const member = members_.Find(pending.worker);
+  members_.PushFolded(member);
+  member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED,
+                    engine_.step()};
+  Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ACCUMULATED,
+         /*want_parameters=*/false, /*answered=*/false);
 }
 
 bool Run::LeavesEarly(const PendingPush& pending) const {
@@ -158,12 +210,16 @@ void Run::ApplySteps() {
   // So many in a row, then other runs get their turn.
   constexpr int kMaxInARow = 8;
   for (int i = 0; i < kMaxInARow; ++i) {
-    StepWork* work = nullptr;
+    StepOnItsWay* step = nullptr;
     {
       MutexLock lock(&mutex_);
-      work = &step_->work;
+      step = step_.get();
     }
-    engine_.Apply(work);
+    if (step->fold.has_value()) {
+      engine_.Fold(*step->fold, *step->pushes[0].push);
+    } else {
+      engine_.Apply(&step->work);
+    }
     std::unique_ptr<StepOnItsWay> applied;
     bool goes_on = false;
     bool fills = false;
@@ -200,11 +256,16 @@ void Run::FillChanges() {
 
 std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
   std::unique_ptr<StepOnItsWay> step = std::move(step_);
+  const bool folds = step->fold.has_value();
   const bool undone = step->work.undone;
-  engine_.Complete(&step->work);
+  if (folds) {
+    CompleteFold(*step);
+  } else {
+    engine_.Complete(&step->work);
+  }
   engine_.Change();
-  if (deleted_) {
-    // Nobody waits for it.
+  if (deleted_ || folds) {
+    // Nobody waits for it, or all is said.
   } else if (!undone) {
     CountStep(*step);
     if (!step->work.finite) {

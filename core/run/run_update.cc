@@ -100,8 +100,11 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     }
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
     GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
+    const bool had_window = WindowOf(spec_.optimizer()) > 1;
+    GRADD_RETURN_IF_ERROR(engine_.KeepWindow(WindowOf(updated.optimizer()) > 1));
     if (absl::Status reserved = engine_.Reserve(*std::move(plan)); !reserved.ok()) {
       AssureStep(*policy_, members_.live_count()).IgnoreError();
+      engine_.KeepWindow(had_window).IgnoreError();
       return reserved;
     }
     const bool was_changing = engine_.changes();
@@ -135,7 +138,7 @@ void Run::AdoptSpec(v1::Run spec) {
   spec_ = std::move(spec);
   ++spec_version_;
   plateau_.Configure(spec_.schedule());
-  members_.Configure(/*window=*/1, policy_->forgives());
+  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
   members_.FormWith(policy_->starts_with());
 }
 

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
-#include "core/step/step_decision.h"
+#include "core/step/step_gradient.h"
 
 namespace gradd {
 
@@ -40,10 +40,11 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, StepWork* work)
   work->plan = plan_;
   work->guard = guard_;
   for (const auto& push : work->pushes) work->largest = std::max(work->largest, push->largest());
+  const float in_window = window_ == nullptr ? 0 : window_->largest();
   const state::v1::StepDecision& decision = work->decision;
   const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
                       plan_->largest_rate_factor();
-  work->watched = !guard_.KnowsFinite(work->largest, rate);
+  work->watched = !guard_.KnowsFinite(std::max(work->largest, in_window), rate);
   step_on_its_way_ = ReserveMemory(early, work);
   return step_on_its_way_;
 }
@@ -80,15 +81,15 @@ void StepEngine::Apply(StepWork* work) {
   const absl::Duration begin = clock_->Elapsed();
   const state::v1::StepDecision& decision = work->decision;
   UpdatePlan& plan = *work->plan;
-  const Aggregate gradient(work->pushes, CoefficientsOf(decision),
-                           [&plan](int64_t element) { return plan.IsLazy(element); });
+  const StepGradient gradient(decision, work->pushes, window_.get(),
+                              [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = gradient.has_lazy_rows();
   plan.BeginStep({decision.step() - 1, decision.learning_rate(), decision.loss(),
                   decision.momentum(), decision.learning_rate_without_warm_up()},
                  by_spans);
   for (int pass = 0; pass < plan.transform_passes(); ++pass) {
     executor_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
-      Aggregate::Reader reader(gradient, plan.transformed_begin(tensor));
+      StepGradient::Reader reader(gradient, plan.transformed_begin(tensor));
       ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
       plan.TransformTensor(tensor, &reader, &parameters);
     });
@@ -122,26 +123,26 @@ void StepEngine::Apply(StepWork* work) {
   work->statistics.apply_time = clock_->Elapsed() - begin;
 }
 
-void StepEngine::SumBlocks(const Aggregate& gradient, bool by_spans, UpdatePlan* plan) {
+void StepEngine::SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePlan* plan) {
   executor_->ParallelFor(store_.block_count(), [&](int64_t block) {
     const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
     if (by_spans) {
-      Aggregate::SpanReader reader(gradient, read.begin);
+      Aggregate::SpanReader reader(gradient.spans(), read.begin);
       plan->SumSpans(read, &reader);
     } else {
-      Aggregate::Reader reader(gradient, read.begin);
+      StepGradient::Reader reader(gradient, read.begin);
       plan->SumBlock(read, &reader);
     }
   });
 }
 
-void StepEngine::UpdateBlock(const Aggregate& gradient, bool by_spans, int64_t block,
+void StepEngine::UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block,
                              StepWork* work) {
   UpdatePlan& plan = *work->plan;
   if (!by_spans) {
     std::optional<EncodedBlocks> encoded;
     store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
-      Aggregate::Reader reader(gradient, update.begin);
+      StepGradient::Reader reader(gradient, update.begin);
       encoded = store_.BeginPublishing(update, work->next);
       plan.UpdateBlock(update, &reader, &*encoded);
     });
@@ -150,7 +151,7 @@ void StepEngine::UpdateBlock(const Aggregate& gradient, bool by_spans, int64_t b
   }
   const int64_t begin = store_.block_begin(block);
   const int64_t end = std::min(begin + store_.block_elements(), layout_.element_count());
-  Aggregate::SpanReader reader(gradient, begin);
+  Aggregate::SpanReader reader(gradient.spans(), begin);
   if (reader.Seek(end) < end) {
     store_.UpdateBlockInPlace(block, [&](const ParameterStore::BlockUpdate& update) {
       plan.UpdateSpans(update, &reader);
@@ -172,10 +173,40 @@ void StepEngine::Complete(StepWork* work) {
   if (!work->undone) {
     ++step_;
     guard_ = work->guard;
+    if (window_ != nullptr) window_->Clear();
+    if (!keeps_window_) window_.reset();
   }
   GRADD_DCHECK(store_.step() == step_,
                absl::StrCat("the store is at step ", store_.step(), ", the engine at ", step_));
 }
+
+absl::Status StepEngine::KeepWindow(bool keep) {
+  keeps_window_ = keep;
+  if (!keep) {
+    // What is in it makes the next step.
+    if (window_ != nullptr && window_->pushes() == 0 && settled()) window_.reset();
+    return absl::OkStatus();
+  }
+  if (window_ == nullptr) {
+    window_ = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
+  }
+  if (window_ != nullptr) return absl::OkStatus();
+  keeps_window_ = false;
+  return StateTooLarge(run_id_, layout_.element_count() * int64_t{sizeof(float)}, *budget_);
+}
+
+bool StepEngine::BeginFold(const StagedPush& push) {
+  GRADD_DCHECK(settled() && window_ != nullptr, "a fold begins where there is no window");
+  if (push.largest() > kLargestInWindow) return false;
+  step_on_its_way_ = true;
+  return true;
+}
+
+void StepEngine::Fold(const state::v1::FoldedPush& how, const StagedPush& push) {
+  window_->Fold(how, push, step_ - how.push().base_step(), executor_.get());
+}
+
+void StepEngine::EndFold() { step_on_its_way_ = false; }
 
 std::shared_ptr<const Snapshot> StepEngine::TakeSnapshot(SnapshotContents contents) {
   if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);

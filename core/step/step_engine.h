@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_STEP_STEP_ENGINE_H_
 #define GRADD_CORE_STEP_STEP_ENGINE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,13 +16,14 @@
 #include "core/base/shared_region.h"
 #include "core/optim/update_plan.h"
 #include "core/step/run_memory.h"
+#include "core/step/step_gradient.h"
 #include "core/step/step_guard.h"
 #include "core/step/step_work.h"
+#include "core/step/window.h"
 #include "core/store/layout.h"
 #include "core/store/parameter_store.h"
 #include "core/store/snapshot.h"
 #include "core/store/version_readers.h"
-#include "core/sync/aggregate.h"
 
 namespace gradd {
 
@@ -32,8 +34,9 @@ namespace gradd {
 // settled Change(); where that says so, Fill() and Adopt() follow. Between Prepare() and Complete()
 // a step is on its way, between Change() and Adopt() a change; otherwise the engine is settled.
 //
-// Thread safety: Apply() and Fill() take long and are called by one thread at a time. Everything
-// else takes microseconds, is exclusive, and may be called beside these two where it says so.
+// Thread safety: Apply(), Fold() and Fill() take long and are called by one thread at a time.
+// Everything else takes microseconds, is exclusive, and may be called beside these where it says
+// so.
 class StepEngine {
  public:
   // What an engine works with.
@@ -62,7 +65,12 @@ class StepEngine {
   bool changes() const { return change_.has_value(); }
   const ParameterStore& store() const { return store_; }
   const UpdatePlan& plan() const { return *plan_; }
-  StoreMemory& memory() const { return *memory_.store; }
+  // Of the parameters, the slots and the window; and with older versions that somebody reads, and
+  // what is kept for the next ones.
+  int64_t state_bytes() const { return memory_.store->state_bytes() + window_bytes(); }
+  int64_t memory_bytes() const {
+    return std::max(store_.memory_bytes(), memory_.store->state_bytes()) + window_bytes();
+  }
 
   // ---- Steps ----
 
@@ -75,6 +83,20 @@ class StepEngine {
   void Apply(StepWork* work);
   // The step is done, or undone. Then, if there is a next plan, Change() may be called.
   void Complete(StepWork* work);
+
+  // ---- The window, where several pushes of a worker make a step ----
+
+  // Whether there is one, from now on; one with something in it stays until the next step.
+  // RESOURCE_EXHAUSTED, with nothing changed, where the memory for it is not left. May be called
+  // beside Apply() and Fill().
+  absl::Status KeepWindow(bool keep);
+  // Null if there is none.
+  const Window* window() const { return window_.get(); }
+  // A push becomes part of the window: BeginFold(), Fold(), which takes long, EndFold(). Meanwhile
+  // the engine is not settled. False if the push is too large for that, see kLargestInWindow.
+  bool BeginFold(const StagedPush& push);
+  void Fold(const state::v1::FoldedPush& how, const StagedPush& push);
+  void EndFold();
 
   // ---- The plan ----
 
@@ -109,10 +131,11 @@ class StepEngine {
     ParameterStore::SlotChange slots;
   };
 
+  int64_t window_bytes() const { return window_ == nullptr ? 0 : window_->bytes(); }
   bool ReserveMemory(const std::vector<v1::Encoding>& early, StepWork* work);
   // One pass of `plan` over what the gradient has of a block.
-  void UpdateBlock(const Aggregate& gradient, bool by_spans, int64_t block, StepWork* work);
-  void SumBlocks(const Aggregate& gradient, bool by_spans, UpdatePlan* plan);
+  void UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block, StepWork* work);
+  void SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePlan* plan);
   // Looks at the result of a step that is not known to be finite, and undoes it if it is not.
   void Check(StepWork* work);
   void TakeOver(PlanChange change);
@@ -130,8 +153,10 @@ class StepEngine {
   std::shared_ptr<UpdatePlan> next_plan_;  // Null: there is none.
   std::optional<PlanChange> change_;       // Whose fresh slots are being filled.
   StepGuard guard_;
+  std::unique_ptr<Window> window_;  // Null: every push makes a step, or part of one.
+  bool keeps_window_ = false;       // After the step that it is part of.
   int64_t step_ = 0;
-  bool step_on_its_way_ = false;
+  bool step_on_its_way_ = false;  // Or a fold.
   std::weak_ptr<const Snapshot> training_snapshot_;
 };
 

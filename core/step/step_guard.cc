@@ -12,17 +12,14 @@ namespace {
 constexpr double kSafeParameter = 0x1p30;
 constexpr double kSafeRate = 0x1p20;
 constexpr double kSafeSlot = 0x1p120;  // Times the rate.
-// Whose square is in the range of float32. By the step in which the gradient is used, it is too
-// late to refuse it.
-constexpr float kSafeAccumulated = 0x1p63F;
 
 }  // namespace
 
 bool StepGuard::KnowsFinite(float largest_gradient, double rate) const {
   // Comparisons that are false for NaN.
-  return largest_gradient <= kSafeGradient && largest_accumulated_ <= kSafeGradient &&
-         largest_parameter_ <= kSafeParameter && parameter_norm_ <= kSafeParameter &&
-         rate <= kSafeRate && static_cast<double>(largest_slot_) * std::max(rate, 1.0) <= kSafeSlot;
+  return largest_gradient <= kSafeGradient && largest_parameter_ <= kSafeParameter &&
+         parameter_norm_ <= kSafeParameter && rate <= kSafeRate &&
+         static_cast<double>(largest_slot_) * std::max(rate, 1.0) <= kSafeSlot;
 }
 
 void StepGuard::StepTaken(double parameter_norm) { parameter_norm_ = parameter_norm; }
@@ -35,7 +32,6 @@ void StepGuard::Measure(const ParameterStore& store, Executor* pool) {
   largest_parameter_ = store.LargestParameter(pool);
   parameter_norm_ = 0;
   largest_slot_ = store.LargestSlot(pool);
-  largest_accumulated_ = store.LargestSlot(kAccumulatedGradient, pool);
 }
 
 StepUndo::StepUndo(const ParameterStore& store, const UpdatePlan& plan)
@@ -45,7 +41,7 @@ bool StepUndo::Accept(const ParameterStore& store, const UpdatePlan& plan, Execu
                       StepGuard* guard) {
   guard->Measure(store, pool);
   return std::isfinite(guard->largest_parameter()) && std::isfinite(guard->largest_slot()) &&
-         guard->largest_accumulated() <= kSafeAccumulated && plan.StateIsFinite();
+         plan.StateIsFinite();
 }
 
 absl::Status StepUndo::Undo(ParameterStore* store, UpdatePlan* plan) const {

@@ -44,14 +44,11 @@ class StepGuard {
   // As measured.
   float largest_parameter() const { return largest_parameter_; }
   float largest_slot() const { return largest_slot_; }
-  float largest_accumulated() const { return largest_accumulated_; }
 
  private:
   float largest_parameter_;    // When it was measured.
   double parameter_norm_ = 0;  // After the last step; bounds what has changed since.
   float largest_slot_ = 0;     // When it was measured; later steps add what is safe.
-  // Of the gradients that are yet to become part of a step.
-  float largest_accumulated_ = 0;
 };
 
 // Everything that a step changes, as it was before: while one is held, steps write elsewhere.
@@ -60,8 +57,8 @@ class StepUndo {
   // Throws std::bad_alloc if there is no memory.
   StepUndo(const ParameterStore& store, const UpdatePlan& plan);
 
-  // Whether parameters, slots and the plan's own state are finite after a step, and no gradient has
-  // been accumulated with which a later one would not be. Measures for `guard`.
+  // Whether parameters, slots and the plan's own state are finite after a step. Measures for
+  // `guard`.
   static bool Accept(const ParameterStore& store, const UpdatePlan& plan, Executor* pool,
                      StepGuard* guard);
 

@@ -268,12 +268,6 @@ float ParameterStore::LargestParameter(Executor* pool) const {
 
 float ParameterStore::LargestSlot(Executor* pool) const { return LargestOf(slots_, pool); }
 
-float ParameterStore::LargestSlot(absl::string_view name, Executor* pool) const {
-  const SlotVector* const slot = FindSlot(layout_.slots, std::string(name));
-  if (slot == nullptr) return 0;
-  return LargestOf({&slots_[static_cast<size_t>(slot - layout_.slots.data())], 1}, pool);
-}
-
 std::shared_ptr<Snapshot> ParameterStore::NextSnapshot(v1::Encoding encoding) const {
   auto next = NewSnapshot(step_ + 1);
   next->encoding = encoding;

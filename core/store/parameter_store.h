@@ -82,11 +82,9 @@ class ParameterStore {
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
 
-  // The largest magnitude of any parameter, and of any slot, or of the slot of that name if there
-  // is one; not finite if one is not.
+  // The largest magnitude of any parameter, and of any slot; not finite if one is not.
   float LargestParameter(Executor* pool) const;
   float LargestSlot(Executor* pool) const;
-  float LargestSlot(absl::string_view name, Executor* pool) const;
 
   // Puts back parameters, slots and step of a snapshot with kAll, of this store or of one with the
   // same layout, slots and length of blocks. Its blocks are shared: they stay as they are, and
