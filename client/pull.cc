@@ -158,7 +158,7 @@ grpc::Status PullInto(const std::shared_ptr<grpc::Channel>& channel, const v1::P
     *step = chunk.step();
     return absl::OkStatus();
   };
-  const grpc::Status status = PullChunks(channel, request, context, take, taken, received);
+  grpc::Status status = PullChunks(channel, request, context, take, taken, received);
   if (taken->ok() && status.ok()) {
     *taken = CheckComplete(elements, static_cast<int64_t>(parameters.size()));
   }
