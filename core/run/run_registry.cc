@@ -112,6 +112,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
                absl::StrCat("the place of run \"", run_id, "\" was reserved for it"));
   reserved->second.run = *run;
   ++changes_;
+  changed_.NotifyAll();
   return run;
 }
 
@@ -143,6 +144,7 @@ void RunRegistry::Remove(Run* run) {
     if (found != runs_.end() && found->second.run == alive) {
       runs_.erase(found);
       ++changes_;
+      changed_.NotifyAll();
     }
   }
   run->Delete();
@@ -160,6 +162,11 @@ std::vector<std::shared_ptr<Run>> RunRegistry::All() const {
 int64_t RunRegistry::changes() const {
   MutexLock lock(&mutex_);
   return changes_;
+}
+
+void RunRegistry::AwaitChange(int64_t seen) {
+  MutexLock lock(&mutex_);
+  while (changes_ == seen) changed_.Wait(&mutex_);
 }
 
 void RunRegistry::Tick() {

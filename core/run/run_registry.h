@@ -54,6 +54,8 @@ class RunRegistry {
 
   // Grows whenever a run was created or removed, a trial's included.
   int64_t changes() const;
+  // Waits until that is no longer `seen`.
+  void AwaitChange(int64_t seen);
 
   // See Run::Tick().
   void Tick();
@@ -92,6 +94,7 @@ class RunRegistry {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
   int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  CondVar changed_;
   // Last, so that its threads end before what they use.
   const std::unique_ptr<Executor> pool_;
 };
