@@ -71,7 +71,7 @@ Joining::Verdict Joining::Welcomed(const v1::Welcome& welcome, Sequences known) 
   if (!layout.ok()) return {Verdict::Kind::kProtocolBroken, layout.status()};
   absl::Status fits = CheckPushEncoding(welcome);
   if (fits.ok()) {
-    fits = layout_.has_value() ? CheckSameRun(welcome, known) : SetUp(welcome, *std::move(layout));
+    fits = welcome_ ? CheckSameRun(welcome, known) : SetUp(welcome, *std::move(layout));
   }
   if (!fits.ok()) return {Verdict::Kind::kFail, fits};
   if (facts_.vectors != nullptr) facts_.vectors->Close();
@@ -83,6 +83,7 @@ Joining::Verdict Joining::Welcomed(const v1::Welcome& welcome, Sequences known) 
               absl::CancelledError(absl::StrCat(opened.message(), "; joining without it"))};
     }
   }
+  welcome_ = true;
   return {};
 }
 

@@ -21,7 +21,7 @@ namespace gradd {
 // pushes that this session knows.
 class Joining {
  public:
-  // Constant from the first welcome on.
+  // Constant from the first verdict kWelcome on.
   struct Facts {
     v1::Layout layout;
     int64_t parameter_count = 0;
@@ -51,7 +51,7 @@ class Joining {
   explicit Joining(const SessionOptions& options);
 
   v1::TrainRequest Request() const;
-  // With the first one, `known` is not looked at.
+  // Until the first verdict kWelcome, `known` is not looked at.
   Verdict Welcomed(const v1::Welcome& welcome, Sequences known);
 
   // `runs/{run_id}`.
@@ -71,6 +71,7 @@ class Joining {
   const std::string run_;
   const uint64_t instance_;
   bool want_shared_memory_;
+  bool welcome_ = false;  // There was a verdict kWelcome.
   Facts facts_;
   std::optional<Layout> layout_;
 };

@@ -31,8 +31,9 @@ void PushMachine::SetUp(Terms terms) {
 
 void PushMachine::Order(PushOrder order) {
   GRADD_DCHECK(!push_.has_value(), "a second push would take the place of the first");
-  push_.emplace();
-  push_->order = std::move(order);
+  Push push;
+  push.order = std::move(order);
+  push_ = std::move(push);
 }
 
 void PushMachine::StreamOpened(int64_t last_sequence, int64_t max_chunk_bytes) {

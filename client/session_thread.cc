@@ -12,7 +12,6 @@
 namespace gradd {
 namespace {
 
-constexpr absl::Duration kLeavePatience = absl::Seconds(5);
 constexpr absl::Duration kLongestWait = absl::Minutes(1);
 // Of the completion that says that there are orders.
 constexpr intptr_t kOrdersTag = TrainStream::kTags;
@@ -73,7 +72,10 @@ void SessionThread::HandleDue() {
   if (stream_ == nullptr) {
     OpenStream();
   } else if (course_ == Course::kLeave) {
-    stream_->Cancel(absl::DeadlineExceededError("the server did not answer `leave`"));
+    const absl::Status silent = absl::DeadlineExceededError("the server did not answer `leave`");
+    stream_->Cancel(silent);
+    // A stuck connection lets the stream end only when gRPC gives it up.
+    EndLeave(silent);
   } else if (!welcome_) {
     stream_->Cancel(absl::DeadlineExceededError("the server did not answer `join`"));
   } else {
@@ -105,18 +107,17 @@ void SessionThread::HandleOrders() {
 
 void SessionThread::BeginLeave() {
   course_ = Course::kLeave;
-  leave_by_ = clock_->Elapsed() + kLeavePatience;
-  const absl::Status untold = absl::UnavailableError(
-      absl::StrCat("no session with ", options_.server, " to say so; its lease will end"));
-  if (stream_ == nullptr) {
-    EndLeave(untold);
-  } else if (welcome_) {
+  leave_by_ = clock_->Elapsed() + options_.leave_timeout;
+  if (welcome_) {
     v1::TrainRequest request;
     request.mutable_leave();
     stream_->Add(std::move(request));
-  } else {
-    stream_->Cancel(untold);
+    return;
   }
+  const absl::Status untold = absl::UnavailableError(
+      absl::StrCat("no session with ", options_.server, " to say so; its lease will end"));
+  if (stream_ != nullptr) stream_->Cancel(untold);
+  EndLeave(untold);
 }
 
 void SessionThread::EndLeave(const absl::Status& status) {

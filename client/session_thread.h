@@ -57,7 +57,7 @@ class SessionThread {
   // What the thread is about.
   enum class Course {
     kServe,  // Have a session, and regain it when it is lost.
-    kLeave,  // `leave` is sent, or there is nobody to send it to. The stream's end is awaited.
+    kLeave,  // `leave` is on its way. The stream's end, as the answer, is awaited.
     kOver,   // Left, failed or closed. The last stream may have yet to end.
   };
 
