@@ -130,7 +130,10 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
                         result.committed_outcome() != v1::PUSH_OUTCOME_UNSPECIFIED;
   const v1::PushOutcome outcome = repeated ? result.committed_outcome() : result.outcome();
   // What became of the gradient, for the residual; unknown of a DUPLICATE.
-  if (outcome != v1::PUSH_OUTCOME_DUPLICATE) push.dropped = outcome != v1::PUSH_OUTCOME_APPLIED;
+  if (outcome != v1::PUSH_OUTCOME_DUPLICATE) {
+    push.dropped =
+        outcome != v1::PUSH_OUTCOME_APPLIED && outcome != v1::PUSH_OUTCOME_ACCUMULATED;
+  }
   if (result.outcome() == v1::PUSH_OUTCOME_REJECTED) return Rejected(result);
   if (push.phase == Phase::kSending) {
     return ProtocolBroken(absl::StrCat("a result for push ", result.sequence(), " before its end"));

@@ -28,7 +28,10 @@
 //       const absl::StatusOr<gradd::PushReport> report = answer.get();
 //       if (!report.ok() && (*session)->finished()) break;  // Another push was the last one.
 //       if (!report.ok()) return report.status();
-//       base = report->parameters_step;  // Or Pull(), if that is -1.
+//       // After ACCUMULATED there are no others than those that are there.
+//       if (report->outcome != gradd::v1::PUSH_OUTCOME_ACCUMULATED) {
+//         base = report->parameters_step;  // Or Pull(), if that is -1.
+//       }
 //     }
 //     if (!base.ok()) return base.status();
 //     return (*session)->Leave();
@@ -40,6 +43,8 @@
 //
 // What a push's future says. A report, with the outcome:
 //   APPLIED     the push is part of step `step`
+//   ACCUMULATED it will be part of the next step, which takes several pushes of a worker: no
+//               parameters come with it, and the worker goes on from those it has
 //   STALE       it was older than the run allows; dropped
 //   SUPERSEDED  its step happened without it; dropped
 //   SKIPPED     it was not finite, and the run skips such pushes

@@ -16,13 +16,15 @@
 namespace gradd {
 
 // D-Adaptation for Adam (Defazio and Mishchenko 2023, "Learning-Rate-Free Learning by
-// D-Adaptation", algorithm 5), with Adam's bias correction as optax.contrib.dadapt_adamw has it.
-// With the distance d, rate = d * lr * sqrt(1 - beta2^t) / (1 - beta1^t) and b = sqrt(beta2):
+// D-Adaptation", algorithm 5), in the form of the authors' code (dadaptation 3.2) and of
+// optax.contrib.dadapt_adamw (Optax 0.2.8), whose bias correction it has too. With the distance d,
+// rate = d * lr * sqrt(1 - beta2^t) / (1 - beta1^t) and b = sqrt(beta2), in this order:
 //   r = b * r + (1 - b) * rate * sum(g * s / (sqrt(v) + epsilon))
 //   m = beta1 * m + (1 - beta1) * rate * g;  v = beta2 * v + (1 - beta2) * g^2
 //   s = b * s + (1 - b) * rate * g
 //   p = p - m / (sqrt(v) + epsilon);  d = max(d, r / ((1 - b) * sum(|s|)))
-// Decoupled weight decay: p = p - rate * weight_decay * p.
+// r sees s and v of the step before, as in both of these codes; the paper writes it with the new v.
+// The new d counts from the next step on. Decoupled weight decay: p = p - rate * weight_decay * p.
 struct DAdaptAdamRule : ElementRule {
   double beta1 = 0.9;
   double beta2 = 0.999;

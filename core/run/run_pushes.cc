@@ -87,7 +87,8 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   // A worker that does not read what it asked for may not make the server keep another
   // version of the parameters for it.
   if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
-  sessions_.Unmap(session->state().worker);  // It has read what it needed.
+  // It has read what it needed, unless it is to push several times from the same parameters.
+  if (WindowOf(spec_.optimizer()) == 1) sessions_.Unmap(session->state().worker);
   const int64_t last = member->ledger.sequence;
   if (header.sequence() <= last || header.sequence() == member->pending_sequence) {
     return PushAdmission::kDuplicate;

@@ -108,15 +108,17 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
       return reserved;
     }
     const bool was_changing = engine_.changes();
-    const auto record = [&](const std::string& path) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    google::protobuf::FieldMask changed = mask;
+    // Which an optimizer with a rate of its own brings along.
+    constexpr char kRate[] = "schedule.learning_rate";
+    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(kRate, mask)) {
+      changed.add_paths(kRate);
+    }
+    for (const std::string& path : changed.paths()) {
       const std::string old_value = FieldJson(spec_, path);
       const std::string new_value = FieldJson(updated, path);
       if (old_value != new_value) Record(author, path, old_value, new_value);
-    };
-    for (const std::string& path : mask.paths()) record(path);
-    // Which an optimizer with a rate of its own brings along.
-    const std::string rate = "schedule.learning_rate";
-    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(rate, mask)) record(rate);
+    }
     policy_ = std::move(policy);
     AdoptSpec(std::move(updated));
     engine_.Change();

@@ -205,6 +205,8 @@ TEST(PushMachineTest, DoesWhatTheTableSays) {
       {"an order without a stream waits for one", "order lost lost open:0 begin next",
        "header1,@0"},
       // Outcomes.
+      {"an accumulated push counts, and no parameters follow", "open:0 order begin all ACCUMULATED",
+       "header1,@0 @1 @2,commit ACCUMULATED->2"},
       {"a stale push uses its sequence up", "open:0 order begin all STALE",
        "header1,@0 @1 @2,commit STALE->2"},
       {"so does a superseded one", "open:0 order begin all SUPERSEDED",

@@ -106,7 +106,7 @@ const std::vector<Row>& Rows() {
       {"clipped once, the mean above the bound", "sgd {} clip_by_global_norm: 1", {{3}, {0}}, -1},
       {"clipped once, by value", "sgd {} clip_by_value: 1", {{3}, {-1}}, -1},
       {"clipped once, by tensor norm", "sgd {} clip_by_tensor_norm: 1", {{10}, {-9.5}}, -0.25},
-      {"the loss is their mean: Polyak's step", "polyak_step_size {}", {{2, 1, 1}, {2, 1, 3}}, -1},
+      {"the loss is their mean: Polyak's step", "polyak_step_size {}", {{2, 1, 1}, {2, 1, 3}}, -2},
       {"the loss is their mean: MoMo", "momo { beta: 0 }", {{2, 1, 1}, {2, 1, 3}}, -1},
       {"weight decay once", "sgd {} weight_decay: 0.5", {{1}, {1}}, -1},
   };
