@@ -103,17 +103,14 @@ void KeptState::Allocate() {
   for (Work& work : works_) work.work.Allocate();
 }
 
-size_t KeptState::LeaderBefore(const KeptState& before, const Partition::Scope& scope) const {
-  const size_t leader = before.partition_.GroupOf(scope.tensors.front()).leader;
+size_t KeptState::GroupBefore(const KeptState& before, const std::vector<size_t>& tensors) const {
+  const size_t first = before.partition_.tensors()[tensors.front()].group;
   // Most tensors have the same two groups, before and now.
-  std::set<std::pair<const Partition::Group*, const Partition::Group*>> fitting;
-  for (const size_t tensor : scope.tensors) {
-    const Partition::Group& group = partition_.GroupOf(tensor);
-    const Partition::Group& old = before.partition_.GroupOf(tensor);
-    if (old.leader != leader || old.spec.optimizer == nullptr) return kNone;
-    if (fitting.emplace(&old, &group).second &&
-        (!HasNeededSlots(*old.spec.optimizer, *group.spec.optimizer) ||
-         !SameScalars(*old.spec.optimizer, *group.spec.optimizer))) {
+  std::set<std::pair<size_t, size_t>> fitting;
+  for (const size_t tensor : tensors) {
+    const size_t old = before.partition_.tensors()[tensor].group;
+    const auto pair = std::make_pair(old, partition_.tensors()[tensor].group);
+    if (fitting.insert(pair).second && !before.GoesOnAs(first, old, partition_, pair.second)) {
       return kNone;
     }
     const size_t work = work_of(tensor);
@@ -124,24 +121,43 @@ size_t KeptState::LeaderBefore(const KeptState& before, const Partition::Scope& 
                                : works_[work].work.ContinuesAll(before.works_[old_work].work);
     if (!continues) return kNone;
   }
-  if (!partition_.groups()[scope.leader].spec.optimizer->scalars_per_tensor()) return leader;
-  const std::vector<Partition::Scope>& scopes = before.partition_.scopes();
-  const auto old = std::find_if(scopes.begin(), scopes.end(), [leader](const auto& candidate) {
-    return candidate.leader == leader;
-  });
-  return old->tensors.size() == scope.tensors.size() ? leader : kNone;
+  return first;
 }
 
-std::vector<size_t> KeptState::LeadersBefore(const KeptState& before) const {
-  std::vector<size_t> leaders;
+bool KeptState::GoesOnAs(size_t first, size_t group, const Partition& next, size_t as) const {
+  const Partition::Group& old = partition_.groups()[group];
+  if (old.spec.optimizer == nullptr) return false;
+  const Optimizer& optimizer = *old.spec.optimizer;
+  const bool together =
+      first_step_[group] == first_step_[first] &&
+      (optimizer.scalars().empty() || old.leader == partition_.groups()[first].leader);
+  const Optimizer& wanted = *next.groups()[as].spec.optimizer;
+  return together && HasNeededSlots(optimizer, wanted) && SameScalars(optimizer, wanted);
+}
+
+std::vector<size_t> KeptState::GroupsBefore(const KeptState& before) const {
+  std::vector<size_t> result(partition_.groups().size(), kNone);
   for (const Partition::Scope& scope : partition_.scopes()) {
-    leaders.push_back(LeaderBefore(before, scope));
+    const Optimizer& optimizer = *partition_.groups()[scope.leader].spec.optimizer;
+    if (optimizer.scalars().empty()) {
+      for (const size_t group : scope.groups) {
+        const std::vector<size_t>& tensors = partition_.groups()[group].tensors;
+        if (!tensors.empty()) result[group] = GroupBefore(before, tensors);
+      }
+      continue;
+    }
+    size_t old = GroupBefore(before, scope.tensors);
+    if (old != kNone && optimizer.scalars_per_tensor() &&
+        before.partition_.ScopeOf(old).tensors.size() != scope.tensors.size()) {
+      old = kNone;
+    }
+    for (const size_t group : scope.groups) result[group] = old;
   }
-  return leaders;
+  return result;
 }
 
 SlotVector KeptState::SlotVectorOf(size_t slot, const KeptState* before,
-                                   const std::vector<bool>& goes_on) const {
+                                   const std::vector<size_t>& groups_before) const {
   SlotVector vector;
   vector.name = partition_.slots()[slot];
   for (size_t i = 0; i < partition_.tensors().size(); ++i) {
@@ -151,7 +167,8 @@ SlotVector KeptState::SlotVectorOf(size_t slot, const KeptState* before,
         before != nullptr && !before->partition_.HasSlot(i, vector.name)};
     if (partition_.Uses(i, slot)) {
       const Partition::Group& group = partition_.GroupOf(i);
-      section.restarts = section.restarts || (before != nullptr && !goes_on[group.leader]);
+      section.restarts =
+          section.restarts || (before != nullptr && groups_before[tensor.group] == kNone);
       const auto at = std::find(group.slots.begin(), group.slots.end(), slot) - group.slots.begin();
       const SlotSpec& spec = group.spec.optimizer->slots()[static_cast<size_t>(at)];
       section.initial_value = spec.initial_value;
@@ -172,42 +189,37 @@ SlotVector KeptState::SlotVectorOf(size_t slot, const KeptState* before,
 }
 
 SlotVectors KeptState::slots(const KeptState* before) const {
-  std::vector<bool> goes_on(partition_.groups().size(), false);  // By leader.
-  if (before != nullptr) {
-    const std::vector<size_t> leaders = LeadersBefore(*before);
-    for (size_t s = 0; s < leaders.size(); ++s) {
-      goes_on[partition_.scopes()[s].leader] = leaders[s] != kNone;
-    }
-  }
+  std::vector<size_t> groups_before;
+  if (before != nullptr) groups_before = GroupsBefore(*before);
   SlotVectors result;
   const std::vector<std::string>& names = partition_.slots();
   const auto average = std::find(names.begin(), names.end(), kAverageSlot);
   if (average != names.end()) result.average_slot = static_cast<int>(average - names.begin());
   result.training_slot = partition_.training_slot();
   for (size_t slot = 0; slot < names.size(); ++slot) {
-    result.slots.push_back(SlotVectorOf(slot, before, goes_on));
+    result.slots.push_back(SlotVectorOf(slot, before, groups_before));
   }
   return result;
 }
 
 void KeptState::Continue(const KeptState& before) {
-  const std::vector<size_t> leaders = LeadersBefore(before);
-  for (size_t s = 0; s < leaders.size(); ++s) {
-    const Partition::Scope& scope = partition_.scopes()[s];
-    first_step_[scope.leader] = before.next_step_;
-    if (leaders[s] == kNone) continue;
-    first_step_[scope.leader] = before.first_step_[leaders[s]];
-    const Optimizer& optimizer = *partition_.groups()[scope.leader].spec.optimizer;
+  const std::vector<size_t> groups_before = GroupsBefore(before);
+  for (size_t g = 0; g < groups_before.size(); ++g) {
+    const Partition::Group& group = partition_.groups()[g];
+    const size_t old = groups_before[g];
+    first_step_[g] = old == kNone ? before.next_step_ : before.first_step_[old];
+    if (old == kNone) continue;
+    const Optimizer& optimizer = *group.spec.optimizer;
     if (!optimizer.scalars_per_tensor()) {
-      for (const size_t group : scope.groups) scalars_[group] = before.scalars_[leaders[s]];
+      scalars_[g] = before.scalars_[before.partition_.groups()[old].leader];
     }
     const size_t count = optimizer.scalars_per_tensor() ? optimizer.scalars().size() : 0;
-    for (const size_t i : scope.tensors) {
+    for (const size_t i : group.tensors) {
       const Partition::Tensor& tensor = partition_.tensors()[i];
-      const Partition::Tensor& old = before.partition_.tensors()[i];
+      const Partition::Tensor& old_tensor = before.partition_.tensors()[i];
       for (size_t k = 0; k < count; ++k) {
-        scalars_[tensor.group][tensor.in_group * count + k] =
-            before.scalars_[old.group][old.in_group * count + k];
+        scalars_[g][tensor.in_group * count + k] =
+            before.scalars_[old_tensor.group][old_tensor.in_group * count + k];
       }
       if (work_of(i) == kNone || before.work_of(i) == kNone) continue;
       works_[work_of(i)].work.Continue(before.works_[before.work_of(i)].work);
@@ -222,15 +234,18 @@ void KeptState::VisitState(Kept* kept, const Visit& visit) {
   visit(
       kNextStep, 1, [kept](size_t /*i*/) -> auto& { return kept->next_step_; });
   for (const Partition::Scope& scope : partition.scopes()) {
+    for (const size_t g : scope.groups) {
+      if (partition.groups()[g].tensors.empty()) continue;
+      visit(
+          absl::StrCat("groups/", g, "/first_step"),
+          1, [=](size_t /*i*/) -> auto& { return kept->first_step_[g]; });
+    }
     const size_t leader = scope.leader;
-    const std::string path = absl::StrCat("groups/", leader);
-    visit(
-        absl::StrCat(path, "/first_step"),
-        1, [=](size_t /*i*/) -> auto& { return kept->first_step_[leader]; });
     const Optimizer& optimizer = *partition.groups()[leader].spec.optimizer;
     const size_t count = optimizer.scalars().size();
     for (size_t k = 0; k < count; ++k) {
-      const std::string name = absl::StrCat(path, "/scalars/", optimizer.scalars()[k].name);
+      const std::string name =
+          absl::StrCat("groups/", leader, "/scalars/", optimizer.scalars()[k].name);
       if (optimizer.scalars_per_tensor()) {
         visit(
             name, scope.tensors.size(), [ =, &partition, &scope ](size_t i) -> auto& {
@@ -288,6 +303,13 @@ absl::Status KeptState::Restore(const PlanState& state) {
     const auto& saved = std::get<VectorOf<decltype(at)>>(state.at(name));
     for (size_t i = 0; i < size; ++i) at(i) = saved[i];
   });
+  for (const Partition::Scope& scope : partition_.scopes()) {
+    // A leader without tensors, which the state does not name, counts as those that it leads.
+    const size_t any = partition_.tensors()[scope.tensors.front()].group;
+    if (partition_.groups()[scope.leader].tensors.empty()) {
+      first_step_[scope.leader] = first_step_[any];
+    }
+  }
   AgreeOnScalars();
   return absl::OkStatus();
 }

@@ -19,13 +19,14 @@ namespace gradd {
 // What a plan keeps between steps besides the slots. Together with them it is all that the next
 // steps depend on. The names are stable:
 //   next_step                       of the run;
-//   groups/<index>/first_step       of the run, when the scope's optimizer began; below 0 in a copy
+//   groups/<index>/first_step       of the run, when the group's optimizer began; below 0 in a copy
 //                                   of another run, where it began before the copy;
 //   groups/<index>/scalars/<name>   one value, or one for each of the scope's tensors in the
 //                                   layout's order, see Optimizer::scalars();
 //   tensors/<name>/<tensor>         see TensorTransform::State().
-// <index> is that of the scope's leader (see Partition::Scope), counted as in the spec, the default
-// group last. Frozen groups, and scopes without tensors, have nothing.
+// Groups are counted as in the spec, the default group last; frozen ones and those without tensors
+// have no first step. Scalars are named after the leader of the scope (see Partition::Scope), and
+// the other groups in it have none.
 using PlanState =
     std::map<std::string,
              std::variant<std::vector<int64_t>, std::vector<double>, std::vector<float>>>;
@@ -55,8 +56,8 @@ class KeptState {
   absl::Span<double> scalars(size_t group) { return absl::MakeSpan(scalars_[group]); }
   // Groups with the same scalars take those of their scope's leader.
   void AgreeOnScalars();
-  // Of the run, when the scope began.
-  int64_t first_step(size_t leader) const { return first_step_[leader]; }
+  // Of the run, when the group began. It is the same for all groups of a scope that has scalars.
+  int64_t first_step(size_t group) const { return first_step_[group]; }
   void set_next_step(int64_t step) { next_step_ = step; }
 
   // Different ones may be worked on at the same time.
@@ -73,10 +74,11 @@ class KeptState {
   // The slots that are needed, and what of them starts anew when this takes the place of `before`;
   // null: it is the first one.
   SlotVectors slots(const KeptState* before) const;
-  // Takes over what `before` has kept, scope by scope, where all tensors of a scope were together
-  // in one before, with the slots that the optimizer needs and the same scalars. Otherwise a scope
-  // begins with its first step: averages that began at different steps would be corrected as if
-  // they had begun together. Both are allocated.
+  // Takes over what `before` has kept, group by group, where all tensors of a group began at the
+  // same step and have the slots that its optimizer needs. Otherwise the group begins with its
+  // first step: averages that began at different steps would be corrected as if they had begun
+  // together. A scope whose optimizer keeps scalars goes on as a whole or not at all: all of its
+  // tensors were in one scope before, with the same scalars. Both are allocated.
   void Continue(const KeptState& before);
 
   // Between two steps; this one is allocated.
@@ -91,11 +93,16 @@ class KeptState {
   void CountFromZero();
 
  private:
-  // For each scope: the leader of the one that goes on as it in the present plan, or kNone.
-  std::vector<size_t> LeadersBefore(const KeptState& before) const;
-  size_t LeaderBefore(const KeptState& before, const Partition::Scope& scope) const;
+  // For each group: one of those in whose place it comes and as which it goes on, or kNone.
+  std::vector<size_t> GroupsBefore(const KeptState& before) const;
+  // The same for tensors that go on together or not at all.
+  size_t GroupBefore(const KeptState& before, const std::vector<size_t>& tensors) const;
+  // Whether tensors of `group` and of `first` know the same of the steps before, and those of
+  // `group` can go on in group `as` of `next`.
+  bool GoesOnAs(size_t first, size_t group, const Partition& next, size_t as) const;
+  // `groups_before`: empty, if there is none before.
   SlotVector SlotVectorOf(size_t slot, const KeptState* before,
-                          const std::vector<bool>& goes_on) const;
+                          const std::vector<size_t>& groups_before) const;
   // Calls visit(name, size, at) for every entry of the state, where at(i) is a reference to its
   // value i in `kept`.
   template <typename Kept, typename Visit>
@@ -104,7 +111,7 @@ class KeptState {
 
   const Partition& partition_;
   std::vector<std::vector<double>> scalars_;  // Of each group.
-  std::vector<int64_t> first_step_;           // Of each group; only those of leaders count.
+  std::vector<int64_t> first_step_;           // The same.
   std::vector<Work> works_;
   std::vector<size_t> work_of_tensor_;
   int64_t next_step_ = 0;  // Of the run.

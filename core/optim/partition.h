@@ -72,12 +72,14 @@ class Partition {
   const std::vector<Piece>& pieces() const { return pieces_; }  // In the order of the elements.
   const std::vector<Group>& groups() const { return groups_; }  // See ParameterGroups.
   // Of all groups that have an optimizer and tensors, by their leaders: which of them are one for
-  // their optimizers' sums. These are taken over all tensors of the scope, from them follows one
-  // set of scalars, and steps are counted together. Scalars and count are named after the leader,
-  // whose optimizer has the last word on the scalars.
+  // their optimizers' sums. These are taken over all tensors of the scope, and from them follows
+  // one set of scalars, which is named after the leader, whose optimizer has the last word on it.
+  // Steps are counted together as well; without scalars a group may have begun later than others.
   const std::vector<Scope>& scopes() const { return scopes_; }
-  // The same for the norm of the gradient that GradientClip bounds globally. Each of scopes() is
-  // part of one of these.
+  // That of a group that has an optimizer and tensors.
+  const Scope& ScopeOf(size_t group) const;
+  // As scopes(), for the norm of the gradient that GradientClip bounds globally. Each of scopes()
+  // is part of one of these.
   const std::vector<Scope>& norm_scopes() const { return norm_scopes_; }
 
   const Group& GroupOf(size_t tensor) const { return groups_[tensors_[tensor].group]; }

@@ -71,7 +71,7 @@ void TileLoop::BeginStep(const StepInput& input, bool by_spans) {
     for (const size_t g : scope.groups) {
       const ParameterGroup& spec = partition_.groups()[g].spec;
       inputs_[g] = input;
-      inputs_[g].step = input.step - kept_.first_step(scope.leader);
+      inputs_[g].step = input.step - kept_.first_step(g);
       const double rate = spec.warms_up ? input.learning_rate
                                         : input.rate_without_warm_up.value_or(input.learning_rate);
       inputs_[g].learning_rate = rate * spec.learning_rate_factor;

@@ -394,6 +394,18 @@ TEST(MakeUpdateRequestTest, AWholeMessageIsGivenAsJson) {
             kExitUsage);
 }
 
+TEST(MakeUpdateRequestTest, GroupsAreGivenAsJson) {
+  const absl::StatusOr<v1::UpdateRunRequest> request =
+      MakeUpdateRequest(RunWithAdam(), {{"groups", R"([{"pattern": ".*bias", "weightDecay": 0},
+                                     {"pattern": "embedding", "optimizer": {"adamW": {}},
+                                      "sharesNorms": true}])"}});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->update_mask().paths(), ElementsAre("groups"));
+  ASSERT_EQ(request->run().groups_size(), 2);
+  EXPECT_FALSE(request->run().groups(0).shares_norms());
+  EXPECT_TRUE(request->run().groups(1).shares_norms());
+}
+
 TEST(MakeUpdateRequestTest, ChangesThatContradictEachOtherAreRefused) {
   EXPECT_THAT(std::string(MakeUpdateRequest(RunWithAdam(), {{"learning-rate", "1"},
                                                             {"schedule.learning_rate", "2"}})
