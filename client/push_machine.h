@@ -53,7 +53,7 @@ class PushMachine {
       kFail,            // This host cannot go on, as the error in `result` says.
     };
     Kind kind = Kind::kNone;
-    absl::StatusOr<PushReport> result = absl::UnknownError("no result");
+    absl::StatusOr<PushReport> result = PushReport();  // kNone: of no meaning.
   };
 
   // What is fixed for all pushes of a session.
