@@ -131,8 +131,7 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
   const v1::PushOutcome outcome = repeated ? result.committed_outcome() : result.outcome();
   // What became of the gradient, for the residual; unknown of a DUPLICATE.
   if (outcome != v1::PUSH_OUTCOME_DUPLICATE) {
-    push.dropped =
-        outcome != v1::PUSH_OUTCOME_APPLIED && outcome != v1::PUSH_OUTCOME_ACCUMULATED;
+    push.dropped = outcome != v1::PUSH_OUTCOME_APPLIED && outcome != v1::PUSH_OUTCOME_ACCUMULATED;
   }
   if (result.outcome() == v1::PUSH_OUTCOME_REJECTED) return Rejected(result);
   if (push.phase == Phase::kSending) {
@@ -140,7 +139,7 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
   }
   push.phase = Phase::kReceiving;
   push.report.outcome = outcome;
-  push.report.step = result.step();
+  push.report.step = repeated ? result.committed_step() : result.step();
   const bool parameters_follow = result.parameters_follow() && push.order.wants_parameters();
   return parameters_follow ? Action() : Complete(push.report);
 }

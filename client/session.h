@@ -48,6 +48,7 @@
 //   STALE       it was older than the run allows; dropped
 //   SUPERSEDED  its step happened without it; dropped
 //   SKIPPED     it was not finite, and the run skips such pushes
+//   ROLLED_BACK it was computed from parameters that the run does not have any more
 //   DUPLICATE   it counted, or was dropped, on a connection that broke; the server does not know
 //               which any more
 // after each of which the worker takes the parameters and goes on; or an error (ReasonOf() in
@@ -132,8 +133,7 @@ struct PushReport {
   // DUPLICATE only where the server does not know any more what became of the push the first time.
   v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
   int64_t sequence = 0;
-  // APPLIED: the step this push became part of; a later one if the result was lost with a
-  // connection and asked for again. Otherwise the run's present step.
+  // APPLIED: the step this push became part of. Otherwise the run's step when it was answered.
   int64_t step = 0;
   // The step of the parameters that were written to the caller's memory, or -1 if
   // none were.

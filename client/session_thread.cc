@@ -318,7 +318,8 @@ void SessionThread::Do(PushMachine::Action action) {
 
 void SessionThread::CompletePush(absl::StatusOr<PushReport> result) {
   NoteSaturated();
-  std::shared_ptr<PushLoan> loan = push_.Finish(/*counted=*/result.ok());
+  const bool counted = result.ok() && result->outcome != v1::PUSH_OUTCOME_ROLLED_BACK;
+  std::shared_ptr<PushLoan> loan = push_.Finish(counted);
   exchange_.PushCompleted(std::move(loan), std::move(result), push_.sequence());
 }
 

@@ -130,6 +130,10 @@ absl::StatusOr<v1::Run> Client::Pause(const v1::PauseRunRequest& request) {
   return Call(&v1::RunService::Stub::PauseRun, request, kAttempts);
 }
 
+absl::StatusOr<v1::Run> Client::Finish(const v1::FinishRunRequest& request) {
+  return Call(&v1::RunService::Stub::FinishRun, request, kAttempts);
+}
+
 absl::StatusOr<v1::Run> Client::Resume(const v1::ResumeRunRequest& request) {
   return Call(&v1::RunService::Stub::ResumeRun, request, kAttempts);
 }

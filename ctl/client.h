@@ -30,6 +30,7 @@ class Client {
   absl::StatusOr<v1::Run> Update(const v1::UpdateRunRequest& request);
   absl::StatusOr<v1::Run> Pause(const v1::PauseRunRequest& request);
   absl::StatusOr<v1::Run> Resume(const v1::ResumeRunRequest& request);
+  absl::StatusOr<v1::Run> Finish(const v1::FinishRunRequest& request);
   // Not tried again: the second attempt could only find that the run is gone.
   absl::Status Delete(const std::string& name);
 

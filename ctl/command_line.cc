@@ -280,8 +280,9 @@ absl::Status Complete(const Texts& texts, const std::vector<std::string>& assign
   // gRPC would report other bytes as an error of the server.
   GRADD_RETURN_IF_ERROR(CheckPrintable("RUN", line->run));
   const bool sends_author = line->command == Command::kSet || line->command == Command::kPause ||
-                            line->command == Command::kResume;
+                            line->command == Command::kResume || line->command == Command::kFinish;
   if (sends_author) GRADD_RETURN_IF_ERROR(CheckPrintable("--author", line->author));
+  GRADD_RETURN_IF_ERROR(CheckPrintable("--reason", line->reason));
   for (const std::string& text : assignments) {
     absl::StatusOr<Assignment> assignment = ParseAssignment(text);
     if (!assignment.ok()) return assignment.status();
@@ -343,6 +344,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
 
   AddAuthor(AddCommand(&app, Command::kPause, "pause", "Hold all steps of a run", &line), &line);
   AddAuthor(AddCommand(&app, Command::kResume, "resume", "Let a paused run go on", &line), &line);
+  CLI::App* finish = AddCommand(&app, Command::kFinish, "finish",
+                                "End a run early; a larger max-steps lets it go on", &line);
+  AddAuthor(finish, &line);
+  finish->add_option("--reason", line.reason, "What for, for people")->type_name("TEXT");
   AddCommand(&app, Command::kDelete, "delete", "Delete a run and its state", &line);
 
   CLI::App* pull =

@@ -22,6 +22,7 @@ enum class Command {
   kSet,
   kPause,
   kResume,
+  kFinish,
   kDelete,
   kPull,
   kLrFind,
@@ -39,7 +40,8 @@ struct CommandLine {
   absl::Duration timeout;
 
   std::string run;     // All commands but list and landscape.
-  std::string author;  // set, pause, resume.
+  std::string author;  // set, pause, resume, finish.
+  std::string reason;  // finish.
 
   // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
   std::string spec;

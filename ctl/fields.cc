@@ -144,6 +144,9 @@ constexpr ShortName kShortNames[] = {
     {"workers", "", "policy.synchronous.workers", "N", "Workers to start with [1]"},
     {"deadline", "", "policy.synchronous.deadline", "DURATION",
      "Longest wait for the last workers of a step [300s]"},
+    {"missed-deadlines", "", "policy.synchronous.missed_deadlines", "N",
+     "Steps in a row made without a worker, after which they do not wait for it; 0: they always do "
+     "[3]"},
     {"max-staleness", "", "policy.asynchronous.max_staleness", "N", "Drop older pushes [no limit]"},
     {"staleness-correction", "", "policy.asynchronous.correction", "none|learning-rate", "[none]"},
 };

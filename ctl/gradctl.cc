@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "ctl/cleared.h"
@@ -154,6 +155,21 @@ absl::Status Resume(const CommandLine& line, Client* client, Console* console) {
   return Print(client->Resume(request), line, "resumed", console);
 }
 
+absl::Status Finish(const CommandLine& line, Client* client, Console* console) {
+  v1::FinishRunRequest request;
+  request.set_name(RunName(line.run));
+  request.set_author(line.author);
+  request.set_reason(line.reason);
+  const absl::StatusOr<v1::Run> run = client->Finish(request);
+  std::string done = "finished";
+  if (run.ok() && run->progress().has_best_smoothed_loss()) {
+    absl::StrAppend(
+        &done, absl::StrFormat("; its best smoothed loss was %.4g, at step %d",
+                               run->progress().best_smoothed_loss(), run->progress().best_step()));
+  }
+  return Print(run, line, done, console);
+}
+
 absl::Status Delete(const CommandLine& line, Client* client, Console* console) {
   GRADD_RETURN_IF_ERROR(client->Delete(RunName(line.run)));
   if (line.json) {
@@ -184,6 +200,8 @@ absl::Status Run(const CommandLine& line, Console* console) {
       return Pause(line, &client, console);
     case Command::kResume:
       return Resume(line, &client, console);
+    case Command::kFinish:
+      return Finish(line, &client, console);
     case Command::kDelete:
       return Delete(line, &client, console);
     case Command::kPull:

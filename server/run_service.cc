@@ -25,6 +25,7 @@ constexpr size_t kMaxPageBytes = 1 << 20;  // The run beyond it is the last one.
 constexpr int32_t kMaxPageSize = 1000;
 constexpr int kMaxLostRuns = 100;
 constexpr size_t kMaxAuthorBytes = 128;
+constexpr size_t kMaxReasonBytes = 200;
 
 // Answers with what `work` returns, which may take longer than gRPC's few threads have: on the
 // pool.
@@ -44,18 +45,23 @@ grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const absl:
   return reactor;
 }
 
+// Whether people can be shown what somebody wrote.
+absl::Status CheckText(absl::string_view field, const std::string& text, size_t max_bytes,
+                       absl::string_view reason) {
+  if (text.size() > max_bytes) {
+    return InvalidArgument(
+        "OUT_OF_RANGE",
+        absl::StrCat(field, ": ", text.size(), " bytes, at most ", max_bytes, " expected"));
+  }
+  if (IsPrintableUtf8(text)) return absl::OkStatus();
+  return InvalidArgument(
+      reason, absl::StrCat(field, ": ", Quoted(text),
+                           " has characters that are not seen, printable UTF-8 expected"));
+}
+
 absl::StatusOr<std::string> Author(const std::string& author,
                                    grpc::CallbackServerContext* context) {
-  if (author.size() > kMaxAuthorBytes) {
-    return Error(
-        absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
-        absl::StrCat("author: ", author.size(), " bytes, at most ", kMaxAuthorBytes, " expected"));
-  }
-  if (!IsPrintableUtf8(author)) {
-    return Error(absl::StatusCode::kInvalidArgument, "AUTHOR_INVALID",
-                 absl::StrCat("author: ", Quoted(author),
-                              " has characters that are not seen, printable UTF-8 expected"));
-  }
+  GRADD_RETURN_IF_ERROR(CheckText("author", author, kMaxAuthorBytes, "AUTHOR_INVALID"));
   return author.empty() ? context->peer() : author;
 }
 
@@ -195,6 +201,19 @@ grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* con
                                  "run resumed", {}, [](Run* run, const std::string& author) {
                                    return run->Resume(author);
                                  }));
+}
+
+grpc::ServerUnaryReactor* RunService::FinishRun(grpc::CallbackServerContext* context,
+                                                const v1::FinishRunRequest* request,
+                                                v1::Run* response) {
+  return Done(context,
+              ChangeRun(registry_, request->name(), request->author(), context, response,
+                        "run finished early", {{"reason", request->reason()}},
+                        [request](Run* run, const std::string& author) -> absl::Status {
+                          GRADD_RETURN_IF_ERROR(CheckText("reason", request->reason(),
+                                                          kMaxReasonBytes, "REASON_INVALID"));
+                          return run->Finish(author, request->reason());
+                        }));
 }
 
 grpc::ServerWriteReactor<v1::RunProgress>* RunService::WatchRun(

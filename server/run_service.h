@@ -38,6 +38,9 @@ class RunService : public v1::RunService::CallbackService {
   grpc::ServerUnaryReactor* ResumeRun(grpc::CallbackServerContext* context,
                                       const v1::ResumeRunRequest* request,
                                       v1::Run* response) override;
+  grpc::ServerUnaryReactor* FinishRun(grpc::CallbackServerContext* context,
+                                      const v1::FinishRunRequest* request,
+                                      v1::Run* response) override;
   grpc::ServerWriteReactor<v1::RunProgress>* WatchRun(grpc::CallbackServerContext* context,
                                                       const v1::WatchRunRequest* request) override;
   grpc::ServerWriteReactor<v1::RunTrialsResponse>* RunTrials(

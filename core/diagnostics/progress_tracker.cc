@@ -17,6 +17,10 @@ void ProgressTracker::AddStep(const StepStatistics& step) {
   divergence_.Add(steps_, step.loss);
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
   profile_.Add(StepProfile::kApply, step.apply_time);
+  if (steps_ == 1 || !(loss_.value() >= best_loss_)) {
+    best_loss_ = loss_.value();
+    best_step_ = steps_;
+  }
 }
 
 void ProgressTracker::Sample(absl::Duration now) {
@@ -46,6 +50,8 @@ void ProgressTracker::Fill(v1::RunProgress* progress) const {
   if (steps_ == 0) return;
   progress->set_loss(last_.loss);
   progress->set_smoothed_loss(loss_.value());
+  progress->set_best_smoothed_loss(best_loss_);
+  progress->set_best_step(best_step_);
   progress->set_gradient_norm(last_.gradient_norm);
   progress->set_update_norm(last_.update_norm);
   progress->set_parameter_norm(last_.parameter_norm);

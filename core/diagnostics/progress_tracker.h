@@ -75,6 +75,8 @@ class ProgressTracker {
   int64_t examples_ = 0;
   PushOutcomeCounts outcomes_{};
   SmoothedMean loss_;
+  double best_loss_ = 0;  // Smoothed.
+  int64_t best_step_ = 0;
   DivergenceDetector divergence_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;

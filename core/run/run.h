@@ -87,6 +87,7 @@ class Run : public std::enable_shared_from_this<Run> {
                       const std::string& author);
   absl::Status Pause(const std::string& author);
   absl::Status Resume(const std::string& author);
+  absl::Status Finish(const std::string& author, const std::string& reason);
   absl::Status ReportEvaluation(const v1::Evaluation& evaluation);
 
   // Ends all sessions; no step happens any more.
@@ -280,6 +281,9 @@ class Run : public std::enable_shared_from_this<Run> {
   void TellHolder() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stops a run whose numbers are not finite.
   void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // No step happens any more: those who wait and all that are connected are told.
+  void FinishNow(const std::string& author, const std::string& reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The learning rate of `step` as the schedule has it for the run's optimizer, reduced on
   // plateaus.

@@ -143,9 +143,16 @@ Condition Stopped(const RunSituation& situation) {
       return condition;
     default:
       condition.kind = v1::RUN_CONDITION_FINISHED;
-      condition.reason = situation.divergence.has_value()
-                             ? absl::StrCat("it had diverged: ", situation.divergence->Text())
-                             : "";
+      if (!situation.stopped_by.empty()) {
+        condition.reason = absl::StrCat("by ", situation.stopped_by);
+        if (!situation.stop_reason.empty()) {
+          absl::StrAppend(&condition.reason, ", because ", situation.stop_reason);
+        }
+      }
+      if (situation.divergence.has_value()) {
+        absl::StrAppend(&condition.reason, condition.reason.empty() ? "" : "; ",
+                        "it had diverged: ", situation.divergence->Text());
+      }
       return condition;
   }
 }

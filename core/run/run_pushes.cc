@@ -9,33 +9,10 @@
 #include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/optim/skip_non_finite.h"
+#include "core/run/push_header.h"
 #include "core/run/run.h"
 
 namespace gradd {
-namespace {
-
-constexpr int64_t kMaxExamples = int64_t{1} << 40;
-
-absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
-  if (header.sequence() < 1) {
-    return InvalidArgument("SEQUENCE_INVALID", absl::StrCat("header.sequence: ", header.sequence(),
-                                                            ", at least 1 expected"));
-  }
-  if (header.base_step() < 0 || header.base_step() > step) {
-    return InvalidArgument("BASE_STEP_IN_FUTURE",
-                           absl::StrCat("header.base_step: ", header.base_step(),
-                                        " is outside [0, ", step, "], the steps so far"));
-  }
-  if (header.examples() < 1 || header.examples() > kMaxExamples) {
-    return InvalidArgument(
-        "EXAMPLES_OUT_OF_RANGE",
-        absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 absl::Status Run::AssureStep(const StepPolicy& policy, int64_t live) {
   return AssureStaging(policy, layout_.element_count(), live, *environment_.budget,
                        memory_.step_room.get());
@@ -83,7 +60,7 @@ absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::P
 
 absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::PushHeader& header,
                                              Member* member) {
-  GRADD_RETURN_IF_ERROR(CheckHeader(header, engine_.step()));
+  GRADD_RETURN_IF_ERROR(CheckHeader(header));
   // A worker that does not read what it asked for may not make the server keep another
   // version of the parameters for it.
   if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
@@ -99,6 +76,7 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
         absl::StrCat("header.sequence: ", header.sequence(), " skips; worker \"",
                      session->state().worker, "\" has committed ", last, ", expected ", last + 1));
   }
+  if (header.base_step() > engine_.step()) return PushAdmission::kRolledBack;
   if (state_ == v1::RUN_STATE_FINISHED) return FinishedError();
   if (!policy_->Admits(header.base_step(), StateForPolicy())) return PushAdmission::kSuperseded;
   if (!std::isfinite(header.loss())) {
@@ -165,9 +143,10 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   Outcome outcome = v1::PUSH_OUTCOME_DUPLICATE;
   if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
   if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
-  if (why != PushAdmission::kDuplicate) {
+  if (why == PushAdmission::kRolledBack) outcome = v1::PUSH_OUTCOME_ROLLED_BACK;
+  if (why == PushAdmission::kSuperseded || why == PushAdmission::kSkipped) {
     member->ledger = {header.sequence(), outcome, engine_.step()};
-  } else if (header.sequence() > member->ledger.sequence &&
+  } else if (why == PushAdmission::kDuplicate && header.sequence() > member->ledger.sequence &&
              header.sequence() != member->pending_sequence) {
     // It was refused since, and nobody was there to be told.
     SendRejection(session.get(), header.sequence(),
@@ -282,7 +261,7 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
     ++member->applied_pushes;
   }
   if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED ||
-      outcome == v1::PUSH_OUTCOME_SKIPPED) {
+      outcome == v1::PUSH_OUTCOME_SKIPPED || outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
     ++member->rejected_pushes;
   }
   WorkerSession* const present =
@@ -311,6 +290,7 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
   if (outcome == v1::PUSH_OUTCOME_DUPLICATE && member != nullptr &&
       sequence == member->ledger.sequence) {
     result.set_committed_outcome(member->ledger.outcome);
+    result.set_committed_step(member->ledger.step);
   }
   session->state().sink->Send(std::move(response));
 }

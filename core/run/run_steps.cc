@@ -352,8 +352,11 @@ void Run::TellHolder() {
 
 void Run::FinishIfDone() {
   const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
-  if (state_ == v1::RUN_STATE_FINISHED || !done) return;
-  SetState(v1::RUN_STATE_FINISHED, "");
+  if (state_ != v1::RUN_STATE_FINISHED && done) FinishNow("", "");
+}
+
+void Run::FinishNow(const std::string& author, const std::string& reason) {
+  SetState(v1::RUN_STATE_FINISHED, author, reason);
   if (trial_log_ == nullptr) LogEvent(LogEntry::Level::kInfo, "run finished", EndFields());
   RejectPending(waiting_.TakeAll(), FinishedError());
   sessions_.Broadcast(v1::RUN_EVENT_KIND_FINISHED, engine_.step());

@@ -125,7 +125,9 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     fills = engine_.changes() && !was_changing;
     if (step_ == nullptr) SupersedeOldPushes();
     const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
-    if (state_ == v1::RUN_STATE_FINISHED && !done) {
+    const bool longer =
+        std::find(mask.paths().begin(), mask.paths().end(), "max_steps") != mask.paths().end();
+    if (state_ == v1::RUN_STATE_FINISHED && !done && longer) {
       SetState(v1::RUN_STATE_RUNNING, author);
       sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
     }
@@ -175,6 +177,14 @@ absl::Status Run::Resume(const std::string& author) {
     sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
   }
   Advance();
+  return absl::OkStatus();
+}
+
+absl::Status Run::Finish(const std::string& author, const std::string& reason) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
+  MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError();
+  if (state_ != v1::RUN_STATE_FINISHED) FinishNow(author, reason);
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/base/executor.h"
+#include "core/run/push_header.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
 #include "core/run/run_spec.h"
@@ -116,17 +117,16 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
     const absl::Duration begin = registry_->clock().Elapsed();
     const absl::Status staged = Stage(push, std::move(data));
     staging_time_ += registry_->clock().Elapsed() - begin;
-    if (!staged.ok()) {
-      if (ReasonOf(staged) == "NON_FINITE" && run_->SkipPush(this)) {
-        incoming_ = Incoming::kIgnored;
-        admission_ = PushAdmission::kSkipped;
-        staged_.reset();
-      } else {
-        Reject(staged);
-      }
-    }
+    if (!staged.ok()) SkipOrReject(staged);
   }
   if (!push.has_commit()) return;
+  if (incoming_ == Incoming::kStaged) {
+    if (absl::Status totals = TakeTotals(push.commit(), &header_); totals.ok()) {
+      staged_->SetTotals(header_.examples(), header_.loss());
+    } else {
+      SkipOrReject(totals);
+    }
+  }
   const bool want_parameters = push.commit().want_parameters();
   switch (std::exchange(incoming_, Incoming::kNone)) {
     case Incoming::kStaged:
@@ -146,6 +146,13 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
     case Incoming::kNone:
       break;
   }
+  staged_.reset();
+}
+
+void WorkerSession::SkipOrReject(const absl::Status& why) {
+  if (ReasonOf(why) != "NON_FINITE" || !run_->SkipPush(this)) return Reject(why);
+  incoming_ = Incoming::kIgnored;
+  admission_ = PushAdmission::kSkipped;
   staged_.reset();
 }
 

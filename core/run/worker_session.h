@@ -32,6 +32,7 @@ enum class PushAdmission {
   kDuplicate,   // Its sequence is known already.
   kSuperseded,  // Its step happened before it began.
   kSkipped,     // It is not finite.
+  kRolledBack,  // It was computed from parameters that the run does not have.
 };
 
 // One worker's stream: the order of its requests, and the push that is coming in. What
@@ -117,6 +118,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void HandleChunk(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes in what the message carries of a gradient.
   absl::Status Stage(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What was staged is not right: the push is skipped, or refused.
+  void SkipOrReject(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reject(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -43,6 +43,12 @@ class StagedPush {
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
+  // In place of what the header said of them.
+  void SetTotals(int64_t examples, double loss) {
+    header_.set_examples(examples);
+    header_.set_loss(loss);
+  }
+
   int64_t staged_elements() const { return staged_elements_; }
 
   // No element that is there has a larger magnitude.
@@ -106,7 +112,7 @@ class StagedPush {
   absl::Status CheckPlace(const StagedChunk& chunk) const;
   void Keep(StagedChunk chunk);
 
-  const v1::PushHeader header_;
+  v1::PushHeader header_;
   const Layout& layout_;
   absl::btree_map<int64_t, StagedChunk> chunks_;  // By offset.
   int64_t staged_elements_ = 0;

@@ -191,11 +191,18 @@ class HostileInputTest(ServerTest):
         stream.send(api.TrainRequest(leave=api.Leave()))
         self.assertEqual(stream.error()[0], grpc.StatusCode.OK)
 
-    def test_a_base_step_from_the_future_is_rejected(self):
-        for base_step in (1, 2**62, -1):
-            reason, message = self.refused_push(push(header(base_step=base_step), chunk()))
-            self.assertEqual(reason, "BASE_STEP_IN_FUTURE")
-            self.assertIn(str(base_step), message)
+    def test_a_base_step_from_the_future_is_told_so_and_a_negative_one_refused(self):
+        for base_step in (1, 2**62):
+            stream = self.stream(join())
+            stream.next()
+            stream.send(push(header(base_step=base_step), chunk()))
+            result = stream.next().push_result
+            self.assertEqual(result.outcome, api.PUSH_OUTCOME_ROLLED_BACK)
+            stream.send(api.TrainRequest(leave=api.Leave()))
+            self.assertEqual(stream.error()[0], grpc.StatusCode.OK)
+        reason, message = self.refused_push(push(header(base_step=-1), chunk()))
+        self.assertEqual(reason, "BASE_STEP_INVALID")
+        self.assertIn("-1", message)
 
     def test_example_counts_out_of_range_are_rejected(self):
         for examples in (0, -5, 2**60):

@@ -449,14 +449,100 @@ TEST_F(RunTest, SequencesThatSkipOrAreNonsenseAreRejected) {
   EXPECT_EQ(a->WaitForResult(3).outcome(), v1::PUSH_OUTCOME_APPLIED);
 }
 
+// A push that says at its end what its examples and its loss are.
+void PushWithTotals(FakeWorker* worker, int64_t sequence, float gradient, int64_t examples,
+                    double loss) {
+  const auto values = std::make_shared<std::vector<float>>(1, gradient);
+  v1::TrainRequest request;
+  v1::Push& push = *request.mutable_push();
+  push.mutable_header()->set_sequence(sequence);
+  push.mutable_header()->set_base_step(0);
+  push.mutable_chunk();
+  push.mutable_commit()->set_examples(examples);
+  push.mutable_commit()->set_loss(loss);
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(values->data()), sizeof(float));
+  worker->Request(request, Payload({slice}, values));
+}
+
+TEST_F(RunTest, ExamplesAndLossMayComeAtTheEndOfAPush) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  PushWithTotals(a.get(), 1, 4, 30, 2.0);
+  b->Push(1, 0, {8}, /*want_parameters=*/true, /*examples=*/10, /*loss=*/6);
+  EXPECT_THAT(b->WaitForParameters(1), ElementsAre(-5));
+  EXPECT_DOUBLE_EQ(run->Progress().loss(), 3);
+  EXPECT_EQ(run->Progress().examples(), 40);
+}
+
+TEST_F(RunTest, ExamplesAndLossAtTheEndAreChecked) {
+  const auto run = Create(SynchronousSpec(1, 1));
+  const auto a = Join("a");
+  PushWithTotals(a.get(), 1, 1, 0, 1);
+  EXPECT_EQ(a->WaitForResult(0).reason(), "EXAMPLES_OUT_OF_RANGE");
+  PushWithTotals(a.get(), 1, 1, 1, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(a->WaitForResult(1).reason(), "NON_FINITE");
+  PushWithTotals(a.get(), 1, 1, 1, 1);
+  EXPECT_EQ(a->WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(registry_.claimed_bytes(), 0);
+}
+
+TEST_F(RunTest, ADuplicateSaysWhatBecameOfThePushAndInWhichStep) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1});
+  b->Push(1, 0, {1});
+  b->Push(2, 0, {1});
+  a->Push(1, 0, {1});
+  EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_DUPLICATE);
+  EXPECT_EQ(a->WaitForResult(1).committed_outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(a->WaitForResult(1).committed_step(), 1);
+  EXPECT_EQ(a->WaitForResult(1).step(), 3);
+}
+
+TEST_F(RunTest, ARunMayBeFinishedEarlyAndGoOnWithMoreSteps) {
+  v1::Run spec = SynchronousSpec(1, 2);
+  spec.set_max_steps(10);
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {1}, false, 1, 3);
+  b->Push(1, 0, {1}, false, 1, 5);
+  a->Push(2, 1, {1});
+  ASSERT_TRUE(run->Finish("ada", "it is good enough").ok());
+  EXPECT_EQ(a->WaitForResult(1).reason(), "RUN_FINISHED");
+  EXPECT_THAT(b->events(), Contains(v1::RUN_EVENT_KIND_FINISHED));
+  EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_FINISHED);
+  EXPECT_EQ(run->Progress().reason(), "by ada, because it is good enough");
+  EXPECT_DOUBLE_EQ(run->Progress().best_smoothed_loss(), 4);
+  EXPECT_EQ(run->Progress().best_step(), 1);
+  EXPECT_TRUE(run->Finish("bob", "").ok()) << "that changes nothing";
+  EXPECT_FALSE(run->Resume("ada").ok());
+
+  google::protobuf::FieldMask mask;
+  mask.add_paths("lease_duration");
+  spec.mutable_lease_duration()->set_seconds(20);
+  ASSERT_TRUE(run->Update(spec, mask, "ada").ok());
+  EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_FINISHED) << "it is no longer than before";
+  mask.add_paths("max_steps");
+  spec.set_max_steps(11);
+  ASSERT_TRUE(run->Update(spec, mask, "ada").ok());
+  EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_RUNNING);
+  a->Push(2, 1, {1});
+  b->Push(2, 1, {1});
+  EXPECT_EQ(run->Progress().step(), 2);
+}
+
 TEST_F(RunTest, HeadersOutOfRangeAreRejectedAndTheSequenceIsNotUsedUp) {
   const auto run = Create(SynchronousSpec(1, 1));
   const auto a = Join("a");
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  a->Push(1, 1, {1});
-  EXPECT_EQ(a->WaitForResult(0).reason(), "BASE_STEP_IN_FUTURE");
+  a->Push(1, 1, {1}, /*want_parameters=*/true);
+  EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_ROLLED_BACK);
+  EXPECT_THAT(a->WaitForParameters(0), ElementsAre(0)) << "to go on from";
   a->Push(1, -1, {1});
-  EXPECT_EQ(a->WaitForResult(1).reason(), "BASE_STEP_IN_FUTURE");
+  EXPECT_EQ(a->WaitForResult(1).reason(), "BASE_STEP_INVALID");
   a->Push(1, 0, {1}, false, /*examples=*/0);
   EXPECT_EQ(a->WaitForResult(2).reason(), "EXAMPLES_OUT_OF_RANGE");
   a->Push(1, 0, {1}, false, 1, nan);
