@@ -86,7 +86,8 @@ absl::Status RunsFile::Write(const std::function<RunsRecord()>& now) {
 absl::Status RunsFile::End(const RunsRecord& record) {
   MutexLock lock(&mutex_);
   ended_ = true;
-  return WriteLocked(record);
+  // A server whose start failed has lost nothing: the file is still that of the one before.
+  return written_.has_value() ? WriteLocked(record) : absl::OkStatus();
 }
 
 absl::Status RunsFile::WriteLocked(const RunsRecord& record) {

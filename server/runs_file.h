@@ -47,7 +47,7 @@ class RunsFile {
   // Asks for what is the case when it is this call's turn: a record never follows a later one. What
   // would be the same but for its time is not written again; nothing is after End().
   absl::Status Write(const std::function<RunsRecord()>& now);
-  // Writes the last one.
+  // Writes the last one, if there was one before.
   absl::Status End(const RunsRecord& record);
 
  private:

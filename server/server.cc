@@ -112,7 +112,7 @@ Server::Server(const ServerOptions& options)
       heap_trim_(&clock_, HeapTrim::HeapOfProcess()),
       training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_, &past_),
-      runs_file_(std::make_shared<RunsFile>(options_.runs_file)) {
+      runs_file_(options_.runs_file) {
   registry_.budget().SetHeap(HeapTrim::HeapOfProcess());
 }
 
@@ -208,7 +208,8 @@ absl::Status Server::ReadPast() {
     past_.lost_text = LostRunsText(*last);
   } else if (last.status().code() == absl::StatusCode::kInvalidArgument) {
     return absl::UnavailableError(
-        absl::StrCat("--runs-file: ", options_.runs_file, " is there and is not a file of runs"));
+        absl::StrCat("--runs-file: ", options_.runs_file,
+                     " is there and is not a file of runs: ", last.status().message()));
   }
   return absl::OkStatus();
 }
@@ -216,7 +217,7 @@ absl::Status Server::ReadPast() {
 void Server::BeginRunsFile() {
   if (!past_.lost_text.empty()) spdlog::warn("{}", past_.lost_text);
   // What it serves for is not worth doing without a server.
-  if (const absl::Status written = runs_file_->Write([this] { return RunsNow(false); });
+  if (const absl::Status written = runs_file_.Write([this] { return RunsNow(false); });
       !written.ok()) {
     spdlog::warn("--runs-file: {}; the next server cannot say what was lost with this one",
                  std::string(written.message()));
@@ -236,9 +237,12 @@ void Server::KeepRunsFile() {
       !runs_file_schedule_.Due(clock_.Elapsed(), registry_.changes())) {
     return;
   }
-  // A disk may take its time. The registry waits for its pool before it ends, and this for that.
-  registry_.pool()->Schedule(
-      [this, file = runs_file_] { file->Write([this] { return RunsNow(false); }).IgnoreError(); });
+  // A disk may take its time, or for ever: that holds up no step and no second record.
+  if (runs_file_is_written_.exchange(true)) return;
+  runs_file_thread_.Schedule([this] {
+    runs_file_.Write([this] { return RunsNow(false); }).IgnoreError();
+    runs_file_is_written_ = false;
+  });
 }
 
 void Server::EndRunsFile() {
@@ -249,7 +253,7 @@ void Server::EndRunsFile() {
                      : "{} runs end with the server: they are in its memory only",
                  record.runs.size());
   }
-  if (const absl::Status written = runs_file_->End(record); !written.ok()) {
+  if (const absl::Status written = runs_file_.End(record); !written.ok()) {
     spdlog::warn("--runs-file: {}", std::string(written.message()));
   }
 }

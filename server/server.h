@@ -3,6 +3,7 @@
 
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/base/awake_clock.h"
 #include "core/base/mutex.h"
+#include "core/base/thread_pool.h"
 #include "core/run/run_registry.h"
 #include "server/accept_loop.h"
 #include "server/grpc_health.h"
@@ -83,7 +85,7 @@ class Server {
   std::unique_ptr<AcceptLoop> accept_loop_;
   std::unique_ptr<HttpServer> http_;
   bool ready_ = false;  // The ready file is there.
-  const std::shared_ptr<RunsFile> runs_file_;
+  RunsFile runs_file_;
   RunsFileSchedule runs_file_schedule_;  // The ticker's.
   std::string grpc_address_;
   std::string http_address_;
@@ -92,6 +94,9 @@ class Server {
   CondVar stopped_changed_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread ticker_;
+  std::atomic<bool> runs_file_is_written_{false};  // Now, or in a moment.
+  // Last, so that it is done before what it uses goes.
+  ThreadPool runs_file_thread_{1};
 };
 
 }  // namespace gradd

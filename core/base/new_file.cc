@@ -48,6 +48,17 @@ bool IsStandardOutput(const struct stat& file) {
          output.st_ino == file.st_ino;
 }
 
+// The process's file mode creation mask, as it was when this was first asked: to ask is to set it,
+// for all threads.
+mode_t Mask() {
+  static const mode_t kMask = [] {
+    const mode_t mask = umask(0);
+    umask(mask);
+    return mask;
+  }();
+  return kMask;
+}
+
 }  // namespace
 
 NewFile::NewFile(std::string path, std::string target, std::string temporary, int descriptor)
@@ -76,8 +87,7 @@ absl::StatusOr<std::unique_ptr<NewFile>> NewFile::Create(const std::string& path
   if (descriptor < 0) return refuse(std::strerror(errno));
   // mkostemp() makes a file for its owner alone; this one shall be as what it replaces, or as any
   // other.
-  const mode_t mask = umask(0);
-  umask(mask);
+  const mode_t mask = Mask();
   fchmod(descriptor, exists ? found.st_mode & 07777 : 0666 & ~mask);
   return std::unique_ptr<NewFile>(
       new NewFile(path, std::move(target), std::move(temporary), descriptor));

@@ -86,6 +86,16 @@ TEST(RunsFileTest, WritesWhatIsTheCaseWhenItIsItsTurn) {
   EXPECT_EQ(ReadRunsFile(path)->runs, record.runs);
 }
 
+TEST(RunsFileTest, AServerWhoseStartFailsLeavesTheRecordOfTheOneBefore) {
+  const std::string path = testing::TempDir() + "/before";
+  RunsFile before(path);
+  const RunsRecord record = MakeRecord(2);
+  ASSERT_TRUE(before.Write([&] { return record; }).ok());
+  RunsFile failed(path);
+  EXPECT_TRUE(failed.End(MakeRecord(0)).ok());
+  EXPECT_EQ(ReadRunsFile(path)->runs, record.runs);
+}
+
 TEST(RunsFileTest, SaysWhatIsLostAndHow) {
   EXPECT_THAT(LostRunsText(MakeRecord(0)), IsEmpty());
   EXPECT_THAT(LostRunsText(MakeRecord(1)),
