@@ -360,7 +360,6 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     next_plan_ = *std::move(plan);
     if (Settled()) {
       BeginChange();
-      memory_.store->EndReservations();
       fills = change_ != nullptr;
     }
     formed_ = formed_ || (spec_.policy().has_synchronous() &&
@@ -399,7 +398,6 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
     memory_.store->ResizeState(before);
     return ScratchTooLarge(run_id_, scratch_bytes - scratch_before, *budget);
   }
-  const bool settled = Settled();
   const SlotVectors slots = plan->slots(change_ == nullptr ? plan_.get() : change_->plan.get());
   const SlotVectors& present = change_ == nullptr ? store_.slots() : change_->slots.slots();
   const auto reserve = [&] {
@@ -409,10 +407,7 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
       return true;
     } catch (const std::bad_alloc&) {
       // As in ReserveForStep(): to get the same anew is no progress.
-      if (settled) {
-        memory_.store->EndReservations();
-        memory_.store->FreeUnused();
-      }
+      memory_.store->FreeUnused();
       return false;
     }
   };
@@ -428,8 +423,17 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
 
 void Run::BeginChange() {
   if (next_plan_ == nullptr || !Settled()) return;
+  ParameterStore::SlotChange slots;
+  try {
+    slots = store_.BeginChange(next_plan_->slots(plan_.get()));
+  } catch (const std::bad_alloc&) {
+    // Its blocks are reserved, so that not even the lists of them can be had. The change comes
+    // after a later step: here is nobody who could be told.
+    LogEvent(LogEntry::Level::kWarning, "change waits for memory", {{"step", absl::StrCat(step_)}});
+    return;
+  }
   std::shared_ptr<UpdatePlan> plan = std::exchange(next_plan_, nullptr);
-  ParameterStore::SlotChange slots = store_.BeginChange(plan->slots(plan_.get()));
+  memory_.store->EndReservations(ReservedFor::kChange);
   if (slots.has_fresh()) {
     change_ = std::make_unique<Change>(Change{std::move(plan), std::move(slots)});
   } else {
@@ -450,7 +454,6 @@ void Run::FillChanges() {
     const std::unique_ptr<Change> done = std::move(change_);
     AdoptPlan(std::move(done->plan), std::move(done->slots));
     BeginChange();
-    memory_.store->EndReservations();
     SendSnapshots();
     TellHolder();
   }

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 #include "core/base/check.h"
@@ -96,14 +95,7 @@ absl::Status Run::StageSharedGradient(WorkerSession* session, StagedPush* push) 
 
 bool Run::MayBeHeldForLong() const {
   // A synchronous step waits for its workers anyway.
-  if (spec_.policy().has_synchronous()) return true;
-  try {
-    store_.ReserveVersion();
-    memory_.store->EndReservations();  // It need not be kept: the region frees nothing.
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
+  return spec_.policy().has_synchronous() || store_.HasRoomForVersion();
 }
 
 bool Run::SendSharedParameters(WorkerSession* session,

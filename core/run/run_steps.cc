@@ -366,7 +366,7 @@ std::unique_ptr<Run::StepWork> Run::CompleteStep() {
   GRADD_DCHECK(store_.step() == step_,
                absl::StrCat("the store is at step ", store_.step(), ", the run at ", step_));
   BeginChange();
-  memory_.store->EndReservations();
+  memory_.store->EndReservations(ReservedFor::kStep);
   if (deleted_) {
     // Nobody waits for it.
   } else if (!undone) {

@@ -18,7 +18,7 @@ bool Reserve(const std::vector<bool>& touched, const ParameterStore& store,
   } catch (const std::bad_alloc&) {
     // What was had is given back before anything is taken from others: to get it anew is no
     // progress.
-    memory->EndReservations();
+    memory->EndReservations(ReservedFor::kStep);
     memory->FreeUnused();
     return false;
   }

@@ -27,7 +27,7 @@ using EarlySnapshots = std::map<v1::Encoding, std::shared_ptr<Snapshot>>;
 // is not enough, `early` is emptied, and what it was for is sent after the step. Blocks that are on
 // their way to such a reader may overdraw the budget, as there are few of them: so no step waits
 // for a reader. False if the machine itself has no memory. What is reserved stays so until
-// memory->EndReservations().
+// memory->EndReservations(ReservedFor::kStep).
 bool ReserveForStep(const std::vector<bool>& touched, const ParameterStore& store,
                     StoreMemory* memory, VersionReaders* readers, EarlySnapshots* early);
 

@@ -39,8 +39,8 @@ void StoreMemory::Shrink(int64_t bytes) {
   ClaimVersions(allocated_, /*force=*/true);
 }
 
-void StoreMemory::EndReservations() {
-  for (const auto& pool : Pools()) pool->EndReservation();
+void StoreMemory::EndReservations(ReservedFor who) {
+  for (const auto& pool : Pools()) pool->EndReservation(who);
 }
 
 int64_t StoreMemory::FreeUnused() {

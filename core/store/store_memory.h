@@ -14,6 +14,13 @@ namespace gradd {
 
 class BlockPool;
 
+// Who may reserve blocks of a pool, because he needs them when they can no longer be refused.
+enum class ReservedFor {
+  kStep,    // The step that begins, or is on its way.
+  kChange,  // Other slots, which come when that step is done.
+};
+inline constexpr size_t kReservers = 2;
+
 // What the buffers of one parameter store take from the budget. The run has claimed its state:
 // parameters and slots. Whatever its pools allocate besides is claimed as versions: blocks that
 // readers of older snapshots keep, and free ones that are kept for the next step.
@@ -40,9 +47,9 @@ class StoreMemory {
   // While true, Grow() overdraws the budget rather than fail.
   void set_may_overdraw(bool may) { may_overdraw_.store(may); }
 
-  // Ends what BlockPool::Reserve() has kept: nothing is freed before that.
-  void EndReservations();
-  // Gives back the memory of all its pools' free blocks; how many bytes.
+  // Ends what BlockPool::Reserve() has kept for `who` in its pools.
+  void EndReservations(ReservedFor who);
+  // Gives back the memory of all its pools' free blocks that nobody has reserved; how many bytes.
   int64_t FreeUnused();
   // The same for what has been without use since the last call.
   void FreeIdle();
