@@ -72,7 +72,8 @@ class UpdatePlan {
   int64_t kept_bytes() const;
   int64_t scratch_bytes() const { return scratch_ == nullptr ? 0 : scratch_->bytes(); }
   // Takes the memory that it needs besides the slots: for what it keeps, and to work in, so that no
-  // step allocates any. Throws std::bad_alloc if there is none.
+  // step allocates any. Throws std::bad_alloc if there is none; to be called again then. When all
+  // is there it does nothing.
   void Allocate();
 
   // Takes over what `before` has kept, where that means the same here. Otherwise an optimizer

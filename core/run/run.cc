@@ -15,6 +15,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/claimed_plan.h"
 #include "core/run/field_json.h"
 #include "core/run/run_spec.h"
 #include "core/store/initializer.h"
@@ -118,6 +119,8 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   auto plan = ValidateMutableFields(kept, *layout, environment.block_elements,
                                     StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
+  plan = ClaimPlan(run_id, *std::move(plan), environment.budget.get());
+  GRADD_RETURN_IF_ERROR(plan.status());
   auto memory = ClaimRunMemory(run_id, kept, *layout, **plan, environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
@@ -162,7 +165,6 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
       guard_(origin == nullptr ? LargestInitialValue(layout_.message())
                                : store_.LargestParameter(pool_.get())),
       plateau_(spec_.schedule()) {
-  plan_->Allocate();
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
   signs_.moved_at = created_at_;
@@ -174,8 +176,8 @@ v1::Run Run::Describe(Detail detail) const {
   run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
   *run.mutable_create_time() = ToProto(create_time_);
-  run.set_state_bytes(memory_.store->state_bytes());
-  run.set_memory_bytes(std::max(store_.memory_bytes(), run.state_bytes()));
+  run.set_state_bytes(StateBytes());
+  run.set_memory_bytes(MemoryBytes());
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
   const absl::Duration now = environment_.clock->Elapsed();
@@ -216,6 +218,16 @@ v1::Run Run::Describe(Detail detail) const {
   }
   for (; first != history_.end(); ++first) *run.add_history() = *first;
   return run;
+}
+
+int64_t Run::StateBytes() const {
+  return memory_.store->state_bytes() + (plan_ == nullptr ? 0 : plan_->kept_bytes());
+}
+
+int64_t Run::MemoryBytes() const {
+  // What is claimed for slots that are yet to come counts too.
+  const int64_t beside_store = StateBytes() - memory_.store->state_bytes();
+  return std::max(store_.memory_bytes(), memory_.store->state_bytes()) + beside_store;
 }
 
 v1::RunProgress Run::Progress() const {
@@ -259,7 +271,7 @@ Run::Metrics Run::ReadMetrics() const {
   metrics.outcomes = progress_.outcomes();
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
-  metrics.memory_bytes = store_.memory_bytes() + staging_blocks_->allocated_bytes();
+  metrics.memory_bytes = MemoryBytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = store_.block_allocations();
   metrics.connected_workers = ConnectedWorkers();
   return metrics;
@@ -335,7 +347,10 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
                                       StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
+    plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
+    GRADD_RETURN_IF_ERROR(plan.status());
     MutexLock lock(&mutex_);
+    if (deleted_) return DeletedError();
     updates = version == spec_version_;
     if (!updates) continue;  // Somebody else was faster.
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
@@ -379,30 +394,20 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
 
 absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
   // The present plan goes on until the step on its way is done: slots are there for the larger of
-  // the two, and what each has allocated for itself twice.
+  // the two.
   const int64_t before = memory_.store->state_bytes();
-  const int64_t scratch_before = memory_.scratch->bytes();
-  const int64_t bytes = std::max({StateBytes(layout_, *plan), StateBytes(layout_, *plan_),
-                                  next_plan_ == nullptr ? 0 : StateBytes(layout_, *next_plan_),
-                                  change_ == nullptr ? 0 : StateBytes(layout_, *change_->plan)}) +
-                        std::min(plan->kept_bytes(), plan_->kept_bytes());
-  const int64_t scratch_bytes = plan->scratch_bytes() + plan_->scratch_bytes() +
-                                (change_ == nullptr ? 0 : change_->plan->scratch_bytes());
+  const int64_t bytes = std::max({StoreBytes(layout_, *plan), StoreBytes(layout_, *plan_),
+                                  next_plan_ == nullptr ? 0 : StoreBytes(layout_, *next_plan_),
+                                  change_ == nullptr ? 0 : StoreBytes(layout_, *change_->plan)});
   MemoryBudget* const budget = environment_.budget.get();
   if (!budget->WithReclaim(MemoryUse::kState, bytes - before,
                            [&] { return memory_.store->ResizeState(bytes); })) {
     return StateTooLarge(run_id_, bytes - before, *budget);
   }
-  if (!budget->WithReclaim(MemoryUse::kScratch, scratch_bytes - scratch_before,
-                           [&] { return memory_.scratch->Resize(scratch_bytes); })) {
-    memory_.store->ResizeState(before);
-    return ScratchTooLarge(run_id_, scratch_bytes - scratch_before, *budget);
-  }
   const SlotVectors slots = plan->slots(change_ == nullptr ? plan_.get() : change_->plan.get());
   const SlotVectors& present = change_ == nullptr ? store_.slots() : change_->slots.slots();
   const auto reserve = [&] {
     try {
-      plan->Allocate();
       store_.ReserveForSlots(slots, present);
       return true;
     } catch (const std::bad_alloc&) {
@@ -413,10 +418,7 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
   };
   if (!budget->WithReclaim(MemoryUse::kVersions, 0, reserve)) {
     memory_.store->ResizeState(before);
-    memory_.scratch->Resize(scratch_before);
-    return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
-                 absl::StrCat("run \"", run_id_,
-                              "\": the server's machine does not have the memory for the slots"));
+    return SlotsOutOfMemory(run_id_);
   }
   return absl::OkStatus();
 }
@@ -467,8 +469,7 @@ void Run::AdoptPlan(std::shared_ptr<UpdatePlan> plan, ParameterStore::SlotChange
   plan_ = std::move(plan);
   // Nothing is refused here: ReserveForPlan() has claimed the larger of the two.
   if (next_plan_ == nullptr) {
-    const bool resized = memory_.store->ResizeState(StateBytes(layout_, *plan_)) &&
-                         memory_.scratch->Resize(plan_->scratch_bytes());
+    const bool resized = memory_.store->ResizeState(StoreBytes(layout_, *plan_));
     GRADD_DCHECK(resized, "the plan takes more than was claimed for it");
   }
   guard_.PlanChanged();
@@ -564,6 +565,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
 absl::Status Run::CheckContents(SnapshotContents contents) const {
   if (contents != SnapshotContents::kAverage) return absl::OkStatus();
   MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError();
   if (plan_->slots(nullptr).average_slot >= 0) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition, "NO_AVERAGE",
                absl::StrCat("the optimizer of run \"", run_id_,

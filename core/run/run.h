@@ -91,8 +91,6 @@ class Run : public std::enable_shared_from_this<Run> {
   // Resume().
   absl::Status CheckChangeable() const;
   const Layout& layout() const { return layout_; }
-  // Bytes of parameters and slots, without those that snapshots keep besides.
-  int64_t state_bytes() const { return memory_.store->state_bytes(); }
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
@@ -416,6 +414,11 @@ class Run : public std::enable_shared_from_this<Run> {
   void SetState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Bytes of parameters, slots, and what the optimizers keep for whole tensors.
+  int64_t StateBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same with versions, and what is kept for the next ones.
+  int64_t MemoryBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // ---- How it stands ----
 
   RunSituation Situation() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -473,7 +476,7 @@ class Run : public std::enable_shared_from_this<Run> {
   std::shared_ptr<TrialLog> trial_log_ ABSL_GUARDED_BY(mutex_);  // Null: this is no trial.
   bool deleted_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<UpdatePlan> plan_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<UpdatePlan> plan_ ABSL_GUARDED_BY(mutex_);  // Null once the run has ended.
   // Takes its place as soon as no step is on its way; null: there is none.
   std::shared_ptr<UpdatePlan> next_plan_ ABSL_GUARDED_BY(mutex_);
   // A plan whose fresh slots are being filled. No step begins meanwhile.

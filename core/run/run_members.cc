@@ -647,13 +647,22 @@ absl::Status Run::DeletedError() const {
 }
 
 void Run::FreeIfDeleted() {
-  std::vector<BlockVector> blocks;
+  ParameterStore::Remains remains;
+  std::shared_ptr<UpdatePlan> plan;
+  std::shared_ptr<UpdatePlan> next_plan;
+  std::shared_ptr<SharedRegion> region;
+  std::shared_ptr<MemoryBudget::Claim> first_versions;
   {
     MutexLock lock(&mutex_);
     if (!deleted_ || !Settled()) return;
-    blocks = store_.TakeAll();
+    remains = store_.TakeAll();
+    plan = std::exchange(plan_, nullptr);
+    next_plan = std::exchange(next_plan_, nullptr);
+    region = std::exchange(parameter_region_, nullptr);
+    first_versions = std::exchange(first_versions_, nullptr);
   }
-  blocks.clear();
+  // Whoever still has the run, or shows it, keeps none of its memory.
+  remains = {};
   memory_.store->FreeUnused();
   memory_.store->ResizeState(0);
   memory_.step_room->Resize(0);

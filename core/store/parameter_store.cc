@@ -394,11 +394,15 @@ bool ParameterStore::HasRoomForVersion() const {
   return true;
 }
 
-std::vector<BlockVector> ParameterStore::TakeAll() {
-  std::vector<BlockVector> all = std::exchange(slots_, {});
-  all.push_back(std::exchange(parameters_, {}));
+ParameterStore::Remains ParameterStore::TakeAll() {
+  Remains remains;
+  remains.blocks = std::exchange(slots_, {});
+  remains.blocks.push_back(std::exchange(parameters_, {}));
+  for (auto* const pool : {&pool_, &training_pool_, &encoded_pool_}) {
+    remains.pools.push_back(std::exchange(*pool, BlockPool::Create(memory_)));
+  }
   memory_->set_ended();
-  return all;
+  return remains;
 }
 
 ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* replacement) {

@@ -122,9 +122,14 @@ class ParameterStore {
   // held for long. It gets its memory in a shared region, where that then stays.
   bool HasRoomForVersion() const;
 
-  // Ends the store's life: its blocks go with the result and the snapshots that have them. Nothing
-  // but memory_bytes() and block_allocations() may be called after it.
-  std::vector<BlockVector> TakeAll();
+  // Ends the store's life: its blocks go with the result and the snapshots that have them, and its
+  // pools with the last of these. To let go of the result takes long. Nothing but memory_bytes(),
+  // which is 0, and block_allocations() may be called after it.
+  struct Remains {
+    std::vector<BlockVector> blocks;
+    std::vector<std::shared_ptr<BlockPool>> pools;
+  };
+  Remains TakeAll();
 
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block. Pointers are null for slots that the block has not.
@@ -219,9 +224,9 @@ class ParameterStore {
   const int64_t element_count_;
   const int64_t block_elements_;
   const std::shared_ptr<StoreMemory> memory_;
-  const std::shared_ptr<BlockPool> pool_;
+  std::shared_ptr<BlockPool> pool_;
   std::shared_ptr<BlockPool> training_pool_;  // Of the vector that workers train at.
-  const std::shared_ptr<BlockPool> encoded_pool_;
+  std::shared_ptr<BlockPool> encoded_pool_;
   SlotVectors layout_;
   int64_t step_ = 0;
   BlockVector parameters_;

@@ -54,7 +54,7 @@ TEST(ChangeDuringStepTest, TakesNothingThatTheStepHasReserved) {
   rest.reset();
   worker.Push(2, 1, ones);
   EXPECT_EQ(worker.WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
-  EXPECT_EQ(run->state_bytes(), 4 * kVectorBytes);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).state_bytes(), 4 * kVectorBytes);
   EXPECT_LE(budget.taken_bytes(), budget.limits().total);
 }
 
