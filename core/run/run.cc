@@ -349,6 +349,8 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     GRADD_RETURN_IF_ERROR(plan.status());
     plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
     GRADD_RETURN_IF_ERROR(plan.status());
+    environment_.budget->MakeRoom(MemoryUse::kState,
+                                  StoreBytes(layout_, **plan) - memory_.store->state_bytes());
     MutexLock lock(&mutex_);
     if (deleted_) return DeletedError();
     updates = version == spec_version_;

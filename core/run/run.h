@@ -508,8 +508,6 @@ class Run : public std::enable_shared_from_this<Run> {
   // Where the parameters lie for those who map them; null until somebody does.
   std::shared_ptr<SharedRegion> parameter_region_ ABSL_GUARDED_BY(mutex_);
   bool parameters_shared_ ABSL_GUARDED_BY(mutex_) = false;  // The store knows the region.
-  // Of the region, until the store claims what it takes of it.
-  std::shared_ptr<MemoryBudget::Claim> first_versions_ ABSL_GUARDED_BY(mutex_);
 
   // Room for all pushes of synchronous step `step`; `left` of them have not begun.
   struct StepClaim {

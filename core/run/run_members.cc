@@ -66,6 +66,10 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   if (join.has_layout()) GRADD_RETURN_IF_ERROR(layout_.CheckSame(join.layout()));
   const absl::StatusOr<v1::Encoding> encoding = ParameterEncodingFor(join);
   GRADD_RETURN_IF_ERROR(encoding.status());
+  if (join.want_shared_memory() && session->state_.sink->same_host()) {
+    environment_.budget->MakeRoom(MemoryUse::kShared,
+                                  layout_.element_count() * int64_t{sizeof(float)});
+  }
   MutexLock lock(&mutex_);
   if (deleted_) return DeletedError();
   if (draining_) return StoppingError();
@@ -651,7 +655,6 @@ void Run::FreeIfDeleted() {
   std::shared_ptr<UpdatePlan> plan;
   std::shared_ptr<UpdatePlan> next_plan;
   std::shared_ptr<SharedRegion> region;
-  std::shared_ptr<MemoryBudget::Claim> first_versions;
   {
     MutexLock lock(&mutex_);
     if (!deleted_ || !Settled()) return;
@@ -659,11 +662,11 @@ void Run::FreeIfDeleted() {
     plan = std::exchange(plan_, nullptr);
     next_plan = std::exchange(next_plan_, nullptr);
     region = std::exchange(parameter_region_, nullptr);
-    first_versions = std::exchange(first_versions_, nullptr);
   }
   // Whoever still has the run, or shows it, keeps none of its memory.
   remains = {};
   memory_.store->FreeUnused();
+  memory_.store->Foresee(0);
   memory_.store->ResizeState(0);
   memory_.step_room->Resize(0);
 }

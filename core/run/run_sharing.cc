@@ -53,7 +53,7 @@ void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
       (layout_.element_count() + environment_.block_elements - 1) / environment_.block_elements;
   if (!state.sink->same_host() || blocks > kMaxBlocks) return;
   const int64_t bytes = RoundUpToPages(layout_.element_count() * int64_t{sizeof(float)});
-  auto quota = environment_.budget->Take(MemoryUse::kShared, bytes);
+  auto quota = environment_.budget->TakeNow(MemoryUse::kShared, bytes);
   if (quota == nullptr) return;
   auto gradient = SharedRegion::Create(bytes, SharedRegion::Access::kPeerWrites);
   if (!gradient.ok() || !LeavesFiles((*gradient)->file())) return;
@@ -65,10 +65,8 @@ void Run::OfferSharedMemory(WorkerSession* session, v1::Welcome* welcome) {
         SharedRegion::Access::kPeerReads);
     if (!parameters.ok()) return;
     parameter_region_ = *std::move(parameters);
-    // One version is read by workers while the next one is written. Claimed until the first step
-    // claims them, block by block.
-    first_versions_ = environment_.budget->Take(MemoryUse::kScratch, 2 * bytes);
-    if (first_versions_ != nullptr) FaultInLater(parameter_region_, 2 * bytes, pool_);
+    // One version is read by workers while the next one is written.
+    if (memory_.store->Foresee(2 * bytes)) FaultInLater(parameter_region_, 2 * bytes, pool_);
   }
   state.gradient = *std::move(gradient);
   FaultInLater(state.gradient, bytes, pool_);

@@ -85,7 +85,6 @@ void Run::BeginStepIfDue() {
   if (parameter_region_ != nullptr && !parameters_shared_) {
     store_.ShareTrainingVector(parameter_region_);
     parameters_shared_ = true;
-    first_versions_.reset();
   }
   step_work_ = std::make_unique<StepWork>(guard_);
   for (const PendingPush& pending : pushes) {

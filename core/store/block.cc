@@ -287,7 +287,7 @@ BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
 bool BlockPool::AllocateInRegion(int64_t elements) {
   const int64_t bytes = RoundUpToPages(static_cast<int64_t>(BufferBytes(elements)));
   if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_) return false;
-  if (memory_ != nullptr && !memory_->Grow(bytes)) throw std::bad_alloc();
+  if (memory_ != nullptr && !memory_->GrowForeseen(bytes)) throw std::bad_alloc();
   if (!region_->Populate(region_used_bytes_, bytes)) {
     if (memory_ != nullptr) memory_->Shrink(bytes);
     return false;

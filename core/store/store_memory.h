@@ -39,8 +39,14 @@ class StoreMemory {
   bool ResizeState(int64_t bytes);
   int64_t state_bytes() const { return state_ == nullptr ? 0 : state_->bytes(); }
 
+  // Claims so much for blocks to come, instead of what was foreseen before: their memory is in use
+  // already, or about to be. False, with nothing changed, if there is no room.
+  bool Foresee(int64_t bytes);
+
   // To be called before buffers are allocated; false if there is no room.
   bool Grow(int64_t bytes);
+  // The same for what was foreseen, as far as that goes.
+  bool GrowForeseen(int64_t bytes);
   // After they are freed.
   void Shrink(int64_t bytes);
 
@@ -64,8 +70,10 @@ class StoreMemory {
   friend class BlockPool;
   void AddPool(std::weak_ptr<BlockPool> pool);
   std::vector<std::shared_ptr<BlockPool>> Pools();
-  // Makes the versions' claim what the allocated bytes exceed the state.
-  bool ClaimVersions(int64_t allocated, bool force) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes the versions' claim what the allocated bytes exceed the state, and what is foreseen.
+  // Takes these over if there is room.
+  bool ClaimVersions(int64_t allocated, int64_t foreseen, bool force)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::shared_ptr<MemoryBudget::Claim> state_;
   const std::shared_ptr<MemoryBudget::Claim> versions_;
@@ -74,6 +82,7 @@ class StoreMemory {
 
   Mutex mutex_;
   int64_t allocated_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t foreseen_ ABSL_GUARDED_BY(mutex_) = 0;
   Mutex pools_mutex_;
   std::vector<std::weak_ptr<BlockPool>> pools_ ABSL_GUARDED_BY(pools_mutex_);
 };

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -216,6 +217,36 @@ TEST_F(MemoryTest, ABlockOnItsWayToAStalledReaderDoesNotStopAStep) {
   EXPECT_EQ(reader->snapshot(), nullptr);
   EXPECT_EQ(on_its_way.data()[0], 0) << "it is as it was";
   Step(worker.get(), 2);
+}
+
+// The memory of the first versions in a shared region is claimed until the steps have it: pushes
+// that wait get none of it, for which the step would then wait, and they for the step.
+TEST_F(MemoryTest, TheFirstStepInASharedRegionWaitsForNobody) {
+  Start(/*vectors=*/5);
+  const auto run = Create("r", AsynchronousSpec(kElements));
+  FakeWorker mapping(registry_.get(), "r", "mapping");
+  mapping.SetSameHost();
+  v1::TrainRequest join;
+  join.mutable_join()->set_run("runs/r");
+  join.mutable_join()->set_worker("mapping");
+  join.mutable_join()->set_want_shared_memory(true);
+  mapping.Request(std::move(join));
+  ASSERT_TRUE(mapping.welcome()->has_shared_memory());
+  EXPECT_EQ(Taken(MemoryUse::kVersions), 2 * kVectorBytes) << "where its parameters will lie";
+  ASSERT_TRUE(run->Pause("").ok());
+  std::vector<std::unique_ptr<FakeWorker>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(Join("r", "w" + std::to_string(i)));
+    others.back()->Push(1, 0, std::vector<float>(kElements, 1));
+  }
+  EXPECT_EQ(Taken(MemoryUse::kStaging), kVectorBytes) << "two wait";
+  ASSERT_TRUE(run->Resume("").ok());
+  for (const auto& other : others) {
+    EXPECT_EQ(other->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  }
+  EXPECT_LE(registry_->budget().taken_bytes(), 5 * kVectorBytes);
+  ASSERT_TRUE(registry_->Delete("runs/r").ok());
+  EXPECT_EQ(Taken(MemoryUse::kVersions), 0);
 }
 
 TEST_F(MemoryTest, AStepOfFewRowsNeedsFewBlocks) {

@@ -72,6 +72,26 @@ TEST_F(StoreMemoryTest, AChangeOfTheStateTurnsItsBlocksIntoVersions) {
   EXPECT_EQ(state(), 3);
 }
 
+TEST_F(StoreMemoryTest, WhatIsForeseenIsClaimedUntilItIsThere) {
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 5; ++i) blocks.push_back(pool_->Allocate(kElements));
+  EXPECT_TRUE(memory_->Foresee(3 * kBytes));
+  EXPECT_EQ(versions(), 4);
+  EXPECT_FALSE(memory_->Foresee(7 * kBytes));
+  const auto rest = budget_->Take(MemoryUse::kShared, 2 * kBytes);
+  EXPECT_FALSE(memory_->Grow(kBytes)) << "it is for something else";
+  EXPECT_TRUE(memory_->GrowForeseen(2 * kBytes));
+  EXPECT_EQ(versions(), 4);
+  EXPECT_FALSE(memory_->GrowForeseen(2 * kBytes)) << "one more than was foreseen";
+  EXPECT_TRUE(memory_->GrowForeseen(kBytes));
+  EXPECT_EQ(versions(), 4);
+  memory_->Shrink(3 * kBytes);
+  EXPECT_EQ(versions(), 1);
+  EXPECT_TRUE(memory_->Foresee(kBytes));
+  EXPECT_TRUE(memory_->Foresee(0));
+  EXPECT_EQ(versions(), 1);
+}
+
 TEST_F(StoreMemoryTest, BuffersThatStayWithoutUseGoBack) {
   std::vector<BlockRef> blocks;
   for (int i = 0; i < 8; ++i) blocks.push_back(pool_->Allocate(kElements));
