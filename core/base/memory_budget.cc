@@ -76,27 +76,24 @@ std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeOrWait(int64_t bytes, boo
                                                               std::function<void()> on_granted) {
   std::shared_ptr<Claim> claim(
       new Claim(shared_from_this(), MemoryUse::kStaging, bytes, std::move(on_granted)));
-  const auto grant = [&] {
+  {
     MutexLock lock(&mutex_);
+    const bool is_first = extends || waiting_.empty();
+    // Where there are no versions, nothing is to be had by waiting for it.
+    const bool overdraws = taken(MemoryUse::kVersions) == 0 && IsAssured(bytes);
+    if (is_first && (Fits(MemoryUse::kStaging, bytes) || overdraws)) {
+      Grant(claim.get());
+      return claim;
+    }
+    if (extends) {
+      waiting_.push_front(claim.get());
+    } else {
+      waiting_.push_back(claim.get());
+    }
     // Not a matter of room: nothing is reclaimed for who has to queue anyway.
-    if (!extends && !waiting_.empty()) return true;
-    if (!Fits(MemoryUse::kStaging, bytes)) return false;
-    Grant(claim.get());
-    return true;
-  };
-  WithReclaim(MemoryUse::kStaging, bytes, grant);
-  if (claim->granted()) return claim;
-  MutexLock lock(&mutex_);
-  if ((extends || waiting_.empty()) && IsAssured(bytes)) {
-    Grant(claim.get());
-    return claim;
+    if (!is_first) return claim;
   }
-  if (extends) {
-    waiting_.push_front(claim.get());
-  } else {
-    waiting_.push_back(claim.get());
-  }
-  GrantWaiting();  // Room may have come back since.
+  TickLater();
   return claim;
 }
 
@@ -115,21 +112,37 @@ bool MemoryBudget::WithReclaim(MemoryUse use, int64_t more, const std::function<
   return true;
 }
 
+void MemoryBudget::TickLater() {
+  if (!later_) return Tick();
+  if (ticks_later_.exchange(true)) return;
+  later_([self = shared_from_this()] {
+    self->ticks_later_ = false;
+    self->Tick();
+  });
+}
+
 void MemoryBudget::Tick() {
   TrimIfWanted();
-  int64_t bytes = 0;
-  {
+  while (true) {
+    const Claim* first = nullptr;
+    int64_t bytes = 0;
+    {
+      MutexLock lock(&mutex_);
+      if (waiting_.empty()) return;
+      first = waiting_.front();
+      bytes = first->bytes();
+    }
+    const bool fits = WithReclaim(MemoryUse::kStaging, bytes, [&] {
+      MutexLock lock(&mutex_);
+      // It is granted as soon as it fits.
+      return waiting_.empty() || waiting_.front() != first || Fits(MemoryUse::kStaging, bytes);
+    });
     MutexLock lock(&mutex_);
-    if (waiting_.empty()) return;
-    bytes = waiting_.front()->bytes();
+    GrantWaiting();
+    if (fits) continue;
+    if (waiting_.empty() || !IsAssured(waiting_.front()->bytes())) return;
+    GrantFirst();
   }
-  const bool fits = WithReclaim(MemoryUse::kStaging, bytes, [&] {
-    MutexLock lock(&mutex_);
-    return Fits(MemoryUse::kStaging, bytes);
-  });
-  if (fits) return;
-  MutexLock lock(&mutex_);
-  if (!waiting_.empty() && IsAssured(waiting_.front()->bytes())) GrantFirst();
 }
 
 int64_t MemoryBudget::taken_bytes(MemoryUse use) const {

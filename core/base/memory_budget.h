@@ -134,16 +134,22 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // they were made, so that small ones do not starve a large one. One that `extends` what the
   // caller holds already does not queue behind the others, who may be waiting for what it holds.
   // Where granted() is false at first, `on_granted` is called once it is true. It may be called in
-  // any thread and with any lock held, so it should do no more than schedule something.
+  // any thread and with any lock held, so it should do no more than schedule something. What has to
+  // be reclaimed for it is so later, so that this returns at once.
   std::shared_ptr<Claim> TakeOrWait(int64_t bytes, bool extends, std::function<void()> on_granted);
 
   // An assurance of nothing yet.
   std::shared_ptr<Assurance> Assure();
 
   // How to get versions back: `reclaim` gives some back and returns true, or false if there is
-  // nothing left to give. Called without a lock of the budget held, but with any of its callers'.
-  // To be set before the budget is used.
-  void SetReclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
+  // nothing left to give. It may take long, and is called without a lock of the budget held, but
+  // with those of who calls WithReclaim(). `later` runs a task without any lock, as soon as it can,
+  // and keeps no caller waiting; null: in the caller. To be set before the budget is used.
+  using Scheduler = std::function<void(std::function<void()>)>;
+  void SetReclaim(std::function<bool()> reclaim, Scheduler later = nullptr) {
+    reclaim_ = std::move(reclaim);
+    later_ = std::move(later);
+  }
   // What the heap keeps leaves less room. To be called before the budget is used; without it, the
   // heap is taken to keep nothing.
   void SetHeap(std::shared_ptr<Heap> heap) { heap_ = std::move(heap); }
@@ -153,8 +159,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // Does `attempt`, for which `more` bytes for `use` are missing, again and again until it returns
   // true, or nothing can be given back any more that would help.
   bool WithReclaim(MemoryUse use, int64_t more, const std::function<bool()>& attempt);
-  // Trims if that is wanted, and reclaims for the claim that waits longest. To be called now and
-  // then, without a lock held.
+  // Trims if that is wanted, and reclaims for the claims that wait, the oldest first, as far as
+  // that goes. To be called now and then, without a lock held.
   void Tick();
 
   const Limits& limits() const { return limits_; }
@@ -190,6 +196,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   bool FitsOrWantsTrim(MemoryUse use, int64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t HeapKeeps() const { return heap_ == nullptr ? 0 : heap_->kept_bytes(); }
   void Withdraw(Claim* claim);
+  void TickLater();
   bool ResizeAssurance(Assurance* assurance, int64_t bytes);
 
   int64_t taken(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -205,6 +212,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
   const Limits limits_;
   std::function<bool()> reclaim_;
+  Scheduler later_;
+  std::atomic<bool> ticks_later_{false};
   std::shared_ptr<Heap> heap_;
   mutable Mutex mutex_;
   std::array<int64_t, kMemoryUses> taken_ ABSL_GUARDED_BY(mutex_) = {};

@@ -370,6 +370,14 @@ void UpdatePlan::VisitState(Plan* plan, const Visit& visit) {
   }
 }
 
+int64_t UpdatePlan::copied_bytes() const {
+  int64_t elements = 0;
+  for (const Work& work : works_) {
+    for (const TensorWork::State& state : work.work.state()) elements += state.spec.length;
+  }
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
 PlanState UpdatePlan::state() const {
   PlanState state;
   VisitState(this,

@@ -82,6 +82,8 @@ class UpdatePlan {
 
   // Between two steps, of a plan that is allocated: to be kept together with the slots.
   PlanState state() const;
+  // Bytes that its vectors take, as far as they are of whole tensors; the rest is small.
+  int64_t copied_bytes() const;
   // Puts back what state() of a plan with the same spec and layout has given; the slots are put
   // back by the store. The norm of the parameters is taken anew, see NeedsMeasure(). This one is
   // allocated. INVALID_ARGUMENT, with nothing changed, names what is missing, is not known, has

@@ -126,7 +126,7 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
   std::shared_ptr<Run> run(new Run(run_id, std::move(kept), *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
-  if (origin != nullptr && origin->plan.has_value()) {
+  if (origin != nullptr && origin->plan != nullptr) {
     GRADD_RETURN_IF_ERROR(run->GoOnFrom(*origin));
   }
   return run;
@@ -137,7 +137,10 @@ absl::Status Run::GoOnFrom(const RunOrigin& origin) {
   Snapshot first = *origin.snapshot;
   first.step = 0;
   GRADD_RETURN_IF_ERROR(store_.Restore(first));
-  GRADD_RETURN_IF_ERROR(plan_->Restore(*origin.plan));
+  const int64_t copied_bytes = origin.plan->copied_bytes();
+  const auto claim = environment_.budget->Take(MemoryUse::kScratch, copied_bytes);
+  if (claim == nullptr) return ScratchTooLarge(run_id_, copied_bytes, *environment_.budget);
+  GRADD_RETURN_IF_ERROR(plan_->Restore(origin.plan->state()));
   plan_->CountFromZero();
   guard_.Measure(store_, pool_.get());
   return absl::OkStatus();
@@ -413,8 +416,6 @@ absl::Status Run::ReserveForPlan(UpdatePlan* plan) {
       store_.ReserveForSlots(slots, present);
       return true;
     } catch (const std::bad_alloc&) {
-      // As in ReserveForStep(): to get the same anew is no progress.
-      memory_.store->FreeUnused();
       return false;
     }
   };

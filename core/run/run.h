@@ -64,8 +64,8 @@ struct RunOrigin {
   // Where a copy of a run begins. Null: at the layout's initial values.
   std::shared_ptr<const Snapshot> snapshot;
   // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
-  // the same. Else it begins with its first step.
-  std::optional<PlanState> plan;
+  // the same. Null: it begins with its first step. Nobody changes it before the copy is made.
+  std::shared_ptr<const UpdatePlan> plan;
   // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
   // change it. Empty: it is none.
   std::string trial_of;
@@ -129,7 +129,7 @@ class Run : public std::enable_shared_from_this<Run> {
     v1::Run spec;
     int connected_workers = 0;
     std::shared_ptr<const Snapshot> snapshot;  // With all slots.
-    PlanState plan;
+    std::shared_ptr<const UpdatePlan> plan;    // As it is until Release().
   };
   using HeldRunReceiver = std::function<void(absl::StatusOr<HeldRun>)>;
   void Hold(HeldRunReceiver receive);
@@ -340,7 +340,10 @@ class Run : public std::enable_shared_from_this<Run> {
   // Pushes that were accepted under another policy may be too old for a synchronous one.
   void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way.
-  void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `room_is_made`: nothing more can be given back for it.
+  void BeginStepIfDue(bool room_is_made = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives back one piece of what others could do without, which takes long, and tries again.
+  void MakeRoomForStep();
   // Tells the log who is not part of the synchronous step that `pushes` make.
   void LogMissing(const std::vector<PendingPush>& pushes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the push is answered when its step begins: only where its result is known to be finite.
@@ -348,7 +351,7 @@ class Run : public std::enable_shared_from_this<Run> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes sure that the step needs no memory that is not there; false if it cannot be had. The step
   // then waits, and Tick() tries again.
-  bool ReserveForStep(StepWork* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ReserveForStep(StepWork* work, bool room_is_made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutBack(std::unique_ptr<StepWork> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Rejects those pushes of the step whose gradient is not known to leave it finite, and puts the
   // others back. False if there is none.
@@ -500,6 +503,7 @@ class Run : public std::enable_shared_from_this<Run> {
   std::deque<PendingPush> pending_ ABSL_GUARDED_BY(mutex_);  // In the order they came.
   absl::Duration first_pending_at_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<StepWork> step_work_ ABSL_GUARDED_BY(mutex_);  // The step on its way.
+  bool makes_room_ ABSL_GUARDED_BY(mutex_) = false;              // MakeRoomForStep() will run.
   std::vector<std::pair<SnapshotContents, SnapshotReceiver>> snapshot_requests_
       ABSL_GUARDED_BY(mutex_);
 

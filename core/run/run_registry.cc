@@ -1,6 +1,7 @@
 #include "core/run/run_registry.h"
 
 #include <algorithm>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -41,7 +42,10 @@ RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
   environment_.log = std::make_shared<RunLog>();
   environment_.readers = VersionReaders::Create();
-  environment_.budget->SetReclaim([readers = environment_.readers] { return readers->GiveBack(); });
+  const std::shared_ptr<ThreadPool> pool = pool_.Share();
+  environment_.budget->SetReclaim(
+      [readers = environment_.readers] { return readers->GiveBack(); },
+      [pool](std::function<void()> task) { pool->Schedule(std::move(task)); });
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }

@@ -76,8 +76,8 @@ std::vector<Run::PendingPush> Run::TakeAsynchronousPush() {
   return {};
 }
 
-void Run::BeginStepIfDue() {
-  if (!Settled() || deleted_ || !Moves()) return;
+void Run::BeginStepIfDue(bool room_is_made) {
+  if (!Settled() || deleted_ || !Moves() || makes_room_) return;
   std::vector<PendingPush> pushes =
       spec_.policy().has_synchronous() ? TakeSynchronousPushes() : TakeAsynchronousPush();
   if (draining_) EndIdleSessions();
@@ -104,12 +104,31 @@ void Run::BeginStepIfDue() {
   step_work_->learning_rate = LearningRate(spec_.schedule(), step_) * factor;
   step_work_->rate_without_warm_up = LearningRateWithoutWarmUp(spec_.schedule(), step_) * factor;
   step_work_->begin_at = environment_.clock->Elapsed();
-  signs_.step_lacks_memory = !ReserveForStep(step_work_.get());
-  if (!signs_.step_lacks_memory) {
+  if (ReserveForStep(step_work_.get(), room_is_made)) {
+    signs_.step_lacks_memory = false;
     AnswerEarly(step_work_.get());
+  } else if (!room_is_made) {
+    // To give memory back takes longer than a lock may be held.
+    PutBack(std::move(step_work_));
+    makes_room_ = true;
+    pool_->Schedule([self = shared_from_this()] { self->MakeRoomForStep(); });
   } else {
+    signs_.step_lacks_memory = true;
     RejectLarge(std::move(step_work_), "there is no memory to see whether the step is finite");
   }
+}
+
+void Run::MakeRoomForStep() {
+  const bool made =
+      environment_.budget->TrimIfWanted() || environment_.readers->GiveBack(memory_.store.get());
+  {
+    MutexLock lock(&mutex_);
+    makes_room_ = false;
+    if (!Settled()) return;  // Whoever is at it goes on with the next step.
+    BeginStepIfDue(/*room_is_made=*/!made);
+    if (!step_work_) return;
+  }
+  ApplySteps();
 }
 
 bool Run::LeavesEarly(const StepWork& work, const PendingPush& pending) {
@@ -120,7 +139,7 @@ bool Run::LeavesEarly(const StepWork& work, const PendingPush& pending) {
          store_.block_count() > 1;               // A single one travels as soon with the result.
 }
 
-bool Run::ReserveForStep(StepWork* work) {
+bool Run::ReserveForStep(StepWork* work, bool room_is_made) {
   float largest = 0;
   std::vector<std::shared_ptr<const StagedPush>> pushes;
   for (const PendingPush& pending : work->pushes) {
@@ -133,17 +152,18 @@ bool Run::ReserveForStep(StepWork* work) {
   const auto reserve = [&] {
     return gradd::ReserveForStep(
         TouchedBlocks(pushes, *work->plan, store_, layout_.element_count()), store_,
-        memory_.store.get(), environment_.readers.get(), &work->next);
+        memory_.store.get(), *environment_.readers, room_is_made, &work->next);
   };
   try {
     if (work->watched) {
       try {
-        work->undo.emplace(store_, *work->plan);
+        work->undo.emplace(store_, *work->plan, environment_.budget.get());
         if (reserve()) return true;
       } catch (const std::bad_alloc&) {
         // As where there is no room.
       }
       work->undo.reset();
+      if (!room_is_made) return false;
       // Without one to blame, the step is taken in place: to wait for memory could be for ever.
       if (largest > kSafeGradient) return false;
     }
@@ -273,8 +293,18 @@ void Run::ApplySteps() {
 void Run::ApplyStep(StepWork* work) {
   const absl::Duration begin = environment_.clock->Elapsed();
   std::vector<std::shared_ptr<const StagedPush>> pushes;
-  for (const PendingPush& pending : work->pushes) pushes.push_back(pending.push);
+  float largest = 0;
+  for (const PendingPush& pending : work->pushes) {
+    pushes.push_back(pending.push);
+    largest = std::max(largest, pending.push->largest());
+  }
   UpdatePlan& plan = *work->plan;
+  if (work->undo.has_value() && !work->undo->SavePlan(plan)) {
+    work->undo.reset();
+    // As in ReserveForStep(): only a push that could be to blame is worth its rejection.
+    work->undone = largest > kSafeGradient;
+    if (work->undone) return;
+  }
   const Aggregate aggregate(std::move(pushes),
                             [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = aggregate.has_lazy_rows();

@@ -46,7 +46,7 @@ absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
   *held.spec.mutable_layout() = layout_.message();
   held.connected_workers = ConnectedWorkers();
   held.snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
-  held.plan = plan_->state();
+  held.plan = plan_;
   return held;
 }
 

@@ -108,7 +108,7 @@ int64_t BlockPool::FreeBlocks(int64_t elements) const {
   });
 }
 
-void BlockPool::Reserve(ReservedFor who, int64_t elements, int64_t count) {
+int64_t BlockPool::Reserve(ReservedFor who, int64_t elements, int64_t count) {
   Unused unwanted;
   {
     MutexLock lock(&mutex_);
@@ -126,7 +126,7 @@ void BlockPool::Reserve(ReservedFor who, int64_t elements, int64_t count) {
         free += static_cast<int64_t>(free_.size() - before);
       }
       reserved->of(who) = count;
-      return;
+      return allocated_bytes() - bytes_before;
     } catch (const std::bad_alloc&) {
       // Whatever else needs memory now finds some.
       unwanted = TakeUnused(allocated_bytes() - bytes_before);
@@ -147,11 +147,11 @@ void BlockPool::EndReservation(ReservedFor who) {
   for (Reserved& reserved : reserved_) reserved.of(who) = 0;
 }
 
-int64_t BlockPool::FreeUnused() {
+int64_t BlockPool::FreeUnused(int64_t most_bytes) {
   Unused unused;
   {
     MutexLock lock(&mutex_);
-    unused = TakeUnused(std::numeric_limits<int64_t>::max());
+    unused = TakeUnused(most_bytes);
   }
   return Free(std::move(unused));
 }

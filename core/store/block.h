@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -102,7 +103,8 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   // reserved in addition, if there is no memory, or no room in the budget. Blocks that were made on
   // the way to that go back, but for those in a region: they stay, free and claimed, since a region
   // that its readers may not write to gives no pages back.
-  void Reserve(ReservedFor who, int64_t elements, int64_t count);
+  // Returns the bytes of the blocks that had to be made.
+  int64_t Reserve(ReservedFor who, int64_t elements, int64_t count);
   // What he has reserved and not taken.
   int64_t reserved(ReservedFor who, int64_t elements);
   // Nothing is reserved for him any more.
@@ -110,7 +112,9 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
   // Gives back the memory of all free blocks that are not reserved, but of those in a region; how
   // many bytes.
-  int64_t FreeUnused();
+  int64_t FreeUnused() { return FreeUnused(std::numeric_limits<int64_t>::max()); }
+  // The same for at most so many bytes, the newest ones first.
+  int64_t FreeUnused(int64_t most_bytes);
   // The same for as much as nobody needed since the last call.
   void FreeIdle();
 

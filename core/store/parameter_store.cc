@@ -217,16 +217,19 @@ void ParameterStore::ReserveForSlots(const SlotVectors& slots, const SlotVectors
 
 void ParameterStore::ReserveAll(ReservedFor who, const BlockCounts& blocks) {
   BlockCounts raised;  // From how many.
+  std::map<BlockPool*, int64_t> made_bytes;
   try {
     for (const auto& [which, count] : blocks) {
       const auto [pool, elements] = which;
       const int64_t before = pool->reserved(who, elements);
       if (count <= before) continue;
-      pool->Reserve(who, elements, count);
+      made_bytes[pool] += pool->Reserve(who, elements, count);
       raised[which] = before;
     }
   } catch (const std::bad_alloc&) {
     for (const auto& [which, before] : raised) which.first->Reserve(who, which.second, before);
+    // Nobody has touched that memory: it goes back in no time. To get it anew would be no progress.
+    for (const auto& [pool, bytes] : made_bytes) pool->FreeUnused(bytes);
     throw;
   }
   // To have fewer cannot fail.

@@ -115,7 +115,8 @@ class ParameterStore {
   bool WritesElsewhere(int64_t block) const;
   // Reserves the blocks that the updates of the next step and Publish() into `nexts` need, see
   // ReservedFor::kStep. `touched` has the blocks that will be updated; empty: all. Throws
-  // std::bad_alloc if the memory cannot be had; the updates would then throw it.
+  // std::bad_alloc, with nothing changed, if the memory cannot be had; the updates would then throw
+  // it.
   void ReserveForStep(const std::vector<const Snapshot*>& nexts,
                       const std::vector<bool>& touched = {}) const;
   // Whether another version of what workers train at has room between two steps, so that one may be
@@ -202,7 +203,7 @@ class ParameterStore {
   BlockVector NewVector(BlockPool* pool) const;
   // How many blocks, by pool and length.
   using BlockCounts = std::map<std::pair<BlockPool*, int64_t>, int64_t>;
-  // Reserves just these, all or none.
+  // Reserves just these, all or none, without any of the memory then.
   static void ReserveAll(ReservedFor who, const BlockCounts& blocks);
   // Sets a slot's block to what it starts with: all of it, or only the sections that restart.
   void StartBlock(const SlotVector& slot, int64_t block, bool restart, float* values) const;

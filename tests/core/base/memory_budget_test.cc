@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace gradd {
@@ -117,6 +119,31 @@ TEST_F(MemoryBudgetTest, VersionsAreGivenBackForWhatNeedsTheRoom) {
   const auto large = Stage(40);
   EXPECT_TRUE(large->granted());
   EXPECT_TRUE(versions.empty());
+}
+
+// Whoever claims room for a push may hold locks.
+TEST_F(MemoryBudgetTest, WhoWaitsLeavesReclaimingToOthers) {
+  std::vector<ClaimPtr> versions;
+  std::vector<std::function<void()>> tasks;
+  const auto reclaim = [&versions] {
+    if (versions.empty()) return false;
+    versions.pop_back();
+    return true;
+  };
+  budget_->SetReclaim(reclaim, [&tasks](auto task) { tasks.push_back(std::move(task)); });
+  const auto step = budget_->Assure();
+  ASSERT_TRUE(step->Resize(20));
+  for (int i = 0; i < 10; ++i) versions.push_back(Take(MemoryUse::kVersions, 8));
+  const auto first = Stage(40);
+  const auto second = Stage(30);
+  EXPECT_FALSE(first->granted());
+  EXPECT_EQ(versions.size(), 10U);
+  ASSERT_EQ(tasks.size(), 1U) << "one is enough for all who wait";
+  tasks[0]();
+  EXPECT_TRUE(first->granted());
+  EXPECT_TRUE(second->granted());
+  EXPECT_EQ(grants_, 2);
+  EXPECT_EQ(versions.size(), 3U) << "no more than necessary";
 }
 
 TEST_F(MemoryBudgetTest, NothingIsTakenFromVersionsThatWouldNotHelp) {
