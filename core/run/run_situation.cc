@@ -61,11 +61,10 @@ RunSituation Run::Situation() const {
   const bool waits = (situation.synchronous && !formed_) ||
                      situation.now - situation.moved_at >= kConditionPatience;
   if (situation.state != v1::RUN_STATE_RUNNING || LiveMembers() == 0 || !waits) return situation;
-  for (const auto& [worker, member] : members_) {
-    if (!Live(member)) continue;
-    RunSituation::Worker described{worker, member.state, false};
-    if (member.session) {
-      const WorkerSession::State& state = member.session->state_;
+  for (const auto& [worker, member] : live_) {
+    RunSituation::Worker described{worker, member->state, false};
+    if (member->session) {
+      const WorkerSession::State& state = member->session->state_;
       described.lacks_memory = state.held && state.claim && !state.claim->granted();
     }
     situation.workers.push_back(std::move(described));
@@ -123,9 +122,9 @@ void Run::LogMissing(const std::vector<PendingPush>& pushes) {
   int64_t missing = 0;
   std::string names;
   auto push = pushes.begin();  // In the order of worker ids, as the members are.
-  for (const auto& [worker, member] : members_) {
+  for (const auto& [worker, member] : live_) {
     while (push != pushes.end() && push->worker < worker) ++push;
-    if (!Live(member) || (push != pushes.end() && push->worker == worker)) continue;
+    if (push != pushes.end() && push->worker == worker) continue;
     if (++missing <= kMostWorkers) absl::StrAppend(&names, names.empty() ? "" : ",", worker);
   }
   if (missing > kMostWorkers) absl::StrAppend(&names, ",...");

@@ -46,8 +46,7 @@ std::vector<Run::PendingPush> Run::TakeSynchronousPushes() {
   // Every push asks; who it is from matters when there may be enough of them.
   if (state.ready_pushes < state.live_members && state.waited < state.deadline) return {};
   for (const PendingPush& pending : pending_) {
-    const auto member = members_.find(pending.worker);
-    if (member != members_.end() && Live(member->second)) ++state.ready_members;
+    state.ready_members += static_cast<int>(live_.count(pending.worker));
   }
   if (!SynchronousStepDue(state)) return {};
   const bool without_some = state.ready_members < state.live_members;
