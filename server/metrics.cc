@@ -151,7 +151,8 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
                  metrics.profile.totals()[static_cast<size_t>(phase)]);
   }
   out->Gauge("gradd_run_memory_bytes",
-             "Memory of the run's blocks: parameters, slots, and versions still being sent.",
+             "Memory of the run: parameters, slots, what optimizers keep for whole tensors, versions "
+             "still being read, and buffers for the next ones.",
              {{"run", run}}, static_cast<double>(metrics.memory_bytes));
   out->Counter("gradd_run_block_allocations_total",
                "Buffers for blocks taken from the heap; none in steady state.", {{"run", run}},
