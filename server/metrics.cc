@@ -150,10 +150,11 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
                  {{"run", run}, {"phase", StepProfile::kNames[static_cast<size_t>(phase)]}},
                  metrics.profile.totals()[static_cast<size_t>(phase)]);
   }
-  out->Gauge("gradd_run_memory_bytes",
-             "Memory of the run: parameters, slots, what optimizers keep for whole tensors, versions "
-             "still being read, and buffers for the next ones.",
-             {{"run", run}}, static_cast<double>(metrics.memory_bytes));
+  out->Gauge(
+      "gradd_run_memory_bytes",
+      "Memory of the run: parameters, slots, what optimizers keep for whole tensors, versions "
+      "still being read, and buffers for the next ones.",
+      {{"run", run}}, static_cast<double>(metrics.memory_bytes));
   out->Counter("gradd_run_block_allocations_total",
                "Buffers for blocks taken from the heap; none in steady state.", {{"run", run}},
                static_cast<double>(metrics.block_allocations));
