@@ -10,8 +10,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/finite_number.h"
 
 namespace gradd {
 
@@ -34,7 +37,8 @@ void AddConfigOption(CLI::App* app, const char* variable) {
 void RefuseEmptyValues(CLI::App* app, const std::vector<std::string>& may_be_empty) {
   const CLI::Validator not_empty(
       [](const std::string& value) {
-        return std::string(value.empty() ? "an empty value found, something expected" : "");
+        return std::string(
+            value.empty() ? "an empty value found; leave the option out for its default" : "");
       },
       "");
   for (CLI::Option* option : app->get_options()) {
@@ -45,8 +49,28 @@ void RefuseEmptyValues(CLI::App* app, const std::vector<std::string>& may_be_emp
   for (CLI::App* command : app->get_subcommands(nullptr)) RefuseEmptyValues(command, may_be_empty);
 }
 
+std::string CheckNumber(const std::string& text) {
+  double value = 0;
+  if (text.empty() || ParseFinite(text, &value)) return "";
+  return absl::StrCat(Quoted(text), " found, ", kFiniteNumber, " expected");
+}
+
+namespace {
+
+// CLI11 echoes what it was given, however long: words are cut as Quoted() cuts.
+std::string WithoutLongWords(absl::string_view text) {
+  constexpr size_t kLongest = 80;
+  std::vector<std::string> words;
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    words.push_back(Abbreviated(word, kLongest));
+  }
+  return absl::StrJoin(words, " ");
+}
+
+}  // namespace
+
 std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error) {
-  std::string text = error.what();
+  std::string text = WithoutLongWords(error.what());
   if (dynamic_cast<const CLI::ConfigError*>(&error) == nullptr) return text;
   absl::string_view key = text;
   if (absl::ConsumePrefix(&key, "INI was not able to parse ")) {

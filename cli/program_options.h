@@ -2,6 +2,7 @@
 #define GRADD_CLI_PROGRAM_OPTIONS_H_
 
 #include <CLI/App.hpp>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/base/utf8.h"
 
 // What the command lines of gradd, gradctl and gradworker have in common.
 namespace gradd {
@@ -22,15 +24,30 @@ std::string VariableOf(absl::string_view option);
 void AddConfigOption(CLI::App* app, const char* variable);
 
 // What is wrong with `text` as a whole number, empty if nothing is: for the check() of an option.
-// CLI11 by itself takes -1 for 2^64 - 1, nothing for 0, and what is too large for the largest
-// number.
+// CLI11 by itself takes -1 for 2^64 - 1, and what is too large for the largest number. Nothing is
+// for RefuseEmptyValues().
 template <typename T>
 std::string CheckWhole(const std::string& text) {
   T value = 0;
-  if (absl::SimpleAtoi(text, &value)) return "";
-  return absl::StrCat("\"", text, "\" found, a whole number from ", std::numeric_limits<T>::min(),
+  if (text.empty() || absl::SimpleAtoi(text, &value)) return "";
+  return absl::StrCat(Quoted(text), " found, a whole number from ", std::numeric_limits<T>::min(),
                       " to ", std::numeric_limits<T>::max(), " expected");
 }
+
+// The same, and in [low, high].
+template <typename T>
+std::function<std::string(const std::string&)> Between(T low, T high) {
+  return [low, high](const std::string& text) -> std::string {
+    if (std::string wrong = CheckWhole<T>(text); !wrong.empty() || text.empty()) return wrong;
+    T value = 0;
+    const bool within = absl::SimpleAtoi(text, &value) && value >= low && value <= high;
+    return within ? "" : absl::StrCat(text, " is outside [", low, ", ", high, "]");
+  };
+}
+
+// The same of a number; CLI11 by itself takes 1e400 for infinity.
+std::string CheckNumber(const std::string& text);
+
 // Refuses the empty string as a value of any option of `app` and its commands, but of those in
 // `may_be_empty`: CLI11 would take it for 0, or for an option that was not given. Call it when all
 // options are there.

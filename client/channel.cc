@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "transport/receive_buffers.h"
 
 namespace gradd {
@@ -21,13 +22,15 @@ absl::Status CheckAddress(const std::string& server) {
   if (absl::StartsWith(server, "unix:") && server.size() > 5) return absl::OkStatus();
   const size_t colon = server.rfind(':');
   int port = 0;
-  if (colon != std::string::npos && colon > 0 &&
+  if (colon != std::string::npos && colon > 0 && !absl::StrContains(server, '/') &&
       absl::SimpleAtoi(server.substr(colon + 1), &port) && port > 0 && port < 65536) {
     return absl::OkStatus();
   }
+  const bool is_url = absl::StrContains(server, "://");
   return Error(
       absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-      absl::StrCat("server address \"", server, "\" is not of the form HOST:PORT or unix:PATH"));
+      absl::StrCat("server address ", Quoted(server), " is not of the form HOST:PORT or unix:PATH",
+                   is_url ? "; it is no URL: leave out what begins it, as http://" : ""));
 }
 
 // Whether `server`, which is a valid address, is this host: no proxy could reach it.

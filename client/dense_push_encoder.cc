@@ -23,7 +23,7 @@ DensePushEncoder::~DensePushEncoder() { Stop(); }
 absl::Status DensePushEncoder::Begin(int64_t sequence, absl::Span<const float> gradient,
                                      std::shared_ptr<const void> owner) {
   Stop();
-  push_seed_ = Mix(seed_, static_cast<uint64_t>(sequence));
+  push_seed_ = MixKey(seed_, static_cast<uint64_t>(sequence));
   gradient_ = gradient;
   owner_ = std::move(owner);
   return absl::OkStatus();

@@ -36,7 +36,8 @@ class SparsePushEncoder final : public PushEncoder {
     if (encoding_.kind == PushEncoding::Kind::kTopK) {
       top_k_.Select(feedback_.residual(), count_, &indices_);
     } else {
-      RandomK(elements_, count_, Mix(encoding_.seed, static_cast<uint64_t>(sequence)), &indices_);
+      RandomK(elements_, count_, MixKey(encoding_.seed, static_cast<uint64_t>(sequence)),
+              &indices_);
     }
     values_.resize(indices_.size());
     feedback_.Take(indices_, absl::MakeSpan(values_));

@@ -1,6 +1,72 @@
 #ifndef GRADD_CLIENT_SESSION_H_
 #define GRADD_CLIENT_SESSION_H_
 
+// How a C++ worker trains with gradd.
+//
+// A run lives in a server: its parameters are one flat vector of floats, its tensors laid end to
+// end. A worker joins the run under an id of its own, reads the parameters, and then, as often as
+// it likes, computes a gradient on a mini-batch and pushes it. The server makes steps from the
+// workers' pushes and answers each push with what became of it and with the new parameters.
+//
+//   absl::Status Train(const std::string& server) {
+//     gradd::SessionOptions options;
+//     options.server = server;      // "10.0.0.1:50051"
+//     options.run = "mnist";        // It exists: `gradctl create` made it.
+//     options.worker = "worker-3";  // The same one after a restart.
+//     auto session = gradd::Session::Open(options);
+//     if (!session.ok()) return session.status();
+//
+//     const auto count = static_cast<size_t>((*session)->parameter_count());
+//     std::vector<float> parameters(count);
+//     std::vector<float> gradient(count);
+//     absl::StatusOr<int64_t> base = (*session)->Pull(absl::MakeSpan(parameters));
+//     while (base.ok() && !(*session)->finished()) {
+//       const double loss = ComputeGradient(parameters, absl::MakeSpan(gradient));
+//       auto answer = (*session)->Push({*base, kBatchSize, loss}, gradient,
+//                                      absl::MakeSpan(parameters));
+//       LoadNextBatch();  // The push is on its way meanwhile.
+//       const absl::StatusOr<gradd::PushReport> report = answer.get();
+//       if (!report.ok() && (*session)->finished()) break;  // Another push was the last one.
+//       if (!report.ok()) return report.status();
+//       // After ACCUMULATED there are no others than those that are there.
+//       if (report->outcome != gradd::v1::PUSH_OUTCOME_ACCUMULATED) {
+//         base = report->parameters_step;  // Or Pull(), if that is -1.
+//       }
+//     }
+//     if (!base.ok()) return base.status();
+//     return (*session)->Leave();
+//   }
+//
+// What the session does by itself. A lost connection is regained, with a growing back-off, and a
+// push that was not answered is sent again under the same sequence: it counts exactly once. Only
+// after `give_up_after` without a session do calls fail, and then all of them, with the same error.
+//
+// What a push's future says. A report, with the outcome:
+//   APPLIED     the push is part of step `step`
+//   ACCUMULATED it will be part of the next step, which takes several pushes of a worker: no
+//               parameters come with it, and the worker goes on from those it has
+//   STALE       it was older than the run allows; dropped
+//   SUPERSEDED  its step happened without it; dropped
+//   SKIPPED     it was not finite, and the run skips such pushes
+//   DUPLICATE   it counted, or was dropped, on a connection that broke; the server does not know
+//               which any more
+// after each of which the worker takes the parameters and goes on; or an error (ReasonOf() in
+// core/base/error.h has the reason as a word):
+//   INVALID_ARGUMENT     the push was rejected, and changed nothing: NON_FINITE, and others. The
+//                        session goes on, with the same sequence.
+//   FAILED_PRECONDITION  RUN_FINISHED; or the session has left; or the run came back without pushes
+//                        that this session knows were counted
+//   NOT_FOUND            the run was deleted
+//   UNAVAILABLE          no session for `give_up_after`
+//   CANCELLED            the session ended first, by Leave() or its destructor: the push may still
+//                        count. next_sequence() of the worker's next session tells.
+//   INTERNAL             the server does not keep to the protocol
+//
+// When it says so. How long a push takes is the run's matter: a step may wait for other workers,
+// and a paused run for its operator. But no future outlives its session: when the session has
+// failed, has left or is destroyed, every future is ready, or will be as soon as the transport has
+// let go of the gradient. A dead peer is noticed within 15 seconds.
+
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -46,9 +112,11 @@ struct SessionOptions {
   // back-off and all of it; the back-off doubles from `initial` to `maximum`.
   absl::Duration initial_backoff = absl::Milliseconds(100);
   absl::Duration maximum_backoff = absl::Seconds(5);
-  // Give up, with the last error, after this long without a session. Applies to
-  // Open() and to every reconnect.
+  // Give up, with the last error, after this long without a session; a try that has begun then may
+  // take up to 5 seconds. Applies to Open(), to every reconnect and to Pull().
   absl::Duration give_up_after = absl::Minutes(5);
+  // How long Leave() waits for the server.
+  absl::Duration leave_timeout = absl::Seconds(5);
 
   // Told about lost and regained connections, pauses and resumes, one line each;
   // called from the session's thread. May be null.
@@ -72,25 +140,9 @@ struct PushReport {
   int64_t parameters_step = -1;
 };
 
-// One worker's membership in one run over one connection at a time.
+// One worker's membership in one run, over one connection at a time.
 //
-//   auto session = Session::Open(options).value();
-//   std::vector<float> parameters(session->parameter_count());
-//   int64_t base = session->Pull(absl::MakeSpan(parameters)).value();
-//   while (!session->finished()) {
-//     ... compute gradient, loss and examples from parameters ...
-//     auto report = session->Push({base, examples, loss}, gradient,
-//                                 absl::MakeSpan(parameters)).get();
-//     if (!report.ok()) return report.status();
-//     base = report->parameters_step;
-//   }
-//   session->Leave();
-//
-// A session reconnects by itself and sends a push that was not answered again,
-// under the same sequence: it counts exactly once.
-//
-// Thread safety: Push(), Pull() and Leave() from one thread at a time; the
-// observers from any.
+// Thread safety: Push() and Pull() from one thread at a time; Leave() and the observers from any.
 class Session {
  public:
   // What is said about a gradient.
@@ -104,7 +156,9 @@ class Session {
   // other layout, bad address), else when `give_up_after` has passed.
   static absl::StatusOr<std::unique_ptr<Session>> Open(SessionOptions options);
 
-  // Ends the connection without leaving the run, unless Leave() was called.
+  // Ends the connection without leaving the run, unless Leave() was called: the run expects this
+  // worker back, for as long as its lease is. A push in flight fails with CANCELLED. A connection
+  // that is stuck, neither broken nor read by its peer, holds this up for some seconds.
   ~Session();
 
   Session(const Session&) = delete;
@@ -116,12 +170,10 @@ class Session {
   // `parameters` gets the parameters after the step this push becomes part of; with
   // an empty span none are asked for.
   //
-  // At most one push is in flight: a second one waits for the first.
+  // At most one push is in flight: a second one waits for the first, or until Leave() is called.
   //
-  // The future holds an error where the push was rejected (the server's reason and
-  // message), the run was deleted, or the connection could not be regained. With TopK and RandomK
-  // a rejected gradient comes with the next push; do not push it again.
-  // After FINISHED, pushes fail with FAILED_PRECONDITION.
+  // What the future says, and when, is written at the top of this file. With TopK and RandomK a
+  // gradient that did not become part of a step comes with the next push; do not push it again.
   std::future<absl::StatusOr<PushReport>> Push(const PushInfo& info,
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters);
@@ -144,12 +196,20 @@ class Session {
   absl::StatusOr<int64_t> Pull();
 
   // Reads parameters, by default those at which the next gradient is to be taken, and returns
-  // their step. Tries again like everything else.
+  // their step. Tries again, for `give_up_after`; a server that says nothing for a minute counts as
+  // a try that failed. Needs no session, so it works after Leave() too.
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters,
                                v1::ParameterView view = v1::PARAMETER_VIEW_TRAINING);
 
-  // Tells the server that this worker is done and waits until it knows, at most a
-  // few seconds.
+  // Tells the server that this worker is done, so that steps do not wait for it any more, and waits
+  // until the server knows, at most `leave_timeout`. OK: it knows. Otherwise its lease of this
+  // worker has yet to end: UNAVAILABLE where there is no connection, DEADLINE_EXCEEDED where the
+  // server is silent, or what the session had failed with.
+  //
+  // Whatever it returns, the session is over: it does not connect again, further pushes fail, and
+  // only Pull() goes on working. A push in flight is not waited for, since its step may wait for
+  // other workers; its future fails with CANCELLED unless the answer comes first. Wait for the
+  // future before, if its answer matters.
   absl::Status Leave();
 
   // As the server said when the session was opened.

@@ -39,7 +39,7 @@ absl::Status Client::Connect() {
   const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = MakeChannel(address_);
   if (!channel.ok()) return UsageError(absl::StrCat("--server: ", channel.status().message()));
   runs_ = v1::RunService::NewStub(*channel);
-  training_ = v1::TrainingService::NewStub(*channel);
+  channel_ = *channel;
   lost_ = false;
   return absl::OkStatus();
 }
@@ -213,21 +213,15 @@ absl::Status Client::RunTrials(const v1::RunTrialsRequest& request,
 }
 
 absl::Status Client::Pull(const v1::PullRequest& request, absl::Duration timeout,
-                          const std::function<absl::Status(const v1::ParameterChunk&)>& chunk) {
+                          const TakeChunk& take) {
   GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
-  const auto reader = training_->Pull(&context, request);
-  v1::ParameterChunk message;
   absl::Status taken;
-  while (taken.ok() && reader->Read(&message)) taken = chunk(message);
-  if (!taken.ok()) {
-    context.TryCancel();
-    reader->Finish();
-    return taken;
-  }
-  return ToStatus(reader->Finish(), context, timeout);
+  const grpc::Status status = PullChunks(channel_, request, &context, take, &taken);
+  GRADD_RETURN_IF_ERROR(taken);
+  return ToStatus(status, context, timeout);
 }
 
 }  // namespace gradd::ctl

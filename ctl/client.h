@@ -9,9 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/pull.h"
 #include "ctl/console.h"
 #include "gradd/v1/run_service.grpc.pb.h"
-#include "gradd/v1/training_service.grpc.pb.h"
 
 namespace gradd::ctl {
 
@@ -43,10 +43,8 @@ class Client {
   absl::Status RunTrials(const v1::RunTrialsRequest& request,
                          const std::function<bool(const v1::RunTrialsResponse&)>& more);
 
-  // Calls `chunk` for every chunk until the stream ends or `chunk` fails. `timeout` bounds the
-  // whole.
-  absl::Status Pull(const v1::PullRequest& request, absl::Duration timeout,
-                    const std::function<absl::Status(const v1::ParameterChunk&)>& chunk);
+  // Calls `take` for every chunk until the stream ends or `take` fails. `timeout` bounds the whole.
+  absl::Status Pull(const v1::PullRequest& request, absl::Duration timeout, const TakeChunk& take);
 
   const std::string& address() const { return address_; }
   absl::Duration timeout() const { return timeout_; }
@@ -81,7 +79,7 @@ class Client {
   Console* const console_;
   bool lost_ = false;
   std::unique_ptr<v1::RunService::Stub> runs_;
-  std::unique_ptr<v1::TrainingService::Stub> training_;
+  std::shared_ptr<grpc::Channel> channel_;
 };
 
 }  // namespace gradd::ctl

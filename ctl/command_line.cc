@@ -18,6 +18,7 @@
 #include "ctl/landscape.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
+#include "ctl/weight_decay_text.h"
 
 namespace gradd::ctl {
 namespace {
@@ -35,6 +36,10 @@ Exit status:
     2  the command line is wrong
     3  the server cannot be reached or does not answer in time
   130  interrupted)";
+
+// A flag that is short for a field and its value.
+constexpr char kDecoupled[] = "decoupled-weight-decay";
+constexpr char kDecayMode[] = "weight-decay-mode";
 
 // Durations as they are written; parsed when the command line is complete.
 struct Texts {
@@ -73,6 +78,7 @@ void AddNumber(CLI::App* app, const char* name, T* value, const char* type, cons
   CLI::Option* const option =
       app->add_option(name, *value, help)->type_name(type)->capture_default_str();
   if constexpr (std::is_integral_v<T>) option->check(CheckWhole<T>);
+  if constexpr (std::is_floating_point_v<T>) option->check(CheckNumber);
 }
 
 void AddSweep(CLI::App* app, const char* steps, CommandLine* line, Texts* texts) {
@@ -155,6 +161,15 @@ CLI::Validator IsKind(const google::protobuf::Descriptor& type) {
   return CLI::Validator(check, "");
 }
 
+std::string HelpOf(const ShortName& entry) {
+  const std::string path = entry.path;
+  if (path == "optimizer.weight_decay") return WeightDecayHelp();
+  if (path == "optimizer.weight_decay_mode") return WeightDecayModeHelp();
+  const std::string kinds = KindsOf(entry.name);
+  const char* const between = kinds.empty() || *entry.help == '\0' ? "" : ": ";
+  return absl::StrCat(kinds, between, entry.help);
+}
+
 void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::string>* fields) {
   CLI::App* create = AddCommand(app, Command::kCreate, "create",
                                 "Create a run from a layout or a whole spec", line);
@@ -185,18 +200,15 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
     std::string& value = (*fields)[entry.name];
     std::string flags = absl::StrCat("--", entry.name);
     if (*entry.alias != '\0') absl::StrAppend(&flags, ",--", entry.alias);
-    const std::string kinds = KindsOf(entry.name);
-    const char* const between = kinds.empty() || *entry.help == '\0' ? "" : ": ";
-    const std::string help = absl::StrCat(kinds, between, entry.help);
+    const std::string help = HelpOf(entry);
     CLI::Option* option = *entry.value == '\0'
                               ? create->add_flag(flags, value, help)
                               : create->add_option(flags, value, help)->type_name(entry.value);
     option->group(GroupOf(entry));
   }
   create
-      ->add_flag_callback(
-          "--decoupled-weight-decay", [fields] { (*fields)["weight-decay-mode"] = "decoupled"; },
-          "Short for --weight-decay-mode decoupled")
+      ->add_flag(absl::StrCat("--", kDecoupled), (*fields)[kDecoupled],
+                 "Short for --weight-decay-mode decoupled")
       ->group("Optimizer");
 }
 
@@ -204,7 +216,7 @@ absl::Status ParseText(const char* flag, const std::string& text, absl::Duration
   absl::StatusOr<absl::Duration> parsed = ParseDurationText(text);
   if (!parsed.ok()) return UsageError(absl::StrCat(flag, ": ", parsed.status().message()));
   if (*parsed <= absl::ZeroDuration()) {
-    return UsageError(absl::StrCat(flag, ": ", text, " is not greater than 0"));
+    return UsageError(absl::StrCat(flag, ": ", Quoted(text), " is not greater than 0"));
   }
   *duration = *parsed;
   return absl::OkStatus();
@@ -217,9 +229,17 @@ absl::Status CheckPrintable(const char* what, const std::string& text) {
 }
 
 // What CLI11 cannot check by itself.
-absl::Status CompleteCreate(const std::map<std::string, std::string>& fields, CommandLine* line) {
+absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLine* line) {
   NewRun& run = line->new_run;
   run.run = line->run;
+  if (fields[kDecoupled] == "true") {
+    std::string& mode = fields[kDecayMode];
+    if (!mode.empty() && mode != "decoupled") {
+      return UsageError(absl::StrCat("--", kDecoupled, " and --", kDecayMode, " ", Quoted(mode),
+                                     " contradict each other"));
+    }
+    mode = "decoupled";
+  }
   // In the order of the table, so that errors do not depend on the map's.
   for (const ShortName& entry : ShortNames()) {
     const auto field = fields.find(entry.name);
@@ -304,7 +324,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
              &line);
 
   CLI::App* watch =
-      AddCommand(&app, Command::kWatch, "watch", "Follow a run until it is finished", &line);
+      AddCommand(&app, Command::kWatch, "watch",
+                 "Follow a run until it is finished, or has diverged and has no workers", &line);
   watch->add_option("--interval", texts.interval, "Shortest time between two updates")
       ->type_name("DURATION")
       ->capture_default_str();
@@ -356,7 +377,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
     const std::vector<std::string> unknown = app.remaining();
     const bool no_command = app.get_subcommands().empty() && !unknown.empty();
     return UsageError(
-        absl::StrCat(no_command ? absl::StrCat("unknown command or option \"", unknown[0], "\"")
+        absl::StrCat(no_command ? absl::StrCat("unknown command or option ", Quoted(unknown[0]))
                                 : ParseErrorText(app, error),
                      "; see gradctl --help"));
   }

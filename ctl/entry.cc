@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "core/optim/own_rate.h"
 #include "ctl/fields.h"
 #include "ctl/requests.h"
@@ -20,7 +21,7 @@ constexpr char kRate[] = "learning-rate";
 
 absl::StatusOr<Entry> ParseEntry(const std::string& text) {
   const auto wrong = [&text](absl::string_view what) {
-    return UsageError(absl::StrCat("\"", text, "\": ", what));
+    return UsageError(absl::StrCat(Quoted(text), ": ", what));
   };
   const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits(':', 1));
   NewRun run;
@@ -40,7 +41,8 @@ absl::StatusOr<Entry> ParseEntry(const std::string& text) {
   }
   std::set<std::string> names;
   for (const Assignment& field : run.fields) {
-    if (!names.insert(field.first).second) return wrong(absl::StrCat(field.first, " stands twice"));
+    if (!names.insert(field.first).second)
+      return wrong(absl::StrCat(Quoted(field.first), " stands twice"));
   }
   const absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(run, v1::Layout());
   if (!request.ok()) return wrong(request.status().message());
@@ -78,7 +80,7 @@ absl::StatusOr<std::vector<Entry>> ParseEntries(const std::vector<std::string>& 
                      entry->rate.has_value() ? absl::StrCat(*entry->rate) : "");
     const auto [same, is_new] = known.emplace(meaning, text);
     if (!is_new) {
-      return UsageError(absl::StrCat("\"", same->second, "\" and \"", text, "\" are the same"));
+      return UsageError(absl::StrCat(Quoted(same->second), " and ", Quoted(text), " are the same"));
     }
     entries.push_back(*std::move(entry));
   }

@@ -1,9 +1,11 @@
 #include "ctl/fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -18,6 +20,9 @@
 #include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/base/finite_number.h"
+#include "core/base/utf8.h"
+#include "core/run/live_fields.h"
 #include "ctl/nearest.h"
 #include "ctl/status.h"
 #include "google/protobuf/duration.pb.h"
@@ -39,10 +44,9 @@ constexpr ShortName kShortNames[] = {
     {"steps", "max-steps", "max_steps", "N", "Finish after this many steps; 0: never"},
     {"seed", "", "seed", "N", "Seed of the initial parameters [0]"},
     {"lease", "", "lease_duration", "DURATION", "How long a worker may be silent [15s]"},
-    {"weight-decay", "", "optimizer.weight_decay", "NUMBER",
-     "Pull towards zero [0; 0.01 with adamw]"},
-    {"weight-decay-mode", "", "optimizer.weight_decay_mode", "coupled|decoupled",
-     "How weight decay acts [coupled]"},
+    // Their help is in weight_decay_text.h.
+    {"weight-decay", "", "optimizer.weight_decay", "NUMBER", ""},
+    {"weight-decay-mode", "", "optimizer.weight_decay_mode", "coupled|decoupled", ""},
 
     {"momentum", "", "optimizer.momentum.momentum", "NUMBER", "[by optimizer]"},
     {"momentum", "", "optimizer.nesterov.momentum", "", ""},
@@ -191,7 +195,20 @@ std::string EnumPrefix(const EnumDescriptor& type) {
 
 absl::Status ValueError(absl::string_view path, absl::string_view text,
                         absl::string_view expected) {
-  return UsageError(absl::StrCat(path, ": \"", text, "\" is not ", expected));
+  return UsageError(absl::StrCat(path, ": ", Quoted(text), " is not ", expected));
+}
+
+template <typename T>
+absl::Status WholeNumberError(absl::string_view path, absl::string_view text) {
+  return ValueError(path, text,
+                    absl::StrCat("a whole number from ", std::numeric_limits<T>::min(), " to ",
+                                 std::numeric_limits<T>::max()));
+}
+
+// What protobuf says of JSON may have as much of it as there is.
+std::string JsonError(const google::protobuf::util::Status& status) {
+  constexpr size_t kLongest = 300;
+  return Abbreviated(std::string(status.message()), kLongest);
 }
 
 absl::Status SetEnum(absl::string_view path, absl::string_view text, const FieldDescriptor* field,
@@ -221,10 +238,9 @@ absl::Status SetMessage(absl::string_view path, absl::string_view text,
   const google::protobuf::util::Status parsed =
       google::protobuf::util::JsonStringToMessage(std::string(text), message);
   if (!parsed.ok()) {
-    return ValueError(
-        path, text,
-        absl::StrCat("JSON of ", field->message_type()->name(), ", such as ",
-                     JsonExample(*field->message_type()), ": ", std::string(parsed.message())));
+    return ValueError(path, text,
+                      absl::StrCat("JSON of ", field->message_type()->name(), ", such as ",
+                                   JsonExample(*field->message_type()), ": ", JsonError(parsed)));
   }
   return absl::OkStatus();
 }
@@ -239,35 +255,34 @@ absl::Status SetLeaf(absl::string_view path, absl::string_view text, const Field
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_DOUBLE: {
       double value = 0;
-      if (!absl::SimpleAtod(text, &value)) return ValueError(path, text, "a number");
+      if (!ParseFinite(text, &value)) return ValueError(path, text, kFiniteNumber);
       reflection.SetDouble(message, field, value);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_FLOAT: {
-      float value = 0;
-      if (!absl::SimpleAtof(text, &value)) return ValueError(path, text, "a number");
-      reflection.SetFloat(message, field, value);
+      double value = 0;
+      constexpr double kLargest = std::numeric_limits<float>::max();
+      if (!ParseFinite(text, &value) || std::abs(value) > kLargest) {
+        return ValueError(path, text, "a finite number up to 3.4e38");
+      }
+      reflection.SetFloat(message, field, static_cast<float>(value));
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_INT64: {
       int64_t value = 0;
-      if (!absl::SimpleAtoi(text, &value)) return ValueError(path, text, "a whole number");
+      if (!absl::SimpleAtoi(text, &value)) return WholeNumberError<int64_t>(path, text);
       reflection.SetInt64(message, field, value);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_UINT64: {
       uint64_t value = 0;
-      if (!absl::SimpleAtoi(text, &value)) {
-        return ValueError(path, text, "a whole number from 0 to 2^64 - 1");
-      }
+      if (!absl::SimpleAtoi(text, &value)) return WholeNumberError<uint64_t>(path, text);
       reflection.SetUInt64(message, field, value);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_INT32: {
       int32_t value = 0;
-      if (!absl::SimpleAtoi(text, &value)) {
-        return ValueError(path, text, "a whole number below 2^31");
-      }
+      if (!absl::SimpleAtoi(text, &value)) return WholeNumberError<int32_t>(path, text);
       reflection.SetInt32(message, field, value);
       return absl::OkStatus();
     }
@@ -397,14 +412,16 @@ const std::vector<ShortName>& AllShortNames() {
   return all;
 }
 
+// Only `set` has names that nobody knows: those of `create` are options.
 absl::Status UnknownField(absl::string_view name) {
   std::vector<absl::string_view> names;
   for (const ShortName& entry : AllShortNames()) {
+    if (!IsLiveField(entry.path)) continue;
     if (names.empty() || names.back() != entry.name) names.push_back(entry.name);
   }
   return UsageError(
-      absl::StrCat("unknown field \"", name,
-                   "\"; expected a field path of Run, such as optimizer.adam.beta1, or ",
+      absl::StrCat("unknown field ", Quoted(name),
+                   "; expected a field path of Run, such as optimizer.adam.beta1, or ",
                    absl::StrJoin(names, ", ")));
 }
 
@@ -443,7 +460,7 @@ absl::StatusOr<const FieldDescriptor*> FindKind(const Descriptor& type, absl::st
   }
   const std::vector<std::string> names = KindNames(type);
   const std::string nearest = Nearest(absl::AsciiStrToLower(text), names);
-  return UsageError(absl::StrCat("unknown ", absl::AsciiStrToLower(type.name()), " \"", text, "\"",
+  return UsageError(absl::StrCat("unknown ", absl::AsciiStrToLower(type.name()), " ", Quoted(text),
                                  nearest.empty() ? "" : absl::StrCat(", perhaps ", nearest),
                                  "; there are ", absl::StrJoin(names, ", ")));
 }
@@ -532,19 +549,22 @@ absl::Status SetField(absl::string_view path, absl::string_view text, v1::Run* r
   }
   Message* message = run;
   const std::vector<std::string> parts = absl::StrSplit(path, '.');
+  const auto wrong = [&](const std::string& part, absl::string_view what) {
+    constexpr size_t kShown = 80;
+    return UsageError(absl::StrCat(Abbreviated(path, kShown), ": ", Quoted(part), what));
+  };
   for (size_t i = 0; i < parts.size(); ++i) {
     const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(parts[i]);
     if (field == nullptr) {
-      return UsageError(absl::StrCat(path, ": ", message->GetDescriptor()->name(),
-                                     " has no field \"", parts[i], "\""));
+      return wrong(parts[i], absl::StrCat(" is no field of ", message->GetDescriptor()->name()));
     }
     if (field->is_repeated()) {
       if (i + 1 == parts.size()) return SetList(path, text, field, message);
-      return UsageError(absl::StrCat(path, ": \"", parts[i], "\" is a list, set only as a whole"));
+      return wrong(parts[i], " is a list, set only as a whole");
     }
     if (i + 1 == parts.size()) return SetLeaf(path, text, field, message);
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
-      return UsageError(absl::StrCat(path, ": \"", parts[i], "\" has no fields"));
+      return wrong(parts[i], " has no fields");
     }
     message = message->GetReflection()->MutableMessage(message, field);
   }
@@ -557,12 +577,12 @@ absl::StatusOr<absl::Duration> ParseDurationText(absl::string_view text) {
   if (absl::SimpleAtod(text, &seconds)) {
     duration = absl::Seconds(seconds);
   } else if (!absl::ParseDuration(text, &duration)) {
-    return UsageError(absl::StrCat("\"", text, "\" is not a duration such as 60, 60s or 1m30s"));
+    return UsageError(absl::StrCat(Quoted(text), " is not a duration such as 60, 60s or 1m30s"));
   }
   // Infinite and NaN have no place in a protobuf Duration.
   if (duration == absl::InfiniteDuration() || duration == -absl::InfiniteDuration() ||
       seconds != seconds) {
-    return UsageError(absl::StrCat("\"", text, "\" is not a finite duration"));
+    return UsageError(absl::StrCat(Quoted(text), " is not a finite duration"));
   }
   return duration;
 }

@@ -94,7 +94,7 @@ absl::Status List(const CommandLine& line, Client* client, Console* console) {
   } else if (runs->runs().empty()) {
     console->out << NoRunsText(*runs, console->clock.WallTime());
   } else {
-    console->out << RunTable(*runs);
+    console->out << RunTable(*runs, console->width());
   }
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 #include "ctl/contour_map.h"
 #include "ctl/entry.h"
 #include "ctl/landscape_paths.h"
@@ -36,7 +37,7 @@ absl::StatusOr<const LandscapeInfo*> FindLandscape(const std::string& name) {
   for (const LandscapeInfo& info : Landscapes()) {
     if (info.name == name) return &info;
   }
-  return UsageError(absl::StrCat("no landscape \"", name, "\"; there are ", LandscapeNames()));
+  return UsageError(absl::StrCat("no landscape ", Quoted(name), "; there are ", LandscapeNames()));
 }
 
 absl::StatusOr<Point> ParseStart(const std::string& text) {
@@ -48,8 +49,8 @@ absl::StatusOr<Point> ParseStart(const std::string& text) {
             std::abs(point[axis]) <= static_cast<double>(std::numeric_limits<float>::max());
   }
   if (valid) return point;
-  return UsageError(
-      absl::StrCat("--start: \"", text, "\" found, two finite numbers such as -1.5,2 expected"));
+  return UsageError(absl::StrCat("--start: ", Quoted(text),
+                                 " found, two finite numbers such as -1.5,2 expected"));
 }
 
 // One entry's walk: the best one, where rates were tried.
@@ -106,12 +107,15 @@ std::string TextTable(const WalkOptions& options, const std::vector<Result>& res
   std::vector<std::vector<std::string>> rows;
   for (const Result& result : results) {
     const Point end = result.walk.path.back();
-    rows.push_back(
-        {result.entry.name,
-         absl::StrFormat("%.2g%s", result.walk.rate, result.entry.rate.has_value() ? "" : " found"),
-         absl::StrCat(result.walk.path.size() - 1), absl::StrFormat("%.4g, %.4g", end[0], end[1]),
-         absl::StrFormat("%.3g", ValueAtEnd(options.landscape, result.walk)),
-         Completed(result.walk, options.steps) ? "" : "diverged"});
+    rows.push_back({result.entry.name,
+                    absl::StrFormat("%.2g%s", result.walk.rate,
+                                    !result.entry.rate.has_value() ? " found"
+                                    : result.entry.rate_is_own     ? " own"
+                                                                   : ""),
+                    absl::StrCat(result.walk.path.size() - 1),
+                    absl::StrFormat("%.4g, %.4g", end[0], end[1]),
+                    absl::StrFormat("%.3g", ValueAtEnd(options.landscape, result.walk)),
+                    Completed(result.walk, options.steps) ? "" : "diverged"});
   }
   return Table({"OPTIMIZER", "LR", "STEPS", "END", "VALUE", ""}, rows);
 }
@@ -140,6 +144,7 @@ std::string Json(const LandscapeInfo& info, const std::vector<Result>& results) 
     json["paths"].push_back({{"optimizer", result.entry.name},
                              {"learning_rate", result.walk.rate},
                              {"learning_rate_was_found", !result.entry.rate.has_value()},
+                             {"learning_rate_is_own", result.entry.rate_is_own},
                              {"points", std::move(points)}});
   }
   return json.dump() + "\n";

@@ -25,8 +25,14 @@ void ForwardSignals(gradd::ctl::Interrupt* interrupt) {
     int signal = 0;
     sigwait(&signals, &signal);
     interrupt->Trigger();
-    // A second one is for a program that does not end.
+    // A second one is for a program that does not end. Its terminal's cursor may be hidden.
     sigwait(&signals, &signal);
+    if (isatty(STDOUT_FILENO) != 0) {
+      constexpr char kShowCursor[] = "\x1b[?25h";
+      if (write(STDOUT_FILENO, kShowCursor, sizeof(kShowCursor) - 1) < 0) {
+        // There is nobody left to tell.
+      }
+    }
     _exit(gradd::ctl::kExitInterrupted);
   }).detach();
 }

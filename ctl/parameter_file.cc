@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/utf8.h"
 #include "ctl/status.h"
 #include "nlohmann/json.hpp"
 
@@ -17,7 +18,7 @@ absl::StatusOr<ParameterFormat> FormatOf(absl::string_view path) {
   if (absl::EndsWith(path, ".f32")) return ParameterFormat::kFloat32;
   if (absl::EndsWith(path, ".safetensors")) return ParameterFormat::kSafetensors;
   return UsageError(
-      absl::StrCat("--output: ", path, " ends neither with .safetensors nor with .f32"));
+      absl::StrCat("--output: ", Quoted(path), " ends neither with .safetensors nor with .f32"));
 }
 
 absl::StatusOr<std::string> SafetensorsHeader(const v1::Run& run, int64_t step) {

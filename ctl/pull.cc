@@ -5,8 +5,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "client/pull.h"
 #include "core/base/error.h"
 #include "core/base/new_file.h"
+#include "core/codec/dense.h"
 #include "ctl/parameter_file.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
@@ -26,14 +28,24 @@ class Download {
   Download(const v1::Run& run, ParameterFormat format, NewFile* file)
       : run_(run), format_(format), file_(file) {}
 
-  absl::Status Take(const v1::ParameterChunk& chunk) {
-    GRADD_RETURN_IF_ERROR(Check(chunk));
+  absl::Status Take(const v1::ParameterChunk& chunk, const Payload& data) {
+    const absl::StatusOr<int64_t> elements = CheckChunk(
+        chunk, data.size_bytes(), elements_, run_.parameter_count(), elements_ == 0 ? -1 : step_);
+    GRADD_RETURN_IF_ERROR(elements.status());
+    if (EncodingOf(chunk.encoding()) != v1::ENCODING_FLOAT32) {
+      return absl::DataLossError(absl::StrCat("a chunk in ", v1::Encoding_Name(chunk.encoding()),
+                                              ", expected in ENCODING_FLOAT32"));
+    }
     if (elements_ == 0) {
       step_ = chunk.step();
       GRADD_RETURN_IF_ERROR(Begin());
     }
-    elements_ += ElementsOf(chunk);
-    return file_->Write(chunk.data());
+    elements_ += *elements;
+    for (const Payload::Slice& slice : data.slices()) {
+      GRADD_RETURN_IF_ERROR(file_->Write(
+          absl::string_view(reinterpret_cast<const char*>(slice.data()), slice.size())));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Restart() {
@@ -42,44 +54,16 @@ class Download {
     return file_->Restart();
   }
 
-  absl::Status Complete() const {
-    if (elements_ == run_.parameter_count()) return absl::OkStatus();
-    return absl::DataLossError(absl::StrCat("the download ended after ", elements_, " of ",
-                                            run_.parameter_count(), " parameters"));
-  }
+  absl::Status Complete() const { return CheckComplete(elements_, run_.parameter_count()); }
 
   int64_t step() const { return step_; }
 
  private:
-  static int64_t ElementsOf(const v1::ParameterChunk& chunk) {
-    return static_cast<int64_t>(chunk.data().size() / sizeof(float));
-  }
-
   absl::Status Begin() {
     if (format_ == ParameterFormat::kFloat32) return absl::OkStatus();
     absl::StatusOr<std::string> header = SafetensorsHeader(run_, step_);
     if (!header.ok()) return header.status();
     return file_->Write(*header);
-  }
-
-  absl::Status Check(const v1::ParameterChunk& chunk) const {
-    const bool float32 =
-        chunk.encoding() == v1::ENCODING_UNSPECIFIED || chunk.encoding() == v1::ENCODING_FLOAT32;
-    if (!float32 || chunk.data().size() % sizeof(float) != 0 || chunk.data().empty()) {
-      return absl::DataLossError(
-          absl::StrCat("a chunk of ", chunk.data().size(), " bytes in encoding ",
-                       v1::Encoding_Name(chunk.encoding()), " is not a whole number of float32"));
-    }
-    if (elements_ > 0 && chunk.step() != step_) {
-      return absl::DataLossError(
-          absl::StrCat("a chunk of step ", chunk.step(), " among those of step ", step_));
-    }
-    if (chunk.offset() != elements_ || ElementsOf(chunk) > run_.parameter_count() - elements_) {
-      return absl::DataLossError(absl::StrCat("a chunk at offset ", chunk.offset(), " of ",
-                                              ElementsOf(chunk), " elements where ", elements_,
-                                              " of ", run_.parameter_count(), " have come"));
-    }
-    return absl::OkStatus();
   }
 
   const v1::Run& run_;
@@ -109,9 +93,10 @@ absl::Status Pull(const CommandLine& line, Client* client, Console* console) {
   absl::Status pulled;
   for (int attempt = 0; attempt < kPullAttempts; ++attempt) {
     GRADD_RETURN_IF_ERROR(download.Restart());
-    pulled = client->Pull(request, timeout, [&download](const v1::ParameterChunk& chunk) {
-      return download.Take(chunk);
-    });
+    pulled = client->Pull(request, timeout,
+                          [&download](const v1::ParameterChunk& chunk, const Payload& data) {
+                            return download.Take(chunk, data);
+                          });
     // A later step needed the memory of what this one was reading.
     if (pulled.code() != absl::StatusCode::kAborted) break;
   }

@@ -12,6 +12,8 @@
 #include "absl/strings/strip.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/base/number_text.h"
+#include "core/base/utf8.h"
 #include "ctl/entry.h"
 #include "ctl/outputs.h"
 #include "ctl/run_name.h"
@@ -104,7 +106,7 @@ absl::Status FindRates(const CommandLine& line, Client* client, Console* console
     const absl::StatusOr<RateSuggestion> suggestion = SuggestRate(SweepPoints(records[i].steps));
     if (!suggestion.ok()) {
       return Error(suggestion.status().code(), ReasonOf(suggestion.status()),
-                   absl::StrCat("\"", open[i]->name, "\": ", suggestion.status().message(),
+                   absl::StrCat(Quoted(open[i]->name), ": ", suggestion.status().message(),
                                 "; or give it one: ", open[i]->name, ":0.01"));
     }
     // Two digits, as people would write it down.
@@ -121,7 +123,9 @@ absl::Status Race(const CommandLine& line, Client* client, Console* console) {
   absl::StatusOr<std::vector<Entry>> entries = ParseEntries(line.entries);
   GRADD_RETURN_IF_ERROR(entries.status());
   if (entries->size() < 2) {
-    return UsageError(absl::StrCat("a race of ", entries->size(), " entries; at least 2 expected"));
+    return UsageError(absl::StrCat(
+        "a race of ", CountText(static_cast<int64_t>(entries->size()), "entry", "entries"),
+        "; at least 2 expected"));
   }
   if (line.race_steps < 1)
     return UsageError(absl::StrCat("--steps: ", line.race_steps, " is below 1"));
@@ -161,7 +165,7 @@ absl::Status Race(const CommandLine& line, Client* client, Console* console) {
   for (const Racer& racer : racers) {
     if (racer.record.state == v1::TRIAL_STATE_FAILED) {
       return Error(absl::StatusCode::kAborted, "TRIAL_FAILED",
-                   absl::StrCat("\"", racer.name, "\": ", racer.record.message));
+                   absl::StrCat(Quoted(racer.name), ": ", racer.record.message));
     }
   }
   return absl::OkStatus();

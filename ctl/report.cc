@@ -14,6 +14,7 @@
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
+#include "ctl/weight_decay_text.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -150,11 +151,6 @@ std::string InitializerText(const v1::Initializer& initializer) {
   return "0";
 }
 
-// `1 chunk`, `2,000 chunks`.
-std::string CountText(int64_t number, absl::string_view what) {
-  return absl::StrCat(GroupedText(number), " ", what, number == 1 ? "" : "s");
-}
-
 void AppendTensors(const v1::Layout& layout, std::string* page) {
   if (layout.tensors().empty()) return;
   std::vector<std::vector<std::string>> rows;
@@ -239,7 +235,7 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
     }
     AppendRow("evaluation",
               absl::StrCat(text, " at step ", evaluation.step(), ", over ",
-                           GroupedText(evaluation.examples()), " examples"),
+                           CountText(evaluation.examples(), "example", "examples")),
               page);
   }
   AppendNumber("learning rate", true, progress.learning_rate(), page);
@@ -265,12 +261,12 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
                          GroupedText(progress.rejected_pushes()), " not"),
             page);
   if (progress.saturated_values() > 0 || progress.widened_chunks() > 0) {
-    AppendRow(
-        "beyond float16",
-        absl::StrCat(CountText(progress.saturated_values(), "pushed value"),
-                     ", taken as 65504 or -65504; ", CountText(progress.widened_chunks(), "chunk"),
-                     " of parameters, sent as float32"),
-        page);
+    AppendRow("beyond float16",
+              absl::StrCat(CountText(progress.saturated_values(), "pushed value", "pushed values"),
+                           ", taken as 65504 or -65504; ",
+                           CountText(progress.widened_chunks(), "chunk", "chunks"),
+                           " of parameters, sent as float32"),
+              page);
   }
   AppendRow("staleness", absl::StrCat(progress.staleness()), page);
   AppendRow("live workers", absl::StrCat(progress.live_workers()), page);
@@ -282,7 +278,7 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
 
 }  // namespace
 
-std::string RunTable(const v1::ListRunsResponse& runs) {
+std::string RunTable(const v1::ListRunsResponse& runs, int width) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Run& run : runs.runs()) {
     const v1::RunProgress& progress = run.progress();
@@ -308,7 +304,8 @@ std::string RunTable(const v1::ListRunsResponse& runs) {
     headings.pop_back();
     for (std::vector<std::string>& row : rows) row.pop_back();
   }
-  return ForTerminal(Table(headings, rows));
+  return ForTerminal(FittedTable(std::move(headings), std::move(rows), width,
+                                 {"EXAMPLES/S", "LR", "ACCURACY", "OPTIMIZER", "LEFT", "WORKERS"}));
 }
 
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
@@ -342,6 +339,9 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
         &page);
   }
   AppendRow("optimizer", Describe(run.optimizer()), &page);
+  if (const std::string decay = WeightDecayText(run.optimizer()); !decay.empty()) {
+    AppendRow("weight decay", decay, &page);
+  }
   AppendRow("schedule", Describe(run.schedule()), &page);
   AppendRow("policy", Describe(run.policy()), &page);
   AppendRow("seed", absl::StrCat(run.seed()), &page);
@@ -356,8 +356,8 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
 }
 
 std::string SizeText(const v1::Run& run) {
-  return absl::StrCat(CountText(run.parameter_count(), "parameter"), " in ",
-                      CountText(run.layout().tensors_size(), "tensor"));
+  return absl::StrCat(CountText(run.parameter_count(), "parameter", "parameters"), " in ",
+                      CountText(run.layout().tensors_size(), "tensor", "tensors"));
 }
 
 std::string JsonLine(const Message& message) {

@@ -10,8 +10,8 @@
 
 namespace gradd::ctl {
 
-// What people read: a table of runs.
-std::string RunTable(const v1::ListRunsResponse& runs);
+// What people read: a table of runs, fitted to `width` columns; 0: as wide as it is.
+std::string RunTable(const v1::ListRunsResponse& runs, int width);
 // What there is to say where there are no runs.
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now);
 

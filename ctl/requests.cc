@@ -2,11 +2,14 @@
 
 #include <random>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
+#include "core/run/live_fields.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
@@ -17,12 +20,18 @@ namespace {
 
 absl::Status FromJson(absl::string_view source, const std::string& json,
                       google::protobuf::Message* message) {
+  const auto& type = *message->GetDescriptor();
+  if (absl::StripAsciiWhitespace(json).empty()) {
+    return UsageError(absl::StrCat(source, " is empty; protobuf JSON of ", type.name(),
+                                   " expected, such as ", JsonExample(type)));
+  }
   const google::protobuf::util::Status parsed =
       google::protobuf::util::JsonStringToMessage(json, message);
   if (parsed.ok()) return absl::OkStatus();
-  const auto& type = *message->GetDescriptor();
+  constexpr size_t kLongest = 300;  // It may have as much of the file as there is.
   return UsageError(absl::StrCat(source, " is not protobuf JSON of ", type.name(), ", such as ",
-                                 JsonExample(type), ": ", std::string(parsed.message())));
+                                 JsonExample(type), ": ",
+                                 Abbreviated(std::string(parsed.message()), kLongest)));
 }
 
 // Sets the member of `holder`'s oneof that people call `kind`.
@@ -90,7 +99,7 @@ absl::StatusOr<Assignment> ParseAssignment(absl::string_view text) {
   const size_t equals = text.find('=');
   if (equals == absl::string_view::npos || equals == 0) {
     return UsageError(
-        absl::StrCat("\"", text, "\" is not field=value, such as learning-rate=0.01"));
+        absl::StrCat(Quoted(text), " is not field=value, such as learning-rate=0.01"));
   }
   return Assignment(text.substr(0, equals), text.substr(equals + 1));
 }
@@ -104,6 +113,11 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
     if (!path.ok()) return path.status();
     // It says which run is meant.
     if (*path == "name") return UsageError("name: a run cannot be renamed");
+    if (!IsLiveField(*path)) {
+      return UsageError(absl::StrCat(Abbreviated(*path, 80),
+                                     ": stays as the run was created; what can be set is below ",
+                                     kLiveFieldsText));
+    }
     // One would undo the other.
     for (const std::string& other : request.update_mask().paths()) {
       if (Overlap(*path, other)) {

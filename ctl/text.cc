@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "core/base/duration.h"
+#include "core/base/utf8.h"
 #include "ctl/condition.h"
 
 namespace gradd::ctl {
@@ -171,6 +173,40 @@ std::string Table(const std::vector<std::string>& headings,
   add(headings);
   for (const std::vector<std::string>& row : rows) add(row);
   return text;
+}
+
+std::string FittedTable(std::vector<std::string> headings,
+                        std::vector<std::vector<std::string>> rows, int width,
+                        const std::vector<std::string>& dispensable) {
+  // Columns in which the rows differ in width need all that the widest of them has.
+  const auto columns = [&] {
+    size_t sum = 0;
+    for (size_t i = 0; i < headings.size(); ++i) {
+      size_t widest = headings[i].size();
+      for (const auto& row : rows) widest = std::max(widest, row[i].size());
+      const bool last = i + 1 == headings.size();
+      sum += last ? std::min(widest, kLeastLastColumn) : widest + kGap.size();
+    }
+    return sum;
+  };
+  const auto room = static_cast<size_t>(std::max(width, 0));
+  for (const std::string& heading : dispensable) {
+    if (room == 0 || columns() <= room) break;
+    const auto found = std::find(headings.begin(), headings.end(), heading);
+    if (found == headings.end()) continue;
+    const auto at = found - headings.begin();
+    headings.erase(found);
+    for (auto& row : rows) row.erase(row.begin() + at);
+  }
+  std::string text = Table(headings, rows);
+  if (room == 0) return text;
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  for (std::string& line : lines) {
+    if (line.size() <= room) continue;
+    constexpr size_t kDots = 3;
+    line = room > kDots ? Abbreviated(line, room - kDots) : line.substr(0, room);
+  }
+  return absl::StrJoin(lines, "\n");
 }
 
 std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress, int width) {

@@ -26,6 +26,14 @@ std::string ClockText(absl::Duration duration);
 std::string Table(const std::vector<std::string>& headings,
                   const std::vector<std::vector<std::string>>& rows);
 
+// The same in at most `width` columns, where that can be had: what does not fit is cut from the
+// last column, down to kLeastLastColumn, and then columns are left out, in the order of
+// `dispensable`, which are headings. `width` 0: all of it.
+constexpr size_t kLeastLastColumn = 20;
+std::string FittedTable(std::vector<std::string> headings,
+                        std::vector<std::vector<std::string>> rows, int width,
+                        const std::vector<std::string>& dispensable);
+
 // One run's progress in at most `width` columns:
 //
 //   fashion  [#####-----]  48 %  step 1920/4000  loss 0.3121  accuracy 0.8792  ...  0:21 left

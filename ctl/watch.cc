@@ -114,6 +114,11 @@ bool NothingNew(v1::RunProgress before, v1::RunProgress after) {
          google::protobuf::util::MessageDifferencer::Equals(before, after);
 }
 
+// A run that cannot get better by itself and that nobody trains: there is nothing more to see.
+bool IsLost(const v1::RunProgress& progress) {
+  return progress.condition() == v1::RUN_CONDITION_DIVERGED && progress.live_workers() == 0;
+}
+
 absl::Status Retrying(const absl::Status& status) {
   return Error(status.code(), ReasonOf(status), absl::StrCat(status.message(), "; trying again"));
 }
@@ -131,6 +136,7 @@ absl::Status Watch(const CommandLine& line, Client* client, Console* console) {
   bool lost = false;  // It is not there now.
   absl::Duration lost_at;
   v1::RunProgress last;
+  absl::Status end;  // Of the run, where that is why this ends.
   while (true) {
     absl::Status status = client->Watch(request, [&](const v1::RunProgress& progress) {
       if (lost && !line.json) view.Say("gradctl: connected again");
@@ -141,8 +147,14 @@ absl::Status Watch(const CommandLine& line, Client* client, Console* console) {
       if (NothingNew(last, progress)) return false;
       view.Show(progress);
       last = progress;
-      return console->out.good();
+      if (IsLost(progress)) {
+        end = Error(
+            absl::StatusCode::kFailedPrecondition, "RUN_DIVERGED",
+            absl::StrCat(RunId(line.run), " has diverged and has no workers: ", progress.reason()));
+      }
+      return end.ok() && console->out.good();
     });
+    GRADD_RETURN_IF_ERROR(end);
     // A wrong address shall not be tried for a minute: only a server that was there may come back.
     if (status.code() != absl::StatusCode::kUnavailable || !seen) return status;
     if (!lost) {

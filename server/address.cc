@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/utf8.h"
 
 namespace gradd {
 
@@ -17,15 +18,16 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view option, absl::string_vi
   const absl::string_view host = address.substr(0, colon);
   int64_t port = 0;
   if (colon == absl::string_view::npos || host.empty() || host == "unix" ||
+      absl::StrContains(host, '/') ||
       !absl::ascii_isdigit(static_cast<unsigned char>(address.back())) ||
       !absl::SimpleAtoi(address.substr(colon + 1), &port)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--", option, ": \"", address, "\" is not of the form HOST:PORT"));
+        absl::StrCat("--", option, ": ", Quoted(address), " is not of the form HOST:PORT"));
   }
   if (port < lowest_port || port > kHighestPort) {
-    return absl::InvalidArgumentError(absl::StrCat("--", option, ": port ", port, " of \"", address,
-                                                   "\" is outside [", lowest_port, ", ",
-                                                   kHighestPort, "]"));
+    return absl::InvalidArgumentError(absl::StrCat("--", option, ": port ", port, " of ",
+                                                   Quoted(address), " is outside [", lowest_port,
+                                                   ", ", kHighestPort, "]"));
   }
   return HostPort{std::string(host), static_cast<int>(port)};
 }

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "cli/program_options.h"
 #include "cli/signals.h"
+#include "core/base/utf8.h"
 #include "core/base/version.h"
 #include "server/options.h"
 #include "server/probe.h"
@@ -66,11 +67,13 @@ int main(int argc, char** argv) {
             "Address for /metrics, /healthz and /readyz; empty for none");
   AddOption(&app, "ready-file", &options.ready_file,
             "There while the server serves, with lines grpc=HOST:PORT and http=HOST:PORT");
-  AddOption(&app, "runs-file", &options.runs_file,
-            "Names and steps of the runs, written every five seconds, from which the next server "
-            "in this place says what was lost: runs are in memory only. `auto` is a file of the "
-            "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
-            "port 0; empty for none");
+  AddOption(
+      &app, "runs-file", &options.runs_file,
+      "Names and steps of the runs, written when runs have come or gone and every five seconds, "
+      "from which the next server "
+      "in this place says what was lost: runs are in memory only. `auto` is a file of the "
+      "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
+      "port 0; empty for none");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");
@@ -138,9 +141,9 @@ int main(int argc, char** argv) {
   const auto level = spdlog::level::from_str(log_level);
   if (level == spdlog::level::off && log_level != "off") {
     std::fprintf(stderr,
-                 "gradd: --log-level: \"%s\" is none of trace, debug, info, warn, error, "
+                 "gradd: --log-level: %s is none of trace, debug, info, warn, error, "
                  "off\n",
-                 log_level.c_str());
+                 gradd::Quoted(log_level).c_str());
     return 2;
   }
   spdlog::set_level(level);

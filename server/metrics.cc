@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -63,6 +64,30 @@ std::string Word(absl::string_view name, absl::string_view prefix) {
   return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
 }
 
+void CollectCondition(const std::string& run, const v1::RunProgress& progress,
+                      const ShownConditions::Shown& shown, Families* out) {
+  for (int condition = v1::RUN_CONDITION_TRAINING; condition < v1::RunCondition_ARRAYSIZE;
+       ++condition) {
+    out->Gauge(
+        "gradd_run_condition",
+        "1 for what the run does or waits for, 0 for the others; gradd_run_severity says why.",
+        {{"run", run}, {"condition", Word(v1::RunCondition_Name(condition), "RUN_CONDITION_")}},
+        progress.condition() == condition ? 1 : 0);
+  }
+  out->Gauge("gradd_run_severity",
+             "How much the run needs somebody: 4 it diverged, 3 no workers, 2 it waits, 1 paused "
+             "or held, 0 it trains or is finished. The reason is in words, for people, and up to a "
+             "minute old where it changes often; GetRun has the newest.",
+             {{"run", run},
+              {"condition", Word(v1::RunCondition_Name(progress.condition()), "RUN_CONDITION_")},
+              {"reason", shown.reason}},
+             SeverityOf(progress.condition()));
+  out->Gauge("gradd_run_condition_since_timestamp_seconds",
+             "Unix time since which the run is in its condition; of the first scrape that found it "
+             "so where the run cannot say.",
+             {{"run", run}}, absl::ToDoubleSeconds(shown.since - absl::UnixEpoch()));
+}
+
 void CollectProgress(const std::string& run, const v1::RunProgress& progress, Families* out) {
   const Labels labels = {{"run", run}};
   const auto gauge = [&](const char* name, const char* help, double value) {
@@ -72,14 +97,6 @@ void CollectProgress(const std::string& run, const v1::RunProgress& progress, Fa
     out->Gauge("gradd_run_state", "1 for the state the run is in, 0 for the others.",
                {{"run", run}, {"state", Word(v1::RunState_Name(state), "RUN_STATE_")}},
                progress.state() == state ? 1 : 0);
-  }
-  for (int condition = v1::RUN_CONDITION_TRAINING; condition < v1::RunCondition_ARRAYSIZE;
-       ++condition) {
-    out->Gauge(
-        "gradd_run_condition",
-        "1 for what the run does or waits for, 0 for the others; GetRun has the reason in words.",
-        {{"run", run}, {"condition", Word(v1::RunCondition_Name(condition), "RUN_CONDITION_")}},
-        progress.condition() == condition ? 1 : 0);
   }
   gauge("gradd_run_max_steps", "Steps after which the run is finished; 0: no end.",
         static_cast<double>(progress.max_steps()));
@@ -151,6 +168,11 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
                  metrics.profile.totals()[static_cast<size_t>(phase)]);
   }
   out->Gauge(
+      "gradd_run_diverged",
+      "1 if the loss has left for good, whatever the run does now: its loss and norms are no "
+      "scale for those of other runs.",
+      {{"run", run}}, metrics.diverged ? 1 : 0);
+  out->Gauge(
       "gradd_run_memory_bytes",
       "Memory of the run: parameters, slots, what optimizers keep for whole tensors, versions "
       "still being read, and buffers for the next ones.",
@@ -191,15 +213,23 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   CollectMemory(registry_->budget(), &out);
   std::vector<int64_t> runs_by_state(v1::RunState_ARRAYSIZE);
   int64_t sessions = 0;
+  std::set<std::string> run_ids;
+  MutexLock lock(&mutex_);
   for (const auto& run : registry_->All()) {
+    run_ids.insert(run->run_id());
     const v1::Run description = run->Describe(Run::Detail::kWorkers);
     const Run::Metrics metrics = run->ReadMetrics();
     ++runs_by_state[static_cast<size_t>(description.state())];
     sessions += metrics.connected_workers;
-    CollectProgress(run->run_id(), description.progress(), &out);
+    const v1::RunProgress& progress = description.progress();
+    CollectProgress(run->run_id(), progress, &out);
+    CollectCondition(run->run_id(), progress,
+                     conditions_.Look(run->run_id(), progress, registry_->clock().WallTime()),
+                     &out);
     CollectRunMetrics(run->run_id(), metrics, &out);
     CollectWorkers(run->run_id(), description, &out);
   }
+  conditions_.Keep(run_ids);
   for (int state = v1::RUN_STATE_RUNNING; state < v1::RunState_ARRAYSIZE; ++state) {
     out.Gauge("gradd_runs", "Runs by state.",
               {{"state", Word(v1::RunState_Name(state), "RUN_STATE_")}},

@@ -6,7 +6,9 @@
 
 #include <vector>
 
+#include "core/base/mutex.h"
 #include "core/run/run_registry.h"
+#include "server/shown_conditions.h"
 
 namespace gradd {
 
@@ -21,6 +23,8 @@ class Metrics : public prometheus::Collectable {
 
  private:
   RunRegistry* const registry_;
+  mutable Mutex mutex_;
+  mutable ShownConditions conditions_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gradd

@@ -76,10 +76,11 @@ absl::StatusOr<RunsRecord> ParseRunsRecord(const std::string& text) {
   return record;
 }
 
-absl::Status RunsFile::Write(const RunsRecord& record) {
+absl::Status RunsFile::Write(const std::function<RunsRecord()>& now) {
   MutexLock lock(&mutex_);
-  if (ended_ || written_ == record.runs) return absl::OkStatus();
-  return WriteLocked(record);
+  if (ended_) return absl::OkStatus();
+  const RunsRecord record = now();
+  return written_ == record.runs ? absl::OkStatus() : WriteLocked(record);
 }
 
 absl::Status RunsFile::End(const RunsRecord& record) {
@@ -98,6 +99,14 @@ absl::Status RunsFile::WriteLocked(const RunsRecord& record) {
   GRADD_RETURN_IF_ERROR((*file)->Commit());
   written_ = record.runs;
   return absl::OkStatus();
+}
+
+bool RunsFileSchedule::Due(absl::Duration now, int64_t changes) {
+  const absl::Duration interval = changes == changes_ ? kInterval : kLeastInterval;
+  if (now - written_at_ < interval) return false;
+  written_at_ = now;
+  changes_ = changes;
+  return true;
 }
 
 absl::StatusOr<RunsRecord> ReadRunsFile(const std::string& path) {

@@ -2,6 +2,7 @@
 #define GRADD_SERVER_RUNS_FILE_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,8 +44,9 @@ class RunsFile {
   // `path` empty: none is written.
   explicit RunsFile(std::string path) : path_(std::move(path)) {}
 
-  // What would be the same but for its time is not written again; nothing is after End().
-  absl::Status Write(const RunsRecord& record);
+  // Asks for what is the case when it is this call's turn: a record never follows a later one. What
+  // would be the same but for its time is not written again; nothing is after End().
+  absl::Status Write(const std::function<RunsRecord()>& now);
   // Writes the last one.
   absl::Status End(const RunsRecord& record);
 
@@ -55,6 +57,23 @@ class RunsFile {
   Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<std::vector<RunsRecord::Run>> written_ ABSL_GUARDED_BY(mutex_);
+};
+
+// When the file is due: at once when runs have come or gone, though not more often than every
+// kLeastInterval, so that a server that is killed has written what was in its memory; and every
+// kInterval for the steps of the runs. Not thread safe.
+class RunsFileSchedule {
+ public:
+  static constexpr absl::Duration kLeastInterval = absl::Milliseconds(500);
+  static constexpr absl::Duration kInterval = absl::Seconds(5);
+
+  // Whether it is due at `now`, by Clock::Elapsed(), where runs have come and gone `changes` times.
+  // It counts as written then.
+  bool Due(absl::Duration now, int64_t changes);
+
+ private:
+  absl::Duration written_at_ = -absl::InfiniteDuration();
+  int64_t changes_ = -1;  // As it was written.
 };
 
 // What the server after that one says about it: empty if nothing is lost. Names ten runs at most.

@@ -216,7 +216,8 @@ absl::Status Server::ReadPast() {
 void Server::BeginRunsFile() {
   if (!past_.lost_text.empty()) spdlog::warn("{}", past_.lost_text);
   // What it serves for is not worth doing without a server.
-  if (const absl::Status written = runs_file_->Write(RunsNow(false)); !written.ok()) {
+  if (const absl::Status written = runs_file_->Write([this] { return RunsNow(false); });
+      !written.ok()) {
     spdlog::warn("--runs-file: {}; the next server cannot say what was lost with this one",
                  std::string(written.message()));
   }
@@ -231,12 +232,13 @@ RunsRecord Server::RunsNow(bool stopped) const {
 }
 
 void Server::KeepRunsFile() {
-  constexpr int kTicksBetween = 50;
-  if (options_.runs_file.empty() || ++ticks_ < kTicksBetween) return;
-  ticks_ = 0;
-  // A disk may take its time.
+  if (options_.runs_file.empty() ||
+      !runs_file_schedule_.Due(clock_.Elapsed(), registry_.changes())) {
+    return;
+  }
+  // A disk may take its time. The registry waits for its pool before it ends, and this for that.
   registry_.pool()->Schedule(
-      [file = runs_file_, record = RunsNow(false)] { file->Write(record).IgnoreError(); });
+      [this, file = runs_file_] { file->Write([this] { return RunsNow(false); }).IgnoreError(); });
 }
 
 void Server::EndRunsFile() {

@@ -60,7 +60,7 @@ class Server {
   // Says so, and begins this server's own.
   void BeginRunsFile();
   RunsRecord RunsNow(bool stopped) const;
-  // Writes it on the pool, if there is something new.
+  // Writes it on the pool, when it is due.
   void KeepRunsFile();
   void EndRunsFile();
   void ShutDownGrpc();
@@ -85,7 +85,7 @@ class Server {
   std::unique_ptr<HttpServer> http_;
   bool ready_ = false;  // The ready file is there.
   const std::shared_ptr<RunsFile> runs_file_;
-  int ticks_ = 0;  // Since it was written; the ticker's.
+  RunsFileSchedule runs_file_schedule_;  // The ticker's.
   std::string grpc_address_;
   std::string http_address_;
 

@@ -23,6 +23,8 @@ namespace {
 // How long a peer may take for what is on its way when its stream is to end without the rest.
 constexpr absl::Duration kPartingPatience = absl::Seconds(5);
 
+constexpr char kConnectionGone[] = "its connection is gone";
+
 // Of the resource name of a run that was joined.
 std::string RunIdOf(absl::string_view name) {
   return std::string(absl::StripPrefix(name, "runs/"));
@@ -72,6 +74,7 @@ void TrainReactor::OnReadDone(bool ok) {
     return;
   }
   const bool joins = request.has_join() && NoteJoin(request.join());
+  if (request.has_leave()) NoteLeave();
   const bool more = session->Handle(std::move(request), std::move(data));
   if (joins) {
     watched_->Stop();
@@ -241,7 +244,7 @@ void TrainReactor::OnWriteDone(bool ok) {
     writing_hold_.reset();
     written = what_;
     if (!ok) {
-      if (!ending_) end_status_ = absl::CancelledError("its connection is gone");
+      if (!ending_) end_status_ = absl::CancelledError(kConnectionGone);
       outgoing_.clear();
       ending_ = true;
     }
@@ -255,8 +258,9 @@ void TrainReactor::OnWriteDone(bool ok) {
 void TrainReactor::OnCancel() {
   session()->Disconnected();
   MutexLock lock(&mutex_);
+  cancelled_ = true;
   outgoing_.clear();
-  if (!ending_) end_status_ = absl::CancelledError("its connection is gone");
+  if (!ending_) end_status_ = absl::CancelledError(kConnectionGone);
   ending_ = true;
   Pump();
 }
@@ -278,6 +282,11 @@ bool TrainReactor::NoteJoin(const v1::Join& join) {
   return true;
 }
 
+void TrainReactor::NoteLeave() {
+  MutexLock lock(&mutex_);
+  left_ = true;
+}
+
 void TrainReactor::LogJoin() {
   Who who;
   {
@@ -292,19 +301,24 @@ void TrainReactor::LogJoin() {
 
 void TrainReactor::LogEnd() {
   Who who;
-  absl::Status status;
+  std::string reason;
   {
     MutexLock lock(&mutex_);
     if (!welcome_) return;
     who = who_;
-    status = end_status_;
+    reason = std::string(end_status_.message());
+    if (end_status_.ok() && !left_) {
+      // The end of a connection looks like the end of what the worker has to say. In both cases the
+      // run keeps it as a member until its lease ends.
+      reason = cancelled_ ? kConnectionGone : "it ended its stream and did not leave";
+    }
   }
-  if (status.ok()) {
-    spdlog::info("{}", LogLine("worker left", {{"run", RunIdOf(who.run)}, {"worker", who.worker}}));
+  LogEntry::Fields fields = {{"run", RunIdOf(who.run)}, {"worker", who.worker}};
+  if (reason.empty()) {
+    spdlog::info("{}", LogLine("worker left", fields));
   } else {
-    spdlog::info("{}", LogLine("session lost", {{"run", RunIdOf(who.run)},
-                                                {"worker", who.worker},
-                                                {"reason", std::string(status.message())}}));
+    fields.emplace_back("reason", reason);
+    spdlog::info("{}", LogLine("session lost", fields));
   }
 }
 

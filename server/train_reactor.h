@@ -67,6 +67,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // For the log, which may take its time: not to be called with a lock held.
   // Whether the session begins with this join, if it is welcome.
   bool NoteJoin(const v1::Join& join);
+  void NoteLeave();
   void LogJoin();
   void LogEnd();
 
@@ -105,6 +106,8 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   };
   Who who_ ABSL_GUARDED_BY(mutex_);
   bool welcome_ ABSL_GUARDED_BY(mutex_) = false;
+  bool left_ ABSL_GUARDED_BY(mutex_) = false;       // It said so.
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;  // Its connection is gone, or it cancelled.
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);

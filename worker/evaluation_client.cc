@@ -3,13 +3,13 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/channel.h"
+#include "client/pull.h"
 #include "core/base/clock.h"
 
 namespace gradd {
@@ -32,7 +32,7 @@ EvaluationClient::EvaluationClient(EvaluationClientOptions options) : options_(s
   const auto channel = MakeChannel(options_.server);
   address_ = channel.status();
   if (!channel.ok()) return;
-  training_ = v1::TrainingService::NewStub(*channel);
+  channel_ = *channel;
   runs_ = v1::RunService::NewStub(*channel);
 }
 
@@ -62,37 +62,14 @@ absl::StatusOr<int64_t> EvaluationClient::PullOnce(grpc::ClientContext* context,
   v1::PullRequest request;
   request.set_run(RunName(options_.run));
   request.set_view(v1::PARAMETER_VIEW_EVALUATION);
-  const auto reader = training_->Pull(context, request);
-  v1::ParameterChunk chunk;
   int64_t step = -1;
-  size_t elements = 0;
-  absl::Status wrong;
-  while (wrong.ok() && reader->Read(&chunk)) {
-    const size_t size = chunk.data().size() / sizeof(float);
-    if (chunk.offset() != static_cast<int64_t>(elements) ||
-        chunk.data().size() % sizeof(float) != 0 || size > parameters.size() - elements ||
-        (chunk.encoding() != v1::ENCODING_FLOAT32 &&
-         chunk.encoding() != v1::ENCODING_UNSPECIFIED) ||
-        (step >= 0 && chunk.step() != step)) {
-      wrong = absl::DataLossError(
-          absl::StrCat("parameters of ", request.run(), ": a chunk of ", chunk.data().size(),
-                       " bytes at offset ", chunk.offset(), " of step ", chunk.step(),
-                       " found, offset ", elements, ", at most ", parameters.size() - elements,
-                       " float32 elements and one step for all expected"));
-      context->TryCancel();
-      break;
-    }
-    step = chunk.step();
-    std::memcpy(parameters.data() + elements, chunk.data().data(), chunk.data().size());
-    elements += size;
+  absl::Status taken;
+  const grpc::Status status = PullInto(channel_, request, context, parameters, &step, &taken);
+  if (!taken.ok()) {
+    return absl::Status(taken.code(),
+                        absl::StrCat("parameters of ", request.run(), ": ", taken.message()));
   }
-  const grpc::Status status = reader->Finish();
-  if (!wrong.ok()) return wrong;
   if (!status.ok()) return FromGrpc(status);
-  if (elements != parameters.size()) {
-    return absl::DataLossError(absl::StrCat("parameters of ", request.run(), ": ", elements,
-                                            " elements found, ", parameters.size(), " expected"));
-  }
   return step;
 }
 

@@ -1,6 +1,8 @@
 #ifndef GRADD_WORKER_EVALUATION_CLIENT_H_
 #define GRADD_WORKER_EVALUATION_CLIENT_H_
 
+#include <grpcpp/channel.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -11,7 +13,6 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gradd/v1/run_service.grpc.pb.h"
-#include "gradd/v1/training_service.grpc.pb.h"
 #include "worker/training_session.h"
 
 namespace gradd {
@@ -30,7 +31,7 @@ struct EvaluationClientOptions {
   const std::atomic<bool>* stop = nullptr;
 };
 
-// EvaluationChannel over gRPC's generated stubs.
+// EvaluationChannel over gRPC.
 class EvaluationClient : public EvaluationChannel {
  public:
   explicit EvaluationClient(EvaluationClientOptions options);
@@ -48,7 +49,7 @@ class EvaluationClient : public EvaluationChannel {
 
   const EvaluationClientOptions options_;
   absl::Status address_;  // Whether options_.server can be one.
-  std::unique_ptr<v1::TrainingService::Stub> training_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::RunService::Stub> runs_;
 };
 

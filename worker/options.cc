@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/program_options.h"
 #include "core/base/mix.h"
+#include "core/base/utf8.h"
 #include "core/base/version.h"
 
 namespace gradd {
@@ -47,6 +48,9 @@ CLI::Option* AddOption(CLI::App* app, const char* group, const std::string& name
                                   ->group(group)
                                   ->capture_default_str();
   if constexpr (std::is_integral_v<T>) option->check(CheckWhole<T>);
+  if constexpr (std::is_floating_point_v<T>) option->check(CheckNumber);
+  if constexpr (std::is_same_v<T, std::vector<int64_t>>) option->check(CheckWhole<int64_t>);
+  if constexpr (std::is_same_v<T, std::vector<double>>) option->check(CheckNumber);
   return option;
 }
 
@@ -62,7 +66,7 @@ void AddChoice(CLI::App* app, const char* group, const std::string& name, T* val
          [=](const std::string& word) {
            const auto choice = choices.find(word);
            if (choice == choices.end()) {
-             throw CLI::ValidationError("--" + name, "\"" + word + "\" is none of " + words);
+             throw CLI::ValidationError("--" + name, Quoted(word) + " is none of " + words);
            }
            *value = choice->second;
          },
@@ -186,7 +190,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   AddOption(&app, group, "workers", &options->workers, "Workers that share the data");
   AddOption(&app, group, "give-up-seconds", &give_up_seconds,
             "Longest time to look for a lost server before giving up")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
+      ->check(Between<int64_t>(0, int64_t{1} << 31));
 
   AddChoice<ModelKind>(
       &app, kModelGroup, "model", &options->model.kind,
@@ -263,15 +267,15 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   AddOption(&app, kTrainingGroup, "steps", &options->steps,
             "Stop after this many pushes of this worker, restarts included; 0: when the run "
             "is finished")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 53));
+      ->check(Between<int64_t>(0, int64_t{1} << 53));
   AddOption(&app, kTrainingGroup, "seed", &options->seed,
             "Seed of the shuffles and of synthetic data");
   AddOption(&app, kTrainingGroup, "threads", &options->threads,
             "Threads that compute gradients; 0: one per core. The results are the same")
-      ->check(CLI::Range(0, 1024));
+      ->check(Between(0, 1024));
   AddOption(&app, kTrainingGroup, "eval-every", &options->eval_every,
             "Steps between two evaluations of the held-out set; 0: only at the end")
-      ->check(CLI::NonNegativeNumber);
+      ->check(Between<int64_t>(0, int64_t{1} << 53));
   AddChoice<WorkerOptions::Evaluate>(&app, kTrainingGroup, "evaluate", &options->evaluate,
                                      {{"rank-zero", WorkerOptions::Evaluate::kRankZero},
                                       {"yes", WorkerOptions::Evaluate::kYes},
@@ -303,7 +307,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
                           "float32", "How parameters come back: 4 or 2 bytes per element");
   AddOption(&app, kTrainingGroup, "delay", &delay_ms,
             "Milliseconds to wait before each push, to play a slow machine")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
+      ->check(Between<int64_t>(0, int64_t{1} << 31));
 
   AddConfigOption(&app, "GRADWORKER_CONFIG");
   app.set_version_flag("--version", std::string("gradworker ") + kVersion);
@@ -324,7 +328,8 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   if (batch == "full") {
     options->batch = 0;
   } else if (!absl::SimpleAtoi(batch, &options->batch) || options->batch < 1) {
-    wrong = "--batch: \"" + batch + "\" found, full or a number of at least 1 expected";
+    wrong = "--batch: " + Quoted(batch) + " found, full or a whole number from 1 to " +
+            std::to_string(std::numeric_limits<int64_t>::max()) + " expected";
   }
   if (!wrong.empty()) {
     std::fprintf(stderr, "gradworker: %s\nRun with --help for more information.\n", wrong.c_str());
@@ -333,7 +338,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   if (options->worker.empty()) options->worker = "w" + std::to_string(options->rank);
   options->data.regression = options->model.kind == ModelKind::kLinear;
   options->data.seed = options->seed;
-  options->push_encoding.seed = Mix(options->seed, static_cast<uint64_t>(options->rank));
+  options->push_encoding.seed = MixKey(options->seed, static_cast<uint64_t>(options->rank));
   options->delay = absl::Milliseconds(delay_ms);
   options->give_up_after = absl::Seconds(give_up_seconds);
   return std::nullopt;

@@ -112,7 +112,8 @@ absl::StatusOr<bool> TrainingLoop::Answered(const absl::StatusOr<PushReport>& re
     return Explained(report.status());
   }
   ++summary_.pushes;
-  if (report->outcome == v1::PUSH_OUTCOME_APPLIED) ++summary_.applied;
+  const bool accumulated = report->outcome == v1::PUSH_OUTCOME_ACCUMULATED;
+  if (accumulated || report->outcome == v1::PUSH_OUTCOME_APPLIED) ++summary_.applied;
   if (options_.prefetch && report->outcome == v1::PUSH_OUTCOME_SUPERSEDED) {
     return absl::FailedPreconditionError(
         absl::StrCat("push ", report->sequence,
@@ -122,7 +123,7 @@ absl::StatusOr<bool> TrainingLoop::Answered(const absl::StatusOr<PushReport>& re
   summary_.step = std::max(report->step, report->parameters_step);
   if (report->parameters_step >= 0) {
     *base_step = report->parameters_step;
-  } else if (!session_->finished()) {
+  } else if (!accumulated && !session_->finished()) {
     const absl::StatusOr<int64_t> step = session_->Pull(absl::MakeSpan(own_parameters_));
     if (!step.ok()) return step.status();
     *base_step = *step;

@@ -17,9 +17,17 @@ inline uint64_t MixBits(uint64_t x) {
 }
 
 // A number that looks random and depends on `seed` and `index` alone: SplitMix64 started at `seed`,
-// after `index` + 1 steps.
+// after `index` + 1 steps. A seed that is larger by kMixIncrement gives the numbers of the next
+// index: for seeds that are not random themselves there is MixKey().
 inline uint64_t Mix(uint64_t seed, uint64_t index) {
   return MixBits(seed + (index + 1) * kMixIncrement);
+}
+
+// The same for seeds that people choose: each of the two is mixed on its own, so that no pattern in
+// seeds gives the keys of other indices. (The factor is there so that the two cannot change
+// places.)
+inline uint64_t MixKey(uint64_t seed, uint64_t index) {
+  return MixBits(3 * MixBits(seed) + Mix(0, index));
 }
 
 }  // namespace gradd

@@ -14,4 +14,8 @@ std::string GroupedText(int64_t number) {
   return digits;
 }
 
+std::string CountText(int64_t number, absl::string_view one, absl::string_view many) {
+  return absl::StrCat(GroupedText(number), " ", number == 1 ? one : many);
+}
+
 }  // namespace gradd

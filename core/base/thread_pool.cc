@@ -252,8 +252,8 @@ ThreadPool::~ThreadPool() {
   if (owns_workers_) workers_->End();
 }
 
-std::unique_ptr<ThreadPool> ThreadPool::Share() const {
-  return std::unique_ptr<ThreadPool>(new ThreadPool(workers_));
+std::unique_ptr<Executor> ThreadPool::Share() const {
+  return std::unique_ptr<Executor>(new ThreadPool(workers_));
 }
 
 int ThreadPool::threads() const { return workers_->places(); }

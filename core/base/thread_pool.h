@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 
+#include "core/base/executor.h"
+
 namespace gradd {
 
 // Threads that apply steps and do whatever else takes long. Those who share them take turns: each
@@ -21,34 +23,27 @@ namespace gradd {
 //
 // Why not Eigen's pool: when its queue is full it runs a task in the thread that schedules
 // it. Here tasks are scheduled with locks held, so that would be a deadlock.
-class ThreadPool {
+class ThreadPool final : public Executor {
  public:
   // `threads` >= 1.
   explicit ThreadPool(int threads);
   // Waits until everything that was scheduled is done, by sharers too. That of a sharer returns at
   // once; what it scheduled is done all the same.
-  ~ThreadPool();
-  ThreadPool(const ThreadPool&) = delete;
-  ThreadPool& operator=(const ThreadPool&) = delete;
+  ~ThreadPool() override;
 
-  // Another user of the same threads, who takes turns with this one. It may live longer; what is
-  // scheduled when the threads are gone is done in the caller.
-  std::unique_ptr<ThreadPool> Share() const;
+  // What is scheduled when the threads are gone is done in the caller.
+  std::unique_ptr<Executor> Share() const override;
 
-  int threads() const;
+  int threads() const override;
 
-  // Runs `task` on a thread of the pool, never in the caller. Tasks of one ThreadPool begin in the
-  // order in which they were scheduled.
-  void Schedule(std::function<void()> task);
+  void Schedule(std::function<void()> task) override;
 
-  // Calls task(i) for every i in [0, count), on the pool's threads and the caller's, and
-  // returns when all are done. The caller works too and waits only for calls that another
-  // thread has begun, so this may be used from within the pool without deadlock. `task` must
-  // not throw: there is nobody to catch it. Each call is a piece; it should take milliseconds.
+  // On the pool's threads and the caller's. The caller waits only for calls that another thread has
+  // begun, so this may be used from within the pool without deadlock.
   //
   // On a thread of the pool, others may have their turn before this returns: not while the caller
   // holds a Mutex, which they could want.
-  void ParallelFor(int64_t count, const std::function<void(int64_t)>& task);
+  void ParallelFor(int64_t count, const std::function<void(int64_t)>& task) override;
 
   // The end of a piece of work that is not a ParallelFor's call: lets others have their turn, if
   // the caller is on a thread of a pool, somebody waits, and the caller holds no Mutex.

@@ -36,7 +36,8 @@ double ProgressTracker::StepsPerSecond() const { return Rate(&Counts::steps); }
 
 void ProgressTracker::Fill(v1::RunProgress* progress) const {
   progress->set_examples(examples_);
-  const int64_t applied = outcomes_[v1::PUSH_OUTCOME_APPLIED];
+  const int64_t applied =
+      outcomes_[v1::PUSH_OUTCOME_APPLIED] + outcomes_[v1::PUSH_OUTCOME_ACCUMULATED];
   progress->set_applied_pushes(applied);
   progress->set_rejected_pushes(std::accumulate(outcomes_.begin(), outcomes_.end(), int64_t{0}) -
                                 applied - outcomes_[v1::PUSH_OUTCOME_DUPLICATE]);

@@ -52,7 +52,7 @@ struct AdEmaMixRule : ElementRule {
 
   struct Scalars {
     AdamRule::Scalars adam;
-    float take3;
+    Fading slow;
     float of_slow;  // lr * a
   };
   double Keep3(double t) const {
@@ -67,13 +67,13 @@ struct AdEmaMixRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
     const double a = t < alpha_warmup_steps ? t / alpha_warmup_steps * alpha : alpha;
-    return {adam.Prepare(input), static_cast<float>(1 - Keep3(t)),
+    return {adam.Prepare(input), Fading::Keeping(Keep3(t)),
             static_cast<float>(input.learning_rate * a)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, slow] = slots;
     AdamRule::UpdateMoments(s.adam, g, &m, &v);
-    slow = Averaged(slow, s.take3, g);
+    slow = Averaged(s.slow, slow, g);
     return p - (s.adam.step_size * m + s.of_slow * slow) / AdamRule::Denominator(s.adam, v);
   }
 };

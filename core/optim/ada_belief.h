@@ -41,8 +41,8 @@ struct AdaBeliefRule : ElementRule {
   static void UpdateMoments(const Scalars& s, float g, float* m, float* variance) {
     // g - m after m's update, without what both have in common.
     const float difference = s.keep1 * (g - *m);
-    *m = Averaged(*m, s.adam.take1, g);
-    *variance = AveragedSquare(*variance, s.adam.take2, difference) + s.adam.epsilon;
+    *m = Averaged(s.adam.first, *m, g);
+    *variance = AveragedSquare(s.adam.second, *variance, difference) + s.adam.epsilon;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, variance] = slots;

@@ -34,19 +34,19 @@ struct AdaDeltaRule : ElementRule {
   }
 
   struct Scalars {
-    float take;
+    Fading fading;
     float epsilon;
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(1 - decay), static_cast<float>(epsilon),
+    return {Fading::Keeping(decay), static_cast<float>(epsilon),
             static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [v, u] = slots;
-    v = AveragedSquare(v, s.take, g);
+    v = AveragedSquare(s.fading, v, g);
     const float d = std::sqrt((u + s.epsilon) / (v + s.epsilon)) * g;
-    u = AveragedSquare(u, s.take, d);
+    u = AveragedSquare(s.fading, u, d);
     return p - s.learning_rate * d;
   }
 };

@@ -37,9 +37,8 @@ struct AdaMaxRule : ElementRule {
   Scalars Prepare(const StepInput& input) const { return adam.Prepare(input); }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, u] = slots;
-    m = Averaged(m, s.take1, g);
-    // Not beta2 * u: the factor's rounding error would be there at every step.
-    u = std::max(u - s.take2 * u, std::abs(g) + s.epsilon);
+    m = Averaged(s.first, m, g);
+    u = std::max(FadedSum(s.second, u, 0), std::abs(g) + s.epsilon);
     return p - s.step_size * (m / u);
   }
 };

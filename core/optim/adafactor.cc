@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/portable_math.h"
+#include "core/optim/element_math.h"
 #include "core/optim/scratch.h"
 
 namespace gradd {
@@ -25,8 +26,10 @@ double RootMeanSquare(const float* values, int64_t size) {
 int64_t Rows(const TensorShape& shape) { return shape.dimensions[shape.dimensions.size() - 2]; }
 int64_t Columns(const TensorShape& shape) { return shape.dimensions.back(); }
 
-void Average(double value, double take, float* average) {
-  *average += static_cast<float>(take * (value - static_cast<double>(*average)));
+void Average(double value, double keep, float* average) {
+  auto in_double = static_cast<double>(*average);
+  AddToAverage(keep, value, &in_double);
+  *average = static_cast<float>(in_double);
 }
 
 }  // namespace
@@ -54,7 +57,7 @@ int64_t Adafactor::ScratchBytes(const TensorShape& shape) const {
   return scratch.bytes();
 }
 
-void Adafactor::DivideMatrix(double take, int64_t rows, int64_t columns, const float* gradient,
+void Adafactor::DivideMatrix(double keep, int64_t rows, int64_t columns, const float* gradient,
                              float* row, float* column, double* column_sums, float* result) const {
   std::fill_n(column_sums, columns, 0.0);
   double mean = 0;
@@ -64,11 +67,11 @@ void Adafactor::DivideMatrix(double take, int64_t rows, int64_t columns, const f
       const auto value = static_cast<double>(of_row[c]);
       column_sums[c] += value * value;
     }
-    Average(SumOfSquares(of_row, columns) / static_cast<double>(columns), take, &row[r]);
+    Average(SumOfSquares(of_row, columns) / static_cast<double>(columns), keep, &row[r]);
     mean += static_cast<double>(row[r]) / static_cast<double>(rows);
   }
   for (int64_t c = 0; c < columns; ++c) {
-    Average(column_sums[c] / static_cast<double>(rows), take, &column[c]);
+    Average(column_sums[c] / static_cast<double>(rows), keep, &column[c]);
   }
   mean = std::max(mean, epsilon1_);
   for (int64_t r = 0; r < rows; ++r) {
@@ -84,7 +87,7 @@ void Adafactor::DivideMatrix(double take, int64_t rows, int64_t columns, const f
 void Adafactor::Transform(const StepInput& input, const TensorShape& shape,
                           const Vectors& vectors) const {
   const auto t = static_cast<double>(input.step + 1);
-  const double take = Power(t, beta2_decay_);
+  const double keep = 1 - Power(t, beta2_decay_);
   const int64_t elements = shape.elements();
   const float* const g = vectors.gradient;
   float* const u = vectors.result;
@@ -94,14 +97,14 @@ void Adafactor::Transform(const StepInput& input, const TensorShape& shape,
     Scratch scratch(vectors.scratch);
     double* const column_sums = scratch.Take<double>(columns);
     for (int64_t i = 0; i < elements / (rows * columns); ++i) {
-      DivideMatrix(take, rows, columns, g + i * rows * columns, vectors.state[0] + i * rows,
+      DivideMatrix(keep, rows, columns, g + i * rows * columns, vectors.state[0] + i * rows,
                    vectors.state[1] + i * columns, column_sums, u + i * rows * columns);
     }
   } else {
     float* const v = vectors.state[0];
     for (int64_t i = 0; i < elements; ++i) {
       const auto value = static_cast<double>(g[i]);
-      Average(value * value, take, &v[i]);
+      Average(value * value, keep, &v[i]);
       u[i] = static_cast<float>(value / std::sqrt(std::max(static_cast<double>(v[i]), epsilon1_)));
     }
   }

@@ -16,8 +16,9 @@ namespace gradd {
 // the last two dimensions of a tensor that has more, as torch and the authors' code have it,
 //   R = b * R + (1 - b) * row means of g^2;  C = b * C + (1 - b) * column means of g^2
 //   V = R C^T / mean(R)
-// and for tensors of fewer dimensions V = b * V + (1 - b) * g^2; then
-//   U = g / sqrt(V);  U = U / max(1, RMS(U) / clip_threshold)
+// with mean(R) at least epsilon1, and for tensors of fewer dimensions V = b * V + (1 - b) * g^2;
+// then
+//   U = g / sqrt(max(V, epsilon1));  U = U / max(1, RMS(U) / clip_threshold)
 //   p = p - max(epsilon2, RMS(p)) * min(lr, 1 / sqrt(t)) * U.
 class Adafactor final : public TensorTransform {
  public:
@@ -31,7 +32,7 @@ class Adafactor final : public TensorTransform {
 
  private:
   // Divides the gradient of one matrix by the root of V.
-  void DivideMatrix(double take, int64_t rows, int64_t columns, const float* gradient, float* row,
+  void DivideMatrix(double keep, int64_t rows, int64_t columns, const float* gradient, float* row,
                     float* column, double* column_sums, float* result) const;
 
   double beta2_decay_ = -0.8;

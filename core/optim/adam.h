@@ -42,8 +42,8 @@ struct AdamRule : ElementRule {
   std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}, {"second_moment", 0}}; }
 
   struct Scalars {
-    float take1;
-    float take2;
+    Fading first;
+    Fading second;
     float root_correction;  // 1 / sqrt(1 - beta2^t)
     float epsilon;
     float step_size;  // lr / (1 - beta1^t)
@@ -51,13 +51,13 @@ struct AdamRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
     const double keep = input.MomentumOr(beta1);
-    return {static_cast<float>(1 - keep), static_cast<float>(1 - beta2),
+    return {Fading::Keeping(keep), Fading::Keeping(beta2),
             static_cast<float>(1 / std::sqrt(1 - Power(beta2, t))), static_cast<float>(epsilon),
             static_cast<float>(input.learning_rate / (1 - Power(keep, t)))};
   }
   static void UpdateMoments(const Scalars& s, float g, float* m, float* v) {
-    *m = Averaged(*m, s.take1, g);
-    *v = AveragedSquare(*v, s.take2, g);
+    *m = Averaged(s.first, *m, g);
+    *v = AveragedSquare(s.second, *v, g);
   }
   // What sqrt(v / (1 - beta2^t)) + epsilon is.
   static float Denominator(const Scalars& s, float v) {

@@ -49,9 +49,9 @@ struct AdanRule : ElementRule {
   }
 
   struct Scalars {
-    float take1;
-    float take2;
-    float take3;
+    Fading first;
+    Fading second;
+    Fading third;
     float of_change;  // 1, at the first step 0
     float keep2;
     float of_moment;         // lr / (1 - beta1^t)
@@ -63,9 +63,9 @@ struct AdanRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
     const double lr = input.learning_rate;
-    return {static_cast<float>(1 - beta1),
-            static_cast<float>(1 - beta2),
-            static_cast<float>(1 - beta3),
+    return {Fading::Keeping(beta1),
+            Fading::Keeping(beta2),
+            Fading::Keeping(beta3),
             input.step == 0 ? 0.0f : 1.0f,
             static_cast<float>(beta2),
             static_cast<float>(lr / (1 - Power(beta1, t))),
@@ -78,9 +78,9 @@ struct AdanRule : ElementRule {
     auto& [m, d, n, previous] = slots;
     const float change = s.of_change * (g - previous);
     const float look_ahead = g + s.keep2 * change;
-    m = Averaged(m, s.take1, g);
-    d = Averaged(d, s.take2, change);
-    n = AveragedSquare(n, s.take3, look_ahead);
+    m = Averaged(s.first, m, g);
+    d = Averaged(s.second, d, change);
+    n = AveragedSquare(s.third, n, look_ahead);
     previous = g;
     const float moved = p - (s.of_moment * m + s.of_change_moment * d) /
                                 (std::sqrt(n) * s.root_correction + s.epsilon);

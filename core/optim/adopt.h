@@ -38,8 +38,8 @@ struct AdoptRule : ElementRule {
   std::vector<SlotSpec> Slots() const { return {{"scaled_moment", 0}, {"second_moment", 0}}; }
 
   struct Scalars {
-    float take1;
-    float take2;
+    Fading first;
+    Fading second;
     float epsilon;
     float clip;
     float learning_rate;
@@ -48,15 +48,15 @@ struct AdoptRule : ElementRule {
     const bool first = input.step == 0;
     const double clip = unclipped ? std::numeric_limits<float>::max()
                                   : Power(static_cast<double>(input.step), 0.25);
-    return {first ? 0.0f : static_cast<float>(1 - adam.beta1),
-            first ? 1.0f : static_cast<float>(1 - adam.beta2), static_cast<float>(adam.epsilon),
-            static_cast<float>(clip), first ? 0.0f : static_cast<float>(input.learning_rate)};
+    return {Fading::Keeping(first ? 1 : adam.beta1), Fading::Keeping(first ? 0 : adam.beta2),
+            static_cast<float>(adam.epsilon), static_cast<float>(clip),
+            first ? 0.0f : static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
     const float scaled = g / std::max(std::sqrt(v), s.epsilon);
-    m = Averaged(m, s.take1, std::min(std::max(scaled, -s.clip), s.clip));
-    v = AveragedSquare(v, s.take2, g);
+    m = Averaged(s.first, m, std::min(std::max(scaled, -s.clip), s.clip));
+    v = AveragedSquare(s.second, v, g);
     return p - s.learning_rate * m;
   }
 };

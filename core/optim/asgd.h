@@ -41,19 +41,19 @@ struct AsgdRule : ElementRule {
   struct Scalars {
     float learning_rate;
     float pull;
-    float take;
+    Fading fading;
   };
   Scalars Prepare(const StepInput& input) const {
     const auto before = static_cast<double>(input.step);
     const double rate =
         input.learning_rate / Power(1 + decay * input.learning_rate * before, alpha);
     return {static_cast<float>(rate), static_cast<float>(rate * decay),
-            static_cast<float>(1 / std::max(1.0, before - averaging_start))};
+            Fading::Taking(1 / std::max(1.0, before - averaging_start))};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [average] = slots;
     p = p - (s.pull * p + s.learning_rate * g);
-    average = Averaged(average, s.take, p);
+    average = Averaged(s.fading, average, p);
     return p;
   }
 };

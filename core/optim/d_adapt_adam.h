@@ -16,13 +16,15 @@
 namespace gradd {
 
 // D-Adaptation for Adam (Defazio and Mishchenko 2023, "Learning-Rate-Free Learning by
-// D-Adaptation", algorithm 5), with Adam's bias correction as optax.contrib.dadapt_adamw has it.
-// With the distance d, rate = d * lr * sqrt(1 - beta2^t) / (1 - beta1^t) and b = sqrt(beta2):
+// D-Adaptation", algorithm 5), in the form of the authors' code (dadaptation 3.2) and of
+// optax.contrib.dadapt_adamw (Optax 0.2.8), whose bias correction it has too. With the distance d,
+// rate = d * lr * sqrt(1 - beta2^t) / (1 - beta1^t) and b = sqrt(beta2), in this order:
 //   r = b * r + (1 - b) * rate * sum(g * s / (sqrt(v) + epsilon))
 //   m = beta1 * m + (1 - beta1) * rate * g;  v = beta2 * v + (1 - beta2) * g^2
 //   s = b * s + (1 - b) * rate * g
 //   p = p - m / (sqrt(v) + epsilon);  d = max(d, r / ((1 - b) * sum(|s|)))
-// Decoupled weight decay: p = p - rate * weight_decay * p.
+// r sees s and v of the step before, as in both of these codes; the paper writes it with the new v.
+// The new d counts from the next step on. Decoupled weight decay: p = p - rate * weight_decay * p.
 struct DAdaptAdamRule : ElementRule {
   double beta1 = 0.9;
   double beta2 = 0.999;
@@ -55,11 +57,12 @@ struct DAdaptAdamRule : ElementRule {
   }
 
   struct Scalars {
-    double rate;
-    float float_rate;
-    float take1;
-    float take2;
-    float take_sum;
+    double sum_rate;  // Of s and r.
+    float float_sum_rate;
+    float rate;
+    Fading first;
+    Fading second;
+    Fading sum;
     float epsilon;
     float decay;
   };
@@ -68,17 +71,19 @@ struct DAdaptAdamRule : ElementRule {
     const double correction =
         bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
     const double rate = kept[kDistance] * input.learning_rate * correction;
-    return {rate,
+    const double sum_rate = kept[kDistance] * input.SharedRate() * correction;
+    return {sum_rate,
+            static_cast<float>(sum_rate),
             static_cast<float>(rate),
-            static_cast<float>(1 - beta1),
-            static_cast<float>(1 - beta2),
-            static_cast<float>(1 - std::sqrt(beta2)),
+            Fading::Keeping(beta1),
+            Fading::Keeping(beta2),
+            Fading::Keeping(std::sqrt(beta2)),
             static_cast<float>(epsilon),
             static_cast<float>(rate * decoupled)};
   }
 
   static float NextSum(const Scalars& s, float g, float sum) {
-    return sum + s.take_sum * (s.float_rate * g - sum);
+    return Averaged(s.sum, sum, s.float_sum_rate * g);
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& s, float /*p*/, float g,
@@ -88,17 +93,17 @@ struct DAdaptAdamRule : ElementRule {
     return {static_cast<double>(g) * scaled, std::abs(static_cast<double>(NextSum(s, g, sum)))};
   }
   Scalars WithSums(const Scalars& s, const double* sums, double* kept) const {
-    const double take = 1 - std::sqrt(beta2);
-    kept[kNumerator] += take * (s.rate * sums[0] - kept[kNumerator]);
+    const double keep = std::sqrt(beta2);
+    AddToAverage(keep, s.sum_rate * sums[0], &kept[kNumerator]);
     if (sums[1] > 0) {
-      kept[kDistance] = std::max(kept[kDistance], kept[kNumerator] / (take * sums[1]));
+      kept[kDistance] = std::max(kept[kDistance], kept[kNumerator] / ((1 - keep) * sums[1]));
     }
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, sum] = slots;
-    m = m + s.take1 * (s.float_rate * g - m);
-    v = AveragedSquare(v, s.take2, g);
+    m = Averaged(s.first, m, s.rate * g);
+    v = AveragedSquare(s.second, v, g);
     sum = NextSum(s, g, sum);
     return p - s.decay * p - m / (std::sqrt(v) + s.epsilon);
   }

@@ -25,18 +25,55 @@ inline float PositiveDivisor(double divisor) {
 // Functions of one float32 that a loop over elements can afford: no branches, no calls, the same
 // bits with any vector width.
 
-// A moving average: average + take * (value - average). Not keep * average + take * value:
-// rounded to float32, the two factors do not add up to 1, which for keep = 0.999 is an error of
-// 1e-5 in the average.
-inline float Averaged(float average, float take, float value) {
-  return average + take * (value - average);
+// The weights of a moving average that keeps the share `keep`, from 0 to 1, of what it was:
+//   average = keep * average + (1 - keep) * value.
+//
+// That can be computed as it stands or as average + (1 - keep) * (value - average), and neither
+// form is right for all:
+// - rounded to float32, the two factors of the first do not add up to 1, which for keep = 0.999 is
+//   an error of 1e-5 in the average;
+// - the second takes from the average nearly all of it where keep is small. What is left, the
+//   rounding of a difference, is all wrong once a large value was followed by small ones: with keep
+//   = 0, of 1e12 and then 1e4 it makes 0 or 65536.
+// So the second is for keep >= 1/2, where at least half of the average is left, and the first for
+// less, where the smaller factor is keep. Both are one formula, without a branch.
+struct Fading {
+  static Fading Keeping(double keep) { return Of(keep, 1 - keep); }
+  static Fading Taking(double take) { return Of(1 - take, take); }
+
+  float whole = 1;  // Of the average: 1, or keep.
+  float part = 1;   // Of the average, to be taken from the value: 1, or 0.
+  float take = 0;   // Of the value: 1 - keep.
+  float back = 0;   // Of the average, to be taken from what is added: take, or 0.
+
+ private:
+  static Fading Of(double keep, double take) {
+    const auto rounded = static_cast<float>(take);
+    if (keep >= 0.5) return {1, 1, rounded, rounded};
+    return {static_cast<float>(keep), 0, rounded, 0};
+  }
+};
+
+// keep * average + (1 - keep) * value.
+inline float Averaged(const Fading& s, float average, float value) {
+  return s.whole * average + s.take * (value - s.part * average);
 }
 
-// The same for the square of `value`, times `share`. The square itself, which leaves the range of
-// float32 from 1.8e19 on, is not formed: with take = 0.001 the result is finite up to 5.8e20, as
+// keep * sum + added.
+inline float FadedSum(const Fading& s, float sum, float added) {
+  return s.whole * sum + (added - s.back * sum);
+}
+
+// keep * average + (1 - keep) * share * value^2. The square itself, which leaves the range of
+// float32 from 1.8e19 on, is not formed: with keep = 0.999 the result is finite up to 5.8e20, as
 // torch's is, which multiplies in the same order.
-inline float AveragedSquare(float average, float take, float value, float share = 1) {
-  return average + (take * share * value * value - take * average);
+inline float AveragedSquare(const Fading& s, float average, float value, float share = 1) {
+  return FadedSum(s, average, s.take * share * value * value);
+}
+
+// The same in double, where the factors add up to 1 well enough.
+inline void AddToAverage(double keep, double value, double* average) {
+  *average = keep * *average + (1 - keep) * value;
 }
 
 namespace element_math_internal {

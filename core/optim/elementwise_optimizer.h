@@ -96,6 +96,7 @@ class ElementwiseOptimizer final : public Optimizer {
   bool lazy() const override { return Rule::kLazy; }
   bool follows_momentum() const override { return Rule::kFollowsMomentum; }
   int sums() const override { return Rule::kSums; }
+  bool sums_per_tensor() const override { return Rule::kPerTensor; }
 
   void BeginStep(const StepInput& input, absl::Span<double> kept) override {
     decay_of_step_ = {static_cast<float>(decay_.coupled),

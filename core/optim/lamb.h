@@ -40,8 +40,8 @@ struct LambRule : ElementRule {
 
   struct Scalars {
     double learning_rate;
-    float take1;
-    float take2;
+    Fading first;
+    Fading second;
     float correction;       // 1 / (1 - beta1^t)
     float root_correction;  // 1 / sqrt(1 - beta2^t)
     float epsilon;
@@ -51,8 +51,8 @@ struct LambRule : ElementRule {
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
     return {input.learning_rate,
-            static_cast<float>(1 - beta1),
-            static_cast<float>(1 - beta2),
+            Fading::Keeping(beta1),
+            Fading::Keeping(beta2),
             static_cast<float>(1 / (1 - Power(beta1, t))),
             static_cast<float>(1 / std::sqrt(1 - Power(beta2, t))),
             static_cast<float>(epsilon),
@@ -62,8 +62,8 @@ struct LambRule : ElementRule {
   // u, with the moments that it brings up to date.
   static float Direction(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
-    m = m + s.take1 * (g - m);
-    v = AveragedSquare(v, s.take2, g);
+    m = Averaged(s.first, m, g);
+    v = AveragedSquare(s.second, v, g);
     return s.correction * m / (std::sqrt(v) * s.root_correction + s.epsilon) + s.decay * p;
   }
   static constexpr int kSums = 2;

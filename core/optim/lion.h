@@ -28,18 +28,18 @@ struct LionRule : ElementRule {
   std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}}; }
 
   struct Scalars {
-    float take1;
-    float take2;
+    Fading direction;
+    Fading moment;
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(1 - beta1), static_cast<float>(1 - beta2),
+    return {Fading::Keeping(beta1), Fading::Keeping(beta2),
             static_cast<float>(input.learning_rate)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m] = slots;
-    const float direction = Sign(Averaged(m, s.take1, g));
-    m = Averaged(m, s.take2, g);
+    const float direction = Sign(Averaged(s.direction, m, g));
+    m = Averaged(s.moment, m, g);
     return p - s.learning_rate * direction;
   }
 };

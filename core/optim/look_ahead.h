@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/norms.h"
+#include "core/optim/element_math.h"
 #include "core/optim/wrapped_optimizer.h"
 
 namespace gradd {
@@ -20,7 +21,7 @@ class LookAheadOptimizer final : public WrappedOptimizer {
       : WrappedOptimizer(std::move(inner),
                          {"slow_parameters", 0, /*starts_at_parameters=*/true, /*may_join=*/true}),
         interval_(interval),
-        alpha_(static_cast<float>(alpha)) {}
+        fading_(Fading::Taking(alpha)) {}
 
   void BeginStep(const StepInput& input, absl::Span<double> scalars) override {
     meets_ = (input.step + 1) % interval_ == 0;
@@ -44,7 +45,7 @@ class LookAheadOptimizer final : public WrappedOptimizer {
     float* const out = tile.slots_out[own_slot()];
     std::array<float, kTileElements> update;
     for (int64_t i = 0; i < tile.size; ++i) {
-      out[i] = in[i] + alpha_ * (tile.parameters_out[i] - in[i]);
+      out[i] = Averaged(fading_, in[i], tile.parameters_out[i]);
       tile.parameters_out[i] = out[i];
       update[static_cast<size_t>(i)] = out[i] - before[i];
     }
@@ -55,7 +56,7 @@ class LookAheadOptimizer final : public WrappedOptimizer {
   }
 
   const int interval_;
-  const float alpha_;
+  const Fading fading_;
   bool meets_ = false;
 };
 

@@ -37,19 +37,19 @@ struct MadgradRule : ElementRule {
 
   struct Scalars {
     float weight;
-    float take;
+    Fading fading;
     float epsilon;
   };
   Scalars Prepare(const StepInput& input) const {
     const auto t = static_cast<double>(input.step + 1);
-    return {static_cast<float>(input.learning_rate * std::sqrt(t)),
-            static_cast<float>(1 - momentum), static_cast<float>(epsilon)};
+    return {static_cast<float>(input.learning_rate * std::sqrt(t)), Fading::Keeping(momentum),
+            static_cast<float>(epsilon)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [sum, squares, initial] = slots;
     sum = sum + s.weight * g;
     squares = squares + s.weight * (g * g);
-    return Averaged(p, s.take, initial - sum / (CubeRoot(squares) + s.epsilon));
+    return Averaged(s.fading, p, initial - sum / (CubeRoot(squares) + s.epsilon));
   }
 };
 

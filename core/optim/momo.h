@@ -39,20 +39,20 @@ struct MomentumModelRule : ElementRule {
   static constexpr int kSums = 3;  // <g, p>, <m, p> and <m, m / D>.
   struct Model {
     double most;   // lr
-    double take;   // Of the averages.
+    double keep;   // Of the averages.
     double share;  // b
-    float take1;
+    Fading first;
     float rate;
     float shrink;  // 1 - 1 / k
   };
-  Model NextModel(const StepInput& input, double take, double share, double* kept) const {
-    kept[kLoss] += take * (input.loss - kept[kLoss]);
+  Model NextModel(const StepInput& input, double keep, double share, double* kept) const {
+    AddToAverage(keep, input.loss, &kept[kLoss]);
     const double k = 1 + input.learning_rate * decoupled;
-    return {input.learning_rate,      take, share,
-            static_cast<float>(take), 0,    static_cast<float>(1 - 1 / k)};
+    return {input.learning_rate,   keep, share,
+            Fading::Keeping(keep), 0,    static_cast<float>(1 - 1 / k)};
   }
   Model WithRate(Model s, const double* sums, double* kept) const {
-    kept[kProduct] += s.take * (sums[0] - kept[kProduct]);
+    AddToAverage(s.keep, sums[0], &kept[kProduct]);
     const double k = 1 + s.most * decoupled;
     const double excess = k * (kept[kLoss] - s.share * f_min - kept[kProduct]) + sums[1];
     const double rate =
@@ -85,9 +85,9 @@ struct MomoRule : MomentumModelRule {
 
   using Scalars = Model;
   Scalars Prepare(const StepInput& input, double* kept) const {
-    return NextModel(input, input.step == 0 ? 1 : 1 - beta, 1, kept);
+    return NextModel(input, input.step == 0 ? 0 : beta, 1, kept);
   }
-  static float NextMoment(const Scalars& s, float g, float m) { return m + s.take1 * (g - m); }
+  static float NextMoment(const Scalars& s, float g, float m) { return Averaged(s.first, m, g); }
   static std::array<double, kSums> Terms(const Scalars& s, float p, float g,
                                          const std::array<float, kSlots>& slots) {
     const float m = NextMoment(s, g, slots[0]);
@@ -122,20 +122,20 @@ struct MomoAdamRule : MomentumModelRule {
 
   struct Scalars {
     Model model;
-    float take2;
+    Fading second;
     float root_correction;  // 1 / sqrt(1 - beta2^t)
     float epsilon;
   };
   Scalars Prepare(const StepInput& input, double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
-    return {NextModel(input, 1 - beta, 1 - Power(beta, t), kept), static_cast<float>(1 - beta2),
+    return {NextModel(input, beta, 1 - Power(beta, t), kept), Fading::Keeping(beta2),
             static_cast<float>(1 / std::sqrt(1 - Power(beta2, t))), static_cast<float>(epsilon)};
   }
   // m / D, with the moments that it brings up to date.
   static float Direction(const Scalars& s, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
-    m = m + s.model.take1 * (g - m);
-    v = AveragedSquare(v, s.take2, g);
+    m = Averaged(s.model.first, m, g);
+    v = AveragedSquare(s.second, v, g);
     return m / (s.epsilon + std::sqrt(v) * s.root_correction);
   }
   static std::array<double, kSums> Terms(const Scalars& s, float p, float g,

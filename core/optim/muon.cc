@@ -7,6 +7,7 @@
 
 #include "core/base/norms.h"
 #include "core/optim/adam.h"
+#include "core/optim/element_math.h"
 #include "core/optim/matrix_product.h"
 #include "core/optim/scratch.h"
 
@@ -120,7 +121,7 @@ void Muon::TransformMatrix(const StepInput& input, const TensorShape& shape,
                            const Vectors& vectors) const {
   const int64_t rows = shape.rows();
   const int64_t columns = shape.columns();
-  const auto take = static_cast<float>(1 - momentum_);
+  const Fading fading = Fading::Keeping(momentum_);
   float* const m = vectors.state[0];
   Scratch scratch(vectors.scratch);
   MuonRoom room(shape, &scratch);
@@ -128,8 +129,8 @@ void Muon::TransformMatrix(const StepInput& input, const TensorShape& shape,
   float* const u = tall ? vectors.result : room.x;
   for (int64_t i = 0; i < rows * columns; ++i) {
     const float g = vectors.gradient[i];
-    m[i] = m[i] + take * (g - m[i]);
-    u[i] = nesterov_ ? m[i] + take * (g - m[i]) : m[i];
+    m[i] = Averaged(fading, m[i], g);
+    u[i] = nesterov_ ? Averaged(fading, m[i], g) : m[i];
   }
   if (tall) Transpose(u, rows, columns, room.x);
   Orthogonalize(newton_schulz_steps_, epsilon_, &room);

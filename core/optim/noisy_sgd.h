@@ -15,8 +15,9 @@ namespace gradd {
 
 // SGD with annealed noise (Neelakantan et al. 2015, "Adding Gradient Noise Improves Learning for
 // Very Deep Networks", equation 1), with t counted from 1:
-//   p = p - lr * (g + sqrt(eta / t^gamma) * noise), noise from the standard normal distribution.
-// It follows from seed, t and the element's place: a run that is repeated gets the same.
+//   p = p - lr * (g + sqrt(eta / t^gamma) * noise), noise from the standard normal distribution, or
+// nearly (NormalNoise). It follows from seed, t and the element's place: a run that is repeated
+// gets the same.
 struct NoisySgdRule : ElementRule {
   double eta = 0.01;
   double gamma = 0.55;
@@ -43,7 +44,7 @@ struct NoisySgdRule : ElementRule {
     const auto t = static_cast<double>(input.step + 1);
     return {static_cast<float>(input.learning_rate),
             static_cast<float>(std::sqrt(eta / Power(t, gamma))),
-            Mix(seed, static_cast<uint64_t>(input.step))};
+            MixKey(seed, static_cast<uint64_t>(input.step))};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& /*slots*/,
                      float noise) {

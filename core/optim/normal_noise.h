@@ -14,10 +14,17 @@ namespace gradd {
 // the key before and in the middle of it). Each half of the result is a uniform number v in (-1,
 // 1), and c1 v + c3 v^3 has the second and the fourth moment of the normal distribution. 16 of
 // these, added with all signs of a Hadamard matrix, are 16 numbers that are uncorrelated and much
-// closer to it (Thomas 2015, "The Table-Hadamard GRNG", has tables in place of the polynomial):
-// from 3 standard deviations on its share is right to 0.1 %, from 4 on to 3 %; the largest is 9.5.
+// closer to it (Thomas 2015, "The Table-Hadamard GRNG", has tables in place of the polynomial).
 // Without a logarithm, a root and an angle, it takes a third of the time of Box and Muller's
 // method.
+//
+// Nearly normal: the sixth moment is 14.99 instead of 15. Up to 3 standard deviations the share
+// beyond is right to 0.2 %; beyond 4 there are 3 % too few, beyond 5 (of 2 million numbers, one)
+// 16 % and beyond 6 (one of 900 million) 44 %, and none is beyond 9.51. The 16 numbers of the same
+// sums are uncorrelated, but not independent.
+//
+// Two keys whose middle halves are the same, one pair in 2^32, have the same numbers some places
+// apart.
 class NormalNoise {
  public:
   // For a tile that begins at element `begin`.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/optim/element_math.h"
 #include "core/optim/elementwise_optimizer.h"
 #include "core/optim/hyper_parameters.h"
 #include "gradd/v1/optimizer.pb.h"
@@ -39,15 +40,15 @@ struct NovoGradRule : ElementRule {
   std::vector<ScalarSpec> Kept() const { return {{"second_moment", 0}}; }
 
   struct Scalars {
-    double take2;
-    float drop1;  // 1 - beta1
+    double keep2;
+    Fading first;
     float scale;  // 1 / (sqrt(v) + epsilon)
     float decay;
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input, const double* /*kept*/) const {
-    return {input.step == 0 ? 1 : 1 - beta2, static_cast<float>(1 - beta1), 0,
-            static_cast<float>(decoupled), static_cast<float>(input.learning_rate)};
+    return {input.step == 0 ? 0 : beta2, Fading::Keeping(beta1), 0, static_cast<float>(decoupled),
+            static_cast<float>(input.learning_rate)};
   }
   static constexpr int kSums = 1;
   static std::array<double, kSums> Terms(const Scalars& /*scalars*/, float /*p*/, float g,
@@ -55,13 +56,13 @@ struct NovoGradRule : ElementRule {
     return {static_cast<double>(g) * static_cast<double>(g)};
   }
   Scalars WithSums(Scalars s, const double* sums, double* kept) const {
-    kept[0] += s.take2 * (sums[0] - kept[0]);
+    AddToAverage(s.keep2, sums[0], &kept[0]);
     s.scale = static_cast<float>(1 / (std::sqrt(kept[0]) + epsilon));
     return s;
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m] = slots;
-    m = m + (s.scale * g + s.decay * p - s.drop1 * m);
+    m = FadedSum(s.first, m, s.scale * g + s.decay * p);
     return p - s.learning_rate * m;
   }
 };

@@ -18,9 +18,6 @@ inline constexpr char kTrainingPoint[] = "training_point";
 // The same for a slot that holds an average of the parameters, which can be pulled.
 inline constexpr char kAverageSlot[] = "average";
 
-// The same for a slot that holds a sum of gradients which are yet to become part of a step.
-inline constexpr char kAccumulatedGradient[] = "accumulated_gradient";
-
 // A number that an optimizer keeps between steps besides its slots.
 struct ScalarSpec {
   std::string name;  // Stable, as a slot's.
@@ -38,6 +35,10 @@ struct StepInput {
   double MomentumOr(double own) const { return momentum >= 0 ? momentum : own; }
   // The same rate without its warm-up, where it has one: that of methods with a rate of their own.
   std::optional<double> rate_without_warm_up = std::nullopt;
+  // The rate of what the optimizer has in common with those of other parameter groups, which are
+  // its scalars: the largest of their rates. Below 0: there are no others.
+  double shared_rate = -1;
+  double SharedRate() const { return shared_rate >= 0 ? shared_rate : learning_rate; }
 };
 
 // One tile of the vectors: elements of one tensor. `parameters_out` may be `parameters_in`, and a
@@ -91,7 +92,9 @@ class Optimizer {
   // What is done to the gradient of a whole tensor, one after the other, before anything else.
   virtual std::vector<const TensorTransform*> transforms() const;
 
-  // What it keeps for each of its tensors, or once for all of them.
+  // What it keeps for each of its tensors, or once for all of them. In the latter case groups with
+  // optimizers of one kind may share it: it then follows from sums over the tensors of all of them,
+  // and from StepInput but for `learning_rate`; not from weight decay.
   virtual const std::vector<ScalarSpec>& scalars() const;
   virtual bool scalars_per_tensor() const { return false; }
 
@@ -106,11 +109,14 @@ class Optimizer {
   // Whether its momentum or beta1 is StepInput's, where that has one.
   virtual bool follows_momentum() const { return false; }
 
-  // How many sums over all elements of a tensor the update needs first.
+  // How many sums over all elements of a tensor the update needs first, and whether it takes those
+  // of each tensor by themselves.
   virtual int sums() const { return 0; }
+  virtual bool sums_per_tensor() const { return false; }
   // Adds those of one tile, in an order that depends on its size alone.
   virtual void SumTile(const Tile& tile, double* sums) const;
-  // `sums`: sums() for each tensor, one tensor after the other.
+  // `sums`: sums() for each tensor, one tensor after the other; of an optimizer that does not take
+  // them by themselves also for tensors of groups that share its scalars.
   virtual void EndSums(absl::Span<const double> sums, absl::Span<double> scalars);
 
   // Updates one tile. The result depends on the tile's contents alone, and where noise

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
-#include "core/optim/accumulation.h"
 #include "core/optim/hyper_parameters.h"
 #include "core/optim/look_ahead.h"
 #include "core/optim/optimizer_families.h"
@@ -56,16 +55,11 @@ OptimizerOr AddAverage(const v1::ParameterAverage& spec, std::unique_ptr<Optimiz
   return std::make_unique<ParameterAverageOptimizer>(std::move(optimizer), decay);
 }
 
-OptimizerOr AddAccumulation(const v1::Optimizer& spec, std::unique_ptr<Optimizer> optimizer) {
+// How many pushes make a step is not the optimizer's matter; see WindowOf().
+absl::Status CheckAccumulation(const v1::Optimizer& spec) {
   HyperParameters read("optimizer");
-  const double steps = GRADD_HYPER_PARAMETER(&read, spec, accumulation_steps, 1, (Range{1, 1e4}));
-  if (steps > 1 && !optimizer->transforms().empty()) {
-    read.Refuse("accumulation_steps",
-                absl::StrCat(steps, ", at most 1 expected for an optimizer of whole tensors"));
-  }
-  GRADD_RETURN_IF_ERROR(read.status());
-  if (steps <= 1) return optimizer;
-  return std::make_unique<AccumulationOptimizer>(std::move(optimizer), static_cast<int>(steps));
+  static_cast<void>(GRADD_HYPER_PARAMETER(&read, spec, accumulation_steps, 1, (Range{1, 1e4})));
+  return read.status();
 }
 
 }  // namespace
@@ -78,7 +72,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const v1::Optimizer& sp
   if (optimizer.ok() && spec.has_parameter_average()) {
     optimizer = AddAverage(spec.parameter_average(), *std::move(optimizer));
   }
-  if (optimizer.ok()) optimizer = AddAccumulation(spec, *std::move(optimizer));
+  if (optimizer.ok()) GRADD_RETURN_IF_ERROR(CheckAccumulation(spec));
   return optimizer;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/optim/element_math.h"
 #include "core/optim/wrapped_optimizer.h"
 
 namespace gradd {
@@ -16,19 +17,19 @@ class ParameterAverageOptimizer final : public WrappedOptimizer {
   ParameterAverageOptimizer(std::unique_ptr<Optimizer> inner, double decay)
       : WrappedOptimizer(std::move(inner),
                          {kAverageSlot, 0, /*starts_at_parameters=*/true, /*may_join=*/true}),
-        take_(static_cast<float>(1 - decay)) {}
+        fading_(Fading::Keeping(decay)) {}
 
   void UpdateTile(const Tile& tile, TileNorms* norms) const override {
     inner().UpdateTile(tile, norms);
     const float* const in = tile.slots_in[own_slot()];
     float* const out = tile.slots_out[own_slot()];
     for (int64_t i = 0; i < tile.size; ++i) {
-      out[i] = in[i] + take_ * (tile.parameters_out[i] - in[i]);
+      out[i] = Averaged(fading_, in[i], tile.parameters_out[i]);
     }
   }
 
  private:
-  const float take_;
+  const Fading fading_;
 };
 
 }  // namespace gradd

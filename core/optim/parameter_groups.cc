@@ -2,6 +2,7 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -49,18 +50,30 @@ absl::StatusOr<ParameterGroup> MakeGroup(const std::string& path, const v1::Para
   if (spec.optimizer().has_skip_non_finite()) {
     read.Refuse("optimizer.skip_non_finite", "set, expected in the run's optimizer only");
   }
-  if (spec.frozen() &&
-      (spec.has_learning_rate_factor() || spec.has_weight_decay() || spec.has_optimizer())) {
+  if (spec.optimizer().has_accumulation_steps()) {
+    read.Refuse("optimizer.accumulation_steps", "set, expected in the run's optimizer only");
+  }
+  if (spec.frozen() && (spec.has_learning_rate_factor() || spec.has_weight_decay() ||
+                        spec.has_optimizer() || spec.shares_norms())) {
     read.Refuse("frozen",
-                "true, and so is a learning_rate_factor, weight_decay or optimizer set, "
-                "of which a frozen group has none");
+                "true, and so is a learning_rate_factor, weight_decay, optimizer or shares_norms "
+                "set, of which a frozen group has none");
+  }
+  if (spec.shares_norms() && spec.optimizer().has_clip_by_global_norm()) {
+    read.Refuse("optimizer.clip_by_global_norm",
+                "set, and so is shares_norms, with which the run's optimizer sets that bound");
   }
   GRADD_RETURN_IF_ERROR(read.status());
   v1::Optimizer merged = spec.has_optimizer() ? spec.optimizer() : default_optimizer;
   if (spec.has_weight_decay()) merged.set_weight_decay(spec.weight_decay());
+  if (spec.shares_norms() && default_optimizer.has_clip_by_global_norm()) {
+    merged.set_clip_by_global_norm(default_optimizer.clip_by_global_norm());
+  }
   const absl::Status made = SetOptimizer(merged, &group);
   GRADD_RETURN_IF_ERROR(Within(path, made));
-  if (spec.frozen()) group = {};
+  if (spec.frozen()) return ParameterGroup();
+  group.shares_norm = !spec.has_optimizer() || spec.shares_norms();
+  group.shares_sums = group.shares_norm && merged.kind_case() == default_optimizer.kind_case();
   return group;
 }
 

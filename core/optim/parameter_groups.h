@@ -20,6 +20,10 @@ struct ParameterGroup {
   bool warms_up = true;  // Otherwise the optimizer has a rate of its own, see OwnRate().
   std::vector<std::unique_ptr<TensorTransform>> stages;  // Before the optimizer.
   GradientClip clip;
+  // With the default group: the norm that `clip` bounds globally; and the sums over all elements
+  // that the optimizer takes, with its scalars and its count of steps.
+  bool shares_norm = false;
+  bool shares_sums = false;
 };
 
 // Which tensor is in which group.

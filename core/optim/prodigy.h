@@ -67,10 +67,10 @@ struct ProdigyRule : ElementRule {
   struct Scalars {
     double sum_rate;  // rate * d / d0
     float float_sum_rate;
-    float drop_sum;  // 1 - beta3
+    Fading sum;
     float distance;
-    float take1;
-    float take2;
+    Fading first;
+    Fading second;
     float rate;
     float epsilon;
     float decay;
@@ -81,20 +81,20 @@ struct ProdigyRule : ElementRule {
     const double correction =
         bias_correction ? std::sqrt(1 - Power(beta2, t)) / (1 - Power(beta1, t)) : 1;
     const double rate = d * input.learning_rate * correction;
-    const double sum_rate = rate * d / initial_distance;
+    const double sum_rate = d * input.SharedRate() * correction * d / initial_distance;
     return {sum_rate,
             static_cast<float>(sum_rate),
-            static_cast<float>(1 - beta3),
+            Fading::Keeping(beta3),
             static_cast<float>(d),
-            static_cast<float>(1 - beta1),
-            static_cast<float>(1 - beta2),
+            Fading::Keeping(beta1),
+            Fading::Keeping(beta2),
             static_cast<float>(rate),
             0,
             static_cast<float>(rate * decoupled)};
   }
 
   static float NextSum(const Scalars& s, float g, float sum) {
-    return sum + (s.float_sum_rate * g - s.drop_sum * sum);
+    return FadedSum(s.sum, sum, s.float_sum_rate * g);
   }
   static constexpr int kSums = 2;
   static std::array<double, kSums> Terms(const Scalars& s, float p, float g,
@@ -115,8 +115,8 @@ struct ProdigyRule : ElementRule {
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v, sum, start] = slots;
     const float scaled = s.distance * g;
-    m = m + s.take1 * (scaled - m);
-    v = v + s.take2 * (scaled * scaled - v);
+    m = Averaged(s.first, m, scaled);
+    v = Averaged(s.second, v, scaled * scaled);
     sum = NextSum(s, g, sum);
     return p - s.decay * p - s.rate * (m / (std::sqrt(v) + s.epsilon));
   }

@@ -50,14 +50,14 @@ struct RmsPropRule : ElementRule {
   }
 
   struct Scalars {
+    Fading fading;
     float keep;
-    float take;
     float epsilon;
     float momentum;
     float learning_rate;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(decay), static_cast<float>(1 - decay), static_cast<float>(epsilon),
+    return {Fading::Keeping(decay), static_cast<float>(decay), static_cast<float>(epsilon),
             static_cast<float>(input.MomentumOr(momentum)),
             static_cast<float>(input.learning_rate)};
   }
@@ -65,10 +65,10 @@ struct RmsPropRule : ElementRule {
     if constexpr (kCentered) {
       // s - a^2 follows from itself; as a difference it would lose what s and a^2 have in common.
       const float difference = g - slots[kAverage];
-      slots[0] = AveragedSquare(slots[0], s.take, difference, s.keep);
-      slots[kAverage] = Averaged(slots[kAverage], s.take, g);
+      slots[0] = AveragedSquare(s.fading, slots[0], difference, s.keep);
+      slots[kAverage] = Averaged(s.fading, slots[kAverage], g);
     } else {
-      slots[0] = AveragedSquare(slots[0], s.take, g);
+      slots[0] = AveragedSquare(s.fading, slots[0], g);
     }
     const float scaled = g / (std::sqrt(slots[0]) + s.epsilon);
     if constexpr (kMomentum) {

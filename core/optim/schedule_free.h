@@ -54,17 +54,19 @@ struct ScheduleFreeRule : ElementRule {
   std::vector<ScalarSpec> Kept() const { return {{"largest_rate", 0}, {"relative_weight_sum", 0}}; }
 
   struct Average {
-    float weight;   // c
-    float to_base;  // 1 - beta
+    Fading average;  // Of all z: keeps 1 - c.
+    Fading point;    // Between z and it: keeps beta.
     float rate;
     float decay;
   };
-  Average NextAverage(const StepInput& input, double rate, double* kept) const {
+  // The step's rate is the learning rate times `scale`, and so is that of the weights.
+  Average NextAverage(const StepInput& input, double scale, double* kept) const {
+    const double rate = input.learning_rate * scale;
     // The sum of all weights is kept as a multiple of the last one: powers of rates and of steps
     // would leave the range of double.
     const auto t = static_cast<double>(input.step + 1);
     const double before = kept[kLargestRate];
-    const double largest = std::max(before, rate);
+    const double largest = std::max(before, input.SharedRate() * scale);
     kept[kLargestRate] = largest;
     const bool counts = largest > 0 || weight_lr_power == 0;
     if (counts) {
@@ -72,7 +74,7 @@ struct ScheduleFreeRule : ElementRule {
       const double smaller = largest > 0 ? Power(before / largest, weight_lr_power) : 1;
       kept[kWeights] = kept[kWeights] * last * smaller + 1;
     }
-    return {static_cast<float>(counts ? 1 / kept[kWeights] : 0), static_cast<float>(1 - beta),
+    return {Fading::Taking(counts ? 1 / kept[kWeights] : 0), Fading::Keeping(beta),
             static_cast<float>(rate), static_cast<float>(rate * decoupled)};
   }
   // The new parameter; `direction` is that of the base method.
@@ -81,8 +83,8 @@ struct ScheduleFreeRule : ElementRule {
     float& y = slots[kTrainingSlot];
     float& z = slots[kBase];
     z = z - s.decay * y - s.rate * direction;
-    p = p + s.weight * (z - p);
-    y = p + s.to_base * (z - p);
+    p = Averaged(s.average, p, z);
+    y = Averaged(s.point, p, z);
     return p;
   }
 };
@@ -101,7 +103,7 @@ struct ScheduleFreeSgdRule : ScheduleFreeRule {
 
   using Scalars = Average;
   Scalars Prepare(const StepInput& input, double* kept) const {
-    return NextAverage(input, input.learning_rate, kept);
+    return NextAverage(input, 1, kept);
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     return Step(s, p, g, slots);
@@ -133,18 +135,17 @@ struct ScheduleFreeAdamRule : ScheduleFreeRule {
 
   struct Scalars {
     Average average;
-    float take2;
+    Fading second;
     float epsilon;
   };
   Scalars Prepare(const StepInput& input, double* kept) const {
     const auto t = static_cast<double>(input.step + 1);
-    const double rate = input.learning_rate * std::sqrt(1 - Power(beta2, t));
-    return {NextAverage(input, rate, kept), static_cast<float>(1 - beta2),
+    return {NextAverage(input, std::sqrt(1 - Power(beta2, t)), kept), Fading::Keeping(beta2),
             static_cast<float>(epsilon)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     float& v = slots[2];
-    v = AveragedSquare(v, s.take2, g);
+    v = AveragedSquare(s.second, v, g);
     return Step(s.average, p, g / (std::sqrt(v) + s.epsilon), slots);
   }
 };

@@ -28,15 +28,15 @@ struct SignumRule : ElementRule {
   std::vector<SlotSpec> Slots() const { return {{"first_moment", 0}}; }
 
   struct Scalars {
-    float take;
+    Fading fading;
     SignSgdRule::Scalars sign_sgd;
   };
   Scalars Prepare(const StepInput& input) const {
-    return {static_cast<float>(1 - momentum), SignSgdRule().Prepare(input)};
+    return {Fading::Keeping(momentum), SignSgdRule().Prepare(input)};
   }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m] = slots;
-    m = Averaged(m, s.take, g);
+    m = Averaged(s.fading, m, g);
     std::array<float, SignSgdRule::kSlots> none;
     return SignSgdRule::Apply(s.sign_sgd, p, m, none);
   }

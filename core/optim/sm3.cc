@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "core/optim/element_math.h"
 #include "core/optim/scratch.h"
 
 namespace gradd {
@@ -61,8 +62,7 @@ void Sm3::Transform(const StepInput& input, const TensorShape& shape,
   const size_t dimensions = CoverSize(shape);
   Scratch scratch(vectors.scratch);
   const Sm3Room room(shape, &scratch);
-  const auto momentum = static_cast<float>(momentum_);
-  const auto take = static_cast<float>(1 - momentum_);
+  const Fading fading = Fading::Keeping(momentum_);
   const auto rate = static_cast<float>(input.learning_rate);
   float* const m = vectors.state[0];
   const int64_t elements = shape.elements();
@@ -76,7 +76,7 @@ void Sm3::Transform(const StepInput& input, const TensorShape& shape,
       next = std::max(next, v);
     }
     const float scaled = v > 0 ? g / std::sqrt(v) : 0;
-    m[i] = momentum * m[i] + take * scaled;
+    m[i] = Averaged(fading, m[i], scaled);
     vectors.result[i] = rate * m[i];
     for (size_t d = dimensions; d-- > 0;) {
       if (++room.at[d] < LengthOf(shape, d)) break;

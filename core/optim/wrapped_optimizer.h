@@ -24,6 +24,7 @@ class WrappedOptimizer : public Optimizer {
   bool scalars_per_tensor() const final { return inner_->scalars_per_tensor(); }
   bool follows_momentum() const final { return inner_->follows_momentum(); }
   int sums() const final { return inner_->sums(); }
+  bool sums_per_tensor() const final { return inner_->sums_per_tensor(); }
 
   void BeginStep(const StepInput& input, absl::Span<double> scalars) override {
     inner_->BeginStep(input, scalars);

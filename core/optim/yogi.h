@@ -38,9 +38,9 @@ struct YogiRule : ElementRule {
   Scalars Prepare(const StepInput& input) const { return adam.Prepare(input); }
   static float Apply(const Scalars& s, float p, float g, std::array<float, kSlots>& slots) {
     auto& [m, v] = slots;
-    m = Averaged(m, s.take1, g);
+    m = Averaged(s.first, m, g);
     // The order keeps the last product in the range of float32 where the square has left it.
-    v = v - Sign(v - g * g) * (s.take2 * g * g);
+    v = v - Sign(v - g * g) * (s.second.take * g * g);
     return p - s.step_size * (m / AdamRule::Denominator(s, v));
   }
 };

@@ -9,7 +9,7 @@
 
 #include "absl/time/time.h"
 #include "core/diagnostics/divergence.h"
-#include "core/run/departures.h"
+#include "core/members/departures.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {

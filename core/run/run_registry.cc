@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/base/thread_pool.h"
 #include "core/run/run_spec.h"
 #include "core/store/layout.h"
 
@@ -36,16 +37,20 @@ absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run
 
 RunRegistry::RunRegistry(const Limits& limits, int threads, const Clock* clock,
                          int64_t block_elements)
-    : callers_(limits), pool_(threads) {
+    : RunRegistry(limits, std::make_unique<ThreadPool>(threads), clock, block_elements) {}
+
+RunRegistry::RunRegistry(const Limits& limits, std::unique_ptr<Executor> pool, const Clock* clock,
+                         int64_t block_elements)
+    : callers_(limits), pool_(std::move(pool)) {
   environment_.clock = clock;
-  environment_.pool = &pool_;
+  environment_.pool = pool_.get();
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
   environment_.log = std::make_shared<RunLog>();
   environment_.readers = VersionReaders::Create();
-  const std::shared_ptr<ThreadPool> pool = pool_.Share();
+  const std::shared_ptr<Executor> turn = pool_->Share();
   environment_.budget->SetReclaim(
       [readers = environment_.readers] { return readers->GiveBack(); },
-      [pool](std::function<void()> task) { pool->Schedule(std::move(task)); });
+      [turn](std::function<void()> task) { turn->Schedule(std::move(task)); });
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }
@@ -110,6 +115,8 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
   GRADD_DCHECK(reserved != runs_.end() && reserved->second.run == nullptr,
                absl::StrCat("the place of run \"", run_id, "\" was reserved for it"));
   reserved->second.run = *run;
+  ++changes_;
+  changed_.NotifyAll();
   return run;
 }
 
@@ -138,7 +145,11 @@ void RunRegistry::Remove(Run* run) {
   {
     MutexLock lock(&mutex_);
     const auto found = runs_.find(run->run_id());
-    if (found != runs_.end() && found->second.run == alive) runs_.erase(found);
+    if (found != runs_.end() && found->second.run == alive) {
+      runs_.erase(found);
+      ++changes_;
+      changed_.NotifyAll();
+    }
   }
   run->Delete();
 }
@@ -150,6 +161,16 @@ std::vector<std::shared_ptr<Run>> RunRegistry::All() const {
     if (entry.run != nullptr) runs.push_back(entry.run);
   }
   return runs;
+}
+
+int64_t RunRegistry::changes() const {
+  MutexLock lock(&mutex_);
+  return changes_;
+}
+
+void RunRegistry::AwaitChange(int64_t seen) {
+  MutexLock lock(&mutex_);
+  while (changes_ == seen) changed_.Wait(&mutex_);
 }
 
 void RunRegistry::Tick() {

@@ -11,9 +11,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/clock.h"
+#include "core/base/executor.h"
 #include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
-#include "core/base/thread_pool.h"
 #include "core/run/callers.h"
 #include "core/run/limits.h"
 #include "core/run/run.h"
@@ -24,7 +24,10 @@ namespace gradd {
 // All runs of a server, and what they share. Thread safe.
 class RunRegistry {
  public:
-  // `threads` apply steps. `block_elements` is a multiple of kTileElements.
+  // `pool` applies steps. `block_elements` is a multiple of kTileElements.
+  RunRegistry(const Limits& limits, std::unique_ptr<Executor> pool,
+              const Clock* clock = Clock::Real(), int64_t block_elements = kBlockElements);
+  // With a ThreadPool of so many threads.
   RunRegistry(const Limits& limits, int threads, const Clock* clock = Clock::Real(),
               int64_t block_elements = kBlockElements);
   ~RunRegistry();
@@ -49,6 +52,11 @@ class RunRegistry {
   // In the order of their ids.
   std::vector<std::shared_ptr<Run>> All() const;
 
+  // Grows whenever a run was created or removed, a trial's included.
+  int64_t changes() const;
+  // Waits until that is no longer `seen`.
+  void AwaitChange(int64_t seen);
+
   // See Run::Tick().
   void Tick();
 
@@ -62,7 +70,7 @@ class RunRegistry {
   const Limits& limits() const { return environment_.limits; }
   // What happens in the runs; whoever has a log takes it from there.
   RunLog* log() { return environment_.log.get(); }
-  ThreadPool* pool() { return &pool_; }
+  Executor* pool() { return pool_.get(); }
   Callers& callers() { return callers_; }
   const std::shared_ptr<VersionReaders>& readers() { return environment_.readers; }
   const MemoryBudget& budget() const { return *environment_.budget; }
@@ -85,8 +93,10 @@ class RunRegistry {
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
+  int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  CondVar changed_;
   // Last, so that its threads end before what they use.
-  ThreadPool pool_;
+  const std::unique_ptr<Executor> pool_;
 };
 
 }  // namespace gradd

@@ -1,9 +1,14 @@
 // How a run stands, and what the log hears of it.
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/run/run_condition.h"
@@ -42,7 +47,7 @@ const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool h
 RunSituation Run::Situation() const {
   RunSituation situation;
   situation.state = ShownState();
-  situation.now = environment_.clock->Elapsed();
+  situation.now = Now();
   situation.stopped_at = paused_at_;
   situation.stopped_by = signs_.stopped_by;
   situation.stop_reason = signs_.stop_reason;
@@ -51,20 +56,21 @@ RunSituation Run::Situation() const {
   situation.non_finite_pushes = signs_.non_finite_pushes;
   situation.non_finite_reason = signs_.non_finite_reason;
   situation.non_finite_at = signs_.non_finite_at;
-  situation.synchronous = spec_.policy().has_synchronous();
-  situation.expected_workers = spec_.policy().synchronous().workers();
-  situation.formed = formed_;
-  situation.live_workers = LiveMembers();
-  situation.departures = signs_.departures.all();
+  situation.synchronous = policy_->needs_all();
+  situation.expected_workers = policy_->starts_with();
+  situation.formed = members_.formed();
+  situation.live_workers = members_.live_count();
+  situation.departures = members_.departures().all();
   situation.step_lacks_memory = signs_.step_lacks_memory;
   situation.moved_at = signs_.moved_at;
-  const bool waits = (situation.synchronous && !formed_) ||
+  const bool waits = (situation.synchronous && !members_.formed()) ||
                      situation.now - situation.moved_at >= kConditionPatience;
-  if (situation.state != v1::RUN_STATE_RUNNING || LiveMembers() == 0 || !waits) return situation;
-  for (const auto& [worker, member] : live_) {
+  if (situation.state != v1::RUN_STATE_RUNNING || members_.live_count() == 0 || !waits)
+    return situation;
+  for (const auto& [worker, member] : members_.live()) {
     RunSituation::Worker described{worker, member->state, false};
-    if (member->session) {
-      const WorkerSession::State& state = member->session->state_;
+    if (const WorkerSession* const session = sessions_.Find(worker); session != nullptr) {
+      const WorkerSession::State& state = session->state();
       described.lacks_memory = state.held && state.claim && !state.claim->granted();
     }
     situation.workers.push_back(std::move(described));
@@ -73,17 +79,18 @@ RunSituation Run::Situation() const {
 }
 
 void Run::LogCondition() {
-  const absl::Duration now = environment_.clock->Elapsed();
+  const absl::Duration now = Now();
   if (trial_log_ != nullptr || now - judged_at_ < kLogInterval) return;
   judged_at_ = now;
   const Condition condition = JudgeCondition(Situation());
   if (condition.kind == logged_condition_) return;
   const bool for_long = condition.since.has_value() && now - *condition.since >= kLogPatience;
   const std::string event = EventOf(condition.kind, for_long, signs_.stopped_by.empty(),
-                                    !signs_.departures.all().empty());
+                                    !members_.departures().all().empty());
   if (!event.empty()) {
     logged_condition_ = condition.kind;
-    LogEntry::Fields fields = {{"reason", condition.reason}, {"step", absl::StrCat(step_)}};
+    LogEntry::Fields fields = {{"reason", condition.reason},
+                               {"step", absl::StrCat(engine_.step())}};
     if (for_long) {
       fields.emplace_back("for", absl::FormatDuration(InSeconds(now - *condition.since)));
     }
@@ -91,17 +98,18 @@ void Run::LogCondition() {
   } else if (condition.kind == v1::RUN_CONDITION_TRAINING &&
              std::exchange(logged_condition_, v1::RUN_CONDITION_UNSPECIFIED) !=
                  v1::RUN_CONDITION_UNSPECIFIED) {
-    LogEvent(LogEntry::Level::kInfo, "run goes on", {{"step", absl::StrCat(step_)}});
+    LogEvent(LogEntry::Level::kInfo, "run goes on", {{"step", absl::StrCat(engine_.step())}});
   }
 }
 
 void Run::NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why) {
   const std::string reason = ReasonOf(why);
-  const absl::Duration now = environment_.clock->Elapsed();
+  const absl::Duration now = Now();
   if (reason == "NON_FINITE") {
     ++signs_.non_finite_pushes;
-    signs_.non_finite_reason = absl::StrCat("push ", sequence, " from ", worker,
-                                            " was refused at step ", step_, ": ", why.message());
+    signs_.non_finite_reason =
+        absl::StrCat("push ", sequence, " from ", worker, " was refused at step ", engine_.step(),
+                     ": ", why.message());
     signs_.non_finite_at = now;
   }
   if (environment_.log == nullptr) return;
@@ -113,43 +121,37 @@ void Run::NoteRejection(const std::string& worker, int64_t sequence, const absl:
                                  {"reason", reason},
                                  {"message", std::string(why.message())},
                                  {"sequence", absl::StrCat(sequence)},
-                                 {"step", absl::StrCat(step_)}}});
+                                 {"step", absl::StrCat(engine_.step())}}});
 }
 
-void Run::LogMissing(const std::vector<PendingPush>& pushes) {
-  if (environment_.log == nullptr) return;
+void Run::LogMissing(const state::v1::StepDecision& decision) {
+  if (environment_.log == nullptr || decision.missing().empty()) return;
   constexpr int kMostWorkers = 3;
-  int64_t missing = 0;
-  std::string names;
-  auto push = pushes.begin();  // In the order of worker ids, as the members are.
-  for (const auto& [worker, member] : live_) {
-    while (push != pushes.end() && push->worker < worker) ++push;
-    if (push != pushes.end() && push->worker == worker) continue;
-    if (++missing <= kMostWorkers) absl::StrAppend(&names, names.empty() ? "" : ",", worker);
-  }
-  if (missing > kMostWorkers) absl::StrAppend(&names, ",...");
-  environment_.log->AddLimited(absl::StrCat("step without workers ", run_id_),
-                               environment_.clock->Elapsed(),
+  std::vector<absl::string_view> names(
+      decision.missing().begin(),
+      decision.missing().begin() + std::min(kMostWorkers, decision.missing_size()));
+  if (decision.missing_size() > kMostWorkers) names.push_back("...");
+  environment_.log->AddLimited(absl::StrCat("step without workers ", run_id_), Now(),
                                {LogEntry::Level::kWarning,
                                 "step made without workers",
                                 {{"run", run_id_},
-                                 {"worker", names},
+                                 {"worker", absl::StrJoin(names, ",")},
                                  {"reason", "their pushes were not in at the deadline"},
-                                 {"missing", absl::StrCat(missing)},
-                                 {"pushes", absl::StrCat(pushes.size())},
-                                 {"step", absl::StrCat(step_ + 1)}}});
+                                 {"missing", absl::StrCat(decision.missing_size())},
+                                 {"pushes", absl::StrCat(decision.used_size())},
+                                 {"step", absl::StrCat(decision.step())}}});
 }
 
 LogEntry::Fields Run::EndFields() const {
-  LogEntry::Fields fields = {{"step", absl::StrCat(step_)}};
+  LogEntry::Fields fields = {{"step", absl::StrCat(engine_.step())}};
   v1::RunProgress progress;
   progress_.Fill(&progress);
   if (progress.has_loss()) {
     fields.emplace_back("loss", absl::StrFormat("%.6g", progress.loss()));
     fields.emplace_back("smoothed_loss", absl::StrFormat("%.6g", progress.smoothed_loss()));
   }
-  if (has_evaluation_) {
-    fields.emplace_back("evaluation_loss", absl::StrFormat("%.6g", evaluation_.loss()));
+  if (evaluation_.has_value()) {
+    fields.emplace_back("evaluation_loss", absl::StrFormat("%.6g", evaluation_->loss()));
   }
   return fields;
 }

@@ -7,11 +7,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "core/base/memory_budget.h"
 #include "core/optim/update_plan.h"
 #include "core/run/limits.h"
 #include "core/store/layout.h"
-#include "core/store/store_memory.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -40,36 +38,6 @@ absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run&
 
 // The lease of a valid run, default filled in.
 absl::Duration LeaseDuration(const v1::Run& run);
-
-// Bytes of the parameters and all slots, which lie in the run's store.
-int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan);
-
-// What a run has claimed for as long as it lives, beside its plan; see ClaimPlan().
-struct RunMemory {
-  std::shared_ptr<StoreMemory> store;                  // For parameters and slots.
-  std::shared_ptr<MemoryBudget::Assurance> step_room;  // That a step's pushes find room.
-};
-
-// Claims what the valid `spec` needs of `budget` beside its plan; RESOURCE_EXHAUSTED with the
-// numbers if so much is not left.
-absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const v1::Run& spec,
-                                         const Layout& layout, const UpdatePlan& plan,
-                                         MemoryBudget* budget);
-
-// RESOURCE_EXHAUSTED: optimizers need `bytes` more to work in than are left.
-absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
-
-// RESOURCE_EXHAUSTED: the run needs `bytes` more than are left.
-absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
-
-// RESOURCE_EXHAUSTED: the budget has room, and the machine has not.
-absl::Status SlotsOutOfMemory(const std::string& run_id);
-
-// Makes sure that pushes of `elements` elements can be staged at any time, and for a synchronous
-// run all of a step at once; else RESOURCE_EXHAUSTED with the numbers.
-absl::Status AssureStaging(const v1::SynchronizationPolicy& policy, int64_t elements,
-                           int64_t live_workers, const MemoryBudget& budget,
-                           MemoryBudget::Assurance* step_room);
 
 }  // namespace gradd
 

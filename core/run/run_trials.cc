@@ -13,23 +13,23 @@ void Run::Hold(HeldRunReceiver receive) {
   const auto refuse = [&receive](absl::string_view reason, const std::string& message) {
     receive(Error(absl::StatusCode::kFailedPrecondition, reason, message));
   };
-  const int connected = ConnectedWorkers();
+  const auto connected = static_cast<int>(sessions_.all().size());
   if (deleted_) return receive(DeletedError());
   if (held_) {
     return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
   }
-  if (state_ == v1::RUN_STATE_FINISHED) return receive(RunFinishedError());
+  if (state_ == v1::RUN_STATE_FINISHED) return receive(FinishedError());
   if (connected == 0) {
     return refuse("NO_WORKERS",
                   absl::StrCat("run \"", run_id_, "\" has no worker that could train its trials"));
   }
-  if (spec_.policy().has_synchronous() && !formed_) {
-    return refuse("NO_WORKERS", absl::StrCat("run \"", run_id_, "\" has ", connected, " of the ",
-                                             spec_.policy().synchronous().workers(),
-                                             " workers that it starts with"));
+  if (policy_->needs_all() && !members_.formed()) {
+    return refuse("NO_WORKERS",
+                  absl::StrCat("run \"", run_id_, "\" has ", connected, " of the ",
+                               policy_->starts_with(), " workers that it starts with"));
   }
   SetMoving(state_, /*held=*/true);
-  if (!Settled()) {
+  if (!engine_.settled()) {
     held_receiver_ = std::move(receive);
   } else {
     receive(DescribeHeld());
@@ -39,32 +39,22 @@ void Run::Hold(HeldRunReceiver receive) {
 absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
   if (state_ == v1::RUN_STATE_FINISHED) {
     SetMoving(state_, /*held=*/false);
-    return RunFinishedError();
+    return FinishedError();
   }
   HeldRun held;
   held.spec = spec_;
   *held.spec.mutable_layout() = layout_.message();
-  held.connected_workers = ConnectedWorkers();
-  held.snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
-  held.plan = plan_;
+  held.connected_workers = static_cast<int>(sessions_.all().size());
+  held.snapshot = engine_.TakeSnapshot(SnapshotContents::kAll);
+  held.plan = engine_.plan();
   return held;
 }
 
 void Run::AnnounceTrials(std::vector<std::string> names) {
   MutexLock lock(&mutex_);
   trials_ = std::move(names);
-  for (const auto& [worker, member] : live_) {
-    if (member->session) SendTrials(member->session.get());
-  }
-}
-
-void Run::SendTrials(WorkerSession* session) {
-  for (const std::string& name : trials_) {
-    v1::TrainResponse response;
-    response.mutable_event()->set_kind(v1::RUN_EVENT_KIND_TRIAL);
-    response.mutable_event()->set_step(step_);
-    response.mutable_event()->set_run(name);
-    session->state_.sink->Send(std::move(response));
+  for (const auto& [worker, session] : sessions_.all()) {
+    SendTrials(session.get(), trials_, engine_.step());
   }
 }
 

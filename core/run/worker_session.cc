@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
-#include "core/base/thread_pool.h"
+#include "core/base/executor.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
 #include "core/run/run_spec.h"

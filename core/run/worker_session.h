@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "core/base/memory_budget.h"
@@ -21,6 +22,8 @@ namespace gradd {
 
 class Run;
 class RunRegistry;
+class WorkerSession;
+using SessionPtr = std::shared_ptr<WorkerSession>;
 
 // What is to be done with a push.
 enum class PushAdmission {
@@ -63,9 +66,41 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // any more when this returns.
   void Disconnected();
 
- private:
-  friend class Run;
+  // ---- For the run that was joined. ----
 
+  // What Run keeps about this session, guarded by the run's mutex from the join on;
+  // before it, only one thread knows them.
+  struct State {
+    SessionSink* sink = nullptr;  // Null once the stream has ended.
+    std::string worker;
+    uint64_t instance = 0;
+    v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
+    bool held = false;            // A request waits for Run::BeginPush().
+    bool receiving = false;       // A push has begun and is not committed.
+    bool half_closed = false;     // No request will come any more.
+    int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
+    int64_t parameters_step = 0;  // Of the last such call.
+    // Since when they could leave, all of them; in the infinite future while their step is applied.
+    absl::Duration parameters_due_at;
+    std::shared_ptr<MemoryBudget::Claim> claim;  // For the push that is held or coming in.
+    std::shared_ptr<SharedRegion> gradient;      // Written by the worker; null: not shared.
+    std::shared_ptr<const void> gradient_quota;
+  };
+  State& state() { return state_; }
+  const State& state() const { return state_; }
+  // The peer's, for people.
+  const std::string& address() const { return address_; }
+
+  // The worker is alive now.
+  void RenewLease();
+  // The last sign of life, by Clock::Elapsed().
+  absl::Duration last_sign() const { return absl::Nanoseconds(last_sign_ns_.load()); }
+  // Handles the request that had to wait, if it can go on now. Not with the run's lock held.
+  void RetryHeld();
+  // Where to count what float16 has no room for. Set once, by the join.
+  void set_float16(std::shared_ptr<WorkerFloat16> counts) { float16_ = std::move(counts); }
+
+ private:
   // What becomes of the chunks of the push that is coming in.
   enum class Incoming {
     kNone,      // No push is coming in.
@@ -81,10 +116,6 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   absl::Status Stage(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reject(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndWith(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The worker is alive now.
-  void RenewLease();
-  // Handles the request that had to wait, if it can go on now.
-  void RetryHeld();
 
   RunRegistry* const registry_;
   const std::string address_;
@@ -107,24 +138,6 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   };
   std::optional<Held> held_ ABSL_GUARDED_BY(mutex_);
 
-  // What Run keeps about this session, guarded by Run's mutex from the join on; before it,
-  // only one thread knows them.
-  struct State {
-    SessionSink* sink = nullptr;  // Null once the stream has ended.
-    std::string worker;
-    uint64_t instance = 0;
-    v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
-    bool held = false;            // A request waits for Run::BeginPush().
-    bool receiving = false;       // A push has begun and is not committed.
-    bool half_closed = false;     // No request will come any more.
-    int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
-    int64_t parameters_step = 0;  // Of the last such call.
-    // Since when they could leave, all of them; in the infinite future while their step is applied.
-    absl::Duration parameters_due_at;
-    std::shared_ptr<MemoryBudget::Claim> claim;  // For the push that is held or coming in.
-    std::shared_ptr<SharedRegion> gradient;      // Written by the worker; null: not shared.
-    std::shared_ptr<const void> gradient_quota;
-  };
   State state_;
 };
 

@@ -42,7 +42,7 @@ absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
 }
 
 // The largest magnitude in vectors of as many blocks each.
-float LargestOf(absl::Span<const BlockVector> vectors, ThreadPool* pool) {
+float LargestOf(absl::Span<const BlockVector> vectors, Executor* pool) {
   if (vectors.empty()) return 0;
   std::vector<float> of_block(vectors[0].size());
   pool->ParallelFor(static_cast<int64_t>(of_block.size()), [&](int64_t block) {
@@ -73,7 +73,7 @@ std::shared_ptr<StoreMemory> OrNew(std::shared_ptr<StoreMemory> memory) {
 }  // namespace
 
 ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots,
-                               ThreadPool* pool, int64_t block_elements,
+                               Executor* pool, int64_t block_elements,
                                std::shared_ptr<StoreMemory> memory)
     : element_count_(layout.element_count()),
       block_elements_(block_elements),
@@ -119,7 +119,7 @@ void ParameterStore::StartBlock(const SlotVector& slot, int64_t block, bool rest
   }
 }
 
-ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool,
+ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, Executor* pool,
                                std::shared_ptr<StoreMemory> memory)
     : element_count_(origin.element_count),
       block_elements_(origin.block_elements),
@@ -163,7 +163,7 @@ ParameterStore::SlotChange ParameterStore::BeginChange(SlotVectors slots) const 
   return change;
 }
 
-void ParameterStore::FillChange(const SlotChange& change, ThreadPool* pool) const {
+void ParameterStore::FillChange(const SlotChange& change, Executor* pool) const {
   // Their memory is there by now: the threads must not throw.
   pool->ParallelFor(static_cast<int64_t>(change.fresh_.size()), [&](int64_t i) {
     const SlotChange::Fresh& start = change.fresh_[static_cast<size_t>(i)];
@@ -182,7 +182,7 @@ void ParameterStore::Adopt(SlotChange change) {
   slots_ = std::move(change.vectors_);
 }
 
-void ParameterStore::ChangeSlots(SlotVectors slots, ThreadPool* pool) {
+void ParameterStore::ChangeSlots(SlotVectors slots, Executor* pool) {
   SlotChange change = BeginChange(std::move(slots));
   FillChange(change, pool);
   Adopt(std::move(change));
@@ -289,17 +289,11 @@ absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
-float ParameterStore::LargestParameter(ThreadPool* pool) const {
+float ParameterStore::LargestParameter(Executor* pool) const {
   return LargestOf({&parameters_, 1}, pool);
 }
 
-float ParameterStore::LargestSlot(ThreadPool* pool) const { return LargestOf(slots_, pool); }
-
-float ParameterStore::LargestSlot(absl::string_view name, ThreadPool* pool) const {
-  const SlotVector* const slot = FindSlot(layout_.slots, std::string(name));
-  if (slot == nullptr) return 0;
-  return LargestOf({&slots_[static_cast<size_t>(slot - layout_.slots.data())], 1}, pool);
-}
+float ParameterStore::LargestSlot(Executor* pool) const { return LargestOf(slots_, pool); }
 
 std::shared_ptr<Snapshot> ParameterStore::NextSnapshot(v1::Encoding encoding) const {
   auto next = NewSnapshot(step_ + 1);

@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "core/base/thread_pool.h"
+#include "core/base/executor.h"
 #include "core/store/block.h"
 #include "core/store/encoded_block.h"
 #include "core/store/gradient_reader.h"
@@ -30,14 +30,14 @@ class ParameterStore {
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
   // and element index alone. `block_elements` is a multiple of kTileElements. Throws
   // std::bad_alloc if there is no memory, or `memory` has no room; null: nothing is claimed.
-  ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, ThreadPool* pool,
+  ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, Executor* pool,
                  int64_t block_elements = kBlockElements,
                  std::shared_ptr<StoreMemory> memory = nullptr);
 
   // Begins at step 0 with the parameters of a snapshot of a run of the same layout and length of
   // blocks, and with fresh slots. Blocks are shared as with Restore(). Throws std::bad_alloc if
   // there is no memory.
-  ParameterStore(const Snapshot& origin, SlotVectors slots, ThreadPool* pool,
+  ParameterStore(const Snapshot& origin, SlotVectors slots, Executor* pool,
                  std::shared_ptr<StoreMemory> memory = nullptr);
 
   // Other slots, on their way: blocks of a slot that is there under the same name stay as they are,
@@ -63,11 +63,11 @@ class ParameterStore {
   // Throws std::bad_alloc, with nothing changed, if there is none.
   SlotChange BeginChange(SlotVectors slots) const;
   // Fills them in: the long part. No step may be applied meanwhile; snapshots may be taken.
-  void FillChange(const SlotChange& change, ThreadPool* pool) const;
+  void FillChange(const SlotChange& change, Executor* pool) const;
   void Adopt(SlotChange change);
   // All three, between two steps. Throws std::bad_alloc, with nothing changed, if there is no
   // memory.
-  void ChangeSlots(SlotVectors slots, ThreadPool* pool);
+  void ChangeSlots(SlotVectors slots, Executor* pool);
   // Reserves the blocks for BeginChange(slots) when the store's slots are `present`, instead of
   // what was reserved for another change before. May be called at any time. Throws std::bad_alloc,
   // with nothing changed, if the memory cannot be had. See ReservedFor::kChange.
@@ -84,11 +84,9 @@ class ParameterStore {
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
 
-  // The largest magnitude of any parameter, and of any slot, or of the slot of that name if there
-  // is one; not finite if one is not.
-  float LargestParameter(ThreadPool* pool) const;
-  float LargestSlot(ThreadPool* pool) const;
-  float LargestSlot(absl::string_view name, ThreadPool* pool) const;
+  // The largest magnitude of any parameter, and of any slot; not finite if one is not.
+  float LargestParameter(Executor* pool) const;
+  float LargestSlot(Executor* pool) const;
 
   // Puts back parameters, slots and step of a snapshot with kAll, of this store or of one with the
   // same layout, slots and length of blocks. Its blocks are shared: they stay as they are, and

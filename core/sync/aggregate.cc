@@ -9,35 +9,18 @@
 
 namespace gradd {
 
-Aggregate::Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes, StagedPush::Lazy lazy)
-    : pushes_(std::move(pushes)), lazy_(std::move(lazy)) {
+Aggregate::Aggregate(std::vector<std::shared_ptr<const StagedPush>> pushes,
+                     std::vector<float> coefficients, StagedPush::Lazy lazy)
+    : pushes_(std::move(pushes)), coefficients_(std::move(coefficients)), lazy_(std::move(lazy)) {
   GRADD_DCHECK(!pushes_.empty(), "nothing to read");
+  GRADD_DCHECK(coefficients_.size() == pushes_.size(),
+               absl::StrCat(coefficients_.size(), " coefficients for ", pushes_.size(), " pushes"));
   for (const auto& push : pushes_) {
     GRADD_DCHECK(push->elements() == pushes_[0]->elements(),
                  absl::StrCat(push->elements(), " and ", pushes_[0]->elements(), " elements"));
     GRADD_DCHECK(push->CheckComplete().ok(), push->CheckComplete().message());
   }
   for (const auto& push : pushes_) has_lazy_rows_ = has_lazy_rows_ || push->HasLazyRows(lazy_);
-  for (const auto& push : pushes_) examples_ += push->header().examples();
-  for (const auto& push : pushes_) {
-    weights_.push_back(static_cast<float>(static_cast<double>(push->header().examples()) /
-                                          static_cast<double>(examples_)));
-  }
-}
-
-float Aggregate::largest() const {
-  float largest = 0;
-  for (const auto& push : pushes_) largest = std::max(largest, push->largest());
-  return largest;
-}
-
-double Aggregate::loss() const {
-  double sum = 0;
-  for (const auto& push : pushes_) {
-    sum += push->header().loss() *
-           (static_cast<double>(push->header().examples()) / static_cast<double>(examples_));
-  }
-  return sum;
 }
 
 Aggregate::Reader::Reader(const Aggregate& aggregate, int64_t begin) : aggregate_(aggregate) {
@@ -46,15 +29,15 @@ Aggregate::Reader::Reader(const Aggregate& aggregate, int64_t begin) : aggregate
 }
 
 const UnalignedFloat* Aggregate::Reader::Next(int64_t size) {
-  if (readers_.size() == 1) return readers_[0].Next(size, scratch_.data());
+  if (aggregate_.is_one_push()) return readers_[0].Next(size, scratch_.data());
   float* const sum = sum_.data();
   for (size_t i = 0; i < readers_.size(); ++i) {
     const UnalignedFloat* const values = readers_[i].Next(size, scratch_.data());
-    const float weight = aggregate_.weights_[i];
+    const float coefficient = aggregate_.coefficients_[i];
     if (i == 0) {
-      for (int64_t k = 0; k < size; ++k) sum[k] = weight * values[k];
+      for (int64_t k = 0; k < size; ++k) sum[k] = coefficient * values[k];
     } else {
-      for (int64_t k = 0; k < size; ++k) sum[k] += weight * values[k];
+      for (int64_t k = 0; k < size; ++k) sum[k] += coefficient * values[k];
     }
   }
   return sum;
@@ -91,7 +74,7 @@ SpanReader::Span Aggregate::SpanReader::Next(int64_t end) {
   const int64_t begin = at_;
   end = std::min(end, begin + kTileElements);
   Cover cover = CoverAt(begin, end);
-  if (readers_.size() == 1) {
+  if (aggregate_.is_one_push()) {
     const UnalignedFloat* const values =
         readers_[0].Read(begin, cover.end - begin, scratch_.data());
     at_ = cover.end;
@@ -116,8 +99,8 @@ SpanReader::Span Aggregate::SpanReader::Next(int64_t end) {
     for (size_t i = 0; i < readers_.size(); ++i) {
       if (readers_[i].begin() > at_) continue;
       const UnalignedFloat* const values = readers_[i].Read(at_, size, scratch_.data());
-      const float weight = aggregate_.weights_[i];
-      for (int64_t k = 0; k < size; ++k) sum[k] += weight * values[k];
+      const float coefficient = aggregate_.coefficients_[i];
+      for (int64_t k = 0; k < size; ++k) sum[k] += coefficient * values[k];
     }
     at_ = cover.end;
   }

@@ -14,34 +14,28 @@
 
 namespace gradd {
 
-// The mean gradient of several complete pushes, weighted by their example counts: push i
-// has weight examples_i / sum of examples, rounded once to float32, and the products are
-// added in the order of `pushes`. So the result depends on nothing but the pushes and their
-// order. A single push is taken as it is. A push has no part in the sum for rows that it has not;
-// where that is asked, rows that no push has are missing in the mean, instead of zeros.
+// What several complete pushes are together: their sum, each multiplied with its coefficient. The
+// products are rounded to float32 and added in the order of `pushes`, so the result depends on
+// nothing but the pushes, the coefficients and their order. A single push with the coefficient 1 is
+// taken as it is. A push has no part in the sum for rows that it has not; where that is asked, rows
+// that no push has are missing in the sum, instead of zeros.
 //
 // Thread safe. Holds the pushes.
 class Aggregate {
  public:
-  // At least one push, all of the same length. `lazy` says for which tensors missing rows stay
-  // missing.
-  explicit Aggregate(
-      std::vector<std::shared_ptr<const StagedPush>> pushes,
+  // At least one push, all of the same length, and a coefficient for each. `lazy` says for which
+  // tensors missing rows stay missing.
+  Aggregate(
+      std::vector<std::shared_ptr<const StagedPush>> pushes, std::vector<float> coefficients,
       StagedPush::Lazy lazy = [](int64_t) { return false; });
 
   // Whether rows may be missing.
   bool has_lazy_rows() const { return has_lazy_rows_; }
 
-  // Mean of the pushes' losses, weighted in the same way.
-  double loss() const;
-  int64_t examples() const { return examples_; }
-  // No element of a push has a larger magnitude.
-  float largest() const;
-
   // Of so many pushes or fewer, the readers allocate nothing.
   static constexpr size_t kInlineReaders = 16;
 
-  // Reads the mean gradient from some element on, in order.
+  // Reads the sum from some element on, in order.
   class Reader final : public GradientReader {
    public:
     Reader(const Aggregate& aggregate, int64_t begin);
@@ -55,7 +49,7 @@ class Aggregate {
     alignas(64) std::array<float, kTileElements> scratch_;
   };
 
-  // Reads the mean gradient of what is not missing, from some element on.
+  // Reads what is not missing of the sum, from some element on.
   class SpanReader final : public gradd::SpanReader {
    public:
     SpanReader(const Aggregate& aggregate, int64_t begin);
@@ -81,11 +75,13 @@ class Aggregate {
   };
 
  private:
+  // Whether the sum is one push as it is.
+  bool is_one_push() const { return pushes_.size() == 1 && coefficients_[0] == 1; }
+
   const std::vector<std::shared_ptr<const StagedPush>> pushes_;
+  const std::vector<float> coefficients_;
   const StagedPush::Lazy lazy_;
   bool has_lazy_rows_ = false;
-  int64_t examples_ = 0;
-  std::vector<float> weights_;
 };
 
 }  // namespace gradd

@@ -44,7 +44,7 @@ struct Copy {
 
 }  // namespace
 
-absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, ThreadPool* threads,
+absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, Executor* threads,
                                  StagedPush* push) {
   const int64_t elements = push->elements();
   if (push->staged_elements() > 0) {

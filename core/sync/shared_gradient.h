@@ -2,8 +2,8 @@
 #define GRADD_CORE_SYNC_SHARED_GRADIENT_H_
 
 #include "absl/status/status.h"
+#include "core/base/executor.h"
 #include "core/base/shared_region.h"
-#include "core/base/thread_pool.h"
 #include "core/store/block.h"
 #include "core/sync/staged_push.h"
 
@@ -13,7 +13,7 @@ namespace gradd {
 // can write there at any time, so what is checked and applied is a copy, in blocks of `blocks`; the
 // region is read once, on all threads. INVALID_ARGUMENT as from StagedPush::Add(); the push is
 // then good for nothing.
-absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, ThreadPool* threads,
+absl::Status StageSharedGradient(const SharedRegion& region, BlockPool* blocks, Executor* threads,
                                  StagedPush* push);
 
 }  // namespace gradd

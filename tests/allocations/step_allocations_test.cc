@@ -86,7 +86,7 @@ TEST_P(StepAllocationsTest, AreNone) {
   const auto a = RandomPush(layout, 1);
   const auto b = RandomPush(layout, 2);
   for (int step = 0; step < 3; ++step) {
-    const Aggregate aggregate({a, b});
+    const Aggregate aggregate({a, b}, {0.5F, 0.5F});
     int64_t in_step = 0;
     int64_t in_blocks = 0;
     {

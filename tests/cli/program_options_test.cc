@@ -69,12 +69,33 @@ TEST(RefuseEmptyValuesTest, AnOptionThatIsGivenHasAValue) {
     return "";
   };
   EXPECT_NE(parse({"--number", ""}).find("--number: "), std::string::npos);
-  EXPECT_EQ(parse({"--list", ""}), "--list: an empty value found, something expected");
+  EXPECT_EQ(parse({"--list", ""}),
+            "--list: an empty value found; leave the option out for its default");
   EXPECT_NE(parse({"--list="}), "");
-  EXPECT_EQ(parse({"command", "--text", ""}), "--text: an empty value found, something expected");
-  EXPECT_EQ(parse({"command", ""}), "PLACE: an empty value found, something expected");
+  EXPECT_EQ(parse({"command", "--text", ""}),
+            "--text: an empty value found; leave the option out for its default");
+  EXPECT_EQ(parse({"command", ""}),
+            "PLACE: an empty value found; leave the option out for its default");
   EXPECT_EQ(parse({"--number", "8", "--list", "1,2", "--flag", "--spared", "", "command", "x"}),
             "");
+}
+
+TEST(CheckNumberTest, SaysWhatIsFoundAndExpected) {
+  EXPECT_EQ(CheckNumber("1e-5"), "");
+  EXPECT_EQ(CheckNumber(""), "") << "for RefuseEmptyValues()";
+  EXPECT_EQ(CheckNumber("1e400"), "\"1e400\" found, a finite number up to 1.8e308 expected");
+  EXPECT_EQ(CheckNumber("x"), "\"x\" found, a finite number up to 1.8e308 expected");
+  EXPECT_LT(CheckNumber(std::string(9000, 'x')).size(), 200u);
+  EXPECT_LT(CheckWhole<int>(std::string(9000, 'x')).size(), 200u);
+}
+
+TEST(BetweenTest, SaysTheRange) {
+  const auto check = Between<int64_t>(0, 1024);
+  EXPECT_EQ(check("1024"), "");
+  EXPECT_EQ(check(""), "") << "for RefuseEmptyValues()";
+  EXPECT_EQ(check("-1"), "-1 is outside [0, 1024]");
+  EXPECT_EQ(check("1025"), "1025 is outside [0, 1024]");
+  EXPECT_EQ(check("x"), CheckWhole<int64_t>("x"));
 }
 
 TEST(VariableOfTest, IsTheOptionInCapitals) { EXPECT_EQ(VariableOf("max-runs"), "GRADD_MAX_RUNS"); }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "core/base/error.h"
 
 namespace gradd {
@@ -15,6 +17,17 @@ TEST(MakeChannelTest, RefusesWhatIsNoAddressSayingWhatIsExpected) {
     EXPECT_EQ(ReasonOf(channel.status()), "ADDRESS_INVALID") << server;
     EXPECT_THAT(channel.status().message(), testing::HasSubstr("HOST:PORT or unix:PATH"));
   }
+}
+
+TEST(MakeChannelTest, SaysThatAnAddressIsNoUrl) {
+  for (const char* server :
+       {"http://127.0.0.1:50051", "https://host:1", "grpc://h:1/", "http://h"}) {
+    EXPECT_THAT(MakeChannel(server).status().message(),
+                testing::HasSubstr("it is no URL: leave out what begins it, as http://"))
+        << server;
+  }
+  const auto channel = MakeChannel(std::string(9000, 'x'));
+  EXPECT_LT(channel.status().message().size(), 200u);
 }
 
 TEST(MakeChannelTest, TakesHostsAddressesAndSockets) {

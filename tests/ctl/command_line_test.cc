@@ -208,9 +208,57 @@ TEST(CommandLineTest, MistakesAreUsageErrors) {
   }
 }
 
+TEST(CommandLineTest, LongTextsAreCut) {
+  const std::string text(9000, 'x');
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{text},
+                                             {"list", text},
+                                             {"list", "--" + text},
+                                             {"list", "--timeout", text},
+                                             {"create", "x", "--layout", "-", "--optimizer", text},
+                                             {"pull", "x", "--output", "f", "--view", text},
+                                             {"landscape", "bowl", "--steps", text},
+                                             {"lr-find", "x", "--from", text},
+                                             {"set", "x", text}}) {
+    const absl::Status status = Parse(args).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << args[0].substr(0, 20);
+    EXPECT_EQ(std::string(status.message()).find(text.substr(0, 100)), std::string::npos)
+        << args.back().substr(0, 20);
+  }
+}
+
+TEST(CommandLineTest, ANumberBeyondADoubleIsRefused) {
+  for (const char* value : {"1e400", "inf", "1e-400"}) {
+    EXPECT_THAT(std::string(Parse({"lr-find", "x", "--from", value}).status().message()),
+                HasSubstr("found, a finite number up to 1.8e308 expected"));
+  }
+}
+
 TEST(CommandLineTest, AnUnknownCommandIsNamed) {
   EXPECT_EQ(Parse({"lst"}).status().message(),
             "unknown command or option \"lst\"; see gradctl --help");
+}
+
+TEST(CommandLineTest, HelpSaysHowEachMethodDecaysWeights) {
+  const std::string help = Parse({"create", "--help"})->text;
+  for (const char* expected :
+       {"Pull towards zero [0.01 with adamw, adamaxw, nadamw; 0 with the others]",
+        "[as the method's paper means it: decoupled with adamw, adamaxw, nadamw, radam,",
+        "; coupled with the others]. Decoupled alone: adamw, adamaxw, nadamw; coupled alone: "
+        "madgrad, ftrl"}) {
+    EXPECT_NE(help.find(expected), std::string::npos) << expected;
+  }
+  EXPECT_EQ(help.find("[coupled]"), std::string::npos);
+}
+
+TEST(CommandLineTest, WordsForHowWeightsDecayDoNotContradictEachOther) {
+  const absl::Status status =
+      Parse({"create", "x", "--layout", "-", "--learning-rate", "1", "--weight-decay", "0.1",
+             "--decoupled-weight-decay", "--weight-decay-mode", "coupled"})
+          .status();
+  EXPECT_EQ(ExitCodeOf(status), kExitUsage);
+  EXPECT_EQ(std::string(status.message()),
+            "--decoupled-weight-decay and --weight-decay-mode \"coupled\" contradict each other");
 }
 
 TEST(CommandLineTest, HelpOfACommandListsItsOptions) {

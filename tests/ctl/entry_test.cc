@@ -41,7 +41,7 @@ TEST(EntryTest, NamesWhatIsWrong) {
   EXPECT_THAT(Refusal({"adam:fast"}), HasSubstr("\"adam:fast\": "));
   EXPECT_THAT(Refusal({"sgd:beta1=0.9"}), HasSubstr("\"sgd:beta1=0.9\": "));
   EXPECT_THAT(Refusal({"sgd:steps=9"}), HasSubstr("\"sgd:steps=9\": "));
-  EXPECT_THAT(Refusal({"sgd:0.1,learning-rate=0.2"}), HasSubstr("learning-rate stands twice"));
+  EXPECT_THAT(Refusal({"sgd:0.1,learning-rate=0.2"}), HasSubstr("\"learning-rate\" stands twice"));
   EXPECT_THAT(Refusal({"sgd:gamma=0.9"}), HasSubstr("\"sgd:gamma=0.9\": "));
 }
 

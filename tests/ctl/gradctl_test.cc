@@ -2,6 +2,7 @@
 #include "ctl/gradctl.h"
 
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -221,6 +222,28 @@ TEST_F(GradctlTest, ShowSaysHowLongARunHasWaitedAndForWhom) {
               StartsWith("fashion  waiting for 0:40: 1 of 2 workers: w0 is there, w1 left\n"));
 }
 
+TEST_F(GradctlTest, ListFitsIntoTheTerminal) {
+  AddFashion();
+  v1::RunProgress& progress = *server_.runs["runs/fashion"].mutable_progress();
+  progress.set_condition(v1::RUN_CONDITION_DIVERGED);
+  progress.set_reason("loss is 2.86e+31x its best since step 61; w0, left");
+  ASSERT_EQ(Run({"list"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("w0, left\n"));
+  for (const int width : {120, 100, 80, 60, 40, 10, 1}) {
+    console_.width = width;
+    ASSERT_EQ(Run({"list"}), kExitOk) << console_.err;
+    std::istringstream lines(console_.out);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.size(), static_cast<size_t>(width)) << line;
+    }
+    if (width >= 60) {
+      for (const char* kept : {"fashion", "diverged", "STEP", "loss is 2.86e+31"}) {
+        EXPECT_THAT(console_.out, HasSubstr(kept)) << width;
+      }
+    }
+  }
+}
+
 TEST_F(GradctlTest, ListWithoutRunsSaysSo) {
   EXPECT_EQ(Run({"list"}), kExitOk);
   EXPECT_EQ(console_.out, "no runs\n");
@@ -240,6 +263,31 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
         "grace", "125,600 bytes, 94,200 of them parameters and optimizer state"}) {
     EXPECT_THAT(console_.out, HasSubstr(expected));
   }
+}
+
+TEST_F(GradctlTest, ShowSaysHowWeightDecayActs) {
+  AddFashion();
+  v1::Optimizer& optimizer = *server_.runs["runs/fashion"].mutable_optimizer();
+  const auto shown = [&] {
+    EXPECT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+    const size_t begin = console_.out.find("  weight decay  ");
+    return begin == std::string::npos
+               ? ""
+               : console_.out.substr(begin, console_.out.find('\n', begin) - begin);
+  };
+  optimizer.mutable_adam();
+  optimizer.clear_weight_decay();
+  EXPECT_EQ(shown(), "");
+  optimizer.set_weight_decay(0.25);
+  EXPECT_EQ(shown(), "  weight decay    0.25, coupled");
+  optimizer.mutable_lamb();
+  EXPECT_EQ(shown(), "  weight decay    0.25, decoupled");
+  optimizer.set_weight_decay_mode(v1::WEIGHT_DECAY_MODE_COUPLED);
+  EXPECT_EQ(shown(), "  weight decay    0.25, coupled");
+  optimizer.clear_weight_decay();
+  optimizer.clear_weight_decay_mode();
+  optimizer.mutable_adam_w();
+  EXPECT_EQ(shown(), "  weight decay    0.01, decoupled");
 }
 
 TEST_F(GradctlTest, ShowSaysWhatWasBeyondFloat16AndWhose) {

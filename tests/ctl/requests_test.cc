@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "core/base/utf8.h"
 #include "ctl/fields.h"
 #include "ctl/status.h"
 #include "gmock/gmock.h"
@@ -254,7 +255,7 @@ TEST(MakeCreateRequestTest, ListsThatAreNoneAreRefused) {
     run.schedule = each.schedule;
     const absl::Status status = MakeCreateRequest(run, v1::Layout()).status();
     EXPECT_EQ(ExitCodeOf(status), kExitUsage) << each.field.first << "=" << each.field.second;
-    EXPECT_THAT(std::string(status.message()), HasSubstr("\"" + each.field.second + "\" is not a"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(Quoted(each.field.second) + " is not a"));
   }
 }
 
@@ -393,6 +394,18 @@ TEST(MakeUpdateRequestTest, AWholeMessageIsGivenAsJson) {
             kExitUsage);
 }
 
+TEST(MakeUpdateRequestTest, GroupsAreGivenAsJson) {
+  const absl::StatusOr<v1::UpdateRunRequest> request =
+      MakeUpdateRequest(RunWithAdam(), {{"groups", R"([{"pattern": ".*bias", "weightDecay": 0},
+                                     {"pattern": "embedding", "optimizer": {"adamW": {}},
+                                      "sharesNorms": true}])"}});
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->update_mask().paths(), ElementsAre("groups"));
+  ASSERT_EQ(request->run().groups_size(), 2);
+  EXPECT_FALSE(request->run().groups(0).shares_norms());
+  EXPECT_TRUE(request->run().groups(1).shares_norms());
+}
+
 TEST(MakeUpdateRequestTest, ChangesThatContradictEachOtherAreRefused) {
   EXPECT_THAT(std::string(MakeUpdateRequest(RunWithAdam(), {{"learning-rate", "1"},
                                                             {"schedule.learning_rate", "2"}})
@@ -419,6 +432,60 @@ TEST(MakeUpdateRequestTest, FieldsThatCannotBeSetAreNamed) {
     const absl::Status status = MakeUpdateRequest(RunWithAdam(), {{name, "1"}}).status();
     EXPECT_EQ(ExitCodeOf(status), kExitUsage) << name;
     EXPECT_THAT(std::string(status.message()), HasSubstr(name));
+  }
+}
+
+TEST(MakeUpdateRequestTest, WhatStaysAsItWasCreatedIsRefusedAndNotListed) {
+  for (const char* name : {"seed", "layout", "progress.step", "create_time"}) {
+    const absl::Status status = MakeUpdateRequest(RunWithAdam(), {{name, "1"}}).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("stays as the run was created")) << name;
+  }
+  const absl::Status unknown = MakeUpdateRequest(RunWithAdam(), {{"sead", "1"}}).status();
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr(" lease,"));
+  EXPECT_THAT(std::string(unknown.message()), ::testing::Not(HasSubstr(" seed,")));
+}
+
+TEST(MakeUpdateRequestTest, WhatIsNoNumberOrTooLargeGetsTheRange) {
+  const auto error = [](const char* name, const char* value) {
+    return std::string(MakeUpdateRequest(RunWithAdam(), {{name, value}}).status().message());
+  };
+  EXPECT_EQ(error("steps", "99999999999999999999"),
+            "max_steps: \"99999999999999999999\" is not a whole number from "
+            "-9223372036854775808 to 9223372036854775807");
+  EXPECT_EQ(error("workers", "3000000000"),
+            "policy.synchronous.workers: \"3000000000\" is not a whole number from -2147483648 to "
+            "2147483647");
+  for (const char* value : {"1e400", "-1e400", "inf", "nan", "1e-400", "x", ""}) {
+    EXPECT_THAT(error("learning-rate", value), HasSubstr("is not a finite number up to 1.8e308"))
+        << value;
+  }
+}
+
+TEST(MakeUpdateRequestTest, LongTextsAreCut) {
+  const std::string text(9000, 'x');
+  for (const Assignment& change : std::vector<Assignment>{{text, "1"},
+                                                          {"optimizer." + text, "1"},
+                                                          {"optimizer.adam." + text + ".y", "1"},
+                                                          {"learning-rate", text},
+                                                          {"optimizer", text},
+                                                          {"optimizer", "{\"" + text + "\": 1}"},
+                                                          {"lease", text},
+                                                          {"weight-decay-mode", text},
+                                                          {"groups", "[" + text + "]"}}) {
+    const absl::Status status = MakeUpdateRequest(RunWithAdam(), {change}).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage) << change.first;
+    EXPECT_EQ(std::string(status.message()).find(text.substr(0, 400)), std::string::npos)
+        << change.first.substr(0, 30);
+  }
+  EXPECT_LT(ParseAssignment(text).status().message().size(), 200u);
+}
+
+TEST(ParseLayoutTest, AnEmptyFileIsSaidToBeEmpty) {
+  for (const char* text : {"", " \n"}) {
+    EXPECT_EQ(std::string(ParseLayout("l.json", text).status().message()),
+              "l.json is empty; protobuf JSON of Layout expected, such as "
+              "{\"tensors\": [{\"name\": \"text\"}]}");
   }
 }
 

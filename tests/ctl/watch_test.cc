@@ -68,6 +68,7 @@ v1::RunProgress In(v1::RunCondition condition, const std::string& reason, int64_
   v1::RunProgress progress = AtStep(step);
   progress.set_condition(condition);
   progress.set_reason(reason);
+  progress.set_live_workers(condition == v1::RUN_CONDITION_NO_WORKERS ? 0 : 1);
   return progress;
 }
 
@@ -123,6 +124,28 @@ TEST_F(ConditionWatchTest, JsonHasThemAsFields) {
   ASSERT_TRUE(std::getline(lines, line) && std::getline(lines, line));
   EXPECT_EQ(nlohmann::json::parse(line)["condition"], "RUN_CONDITION_DIVERGED");
   EXPECT_EQ(nlohmann::json::parse(line)["reason"], "loss is 31x its best since step 2");
+}
+
+TEST_F(WatchTest, EndsWhenARunThatDivergedHasNoWorkersAndSaysWhy) {
+  server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                     grpc::ServerContext*) {
+    v1::RunProgress progress = In(v1::RUN_CONDITION_DIVERGED, "loss is 31x its best since step 2");
+    writer->Write(progress);
+    progress.set_live_workers(0);
+    progress.set_reason("loss is 31x its best since step 2; no workers: the last one, w0, left");
+    for (int i = 0; i < 3; ++i) writer->Write(progress);
+    return grpc::Status::OK;
+  };
+  for (const int width : {0, 80}) {
+    console_.width = width;
+    EXPECT_EQ(Watch(), kExitRefused);
+    EXPECT_THAT(
+        console_.err,
+        ::testing::EndsWith(
+            "gradctl: x has diverged and has no workers: loss is 31x its best since step 2; "
+            "no workers: the last one, w0, left (FAILED_PRECONDITION)\n"))
+        << width;
+  }
 }
 
 TEST_F(WatchTest, RedrawsOneLineOfATerminalAndRestoresTheCursor) {

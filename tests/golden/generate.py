@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Writes optimizers.json, rows.json and schedules.json: what torch computes (1.13, Debian's python3-torch).
+"""Writes optimizers.json, rows.json, groups.json and schedules.json: what torch computes (1.13, Debian's python3-torch;
+groups.json is of 2.15). With arguments, only files of these names: generate.py groups
 
 Each optimizer runs 1,000 steps on eight float32 parameters whose gradient is
   a_i * (p_i - c_i) + 0.1 * sin(0.7 * step + i),  a_i = 0.2 * (i + 1),  c_i = (-1)^i * (0.5 + 0.2 * i)
@@ -8,10 +9,14 @@ The names are those of tests/core/optim/optimizer_table.cc.
 
 Optimizers of sparse gradients do the same on six rows of three parameters, where i counts modulo 8 in a and c. At
 each step the gradient has only row step modulo 6, and the rows r for which step * (r + 2) + r is divisible by 4.
+
+Groups: fifteen parameters that are 1 at first, in tensors of 4, 2, 6 and 3, where i counts modulo 8 in a and c but not in
+the sine; 200 steps of AdamW with one bound of the gradient's norm, warm-up and half a cosine. Every 10th state is kept.
 """
 import json
 import math
 import os
+import sys
 
 import numpy
 import torch
@@ -123,6 +128,35 @@ def rows_trajectory(make):
     return states
 
 
+# Decay and rate (as a factor) of each of the four tensors.
+GROUPS_CASES = {
+    'adam_w_clipped': ((0.1, 1), (0, 1), (0.1, 1), (0, 1)),
+    'adam_w_clipped_rates': ((0.1, 1), (0, 2), (0.1, 1), (0.1, 0.5)),
+}
+
+
+def groups_trajectory(groups):
+    tensors = [torch.ones(size, dtype=torch.float32, requires_grad=True) for size in (4, 2, 6, 3)]
+    optimizer = optim.AdamW([{'params': [tensor], 'weight_decay': decay, 'lr': 0.01 * factor}
+                             for tensor, (decay, factor) in zip(tensors, groups)])
+    scheduler = optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: (step + 1) / 20 if step < 20 else 0.5 * (1 + math.cos(math.pi * (step - 20) / 180)))
+    states = []
+    for step in range(200):
+        p = [x for tensor in tensors for x in tensor.tolist()]
+        values = [0.2 * (i % 8 + 1) * (x - (-1) ** i * (0.5 + 0.2 * (i % 8))) + 0.1 * math.sin(0.7 * step + i)
+                  for i, x in enumerate(p)]
+        gradients = torch.tensor(values, dtype=torch.float64).float().split([4, 2, 6, 3])
+        for tensor, gradient_of_tensor in zip(tensors, gradients):
+            tensor.grad = gradient_of_tensor.clone()
+        torch.nn.utils.clip_grad_norm_(tensors, 1)
+        optimizer.step()
+        scheduler.step()
+        if (step + 1) % 10 == 0:
+            states.append([x for tensor in tensors for x in tensor.tolist()])
+    return states
+
+
 # The rates of a scheduler whose base rate is 0.3. Of 1,000 steps every 11th is kept, and the `events` with the steps
 # before and after them.
 def rates(make, *events):
@@ -228,7 +262,11 @@ SCHEDULES.update({
 })
 
 here = os.path.dirname(os.path.abspath(__file__))
-for name, content in (('optimizers', {n: trajectory(m) for n, m in CASES.items()}),
-                      ('rows', {n: rows_trajectory(m) for n, m in ROWS_CASES.items()}), ('schedules', SCHEDULES)):
+for name, content in (('optimizers', lambda: {n: trajectory(m) for n, m in CASES.items()}),
+                      ('rows', lambda: {n: rows_trajectory(m) for n, m in ROWS_CASES.items()}),
+                      ('groups', lambda: {n: groups_trajectory(m) for n, m in GROUPS_CASES.items()}),
+                      ('schedules', lambda: SCHEDULES)):
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        continue
     with open(os.path.join(here, name + '.json'), 'w') as out:
-        out.write('{\n' + ',\n'.join(f'"{k}": {json.dumps(v)}' for k, v in content.items()) + '\n}\n')
+        out.write('{\n' + ',\n'.join(f'"{k}": {json.dumps(v)}' for k, v in content().items()) + '\n}\n')

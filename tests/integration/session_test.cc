@@ -82,6 +82,49 @@ TEST_F(SessionTest, TrainsAModelOfSeveralBlocks) {
   while (run->Progress().step() < 5) std::this_thread::yield();
 }
 
+// What session.h begins with, word for word but for the names of the run and the worker, and for
+// ComputeGradient() and LoadNextBatch(): the gradient of (p - 3)^2 / 2.
+absl::Status TrainAsTheHeaderSays(const std::string& server) {
+  const auto compute_gradient = [](const std::vector<float>& parameters,
+                                   absl::Span<float> gradient) {
+    for (size_t i = 0; i < gradient.size(); ++i) gradient[i] = parameters[i] - 3;
+    return 0.5 * gradient[0] * gradient[0];
+  };
+  constexpr int64_t kBatchSize = 32;
+
+  gradd::SessionOptions options;
+  options.server = server;
+  options.run = "r";
+  options.worker = "a";
+  auto session = gradd::Session::Open(options);
+  if (!session.ok()) return session.status();
+
+  const auto count = static_cast<size_t>((*session)->parameter_count());
+  std::vector<float> parameters(count);
+  std::vector<float> gradient(count);
+  absl::StatusOr<int64_t> base = (*session)->Pull(absl::MakeSpan(parameters));
+  while (base.ok() && !(*session)->finished()) {
+    const double loss = compute_gradient(parameters, absl::MakeSpan(gradient));
+    auto answer = (*session)->Push({*base, kBatchSize, loss}, gradient, absl::MakeSpan(parameters));
+    const absl::StatusOr<gradd::PushReport> report = answer.get();
+    if (!report.ok() && (*session)->finished()) break;  // Another push was the last one.
+    if (!report.ok()) return report.status();
+    base = report->parameters_step;
+  }
+  if (!base.ok()) return base.status();
+  return (*session)->Leave();
+}
+
+TEST_F(SessionTest, TheHeadersExampleTrains) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.set_max_steps(3);
+  const auto run = Create(spec);
+  const absl::Status trained = TrainAsTheHeaderSays(server_->grpc_address());
+  EXPECT_TRUE(trained.ok()) << trained;
+  EXPECT_EQ(run->Progress().step(), 3);
+  EXPECT_EQ(run->Progress().loss(), 0);
+}
+
 TEST_F(SessionTest, PushReturnsWhileItIsInFlight) {
   Create(SynchronousSpec(1, 2));
   const auto a = Open("a");
@@ -227,6 +270,38 @@ TEST_F(SessionTest, DestroyingASessionWithAPushInFlightDoesNotHang) {
   auto future = a->Push({0, 1, 0}, gradient, {});
   a.reset();
   EXPECT_EQ(future.get().status().code(), absl::StatusCode::kCancelled);
+}
+
+// As the header says: Leave() does not wait for a step that may wait for others.
+TEST_F(SessionTest, LeavingAnswersThePushInFlightAndTheNextSessionTellsWhetherItCounted) {
+  const auto run = Create(SynchronousSpec(1, 2));
+  auto a = Open("a");
+  const auto b = Open("b");
+  const std::vector<float> gradient = {1};
+  auto future = a->Push({0, 1, 0}, gradient, {});
+  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  EXPECT_TRUE(a->Leave().ok());
+  ASSERT_EQ(future.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  const absl::Status left = future.get().status();
+  EXPECT_EQ(left.code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(left.message(), HasSubstr("push 1 of worker \"a\" was not answered"));
+  EXPECT_EQ(a->Push({0, 1, 0}, gradient, {}).get().status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(a->Leave().ok());  // Once more says the same.
+  // It was complete, so the step that the other one's push makes has both.
+  std::vector<float> parameters(1);
+  EXPECT_TRUE(b->Push({0, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
+  EXPECT_EQ(parameters[0], -1);
+  EXPECT_EQ(Open("a")->next_sequence(), 2);
+}
+
+TEST_F(SessionTest, LeavingARunThatWasDeletedSaysSo) {
+  Create(SynchronousSpec(1, 1));
+  const auto a = Open("a");
+  ASSERT_TRUE(server_->registry()->Delete("runs/r").ok());
+  const std::vector<float> gradient = {1};
+  EXPECT_EQ(a->Push({0, 1, 0}, gradient, {}).get().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(a->Leave().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(SessionTest, AStoppingServerFinishesThePushesInFlight) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -25,6 +26,16 @@ std::vector<std::string> LinesOf(const std::string& command) {
   std::istringstream in(all);
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;
+}
+
+// A change of the code that is not meant to change results does not change a bit of them.
+TEST(ProcessorsTest, GiveTheBitsThatWereWrittenDown) {
+  std::ifstream file(GRADD_GOLDEN "/optimizer_bits.txt");
+  std::vector<std::string> expected;
+  for (std::string line; std::getline(file, line);) expected.push_back(line);
+  const std::vector<std::string> lines = LinesOf(GRADD_OPTIMIZER_BITS);
+  ASSERT_EQ(lines.size(), expected.size());
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i], expected[i]);
 }
 
 TEST(ProcessorsTest, GiveTheSameBits) {

@@ -2,6 +2,7 @@
 import os
 import queue
 import struct
+import subprocess
 
 from gradd.v1 import run_service_pb2 as run_api
 from gradd.v1 import training_service_pb2 as api
@@ -55,6 +56,30 @@ class LogTest(ServerTest):
                     'for its lease of 1s"')
         self.logged('warning worker lost: run=r worker=silent reason="its lease of 1s ended"')
         self.logged("warning run has no workers: run=r ")
+
+    def test_who_did_not_say_so_has_not_left(self):
+        run = spec(workers=2)
+        run.layout.ClearField("tensors")
+        for name in "xy":
+            run.layout.tensors.add(name=name)
+        run.lease_duration.seconds = 1
+        self.create("r", run)
+        # It waits for the other worker of the run, which never comes.
+        worker = ServerTest.start(
+            self, "gradworker", "--server", self.grpc, "--run", "r", "--workers", "2",
+            "--model", "landscape", stderr=subprocess.DEVNULL)
+        self.logged("info worker joined: run=r worker=w0 from=ipv4:127.0.0.1:")
+        worker.kill()
+        self.logged('info session lost: run=r worker=w0 reason="its connection is gone"')
+        self.logged('warning worker lost: run=r worker=w0 reason="its lease of 1s ended"')
+
+        stream = Stream(self.training, join(worker="quiet"))
+        self.addCleanup(stream.cancel)
+        self.assertTrue(stream.next().HasField("welcome"))
+        stream.half_close()
+        self.logged('info session lost: run=r worker=quiet reason="it ended its stream and did not leave"')
+        with open(self.log_path, encoding="utf-8") as log:
+            self.assertNotIn("worker left", log.read())
 
     def test_a_push_that_is_refused_says_whose_it_is_and_why(self):
         self.create("r", spec(3))

@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
 
@@ -16,7 +18,7 @@ class MetricsTest : public testing::Test {
  protected:
   // The value of the metric with these labels besides `run`, or NaN.
   double Value(const std::string& name, const std::map<std::string, std::string>& labels) const {
-    for (const auto& family : Metrics(&registry_).Collect()) {
+    for (const auto& family : metrics_.Collect()) {
       if (family.name != name) continue;
       for (const auto& metric : family.metric) {
         std::map<std::string, std::string> found;
@@ -29,6 +31,7 @@ class MetricsTest : public testing::Test {
     return std::numeric_limits<double>::quiet_NaN();
   }
   mutable RunRegistry registry_{Limits(), 1};
+  Metrics metrics_{&registry_};
 };
 
 TEST_F(MetricsTest, EachHasHelpAndAUnitInItsNameAndAppearsOnce) {
@@ -83,6 +86,35 @@ TEST_F(MetricsTest, TellWhatHappened) {
   EXPECT_EQ(Value("gradd_sessions", {}), 0);
   ASSERT_TRUE(registry_.Delete("runs/a").ok());
   EXPECT_TRUE(std::isnan(Value("gradd_run_steps_total", {{"run", "a"}})));
+}
+
+TEST_F(MetricsTest, TellHowARunStandsSinceWhenAndWhy) {
+  ASSERT_TRUE(registry_.Create("a", SynchronousSpec(2, 1), "").ok());
+  EXPECT_EQ(Value("gradd_run_severity",
+                  {{"run", "a"}, {"condition", "no_workers"}, {"reason", "none has joined yet"}}),
+            3);
+  const double since = Value("gradd_run_condition_since_timestamp_seconds", {{"run", "a"}});
+  EXPECT_NEAR(since, absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()), 100);
+  EXPECT_EQ(Value("gradd_run_condition_since_timestamp_seconds", {{"run", "a"}}), since);
+  EXPECT_EQ(Value("gradd_run_diverged", {{"run", "a"}}), 0);
+  FakeWorker worker(&registry_, "a", "w");
+  worker.Join();
+  constexpr int kSteps = 6 * DivergenceDetector::kBlockSteps;
+  for (int step = 0; step < kSteps; ++step) {
+    const bool left = step >= 4 * DivergenceDetector::kBlockSteps;
+    worker.Push(step + 1, step, {3, 4}, false, /*examples=*/7, /*loss=*/left ? 400 : 2);
+    worker.WaitForResult(step);
+  }
+  EXPECT_EQ(Value("gradd_run_severity", {{"run", "a"},
+                                         {"condition", "diverged"},
+                                         {"reason", "loss is 200x its best since step 81"}}),
+            4);
+  // What it is does not hide what it was.
+  ASSERT_TRUE((*registry_.Find("runs/a"))->Pause("ada").ok());
+  EXPECT_EQ(
+      Value("gradd_run_severity", {{"run", "a"}, {"condition", "paused"}, {"reason", "by ada"}}),
+      1);
+  EXPECT_EQ(Value("gradd_run_diverged", {{"run", "a"}}), 1);
 }
 
 }  // namespace

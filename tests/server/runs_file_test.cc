@@ -52,6 +52,40 @@ TEST(RunsFileTest, NothingElseIsAFileOfRuns) {
   EXPECT_FALSE(ParseRunsRecord(good + "x 1\n").ok());
 }
 
+TEST(RunsFileScheduleTest, RunsThatComeAndGoAreWrittenAtOnceAndStepsNowAndThen) {
+  RunsFileSchedule schedule;
+  const auto at = [](double seconds) { return absl::Seconds(seconds); };
+  EXPECT_TRUE(schedule.Due(at(0), 0));
+  EXPECT_FALSE(schedule.Due(at(4.9), 0));
+  EXPECT_TRUE(schedule.Due(at(5), 0));
+  EXPECT_TRUE(schedule.Due(at(7), 1)) << "created";
+  EXPECT_FALSE(schedule.Due(at(7.1), 2)) << "many runs in a row do not write all the time";
+  EXPECT_TRUE(schedule.Due(at(7.5), 3));
+  EXPECT_FALSE(schedule.Due(at(12.4), 3));
+  EXPECT_TRUE(schedule.Due(at(12.5), 3));
+}
+
+TEST(RunsFileTest, WritesWhatIsTheCaseWhenItIsItsTurn) {
+  const std::string path = testing::TempDir() + "/runs_file_test";
+  RunsFile file(path);
+  RunsRecord record = MakeRecord(1);
+  ASSERT_TRUE(file.Write([&] { return record; }).ok());
+  EXPECT_EQ(ReadRunsFile(path)->runs, record.runs);
+  record.at += absl::Seconds(1);
+  ASSERT_TRUE(file.Write([&] { return record; }).ok());
+  EXPECT_EQ(ReadRunsFile(path)->at, MakeRecord(1).at) << "nothing new";
+  record = MakeRecord(2);
+  ASSERT_TRUE(file.End(record).ok());
+  bool asked = false;
+  ASSERT_TRUE(file.Write([&] {
+                    asked = true;
+                    return MakeRecord(3);
+                  })
+                  .ok());
+  EXPECT_FALSE(asked);
+  EXPECT_EQ(ReadRunsFile(path)->runs, record.runs);
+}
+
 TEST(RunsFileTest, SaysWhatIsLostAndHow) {
   EXPECT_THAT(LostRunsText(MakeRecord(0)), IsEmpty());
   EXPECT_THAT(LostRunsText(MakeRecord(1)),

@@ -44,7 +44,12 @@ class TrialsReactorTest : public TestWithServer {
   }
   // Waits until no run is left but "r".
   void WaitUntilGone() {
-    while (server_->registry()->All().size() > 1) absl::SleepFor(absl::Milliseconds(1));
+    RunRegistry& registry = *server_->registry();
+    int64_t seen = registry.changes();
+    while (registry.All().size() > 1) {
+      registry.AwaitChange(seen);
+      seen = registry.changes();
+    }
   }
 
   FakeWorker worker_;

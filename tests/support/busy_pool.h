@@ -1,15 +1,15 @@
 #ifndef GRADD_TESTS_SUPPORT_BUSY_POOL_H_
 #define GRADD_TESTS_SUPPORT_BUSY_POOL_H_
 
+#include "core/base/executor.h"
 #include "core/base/mutex.h"
-#include "core/base/thread_pool.h"
 
 namespace gradd {
 
 // Takes the pool's threads until it is told to let go of them.
 class BusyPool {
  public:
-  explicit BusyPool(ThreadPool* pool) {
+  explicit BusyPool(Executor* pool) {
     for (int i = 0; i < pool->threads(); ++i) {
       pool->Schedule([this] {
         MutexLock lock(&mutex_);

@@ -20,9 +20,12 @@ constexpr int kPollMs = 5;
 
 }  // namespace
 
-FlakyProxy::FlakyProxy(const std::string& target)
+FlakyProxy::FlakyProxy(const std::string& target, int receive_bytes)
     : target_port_(std::stoi(target.substr(target.rfind(':') + 1))) {
   listener_ = socket(AF_INET, SOCK_STREAM, 0);
+  if (receive_bytes > 0) {
+    setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
+  }
   sockaddr_in address = Loopback(0);
   bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
   listen(listener_, 64);
@@ -64,7 +67,8 @@ void FlakyProxy::Forward(int client) {
   std::array<char, 65536> buffer;
   while (open && !stopping_ && generation == cut_generation_) {
     std::array<pollfd, 2> pollers = {{{client, POLLIN, 0}, {server, POLLIN, 0}}};
-    poll(pollers.data(), pollers.size(), kPollMs);
+    poll(pollers.data(), held_ ? 0 : pollers.size(), kPollMs);
+    if (held_) continue;
     for (const pollfd& poller : pollers) {
       if (!open || poller.revents == 0) continue;
       const bool from_client = poller.fd == client;

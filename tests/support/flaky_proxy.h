@@ -13,8 +13,9 @@ namespace gradd {
 // being said, when they reach a limit.
 class FlakyProxy {
  public:
-  // Forwards to `target` (127.0.0.1:PORT). Listens on a free port.
-  explicit FlakyProxy(const std::string& target);
+  // Forwards to `target` (127.0.0.1:PORT). Listens on a free port. With `receive_bytes`, clients'
+  // connections have room for about so much that the proxy has not read.
+  explicit FlakyProxy(const std::string& target, int receive_bytes = 0);
   ~FlakyProxy();
 
   const std::string& address() const { return address_; }
@@ -22,6 +23,8 @@ class FlakyProxy {
   void CutAfter(int64_t client_bytes) { cut_after_ = client_bytes; }
   // Cuts the connections there are.
   void CutNow() { ++cut_generation_; }
+  // Keeps the connections there are, and new ones, but passes nothing on any more.
+  void Hold() { held_ = true; }
   int64_t connections() const { return connections_; }
 
  private:
@@ -34,6 +37,7 @@ class FlakyProxy {
   std::atomic<int64_t> cut_after_{0};
   std::atomic<int64_t> cut_generation_{0};
   std::atomic<int64_t> connections_{0};
+  std::atomic<bool> held_{false};
   std::atomic<bool> stopping_{false};
   std::thread acceptor_;
 };

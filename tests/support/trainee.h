@@ -27,6 +27,9 @@ struct Part {
   int64_t elements = 0;  // SPARSE only.
 };
 
+// Whether a push has become part of a step, or of the next one.
+bool IsTaken(const v1::PushResult& result);
+
 // One run on a server of its own, with its synchronous workers "a", "b", ... joined.
 class Trainee {
  public:
@@ -34,7 +37,7 @@ class Trainee {
 
   // Pushes for the present step, and does not wait for the answer.
   void Send(size_t worker, const std::vector<Part>& parts, int64_t examples = 1);
-  // The same; with the last worker's push, waits until all are applied.
+  // The same; with the last worker's push, waits until all are applied or accumulated.
   void Push(size_t worker, const std::vector<Part>& parts, int64_t examples = 1);
   // Waits for the next answer to each worker; the run's step, after it.
   std::vector<v1::PushResult> Results();

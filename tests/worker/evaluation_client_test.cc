@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/mutex.h"
+#include "gradd/v1/training_service.grpc.pb.h"
 
 namespace gradd {
 namespace {
@@ -141,7 +142,7 @@ TEST_F(EvaluationClientTest, ChunksThatDoNotFitAreRefused) {
   broken.mutable_data()->pop_back();
   fake_.set_chunks({broken});
   EXPECT_THAT(std::string(Pull().status().message()),
-              HasSubstr("a chunk of 11 bytes at offset 0 of step 7 found"));
+              HasSubstr("a chunk of 11 bytes in ENCODING_FLOAT32 at offset 0 of step 7"));
 }
 
 TEST_F(EvaluationClientTest, ReportsUnderTheRunsName) {

@@ -181,7 +181,10 @@ TEST_F(WorkerOptionsTest, WrongUsageIsSaidInOneLineAndEndsWithTwo) {
   EXPECT_EQ(Parse({}), 2);
   EXPECT_THAT(output_, HasSubstr("--run is required"));
   EXPECT_EQ(Parse({"--run", "r", "--batch", "0"}), 2);
-  EXPECT_THAT(output_, HasSubstr("--batch: \"0\" found, full or a number of at least 1 expected"));
+  EXPECT_THAT(
+      output_,
+      HasSubstr(
+          "--batch: \"0\" found, full or a whole number from 1 to 9223372036854775807 expected"));
   EXPECT_EQ(Parse({"--run", "r", "--batch", "all"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--rank", "2", "--workers", "2"}), 2);
   EXPECT_THAT(output_, HasSubstr("--rank: 2, between 0 and workers - 1 = 1 expected"));
@@ -191,10 +194,19 @@ TEST_F(WorkerOptionsTest, WrongUsageIsSaidInOneLineAndEndsWithTwo) {
   EXPECT_EQ(Parse({"--run", "r", "--hidden", "a"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--push-encoding", "int4"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--parameter-encoding", "int8"}), 2);
-  for (const char* fraction : {"0", "-1", "1.5", "nan"}) {
+  for (const char* fraction : {"0", "-1", "1.5"}) {
     EXPECT_EQ(Parse({"--run", "r", "--fraction", fraction}), 2);
     EXPECT_THAT(output_, HasSubstr("above 0 and up to 1 expected")) << fraction;
   }
+  for (const char* fraction : {"nan", "1e400"}) {
+    EXPECT_EQ(Parse({"--run", "r", "--fraction", fraction}), 2);
+    EXPECT_THAT(output_, HasSubstr("a finite number up to 1.8e308 expected")) << fraction;
+  }
+  EXPECT_EQ(Parse({"--run", "r", "--eval-every", "-1"}), 2);
+  EXPECT_THAT(output_, HasSubstr("--eval-every: -1 is outside [0, 9007199254740992]"));
+  const std::string text(9000, 'x');
+  EXPECT_EQ(Parse({"--run", "r", "--model", text.c_str()}), 2);
+  EXPECT_LT(output_.size(), 300u);
   EXPECT_EQ(Parse({"--run", "r", "--steps", "-1"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--threads", "-1"}), 2);
   EXPECT_EQ(Parse({"--run", "r", "--delay", "-1"}), 2);

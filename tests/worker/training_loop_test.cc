@@ -204,6 +204,20 @@ TEST_F(TrainingLoopTest, ADivergedPushIsRefusedWithWhatMayHelp) {
   EXPECT_EQ(run_.leaves, 1);
 }
 
+TEST_F(TrainingLoopTest, AfterAnAccumulatedPushItGoesOnFromTheParametersThatItHas) {
+  run_.script.push_back([](PushReport report) {
+    report.outcome = v1::PUSH_OUTCOME_ACCUMULATED;
+    report.step = 0;
+    report.parameters_step = -1;
+    return report;
+  });
+  run_.max_steps = 2;
+  const absl::StatusOr<TrainingSummary> summary = Run();
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(summary->pushes, summary->applied);
+  EXPECT_EQ(run_.pulls, 1) << "at the beginning";
+}
+
 TEST_F(TrainingLoopTest, ASkippedPushIsFollowedByTheNextMiniBatch) {
   run_.script.push_back([](PushReport report) {
     report.outcome = v1::PUSH_OUTCOME_SKIPPED;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,6 +16,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "core/base/error.h"
+#include "core/base/number_text.h"
+#include "core/base/utf8.h"
 #include "worker/data/input_file.h"
 
 namespace gradd {
@@ -27,8 +30,7 @@ constexpr size_t kMaxQuotedBytes = 40;
 
 // What was found, cut to a length that fits into a message.
 std::string Quoted(absl::string_view text) {
-  const bool cut = text.size() > kMaxQuotedBytes;
-  return absl::StrCat("\"", text.substr(0, kMaxQuotedBytes), cut ? "..." : "", "\"");
+  return absl::StrCat("\"", ForTerminal(Abbreviated(text, kMaxQuotedBytes)), "\"");
 }
 
 // The lines of a file, without their ends.
@@ -85,10 +87,32 @@ class LineReader {
   int64_t line_ = 0;
 };
 
-std::vector<absl::string_view> Fields(absl::string_view line) {
-  std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
-  for (absl::string_view& field : fields) field = absl::StripAsciiWhitespace(field);
-  return fields;
+// The fields of a line, without the quotation marks around those that have them (RFC 4180): a comma
+// between these is none that separates. False if a quotation mark has no partner at the end of its
+// field. What two of them within a field stand for is left as it is: no number has them.
+bool SplitFields(absl::string_view line, std::vector<absl::string_view>* fields) {
+  for (bool more = true; more;) {
+    line = absl::StripLeadingAsciiWhitespace(line);
+    size_t end = 0;
+    if (absl::ConsumePrefix(&line, "\"")) {
+      while (end < line.size()) {
+        if (line[end] == '"' && line.substr(end + 1, 1) != "\"") break;
+        end += line[end] == '"' ? 2 : 1;
+      }
+      if (end >= line.size()) return false;
+      const absl::string_view field = line.substr(0, end);
+      line = absl::StripLeadingAsciiWhitespace(line.substr(end + 1));
+      end = 0;
+      if (!line.empty() && line[0] != ',') return false;
+      fields->push_back(field);
+    } else {
+      end = std::min(line.find(','), line.size());
+      fields->push_back(absl::StripTrailingAsciiWhitespace(line.substr(0, end)));
+    }
+    more = end < line.size();
+    if (more) line.remove_prefix(end + 1);
+  }
+  return true;
 }
 
 bool IsHeader(const std::vector<absl::string_view>& fields) {
@@ -114,7 +138,13 @@ class CsvReader {
       const absl::string_view text =
           lines.line() == 1 ? absl::StripPrefix(**line, "\xef\xbb\xbf") : **line;
       if (absl::StripAsciiWhitespace(text).empty()) continue;
-      GRADD_RETURN_IF_ERROR(AddLine(lines.line(), Fields(text)));
+      std::vector<absl::string_view> fields;
+      if (!SplitFields(text, &fields)) {
+        return Wrong(lines.line(),
+                     absl::StrCat("field ", fields.size() + 1,
+                                  " begins with a quotation mark and does not end with one"));
+      }
+      GRADD_RETURN_IF_ERROR(AddLine(lines.line(), fields));
     }
     if (numbers_.empty()) {
       return absl::InvalidArgumentError(
@@ -147,7 +177,8 @@ class CsvReader {
       if (header) return absl::OkStatus();
     }
     if (fields.size() != columns_) {
-      return Wrong(line, absl::StrCat(fields.size(), " fields found, ", columns_,
+      const auto found = static_cast<int64_t>(fields.size());
+      return Wrong(line, absl::StrCat(CountText(found, "field", "fields"), " found, ", columns_,
                                       " expected as in line ", first_line_));
     }
     const size_t row = numbers_.size();
@@ -191,18 +222,25 @@ class CsvReader {
     }
     columns_ = fields.size();
     first_line_ = line;
-    if (header) {
-      for (absl::string_view field : fields) {
-        if (field.size() >= 2 && field.front() == '"' && field.back() == '"') {
-          field = field.substr(1, field.size() - 2);
-        }
-        names_.emplace_back(field);
-      }
-    }
+    if (header) GRADD_RETURN_IF_ERROR(TakeNames(line, fields));
     const bool matched = options_.as != nullptr && !options_.as->names.empty() && header;
     GRADD_RETURN_IF_ERROR(matched ? MatchColumns(line) : FindLabel(line));
     if (place_.empty()) {
       for (size_t i = 0; i < columns_; ++i) place_.push_back(i < label_column_ ? i : i - 1);
+    }
+    return absl::OkStatus();
+  }
+
+  // A name says which column is meant; some have none.
+  absl::Status TakeNames(int64_t line, const std::vector<absl::string_view>& fields) {
+    std::map<absl::string_view, size_t> known;
+    for (size_t i = 0; i < fields.size(); ++i) {
+      const auto [other, is_new] = known.emplace(fields[i], i);
+      if (!is_new && !fields[i].empty()) {
+        return Wrong(line, absl::StrCat("columns ", other->second, " and ", i, " are both named ",
+                                        Quoted(fields[i]), ", different names expected"));
+      }
+      names_.emplace_back(fields[i]);
     }
     return absl::OkStatus();
   }
@@ -216,8 +254,8 @@ class CsvReader {
     label_column_ = other.label;
     if (names_ == other.names) return absl::OkStatus();
     for (const std::string& name : names_) {
-      if (std::count(names_.begin(), names_.end(), name) > 1) {
-        return differs(absl::StrCat("two columns ", Quoted(name)));
+      if (name.empty() && std::count(names_.begin(), names_.end(), name) > 1) {
+        return differs("two columns without a name");
       }
       if (std::count(other.names.begin(), other.names.end(), name) == 0) {
         return differs(absl::StrCat("a column ", Quoted(name)));
@@ -244,9 +282,6 @@ class CsvReader {
     int64_t index = -1;
     if (wanted.empty()) {
       label_column_ = columns_ - 1;
-    } else if (same > 1) {
-      return Wrong(line, absl::StrCat("label column \"", wanted, "\": ", same,
-                                      " columns of that name found, one expected"));
     } else if (same == 1) {
       label_column_ =
           static_cast<size_t>(std::find(names_.begin(), names_.end(), wanted) - names_.begin());
@@ -254,9 +289,9 @@ class CsvReader {
                index < static_cast<int64_t>(columns_)) {
       label_column_ = static_cast<size_t>(index);
     } else {
-      return Wrong(line, absl::StrCat("label column \"", wanted,
-                                      "\": ", names_.empty() ? "no header and " : "", columns_,
-                                      " columns", names_.empty() ? "" : " (" + SomeNames() + ")",
+      return Wrong(line, absl::StrCat("label column ", Quoted(wanted), ": ",
+                                      names_.empty() ? "no header and " : "", columns_, " columns",
+                                      names_.empty() ? "" : " (" + SomeNames() + ")",
                                       " found, a name of the header or a number from 0 to ",
                                       columns_ - 1, " expected"));
     }

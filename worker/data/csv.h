@@ -40,7 +40,8 @@ struct CsvOptions {
 };
 
 // Reads a file of comma-separated numbers, plain or gzip, at least two columns and one
-// line; blank lines and a byte order mark are skipped. All columns but the one to predict are
+// line; blank lines and a byte order mark are skipped. A field may stand in quotation marks, on one
+// line. All columns but the one to predict are
 // features, in order. Errors name file, line and column: a field that is no finite number, a line
 // with another number of fields, a label that is no class, a column that `as` does not have.
 // `columns` gets those of the file, unless it is null.

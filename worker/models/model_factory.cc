@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/number_text.h"
 #include "worker/models/dense_network.h"
 #include "worker/models/landscape_model.h"
 
@@ -49,16 +50,17 @@ absl::StatusOr<std::unique_ptr<Model<float>>> CreateModel(const ModelOptions& op
   }
   if (options.kind == ModelKind::kLinear) {
     if (classes != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("model linear: the data has ", classes,
-                                                     " classes, numeric targets expected"));
+      return absl::InvalidArgumentError(absl::StrCat("model linear: the data has ",
+                                                     CountText(classes, "class", "classes"),
+                                                     ", numeric targets expected"));
     }
     return std::make_unique<DenseNetwork<float>>(features, options.hidden, 1, Loss::kSquaredError,
                                                  pool);
   }
   if (classes < 2 || classes > kMaxWidth) {
     return absl::InvalidArgumentError(absl::StrCat("the model classifies, and the data has ",
-                                                   classes, " classes, between 2 and ", kMaxWidth,
-                                                   " expected"));
+                                                   CountText(classes, "class", "classes"),
+                                                   ", between 2 and ", kMaxWidth, " expected"));
   }
   return std::make_unique<DenseNetwork<float>>(features, options.hidden, classes,
                                                Loss::kSoftmaxCrossEntropy, pool);

@@ -118,7 +118,7 @@ TEST(ThreadPoolTest, WorkOfTwoTakesTurnsPieceByPiece) {
     ThreadPool pool(1);
     pool.Schedule([&] { go.WaitForNotification(); });
     for (const char* const name : {"a", "b"}) {
-      const std::shared_ptr<ThreadPool> share = pool.Share();
+      const std::shared_ptr<Executor> share = pool.Share();
       share->Schedule(
           [&diary, share, name] { share->ParallelFor(4, [&](int64_t) { diary.Note(name); }); });
     }
@@ -147,7 +147,7 @@ TEST(ThreadPoolTest, LongWorkOfMoreThanThereAreThreadsAllGoesOn) {
   // Each waits in its first piece until all have begun: nobody has to be done first.
   constexpr int kTasks = 10;
   ThreadPool pool(2);
-  std::vector<std::unique_ptr<ThreadPool>> shares;
+  std::vector<std::unique_ptr<Executor>> shares;
   std::atomic<int> begun = 0;
   absl::BlockingCounter done(kTasks);
   for (int task = 0; task < kTasks; ++task) {
@@ -188,7 +188,7 @@ TEST(ThreadPoolTest, PiecesThatYieldThemselvesDoNotKeepTheirLoopFromItsEnd) {
   {
     ThreadPool pool(2);
     for (int task = 0; task < 6; ++task) {
-      const std::shared_ptr<ThreadPool> share = pool.Share();
+      const std::shared_ptr<Executor> share = pool.Share();
       share->Schedule([&calls, share] {
         share->ParallelFor(20, [&](int64_t) {
           for (int i = 0; i < 5; ++i) ThreadPool::Yield();
@@ -229,7 +229,7 @@ TEST(ThreadPoolTest, WorkWithAMutexHeldEndsHoweverManyWantTheMutex) {
     {
       ThreadPool pool(2);
       for (int task = 0; task < 20; ++task) {
-        const std::shared_ptr<ThreadPool> share = pool.Share();
+        const std::shared_ptr<Executor> share = pool.Share();
         share->Schedule([&, share] {
           MutexLock lock(&mutex);
           share->ParallelFor(4, [&](int64_t) {
@@ -244,7 +244,7 @@ TEST(ThreadPoolTest, WorkWithAMutexHeldEndsHoweverManyWantTheMutex) {
 }
 
 TEST(ThreadPoolTest, AShareOutlivesTheThreads) {
-  std::unique_ptr<ThreadPool> share;
+  std::unique_ptr<Executor> share;
   {
     ThreadPool pool(2);
     share = pool.Share();

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/str_format.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -29,6 +30,20 @@ ReferenceRule RmsProp(double alpha, double epsilon, double mu, bool centered) {
     const double variance = centered ? square - mean * mean : square;
     buffer = mu * buffer + g / (std::sqrt(variance) + epsilon);
     *p -= lr * buffer;
+  };
+}
+
+// The centered one with an average of squares about the mean, which is the difference of the other
+// two and keeps its digits where they have many in common (West 1979, "Updating Mean and Variance
+// Estimates: An Improved Method").
+ReferenceRule CenteredRmsProp(double alpha, double epsilon) {
+  return [=](int64_t, double lr, double g, double* p, State* state) {
+    state->resize(2);
+    double& variance = (*state)[0];
+    double& mean = (*state)[1];
+    variance = alpha * (variance + (1 - alpha) * (g - mean) * (g - mean));
+    mean = alpha * mean + (1 - alpha) * g;
+    *p -= lr * g / (std::sqrt(variance) + epsilon);
   };
 }
 
@@ -401,6 +416,52 @@ std::vector<OptimizerCase> AdaptiveTable() {
       {"ftrl_constant_rate", "ftrl { learning_rate_power: 0 beta: 0 }", 0.05, Ftrl({0, 0, 0, 0, 0}),
        0.1, 0.001},
   };
+}
+
+std::vector<OptimizerCase> AdaptiveDecayTable() {
+  std::vector<OptimizerCase> rows;
+  const auto add = [&rows](const std::string& kind, const std::string& fields,
+                           const Reference& reference) {
+    rows.push_back(DecayRow(kind + " { " + fields + " }", reference));
+  };
+  for (const double decay : DecaysAndDefault(0.99)) {
+    const std::string fields = absl::StrFormat("decay: %g", decay);
+    add("rms_prop", fields, RmsProp(decay, 1e-8, 0, false));
+    add("rms_prop", fields + " centered: true", CenteredRmsProp(decay, 1e-8));
+    add("rms_prop", fields + " momentum: 0.001", RmsProp(decay, 1e-8, 0.001, false));
+  }
+  for (const double decay : DecaysAndDefault(0.9)) {
+    add("ada_delta", absl::StrFormat("decay: %g", decay), AdaDelta(decay, 1e-6));
+    add("madgrad", absl::StrFormat("momentum: %g", decay), Madgrad(decay, 1e-6));
+  }
+  for (const double beta1 : DecaysAndDefault(0.9)) {
+    for (const double beta2 : DecaysAndDefault(0.999)) {
+      const std::string betas = absl::StrFormat("beta1: %g beta2: %g", beta1, beta2);
+      add("adam", betas, Adam(beta1, beta2, 1e-8));
+      add("adam_w", betas, WithDecoupledDecay(0.01, Adam(beta1, beta2, 1e-8)));
+      add("ams_grad", betas, AmsGrad(beta1, beta2, 1e-8));
+      add("ada_max", betas, AdaMax(beta1, beta2, 1e-8));
+      add("ada_max_w", betas, WithDecoupledDecay(0.01, AdaMax(beta1, beta2, 1e-8)));
+      add("n_adam", betas, NAdam(beta1, beta2, 1e-8, 4e-3));
+      add("n_adam_w", betas, WithDecoupledDecay(0.01, NAdam(beta1, beta2, 1e-8, 4e-3)));
+      add("r_adam", betas, RAdam(beta1, beta2, 1e-8));
+      add("ada_belief", betas, AdaBelief(beta1, beta2, 1e-16));
+      add("ac_prop", betas, AcProp(beta1, beta2, 1e-16));
+      add("yogi", betas, Yogi(beta1, beta2, 1e-3, 1e-6));
+      add("adopt", betas, Adopt(beta1, beta2, 1e-6, true));
+      add("adopt", betas + " unclipped: true", Adopt(beta1, beta2, 1e-6, false));
+      add("optimistic_adam", betas, OptimisticAdam(beta1, beta2, 1e-8, 1));
+      add("lion", betas, Lion(beta1, beta2));
+      for (const double beta3 : DecaysAndDefault(0.99)) {
+        const std::string all = absl::StrFormat("%s beta3: %g", betas, beta3);
+        add("adan", all, Adan(1 - beta1, 1 - beta2, 1 - beta3, 1e-8));
+        if (beta3 > 0 && beta3 >= beta1) {
+          add("ad_ema_mix", all, AdEmaMix({beta1, beta2, 1e-8, beta3, 5, 0, 0}));
+        }
+      }
+    }
+  }
+  return rows;
 }
 
 }  // namespace gradd

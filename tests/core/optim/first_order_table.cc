@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "absl/strings/str_format.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -31,18 +32,23 @@ ReferenceRule Nesterov(double mu) {
   };
 }
 
-// Of core/codec's Mix(): SplitMix64's output after `index` + 1 steps from `seed`.
-uint64_t SplitMix64(uint64_t seed, uint64_t index) {
-  uint64_t z = seed;
-  for (uint64_t i = 0; i <= index; ++i) z += 0x9e3779b97f4a7c15;
+uint64_t MixedBits(uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
 }
 
+// Of core/base's Mix(): SplitMix64's output after `index` + 1 steps from `seed`.
+uint64_t SplitMix64(uint64_t seed, uint64_t index) {
+  uint64_t z = seed;
+  for (uint64_t i = 0; i <= index; ++i) z += 0x9e3779b97f4a7c15;
+  return MixedBits(z);
+}
+
 // The noise of core/optim/normal_noise.h, in double and with the Hadamard matrix written out.
 double Noise(uint64_t seed, int64_t step, uint32_t element) {
-  const uint64_t key = SplitMix64(SplitMix64(seed, static_cast<uint64_t>(step)), 0);
+  const uint64_t of_step = SplitMix64(0, static_cast<uint64_t>(step));
+  const uint64_t key = SplitMix64(MixedBits(3 * MixedBits(seed) + of_step), 0);
   const uint32_t row = element % 256 / 16;
   double sum = 0;
   for (uint32_t of = 0; of < 16; ++of) {
@@ -155,6 +161,17 @@ std::vector<OptimizerCase> FirstOrderTable() {
       {"asgd_weight_decay", "asgd {} weight_decay: 0.05", 0.02, WithL2(0.05, Asgd(1e-4, 0.75)), 0.1,
        0.001},
   };
+}
+
+std::vector<OptimizerCase> FirstOrderDecayTable() {
+  std::vector<OptimizerCase> rows;
+  for (const double beta : DecaysAndDefault(0.9)) {
+    const std::string momentum = absl::StrFormat("momentum: %g", beta);
+    rows.push_back(DecayRow("momentum { " + momentum + " }", Momentum(beta, 0)));
+    rows.push_back(DecayRow("signum { " + momentum + " }", Signum(beta)));
+    if (beta > 0) rows.push_back(DecayRow("nesterov { " + momentum + " }", Nesterov(beta)));
+  }
+  return rows;
 }
 
 }  // namespace gradd

@@ -1,8 +1,23 @@
 #include "tests/core/optim/optimizer_table.h"
 
+#include <initializer_list>
 #include <iterator>
 
 namespace gradd {
+namespace {
+
+using Part = std::vector<OptimizerCase> (*)();
+
+std::vector<OptimizerCase> All(std::initializer_list<Part> parts) {
+  std::vector<OptimizerCase> all;
+  for (const Part part : parts) {
+    std::vector<OptimizerCase> rows = part();
+    std::move(rows.begin(), rows.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace
 
 ReferenceRule WithL2(double decay, const ReferenceRule& rule) {
   return [=](int64_t t, double lr, double g, double* p, std::vector<double>* state) {
@@ -28,15 +43,15 @@ Reference::Reference(ReferenceRule rule)
 std::ostream& operator<<(std::ostream& out, const OptimizerCase& row) { return out << row.name; }
 
 const std::vector<OptimizerCase>& OptimizerTable() {
-  static const auto& table = *new std::vector<OptimizerCase>([] {
-    std::vector<OptimizerCase> all;
-    for (const auto part :
-         {FirstOrderTable, AdaptiveTable, RateFreeTable, TensorNormTable, WholeTensorTable}) {
-      std::vector<OptimizerCase> rows = part();
-      std::move(rows.begin(), rows.end(), std::back_inserter(all));
-    }
-    return all;
-  }());
+  static const auto& table = *new std::vector<OptimizerCase>(
+      All({FirstOrderTable, AdaptiveTable, RateFreeTable, TensorNormTable, WholeTensorTable}));
+  return table;
+}
+
+const std::vector<OptimizerCase>& DecayTable() {
+  static const auto& table = *new std::vector<OptimizerCase>(
+      All({FirstOrderDecayTable, AdaptiveDecayTable, RateFreeDecayTable, TensorNormDecayTable,
+           WholeTensorDecayTable}));
   return table;
 }
 

@@ -84,6 +84,26 @@ std::vector<OptimizerCase> WholeTensorTable();
 std::vector<OptimizerCase> RateFreeTable();
 std::vector<OptimizerCase> TensorNormTable();
 
+// What keeps averages and sums that fade, each with its decays at 0, near it, in between and at its
+// default: these rows have no rates to converge with.
+const std::vector<OptimizerCase>& DecayTable();
+
+// Its parts.
+std::vector<OptimizerCase> FirstOrderDecayTable();
+std::vector<OptimizerCase> AdaptiveDecayTable();
+std::vector<OptimizerCase> WholeTensorDecayTable();
+std::vector<OptimizerCase> RateFreeDecayTable();
+std::vector<OptimizerCase> TensorNormDecayTable();
+
+// The decays to try for one whose default is given.
+inline std::vector<double> DecaysAndDefault(double standard) {
+  return {0, 1e-6, 1e-3, 0.3, 0.6, standard};
+}
+// A row of DecayTable(), named after its spec.
+inline OptimizerCase DecayRow(const std::string& spec, Reference reference) {
+  return {spec, spec, 0.01, std::move(reference), 0, 0};
+}
+
 // A reference with weight decay in front of it.
 ReferenceRule WithL2(double decay, const ReferenceRule& rule);
 ReferenceRule WithDecoupledDecay(double decay, const ReferenceRule& rule);

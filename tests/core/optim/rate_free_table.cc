@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/str_format.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -317,6 +318,29 @@ std::vector<OptimizerCase> RateFreeTable() {
        1, false, 1e-6, -1, true},
       {"momo_rate_one", "momo {}", 1, Momo(0.9, 0, 0), 1, 1, false, 1e-6, -1, true},
   };
+}
+
+std::vector<OptimizerCase> RateFreeDecayTable() {
+  std::vector<OptimizerCase> rows;
+  const auto add = [&rows](const std::string& kind, const std::string& fields,
+                           const Reference& reference) {
+    rows.push_back(DecayRow(kind + " { " + fields + " }", reference));
+  };
+  for (const double beta1 : DecaysAndDefault(0.9)) {
+    add("momo", absl::StrFormat("beta: %g", beta1), Momo(beta1, 0, 0));
+    add("schedule_free_sgd", absl::StrFormat("beta: %g", beta1), ScheduleFreeSgd(beta1, 0, 2, 0));
+    for (const double beta2 : DecaysAndDefault(0.999)) {
+      const std::string betas = absl::StrFormat("beta1: %g beta2: %g", beta1, beta2);
+      add("d_adapt_adam", betas, DAdaptAdam(beta1, beta2, 1e-8, 1e-6, 0));
+      add("schedule_free_adam", betas, ScheduleFreeAdam(beta1, beta2, 1e-8, 0, 2, 0, 0));
+      add("momo_adam", betas, MomoAdam(beta1, beta2, 1e-8, 0, 0));
+      for (const double beta3 : DecaysAndDefault(std::sqrt(0.999))) {
+        add("prodigy", absl::StrFormat("%s beta3: %.17g", betas, beta3),
+            Prodigy(beta1, beta2, beta3, 1e-8, 1e-6, 1, 0));
+      }
+    }
+  }
+  return rows;
 }
 
 }  // namespace gradd

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "absl/strings/str_format.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -121,6 +122,20 @@ std::vector<OptimizerCase> TensorNormTable() {
       {"fromage_decoupled_weight_decay", "fromage {}" + decoupled, 0.002, Fromage(0.05), 0.001,
        0.0005},
   };
+}
+
+std::vector<OptimizerCase> TensorNormDecayTable() {
+  std::vector<OptimizerCase> rows;
+  for (const double beta1 : DecaysAndDefault(0.9)) {
+    rows.push_back(
+        DecayRow(absl::StrFormat("lars { momentum: %g }", beta1), Lars(beta1, 0.001, 0, 0)));
+    for (const double beta2 : DecaysAndDefault(0.999)) {
+      const std::string betas = absl::StrFormat("{ beta1: %g beta2: %g }", beta1, beta2);
+      rows.push_back(DecayRow("lamb " + betas, Lamb(beta1, beta2, 1e-6, 0)));
+      rows.push_back(DecayRow("novo_grad " + betas, NovoGrad(beta1, beta2, 1e-8, 0)));
+    }
+  }
+  return rows;
 }
 
 }  // namespace gradd

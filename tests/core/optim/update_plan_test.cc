@@ -632,10 +632,10 @@ TEST(UpdatePlanTest, SumsOfAnOptimizerAreThoseOfBoundedGradients) {
   EXPECT_EQ(other_blocks.kept(), clipped.kept());
 }
 
-TEST(UpdatePlanTest, GroupsHaveBoundsOfTheirOwn) {
+TEST(UpdatePlanTest, GroupsWithAnOptimizerOfTheirOwnHaveBoundsOfTheirOwn) {
   Trainer trainer(MakeLayout({2, 2, 2}, 1), "sgd {} clip_by_global_norm: 1",
                   {"pattern: 'b' optimizer { sgd {} clip_by_global_norm: 2 }",
-                   "pattern: 'c' learning_rate_factor: 1"});
+                   "pattern: 'c' optimizer { sgd {} clip_by_global_norm: 1 }"});
   trainer.Step({3, 4, 3, 4, 30, 40}, 1);
   const Values after = trainer.parameters();
   const Values expected = {0.4F, 0.2F, -0.2F, -0.6F, 0.4F, 0.2F};

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "absl/strings/str_format.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -118,23 +119,29 @@ TensorReferenceRule Sm3(double momentum) {
   };
 }
 
-void AdamStep(int64_t t, double lr, const Vector& g, Vector* p, State* state) {
+struct Betas {
+  double first = 0.9;
+  double second = 0.999;
+};
+
+void AdamStep(int64_t t, double lr, const Betas& beta, const Vector& g, Vector* p, State* state) {
   state->resize(2);
   for (Vector& moment : *state) moment.resize(g.size());
   for (size_t i = 0; i < g.size(); ++i) {
     double& m = (*state)[0][i];
     double& v = (*state)[1][i];
-    m = 0.9 * m + 0.1 * g[i];
-    v = 0.999 * v + 0.001 * g[i] * g[i];
+    m = beta.first * m + (1 - beta.first) * g[i];
+    v = beta.second * v + (1 - beta.second) * g[i] * g[i];
     const auto steps = static_cast<double>(t);
-    (*p)[i] -= lr * (m / (1 - std::pow(0.9, steps))) /
-               (std::sqrt(v / (1 - std::pow(0.999, steps))) + 1e-8);
+    (*p)[i] -= lr * (m / (1 - std::pow(beta.first, steps))) /
+               (std::sqrt(v / (1 - std::pow(beta.second, steps))) + 1e-8);
   }
 }
 
-TensorReferenceRule Muon(double mu, bool nesterov, bool match, double adam_factor) {
+TensorReferenceRule Muon(double mu, bool nesterov, bool match, double adam_factor,
+                         const Betas& beta = {}) {
   return [=](int64_t t, double lr, double, const Vector& g, Vector* p, State* state) {
-    if (!IsMatrix(g)) return AdamStep(t, lr * adam_factor, g, p, state);
+    if (!IsMatrix(g)) return AdamStep(t, lr * adam_factor, beta, g, p, state);
     state->resize(1, Vector(g.size()));
     Vector u(g.size());
     for (size_t i = 0; i < g.size(); ++i) {
@@ -280,6 +287,36 @@ std::vector<OptimizerCase> WholeTensorTable() {
        "shampoo { epsilon: 0.01 decay: 0.9 momentum: 0.5 refresh_interval: 1 max_dimension: 2 }",
        0.01, Shampoo(0.01, 0.9, 0.5, 1, 2), 0.005, 0.002},
   };
+}
+
+std::vector<OptimizerCase> WholeTensorDecayTable() {
+  std::vector<OptimizerCase> rows;
+  // Products of matrices in float32 have an error that depends on their largest elements.
+  const auto add_matrix = [&rows](const std::string& spec, const Reference& reference) {
+    rows.push_back(DecayRow(spec, reference));
+    rows.back().step_error = 1e-3;
+  };
+  for (const double decay : DecaysAndDefault(0.9)) {
+    const std::string momentum = absl::StrFormat("momentum: %g", decay);
+    rows.push_back(DecayRow("sm3 { " + momentum + " }", Sm3(decay)));
+    add_matrix("muon { nesterov: false " + momentum + " }", Muon(decay, false, false, 1));
+    if (decay > 0) add_matrix("muon { " + momentum + " }", Muon(decay, true, false, 1));
+    for (const double beta2 : DecaysAndDefault(0.999)) {
+      add_matrix(absl::StrFormat("muon { adam_beta1: %g adam_beta2: %g }", decay, beta2),
+                 Muon(0.95, true, false, 1, {decay, beta2}));
+    }
+    if (decay > 0) {
+      // With less, what huge gradients leave behind has no root in double.
+      add_matrix(absl::StrFormat("shampoo { epsilon: 100 refresh_interval: 1 decay: %g }", decay),
+                 Shampoo(100, decay, 0, 1, 512));
+    }
+  }
+  // Its decay is 1 - t^power, which stays at 0 for a power of 0.
+  for (const double power : {-1e-6, -1e-3, -0.1, -0.8}) {
+    rows.push_back(DecayRow(absl::StrFormat("adafactor { beta2_decay: %g }", power),
+                            Adafactor(power, 1e-30, 1e-3, 1)));
+  }
+  return rows;
 }
 
 }  // namespace gradd

@@ -96,6 +96,56 @@ TEST_F(LearningRateTest, AScheduleThatIsReplacedWholeNeedsItsRate) {
   EXPECT_EQ(run->Progress().learning_rate(), 0.25);
 }
 
+TEST_F(LearningRateTest, AChangeToAMethodThatNeedsARateIsToldSo) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_optimizer()->mutable_prodigy();
+  spec.mutable_schedule()->clear_learning_rate();
+  const auto run = *Create(spec);
+  v1::Run change;
+  change.mutable_optimizer()->mutable_adam();
+  const absl::Status refused = run->Update(change, Mask("optimizer"), "ada");
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(),
+            "schedule.learning_rate: not set, and the run's 1 is that of prodigy, which finds its "
+            "step sizes itself; expected a rate for adam in the same change");
+  EXPECT_TRUE(run->Describe(gradd::Run::Detail::kFull).optimizer().has_prodigy());
+
+  google::protobuf::FieldMask both = Mask("optimizer.adam");
+  both.add_paths("schedule.learning_rate");
+  change.mutable_schedule()->set_learning_rate(0.125);
+  ASSERT_TRUE(run->Update(change, both, "ada").ok());
+  EXPECT_EQ(run->Progress().learning_rate(), 0.125);
+}
+
+// A thousandth of what prodigy finds is not what anybody meant.
+TEST_F(LearningRateTest, AMethodWithARateOfItsOwnBringsItAlong) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_schedule()->set_learning_rate(0.001);
+  const auto run = *Create(spec);
+  const auto rate_after = [&](const char* kind) {
+    v1::Run change;
+    const auto* const field = v1::Optimizer::descriptor()->FindFieldByName(kind);
+    change.optimizer().GetReflection()->MutableMessage(change.mutable_optimizer(), field);
+    const absl::Status changed = run->Update(change, Mask("optimizer"), "ada");
+    EXPECT_TRUE(changed.ok()) << changed;
+    return run->Progress().learning_rate();
+  };
+  EXPECT_EQ(rate_after("momentum"), 0.001);
+  EXPECT_EQ(rate_after("prodigy"), 1);
+  const v1::Change last = *run->Describe(gradd::Run::Detail::kFull).history().rbegin();
+  EXPECT_EQ(last.field(), "schedule.learning_rate") << "it is seen in the history";
+  EXPECT_EQ(last.old_value(), "0.001");
+  EXPECT_EQ(last.new_value(), "1");
+
+  // A rate that was chosen counts as long as it means the same.
+  v1::Run half;
+  half.mutable_schedule()->set_learning_rate(0.5);
+  ASSERT_TRUE(run->Update(half, Mask("schedule.learning_rate"), "ada").ok());
+  EXPECT_EQ(rate_after("dog"), 0.5);
+  EXPECT_EQ(rate_after("rprop"), 0.01);
+  EXPECT_EQ(rate_after("prodigy"), 1);
+}
+
 TEST_F(LearningRateTest, MessagesThatAreReplacedWholeNeedWhatIsRequiredInThem) {
   const auto run = *Create(SynchronousSpec(1, 2));
   v1::Run change;

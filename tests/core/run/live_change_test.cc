@@ -45,11 +45,23 @@ class OneWorkerRun {
   void Change(const v1::Run& values, const std::string& path) {
     google::protobuf::FieldMask mask;
     mask.add_paths(path);
-    const absl::Status status = run_->Update(values, mask, "ada");
-    EXPECT_TRUE(status.ok()) << path << ": " << status;
+    Change(values, mask);
+  }
+  // With the rate: whatever the method's own one is.
+  void ChangeOptimizer(v1::Run values, double learning_rate) {
+    values.mutable_schedule()->set_learning_rate(learning_rate);
+    google::protobuf::FieldMask mask;
+    mask.add_paths("optimizer");
+    mask.add_paths("schedule.learning_rate");
+    Change(values, mask);
   }
 
  private:
+  void Change(const v1::Run& values, const google::protobuf::FieldMask& mask) {
+    const absl::Status status = run_->Update(values, mask, "ada");
+    EXPECT_TRUE(status.ok()) << mask.ShortDebugString() << ": " << status;
+  }
+
   FakeClock clock_;
   RunRegistry registry_{Limits(), /*threads=*/1, &clock_};
   std::shared_ptr<Run> run_;
@@ -88,7 +100,7 @@ TEST(LiveChangeTest, AnOptimizerThatComesLaterGoesOnThroughFurtherChanges) {
     ASSERT_EQ(grown.Push({-0.5, -0.5, -0.5, -0.5}), Values(4, 0.5));  // Of sgd at the rate 1.
     v1::Run change;
     *change.mutable_optimizer() = kind;
-    grown.Change(change, "optimizer");
+    grown.ChangeOptimizer(change, 1);
 
     v1::Run spec = SpecAt(0.5);
     *spec.mutable_optimizer() = kind;
@@ -160,7 +172,7 @@ TEST(LiveChangeTest, AnOptimizerThatGoesLeavesNothingBehind) {
     const Values before = run.Parameters();
     v1::Run change;
     change.mutable_optimizer()->mutable_sgd();
-    run.Change(change, "optimizer");
+    run.ChangeOptimizer(change, 1);
     Values expected = before;
     for (float& p : expected) p -= 0.25F;
     EXPECT_EQ(run.Push(Values(4, 0.25)), expected);

@@ -50,6 +50,17 @@ TEST_F(RunRegistryTest, RefusesRunsBeyondItsLimitsWithTheNumbers) {
   EXPECT_TRUE(create("c", SynchronousSpec(1, 1)).ok());
 }
 
+TEST_F(RunRegistryTest, CountsRunsThatComeAndGo) {
+  RunRegistry registry(Limits(), 1, &clock_);
+  EXPECT_EQ(registry.changes(), 0);
+  ASSERT_TRUE(registry.Create("a", SynchronousSpec(1, 1), "").ok());
+  EXPECT_EQ(registry.changes(), 1);
+  EXPECT_FALSE(registry.Create("a", SynchronousSpec(1, 1), "").ok());
+  EXPECT_EQ(registry.changes(), 1);
+  ASSERT_TRUE(registry.Delete("runs/a").ok());
+  EXPECT_EQ(registry.changes(), 2);
+}
+
 // What an optimizer of whole tensors works in is claimed with the run, and given back with it.
 TEST_F(RunRegistryTest, RefusesOptimizersWithoutRoomToWorkIn) {
   constexpr int64_t kSide = 300;

@@ -793,6 +793,26 @@ TEST_F(RunTest, GroupsTrainTheirTensorsInTheirOwnWay) {
   EXPECT_EQ(Parameters(run.get()), Values({-2, -2, -1.5F, -1.5F, -1, -1}));
 }
 
+TEST_F(RunTest, AGroupWithoutDecayIsBoundedTogetherWithAllOthers) {
+  v1::Run spec = SynchronousSpec(1, 2);
+  spec.mutable_optimizer()->set_clip_by_global_norm(1);
+  spec.mutable_optimizer()->set_weight_decay(0.5);
+  v1::ParameterGroup& group = *spec.add_groups();
+  group.set_pattern("bias");
+  group.set_weight_decay(0);
+  spec.mutable_layout()->mutable_tensors(0)->set_name("weights");
+  spec.mutable_layout()->mutable_tensors(0)->clear_shape();
+  *spec.mutable_layout()->add_tensors() = spec.layout().tensors(0);
+  spec.mutable_layout()->mutable_tensors(1)->set_name("bias");
+  const auto run = Create(spec);
+  const auto a = Join("a");
+  const auto b = Join("b");
+  a->Push(1, 0, {6, 8});
+  b->Push(1, 0, {0, 0});
+  EXPECT_EQ(Parameters(run.get()), Values({-0.6F, -0.8F}));
+  EXPECT_FLOAT_EQ(static_cast<float>(run->Progress().gradient_norm()), 5);
+}
+
 // ---- Pushes that are not finite, where the optimizer skips them ----
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();

@@ -18,6 +18,8 @@ namespace {
 
 constexpr int64_t kElements = 2 * kTileElements + 321;
 
+const std::vector<float> kHalves = {0.5F, 0.5F};
+
 struct Worker {
   std::vector<float> gradient;
   std::shared_ptr<const StagedPush> push;
@@ -57,28 +59,29 @@ std::vector<float> ReadAll(const Aggregate& aggregate, int64_t begin) {
   return result;
 }
 
-TEST(AggregateTest, IsTheMeanWeightedByExamples) {
+TEST(AggregateTest, IsTheSumOfPushesTimesTheirCoefficients) {
   const Worker a = MakeWorker(1, 30, 2.0);
   const Worker b = MakeWorker(2, 10, 4.0);
   const Worker c = MakeWorker(3, 60, 1.0);
-  const Aggregate aggregate({a.push, b.push, c.push});
-  EXPECT_EQ(aggregate.examples(), 100);
-  EXPECT_DOUBLE_EQ(aggregate.loss(), 0.3 * 2 + 0.1 * 4 + 0.6 * 1);
+  const Aggregate aggregate({a.push, b.push, c.push}, {0.3F, 0.1F, 0.6F});
   const std::vector<float> mean = ReadAll(aggregate, 0);
   for (size_t i = 0; i < mean.size(); ++i) {
     EXPECT_NEAR(mean[i], 0.3 * a.gradient[i] + 0.1 * b.gradient[i] + 0.6 * c.gradient[i], 2e-7);
   }
 }
 
-TEST(AggregateTest, OnePushIsTakenBitForBit) {
+TEST(AggregateTest, OnePushIsTakenBitForBitUnlessItHasACoefficient) {
   const Worker a = MakeWorker(1, 7, 2.0);
-  EXPECT_EQ(ReadAll(Aggregate({a.push}), 0), a.gradient);
+  EXPECT_EQ(ReadAll(Aggregate({a.push}, {1}), 0), a.gradient);
+  std::vector<float> quarter = a.gradient;
+  for (float& value : quarter) value *= 0.25F;
+  EXPECT_EQ(ReadAll(Aggregate({a.push}, {0.25F}), 0), quarter);
 }
 
 TEST(AggregateTest, ReadingFromTheMiddleGivesTheSameBits) {
   const Worker a = MakeWorker(1, 30, 0);
   const Worker b = MakeWorker(2, 11, 0);
-  const Aggregate aggregate({a.push, b.push});
+  const Aggregate aggregate({a.push, b.push}, kHalves);
   const std::vector<float> whole = ReadAll(aggregate, 0);
   const std::vector<float> tail = ReadAll(aggregate, kTileElements);
   EXPECT_EQ(std::vector<float>(whole.begin() + kTileElements, whole.end()), tail);
@@ -102,8 +105,9 @@ TEST(AggregateTest, EncodedPushesAreSummedAsWhatTheyMean) {
     encoded.push_back(push);
     decoded.push_back(MakePush(worker.push->header(), values));
   }
-  const Aggregate aggregate(encoded);
-  const std::vector<float> expected = ReadAll(Aggregate(decoded), 0);
+  const std::vector<float>& shares = kHalves;
+  const Aggregate aggregate(encoded, shares);
+  const std::vector<float> expected = ReadAll(Aggregate(decoded, shares), 0);
   EXPECT_EQ(ReadAll(aggregate, 0), expected);
   EXPECT_EQ(ReadAll(aggregate, kTileElements),
             std::vector<float>(expected.begin() + kTileElements, expected.end()));
@@ -177,12 +181,13 @@ TEST(AggregateTest, SpansAreTheRowsThatSomePushHas) {
       pushes.push_back(MakeRowsPush(layout, &random, &dense, &there));
       for (size_t k = 0; k < there.size(); ++k) expected[k] = expected[k] || there[k];
     }
-    const Aggregate aggregate(pushes, [](int64_t element) { return element == 0; });
+    const std::vector<float> shares(pushes.size(), 1 / static_cast<float>(pushes.size()));
+    const Aggregate aggregate(pushes, shares, [](int64_t element) { return element == 0; });
     EXPECT_TRUE(aggregate.has_lazy_rows());
     const int64_t begin = random() % 2 == 0 ? 0 : random() % layout.element_count();
     const int64_t end = begin + (layout.element_count() - begin) / (1 + random() % 2);
     std::vector<float> all;
-    const Aggregate whole(pushes);
+    const Aggregate whole(pushes, shares);
     EXPECT_FALSE(whole.has_lazy_rows());
     Aggregate::Reader dense(whole, 0);
     for (int64_t at = 0; at < layout.element_count(); at += kTileElements) {
@@ -211,14 +216,6 @@ TEST(AggregateTest, SpansAreTheRowsThatSomePushHas) {
       ASSERT_EQ(found[element], i >= begin && i < end && expected[element]) << element;
     }
   }
-}
-
-TEST(AggregateTest, ExampleCountsNearTheLimitDoNotOverflow) {
-  const Worker a = MakeWorker(1, int64_t{1} << 40, 1);
-  const Worker b = MakeWorker(2, int64_t{1} << 40, 3);
-  const Aggregate aggregate({a.push, b.push});
-  EXPECT_EQ(aggregate.examples(), int64_t{1} << 41);
-  EXPECT_DOUBLE_EQ(aggregate.loss(), 2);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/thread_pool.h"
 #include "tests/support/specs.h"
 
 namespace gradd {

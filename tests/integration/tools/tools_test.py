@@ -107,6 +107,27 @@ class ToolsTest(GradctlTest):
         self.assertIn("finished", frames[-1])
 
 
+    def test_watch_shows_the_cursor_again_however_it_ends(self):
+        self.create_run("r", "--learning-rate", "0.1")
+        reader, terminal = pty.openpty()
+        self.addCleanup(os.close, reader)
+        watch = self.start("gradctl", "--server", self.grpc, "watch", "r", stdout=terminal,
+                           stderr=subprocess.DEVNULL)
+        os.close(terminal)
+        output = b""
+        while b"\x1b[?25l" not in output:
+            output += os.read(reader, 1 << 16)
+        # The second signal ends it at once, wherever it is.
+        watch.send_signal(signal.SIGTERM)
+        watch.send_signal(signal.SIGTERM)
+        try:
+            while part := os.read(reader, 1 << 16):
+                output += part
+        except OSError:
+            pass
+        self.assertEqual(watch.wait(timeout=TIMEOUT_SECONDS), 130)
+        self.assertGreater(output.rfind(b"\x1b[?25h"), output.rfind(b"\x1b[?25l"))
+
     def test_rates_that_are_not_given_are_found(self):
         self.create_paused("r", "--learning-rate", "0.1")
         svg, table = (os.path.join(self.directory, name) for name in ("race.svg", "race.csv"))
@@ -196,6 +217,14 @@ class ToolsTest(GradctlTest):
         worker.kill()
 
     # ---- Landscape ----
+
+    def test_landscape_marks_rates_that_are_the_methods_own(self):
+        text = self.gradctl("landscape", "bowl", "dog", "sgd", "adam:0.01", "--steps", "5")
+        self.assertRegex(text, r"dog +1 own +5 ")
+        self.assertRegex(text, r"sgd +[0-9.e-]+ found +5 ")
+        self.assertRegex(text, r"adam:0.01 +0.01 +5 ")
+        paths = json.loads(self.gradctl("--json", "landscape", "bowl", "dog", "sgd", "--steps", "5"))["paths"]
+        self.assertEqual([path["learning_rate_is_own"] for path in paths], [True, False])
 
     def test_landscape_needs_no_worker_and_leaves_nothing(self):
         svg, table = (os.path.join(self.directory, name) for name in ("map.svg", "map.csv"))

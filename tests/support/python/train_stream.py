@@ -32,6 +32,9 @@ class Stream:
         for request in requests:
             self.requests.put(request)
 
+    def half_close(self):
+        self.send(None)
+
     def next(self):
         return next(self.responses)
 

@@ -152,8 +152,23 @@ TEST_F(CsvTest, UnknownLabelColumnsAreListed) {
       ErrorOf("1,0\n", Label("2")),
       "1: label column \"2\": no header and 2 columns found, a name of the header or a number "
       "from 0 to 1 expected");
-  EXPECT_EQ(ErrorOf("a,a\n1,0\n", Label("a")),
-            "1: label column \"a\": 2 columns of that name found, one expected");
+}
+
+TEST_F(CsvTest, QuotationMarksAreTakenOffTheirFields) {
+  const Batch batch = Read("\"a\", \"b\" ,\"c, d\"\n\"1\",\"2.5\",\"0\"\n 3 , \"4\", 1\n");
+  EXPECT_EQ(features_, 2);
+  EXPECT_THAT(batch.features, ElementsAre(1, 2.5, 3, 4));
+  Read("\"a \"\"b\"\"\",\"\"\"c\"\"\"\n1,0\n", Label("\"\"c\"\""));
+  EXPECT_EQ(ErrorOf("1,2\n\"1,2\n"),
+            "2: field 1 begins with a quotation mark and does not end with one");
+  EXPECT_EQ(ErrorOf("1,\"2\"3\n"),
+            "1: field 2 begins with a quotation mark and does not end with one");
+}
+
+TEST_F(CsvTest, TwoColumnsOfOneNameAreRefused) {
+  EXPECT_EQ(ErrorOf("a,b,a\n1,0,1\n"),
+            "1: columns 0 and 2 are both named \"a\", different names expected");
+  Read(",,a\n1,2,0\n");  // Without names.
 }
 
 TEST_F(CsvTest, FilesWithoutExamplesAreRefused) {

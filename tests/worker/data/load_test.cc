@@ -119,7 +119,7 @@ TEST_F(LoadTest, ColumnsOfACsvTestSetAreMatchedByName) {
               HasSubstr("test.csv:1: a column \"d\" " + expected));
   EXPECT_THAT(error_of("a,b,price\n1,2,4\n"), HasSubstr("test.csv:1: no column \"c\" " + expected));
   EXPECT_THAT(error_of("a,b,c,c,price\n1,2,3,3,4\n"),
-              HasSubstr("test.csv:1: two columns \"c\" " + expected));
+              HasSubstr("test.csv:1: columns 2 and 3 are both named \"c\""));
   EXPECT_THAT(error_of("id,a,b,c,price\n9,1,2,3,4\n"),
               HasSubstr("test.csv:1: a column \"id\" " + expected));
 }

@@ -35,7 +35,7 @@ TEST(ModelFactoryTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(error(nowhere, 2, 0), HasSubstr("start nan,1, finite numbers expected"));
   EXPECT_THAT(error({ModelKind::kLandscape, {4}}, 2, 0), HasSubstr("they need model mlp"));
   EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 5, 0), HasSubstr("the data has 0 classes"));
-  EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 5, 1), HasSubstr("the data has 1 classes"));
+  EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 5, 1), HasSubstr("the data has 1 class"));
   EXPECT_THAT(error({ModelKind::kSoftmax, {}}, 0, 2), HasSubstr("the data has 0 features"));
 }
 

@@ -1,0 +1,202 @@
+#include "client/push_machine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/pull.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+
+namespace gradd {
+
+PushMachine::Action PushMachine::Complete(absl::StatusOr<PushReport> result) {
+  return {Action::Kind::kComplete, std::move(result)};
+}
+
+PushMachine::Action PushMachine::ProtocolBroken(const std::string& what) {
+  return {Action::Kind::kProtocolBroken, absl::InternalError(what)};
+}
+
+PushMachine::Action PushMachine::Fail(absl::Status why) {
+  return {Action::Kind::kFail, std::move(why)};
+}
+
+void PushMachine::SetUp(Terms terms) {
+  worker_ = std::move(terms.worker);
+  parameter_count_ = terms.parameter_count;
+  encoder_ = std::move(terms.encoder);
+  vectors_ = std::move(terms.vectors);
+}
+
+void PushMachine::Order(PushOrder order) {
+  GRADD_DCHECK(!push_.has_value(), "a second push would take the place of the first");
+  Push push;
+  push.order = std::move(order);
+  push_ = std::move(push);
+}
+
+void PushMachine::StreamOpened(int64_t last_sequence, int64_t max_chunk_bytes) {
+  max_chunk_bytes_ = max_chunk_bytes;
+  if (push_) {
+    push_->known = next_sequence_ <= last_sequence;
+  } else {
+    next_sequence_ = last_sequence + 1;
+  }
+}
+
+PushMachine::Action PushMachine::Begin() {
+  Push& push = *push_;
+  if (vectors_ != nullptr) {
+    // Here the caller leaves both vectors alone.
+    if (absl::Status attached = vectors_->Attach(); !attached.ok()) return Fail(attached);
+  }
+  push.shared = vectors_ != nullptr && vectors_->attached() &&
+                push.order.gradient.data() == vectors_->gradient().data();
+  if (!push.encoding && !push.shared) {
+    const absl::Status begun =
+        encoder_->Begin(next_sequence_, push.order.gradient, push.order.loan);
+    if (!begun.ok()) {
+      return Complete(Error(begun.code(), ReasonOf(begun),
+                            absl::StrCat("push ", next_sequence_, " of worker \"", worker_,
+                                         "\": ", begun.message())));
+    }
+    push.encoding = true;
+  }
+  if (push.encoding) encoder_->Rewind(max_chunk_bytes_);
+  push.phase = Phase::kSending;
+  push.header_sent = false;
+  push.received_elements = 0;
+  push.report = PushReport();
+  push.report.sequence = next_sequence_;
+  return {};
+}
+
+void PushMachine::StreamEnded() {
+  ahead_.reset();
+  end_owed_ = false;
+  if (!push_) return;
+  push_->phase = Phase::kWaiting;
+  push_->known = false;
+}
+
+std::optional<PushMessage> PushMachine::Next() {
+  if (std::exchange(end_owed_, false)) {
+    PushMessage end;
+    end.request.mutable_push()->mutable_commit();
+    return end;
+  }
+  if (!push_ || push_->phase != Phase::kSending) return std::nullopt;
+  PushMessage message = ahead_ ? *std::exchange(ahead_, std::nullopt) : Encode();
+  if (message.request.push().has_commit()) push_->phase = Phase::kSent;
+  return message;
+}
+
+void PushMachine::EncodeAhead() {
+  if (!ahead_ && push_ && push_->phase == Phase::kSending) ahead_ = Encode();
+}
+
+PushMessage PushMachine::Encode() {
+  Push& push = *push_;
+  PushMessage message;
+  v1::Push& part = *message.request.mutable_push();
+  if (!push.header_sent) {
+    part.mutable_header()->set_sequence(next_sequence_);
+    part.mutable_header()->set_base_step(push.order.info.base_step);
+    part.mutable_header()->set_examples(push.order.info.examples);
+    part.mutable_header()->set_loss(push.order.info.loss);
+    push.header_sent = true;
+  }
+  if (!push.known && push.shared) {
+    part.set_gradient_is_shared(true);
+  } else if (!push.known) {
+    message.data = encoder_->Next(part.mutable_chunk());
+  }
+  if (push.known || push.shared || encoder_->done()) {
+    part.mutable_commit()->set_want_parameters(push.order.wants_parameters());
+  }
+  return message;
+}
+
+PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
+  if (!push_ || result.sequence() != next_sequence_ || push_->phase == Phase::kWaiting ||
+      push_->phase == Phase::kReceiving) {
+    return ProtocolBroken(
+        absl::StrCat("a result for push ", result.sequence(), ", which is not the one in flight"));
+  }
+  Push& push = *push_;
+  // Of a push that was sent again because its result was lost, the first one's fate counts.
+  const bool repeated = result.outcome() == v1::PUSH_OUTCOME_DUPLICATE &&
+                        result.committed_outcome() != v1::PUSH_OUTCOME_UNSPECIFIED;
+  const v1::PushOutcome outcome = repeated ? result.committed_outcome() : result.outcome();
+  // What became of the gradient, for the residual; unknown of a DUPLICATE.
+  if (outcome != v1::PUSH_OUTCOME_DUPLICATE) {
+    push.dropped =
+        outcome != v1::PUSH_OUTCOME_APPLIED && outcome != v1::PUSH_OUTCOME_ACCUMULATED;
+  }
+  if (result.outcome() == v1::PUSH_OUTCOME_REJECTED) return Rejected(result);
+  if (push.phase == Phase::kSending) {
+    return ProtocolBroken(absl::StrCat("a result for push ", result.sequence(), " before its end"));
+  }
+  push.phase = Phase::kReceiving;
+  push.report.outcome = outcome;
+  push.report.step = result.step();
+  const bool parameters_follow = result.parameters_follow() && push.order.wants_parameters();
+  return parameters_follow ? Action() : Complete(push.report);
+}
+
+PushMachine::Action PushMachine::Rejected(const v1::PushResult& result) {
+  if (push_->phase == Phase::kSending) {
+    // Without its end, the server would take the next push for more of this one.
+    end_owed_ = true;
+    ahead_.reset();
+  }
+  const bool finished = result.reason() == "RUN_FINISHED";
+  return Complete(
+      Error(finished ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kInvalidArgument,
+            result.reason(), result.message()));
+}
+
+PushMachine::Action PushMachine::OnParameters(const v1::ParameterChunk& chunk,
+                                              const Payload& data) {
+  if (!push_ || push_->phase != Phase::kReceiving) return {};
+  Push& push = *push_;
+  if (push.order.own_vectors && push.received_elements == 0) {
+    auto own = vectors_->OwnParameters();
+    if (!own.ok()) return Fail(own.status());
+    push.order.parameters = *own;
+  }
+  const absl::StatusOr<int64_t> received = DecodeChunk(
+      chunk, data, push.received_elements, push.report.parameters_step, push.order.parameters);
+  if (!received.ok()) return ProtocolBroken(std::string(received.status().message()));
+  push.report.parameters_step = chunk.step();
+  push.received_elements += *received;
+  return push.received_elements == parameter_count_ ? Complete(push.report) : Action();
+}
+
+PushMachine::Action PushMachine::OnSharedParameters(const v1::SharedParameters& parameters) {
+  if (!push_ || push_->phase != Phase::kReceiving) return {};
+  Push& push = *push_;
+  if (vectors_ == nullptr || !vectors_->attached()) {
+    return ProtocolBroken("shared parameters without shared memory");
+  }
+  if (absl::Status mapped = vectors_->Map(parameters); !mapped.ok()) return Fail(mapped);
+  if (!push.order.own_vectors) {
+    const absl::Span<const float> values = vectors_->parameters();
+    std::copy(values.begin(), values.end(), push.order.parameters.begin());
+  }
+  push.report.parameters_step = parameters.step();
+  return Complete(push.report);
+}
+
+std::shared_ptr<PushLoan> PushMachine::Finish(bool counted) {
+  if (push_->encoding) encoder_->Finish(/*applied=*/!push_->dropped);
+  if (counted) ++next_sequence_;
+  // What was encoded ahead borrows the gradient.
+  ahead_.reset();
+  std::shared_ptr<PushLoan> loan = std::move(push_->order.loan);
+  push_.reset();
+  return loan;
+}
+
+}  // namespace gradd

@@ -1,0 +1,96 @@
+#ifndef GRADD_CORE_MEMBERS_MEMBERSHIP_H_
+#define GRADD_CORE_MEMBERS_MEMBERSHIP_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/members/departures.h"
+#include "core/members/member.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// The workers of a run: who is live, whom a step waits for, and what of everybody's pushes was
+// answered. Ids that were seen stay, for their ledger, and cost nothing else.
+//
+// What changes the counts goes through the methods here; the rest of a Member may be set by whoever
+// has it. Pointers to members stay valid. Not thread safe.
+class Membership {
+ public:
+  // How pushes make a step: `window` >= 1 of each, and after `forgives` steps in a row that
+  // were made without a worker, steps no longer wait for it; 0: they always do.
+  void Configure(int64_t window, int64_t forgives);
+
+  // Null if it has never joined.
+  Member* Find(const std::string& worker);
+  const Member* Find(const std::string& worker) const;
+
+  // A worker is live from now on. The run is formed once `starts_with` are live at the same time.
+  Member& Join(const std::string& worker);
+  void FormWith(int64_t starts_with) { formed_ = formed_ || live_count() >= starts_with; }
+  // No longer live, but in `state`. When the last one goes, the run is not formed any more.
+  void Retire(const std::string& worker, v1::WorkerState state, absl::Duration now, bool unread);
+
+  // A complete push of the member waits; it is expected again.
+  void PushWaits(Member* member, int64_t sequence);
+  // It waits no longer, whatever became of it.
+  void PushGone(Member* member);
+  // It became part of the window.
+  void PushFolded(Member* member);
+  // A step was made: the next one begins with nothing of anybody. It was made without those who
+  // were Missing() when it was decided.
+  template <typename Workers>
+  void StepMade(const Workers& missing) {
+    for (const std::string& worker : missing) {
+      if (Member* const member = Find(worker); member != nullptr) ++member->missed;
+    }
+    for (const auto& [worker, member] : live_) member->in_window = 0;
+    Recount();
+  }
+
+  // By worker id: the order in which gradients are summed. Of those who are live, and of all.
+  const std::map<std::string, Member*>& live() const { return live_; }
+  const std::map<std::string, Member>& all() const { return members_; }
+  int64_t live_count() const { return static_cast<int64_t>(live_.size()); }
+
+  // All workers that the run starts with have been live at the same time, and not all have gone.
+  bool formed() const { return formed_; }
+  // Live members that steps wait for, and those of them all of whose pushes for the next step are
+  // in.
+  int64_t expected() const { return expected_; }
+  int64_t complete() const { return complete_; }
+  bool IsExpected(const Member& member) const {
+    return member.live() && (forgives_ == 0 || member.missed < forgives_);
+  }
+  bool IsComplete(const Member& member) const {
+    return member.in_window + (member.pending_sequence != 0 ? 1 : 0) >= window_;
+  }
+  // Who is expected and not complete, in the order of their ids.
+  std::vector<std::string> Missing() const;
+
+  // The last ones that went, the newest first.
+  const Departures& departures() const { return departures_; }
+
+ private:
+  void Recount();
+  // Adds what the member is to the counts, or takes it away with -1.
+  void Count(const Member& member, int64_t sign);
+  // Whether the counts are what a look at all members gives. For checks.
+  bool CountsAreRight() const;
+
+  int64_t window_ = 1;
+  int64_t forgives_ = 0;
+  std::map<std::string, Member> members_;
+  std::map<std::string, Member*> live_;
+  Departures departures_;
+  bool formed_ = false;
+  int64_t expected_ = 0;
+  int64_t complete_ = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_MEMBERS_MEMBERSHIP_H_

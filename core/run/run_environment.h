@@ -1,0 +1,50 @@
+#ifndef GRADD_CORE_RUN_RUN_ENVIRONMENT_H_
+#define GRADD_CORE_RUN_RUN_ENVIRONMENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/base/clock.h"
+#include "core/base/executor.h"
+#include "core/base/memory_budget.h"
+#include "core/optim/update_plan.h"
+#include "core/run/limits.h"
+#include "core/run/run_log.h"
+#include "core/store/block.h"
+#include "core/store/snapshot.h"
+#include "core/store/version_readers.h"
+
+namespace gradd {
+
+// What runs share.
+struct RunEnvironment {
+  const Clock* clock = Clock::Real();
+  Executor* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
+  std::shared_ptr<MemoryBudget> budget;
+  std::shared_ptr<RunLog> log;  // What operators should know.
+  std::shared_ptr<VersionReaders> readers;
+  Limits limits;
+  int64_t block_elements = kBlockElements;
+};
+
+// How many threads may work on one step: the pool's, and the one that began it.
+inline int StepThreads(const RunEnvironment& environment) {
+  return environment.pool->threads() + 1;
+}
+
+// What a run is made from that is not only its spec.
+struct RunOrigin {
+  // Where a copy of a run begins. Null: at the layout's initial values.
+  std::shared_ptr<const Snapshot> snapshot;
+  // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
+  // the same. Null: it begins with its first step. Nobody changes it before the copy is made.
+  std::shared_ptr<const UpdatePlan> plan;
+  // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
+  // change it. Empty: it is none.
+  std::string trial_of;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_ENVIRONMENT_H_

@@ -1,0 +1,306 @@
+// What becomes of the pushes of a run, each for itself.
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+#include "core/optim/skip_non_finite.h"
+#include "core/run/run.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kMaxExamples = int64_t{1} << 40;
+
+absl::Status CheckHeader(const v1::PushHeader& header, int64_t step) {
+  if (header.sequence() < 1) {
+    return InvalidArgument("SEQUENCE_INVALID", absl::StrCat("header.sequence: ", header.sequence(),
+                                                            ", at least 1 expected"));
+  }
+  if (header.base_step() < 0 || header.base_step() > step) {
+    return InvalidArgument("BASE_STEP_IN_FUTURE",
+                           absl::StrCat("header.base_step: ", header.base_step(),
+                                        " is outside [0, ", step, "], the steps so far"));
+  }
+  if (header.examples() < 1 || header.examples() > kMaxExamples) {
+    return InvalidArgument(
+        "EXAMPLES_OUT_OF_RANGE",
+        absl::StrCat("header.examples: ", header.examples(), " is outside [1, 2^40]"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Run::AssureStep(const StepPolicy& policy, int64_t live) {
+  return AssureStaging(policy, layout_.element_count(), live, *environment_.budget,
+                       memory_.step_room.get());
+}
+
+bool Run::ClaimRoom(WorkerSession* session) {
+  StagingRoom::Claim& claim = session->state().claim;
+  if (claim == nullptr) {
+    const int64_t whole_step =
+        policy_->needs_all() ? policy_->PushesAStep(members_.live_count()) : 0;
+    claim = room_.Take(OpenStep(), whole_step, [weak = weak_from_this(), pool = pool_] {
+      pool->Schedule([weak] {
+        const std::shared_ptr<Run> run = weak.lock();
+        if (run == nullptr) return;
+        MutexLock lock(&run->mutex_);
+        run->RetryAllHeld();
+      });
+    });
+  }
+  return claim->granted();
+}
+
+absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::PushHeader& header) {
+  MutexLock lock(&mutex_);
+  WorkerSession::State& state = session->state();
+  state.held = false;
+  Member* const member = MemberOf(session);
+  // Without one, its stream is ending; what it still sends is held until that is done. And its last
+  // push may be part of the step on its way, whose parameters it may have already.
+  const bool follows_pending = member != nullptr && member->pending_sequence != 0 &&
+                               header.sequence() == member->pending_sequence + 1;
+  absl::StatusOr<PushAdmission> admission = PushAdmission::kHold;
+  if (member != nullptr && !follows_pending) admission = AdmitPush(session, header, member);
+  if (admission.ok() && *admission == PushAdmission::kHold) {
+    state.held = true;
+    return admission;
+  }
+  // What was claimed for a push that waited is not needed if it is not staged now.
+  if (!admission.ok() || *admission != PushAdmission::kStage) room_.Return(&state.claim);
+  if (!admission.ok()) return admission;
+  state.receiving = true;
+  if (*admission == PushAdmission::kStage) member->state = v1::WORKER_STATE_PUSHING;
+  return admission;
+}
+
+absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::PushHeader& header,
+                                             Member* member) {
+  GRADD_RETURN_IF_ERROR(CheckHeader(header, engine_.step()));
+  // A worker that does not read what it asked for may not make the server keep another
+  // version of the parameters for it.
+  if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
+  // It has read what it needed, unless it is to push several times from the same parameters.
+  if (WindowOf(spec_.optimizer()) == 1) sessions_.Unmap(session->state().worker);
+  const int64_t last = member->ledger.sequence;
+  if (header.sequence() <= last || header.sequence() == member->pending_sequence) {
+    return PushAdmission::kDuplicate;
+  }
+  if (header.sequence() != last + 1) {
+    return InvalidArgument(
+        "SEQUENCE_SKIPS",
+        absl::StrCat("header.sequence: ", header.sequence(), " skips; worker \"",
+                     session->state().worker, "\" has committed ", last, ", expected ", last + 1));
+  }
+  if (state_ == v1::RUN_STATE_FINISHED) return FinishedError();
+  if (!policy_->Admits(header.base_step(), StateForPolicy())) return PushAdmission::kSuperseded;
+  if (!std::isfinite(header.loss())) {
+    if (CountSkip()) return PushAdmission::kSkipped;
+    return InvalidArgument(
+        "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
+  }
+  // A server that stops lets a step complete that needs all, and begins nothing else.
+  if (draining_ && !(policy_->needs_all() && AnyInFlight())) return PushAdmission::kHold;
+  return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
+}
+
+void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
+                     bool want_parameters, const PushArrival& arrival) {
+  {
+    MutexLock lock(&mutex_);
+    WorkerSession::State& state = session->state();
+    state.receiving = false;
+    Member* const member = MemberOf(session.get());
+    if (member == nullptr) return;
+    PendingPush pending;
+    pending.worker = state.worker;
+    pending.claim = std::move(state.claim);
+    pending.session = session;
+    pending.want_parameters = want_parameters;
+    pending.arrival = arrival;
+    pending.push = std::move(push);
+    sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
+    const v1::PushHeader& header = pending.push->header();
+    if (state_ == v1::RUN_STATE_FINISHED) {
+      room_.Return(&pending.claim);
+      SendRejection(session.get(), header.sequence(), FinishedError());
+    } else if (!policy_->Admits(header.base_step(), StateForPolicy())) {
+      room_.Return(&pending.claim);
+      Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+    } else {
+      members_.PushWaits(member, header.sequence());
+      if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
+        first_waiting_at_ = Now();
+        NoteMove();
+      }
+      pending.in_window = member->in_window;
+      waiting_.Add(std::move(pending));
+    }
+  }
+  Advance();
+}
+
+void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
+                        bool want_parameters) {
+  MutexLock lock(&mutex_);
+  session->state().receiving = false;
+  Member* const member = MemberOf(session.get());
+  if (member == nullptr) return;
+  if (header.sequence() == member->pending_sequence) {
+    PendingPush* const pending = waiting_.Find(session->state().worker);
+    if (pending != nullptr && pending->session != session) {
+      // Complete since an earlier session: this one gets its result.
+      pending->session = session;
+      pending->want_parameters = want_parameters;
+      return;
+    }
+  }
+  Outcome outcome = v1::PUSH_OUTCOME_DUPLICATE;
+  if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
+  if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
+  if (why != PushAdmission::kDuplicate) {
+    member->ledger = {header.sequence(), outcome, engine_.step()};
+  } else if (header.sequence() > member->ledger.sequence &&
+             header.sequence() != member->pending_sequence) {
+    // It was refused since, and nobody was there to be told.
+    SendRejection(session.get(), header.sequence(),
+                  Error(absl::StatusCode::kAborted, "REFUSED_BEFORE",
+                        "it was complete in an earlier session, and was refused since; push it "
+                        "again to see why"));
+    return;
+  }
+  Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
+  if (draining_) EndIdleSessions();
+}
+
+bool Run::CountSkip() {
+  // Valid since the run was created or updated.
+  if (skipped_in_a_row_ >= *ReadSkipNonFinite(spec_.optimizer())) return false;
+  ++skipped_in_a_row_;
+  return true;
+}
+
+bool Run::SkipPush(WorkerSession* session) {
+  MutexLock lock(&mutex_);
+  if (!CountSkip()) return false;
+  room_.Return(&session->state().claim);
+  return true;
+}
+
+void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
+  MutexLock lock(&mutex_);
+  session->state().receiving = false;
+  room_.Return(&session->state().claim);
+  if (MemberOf(session) == nullptr) return;
+  SendRejection(session, sequence, why);
+  if (draining_) EndIdleSessions();
+}
+
+void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why) {
+  Member* const member = MemberOf(session);
+  if (member == nullptr) return;
+  const std::string& worker = session->state().worker;
+  member->state = v1::WORKER_STATE_COMPUTING;
+  ++member->rejected_pushes;
+  progress_.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
+  NoteRejection(worker, sequence, why);
+  if (trial_log_ != nullptr) trial_log_->Refuse(why);
+  v1::TrainResponse response;
+  v1::PushResult& result = *response.mutable_push_result();
+  result.set_sequence(sequence);
+  result.set_outcome(v1::PUSH_OUTCOME_REJECTED);
+  result.set_step(engine_.step());
+  result.set_reason(ReasonOf(why));
+  result.set_message(
+      absl::StrCat("push ", sequence, " from worker \"", worker, "\": ", why.message()));
+  session->state().sink->Send(std::move(response));
+}
+
+void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why) {
+  for (PendingPush& pending : pushes) {
+    GRADD_DCHECK(!pending.answered, absl::StrCat(pending.worker, " was told: applied"));
+    room_.Return(&pending.claim);
+    members_.PushGone(members_.Find(pending.worker));
+    if (pending.session != nullptr && sessions_.Has(pending.session.get())) {
+      SendRejection(pending.session.get(), pending.push->header().sequence(), why);
+    }
+  }
+  for (const PendingPush& pending : pushes) {
+    WorkerSession* const session = sessions_.Find(pending.worker);
+    if (session == nullptr) continue;
+    if (session->state().held) ScheduleRetry(session->shared_from_this());
+    EndIfHalfClosed(session);
+  }
+}
+
+void Run::Resolve(const PendingPush& pending, Outcome outcome) {
+  Member* const member = members_.Find(pending.worker);
+  GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
+  if (member == nullptr) return;
+  const v1::PushHeader& header = pending.push->header();
+  // A ledger that skips or goes back would lose pushes, or apply them twice.
+  GRADD_DCHECK(header.sequence() == member->ledger.sequence + (pending.answered ? 0 : 1),
+               absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
+                            member->ledger.sequence));
+  member->ledger = {header.sequence(), outcome, engine_.step()};
+  members_.PushGone(member);
+  Answer(member, pending.session, header, outcome, pending.want_parameters, pending.answered);
+}
+
+void Run::SupersedeOldPushes() {
+  if (!policy_->needs_all()) return;
+  for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
+    room_.Return(&pending.claim);
+    Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+  }
+}
+
+void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
+                 Outcome outcome, bool want_parameters, bool answered) {
+  progress_.AddOutcome(outcome);
+  member->last_base_step = header.base_step();
+  if (outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED) {
+    ++member->applied_pushes;
+  }
+  if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED ||
+      outcome == v1::PUSH_OUTCOME_SKIPPED) {
+    ++member->rejected_pushes;
+  }
+  WorkerSession* const present =
+      session == nullptr ? nullptr : sessions_.Find(session->state().worker);
+  if (present == nullptr) return;
+  member->state = v1::WORKER_STATE_COMPUTING;
+  const bool is_present = present == session.get();
+  if (is_present && !answered) {
+    SendResult(present, header.sequence(), outcome, engine_.step(), want_parameters);
+    if (want_parameters) SendParametersTo(session);
+  }
+  if (is_present && answered) present->state().parameters_due_at = completed_at_;
+  if (present->state().held) ScheduleRetry(present->shared_from_this());
+  EndIfHalfClosed(present);
+}
+
+void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
+                     bool parameters_follow) {
+  v1::TrainResponse response;
+  v1::PushResult& result = *response.mutable_push_result();
+  result.set_sequence(sequence);
+  result.set_outcome(outcome);
+  result.set_step(step);
+  result.set_parameters_follow(parameters_follow);
+  const Member* const member = MemberOf(session);
+  if (outcome == v1::PUSH_OUTCOME_DUPLICATE && member != nullptr &&
+      sequence == member->ledger.sequence) {
+    result.set_committed_outcome(member->ledger.outcome);
+  }
+  session->state().sink->Send(std::move(response));
+}
+
+}  // namespace gradd

@@ -1,0 +1,24 @@
+#ifndef GRADD_CORE_RUN_RUN_SIGNS_H_
+#define GRADD_CORE_RUN_RUN_SIGNS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace gradd {
+
+// What a run remembers so that its condition can be told. See RunSituation for what it means.
+struct RunSigns {
+  std::string stopped_by;
+  std::string stop_reason;
+  int64_t non_finite_pushes = 0;
+  std::string non_finite_reason;
+  absl::Duration non_finite_at;
+  bool step_lacks_memory = false;
+  absl::Duration moved_at;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_SIGNS_H_

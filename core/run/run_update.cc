@@ -1,0 +1,218 @@
+// How a run is changed by people.
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/duration.h"
+#include "core/base/error.h"
+#include "core/base/utf8.h"
+#include "core/run/changed_rate.h"
+#include "core/run/field_json.h"
+#include "core/run/live_fields.h"
+#include "core/run/run.h"
+#include "core/run/run_spec.h"
+#include "core/step/claimed_plan.h"
+#include "google/protobuf/util/field_mask_util.h"
+
+namespace gradd {
+namespace {
+
+absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
+  using google::protobuf::util::FieldMaskUtil;
+  if (mask.paths().empty()) {
+    return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+                 "update_mask: empty, at least one field expected");
+  }
+  for (const std::string& path : mask.paths()) {
+    if (!IsLiveField(path) || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
+      return Error(
+          absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+          absl::StrCat("update_mask: ", Quoted(path), " is no field below ", kLiveFieldsText));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Refuses paths into a kind of optimizer, schedule or policy that is not the run's: to set one
+// field of it would replace the kind, with defaults for all others.
+absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& run) {
+  for (const std::string& path : mask.paths()) {
+    const google::protobuf::Message* message = &run;
+    const std::vector<std::string> parts = absl::StrSplit(path, '.');
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto* const field = message->GetDescriptor()->FindFieldByName(parts[i]);
+      const auto* const oneof = field->real_containing_oneof();
+      const auto* const used =
+          oneof == nullptr ? field
+                           : message->GetReflection()->GetOneofFieldDescriptor(*message, oneof);
+      if (used != field) {
+        return Error(
+            absl::StatusCode::kInvalidArgument, "MASK_INVALID",
+            absl::StrCat(path, " belongs to the ", parts[0], " ", field->name(),
+                         ", and this run's is ", used == nullptr ? "not set" : used->name()));
+      }
+      message = &message->GetReflection()->GetMessage(*message, field);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
+                         const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
+  GRADD_RETURN_IF_ERROR(CheckMask(mask));
+  google::protobuf::util::FieldMaskUtil::MergeOptions replace;
+  replace.set_replace_message_fields(true);
+  replace.set_replace_repeated_fields(true);
+  bool fills = false;
+  for (bool updates = false; !updates;) {
+    v1::Run before;
+    int64_t version = 0;
+    {
+      MutexLock lock(&mutex_);
+      if (deleted_) return DeletedError();
+      before = spec_;
+      version = spec_version_;
+    }
+    // A plan takes time to make where there are many tensors: without the lock.
+    GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
+    v1::Run updated = before;
+    google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
+    GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
+    auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
+                                      StepThreads(environment_), environment_.limits);
+    GRADD_RETURN_IF_ERROR(plan.status());
+    plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
+    GRADD_RETURN_IF_ERROR(plan.status());
+    const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
+    const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
+    environment_.budget->MakeRoom(
+        MemoryUse::kState,
+        StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
+    std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
+    MutexLock lock(&mutex_);
+    if (deleted_) return DeletedError();
+    updates = version == spec_version_;
+    if (!updates) continue;  // Somebody else was faster.
+    if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
+      return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                   absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
+                                OpenStep()));
+    }
+    *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
+    GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
+    const bool had_window = WindowOf(spec_.optimizer()) > 1;
+    GRADD_RETURN_IF_ERROR(engine_.KeepWindow(WindowOf(updated.optimizer()) > 1));
+    if (absl::Status reserved = engine_.Reserve(*std::move(plan)); !reserved.ok()) {
+      AssureStep(*policy_, members_.live_count()).IgnoreError();
+      engine_.KeepWindow(had_window).IgnoreError();
+      return reserved;
+    }
+    const bool was_changing = engine_.changes();
+    google::protobuf::FieldMask changed = mask;
+    // Which an optimizer with a rate of its own brings along.
+    constexpr char kRate[] = "schedule.learning_rate";
+    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(kRate, mask)) {
+      changed.add_paths(kRate);
+    }
+    for (const std::string& path : changed.paths()) {
+      const std::string old_value = FieldJson(spec_, path);
+      const std::string new_value = FieldJson(updated, path);
+      if (old_value != new_value) Record(author, path, old_value, new_value);
+    }
+    policy_ = std::move(policy);
+    AdoptSpec(std::move(updated));
+    ChangePlan();
+    fills = engine_.changes() && !was_changing;
+    if (step_ == nullptr) SupersedeOldPushes();
+    const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
+    if (state_ == v1::RUN_STATE_FINISHED && !done) {
+      SetState(v1::RUN_STATE_RUNNING, author);
+      sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
+    }
+    FinishIfDone();
+  }
+  if (fills) FillChanges();
+  Advance();
+  return absl::OkStatus();
+}
+
+void Run::AdoptSpec(v1::Run spec) {
+  spec_ = std::move(spec);
+  ++spec_version_;
+  plateau_.Configure(spec_.schedule());
+  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
+  members_.FormWith(policy_->starts_with());
+}
+
+absl::Status Run::CheckChangeable() const {
+  if (!is_trial()) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition, "RUN_IS_TRIAL",
+               absl::StrCat("run \"", run_id_, "\" is one of the trials of ", trial_of_,
+                            "; it can only be watched, and ends with them"));
+}
+
+absl::Status Run::Pause(const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
+  MutexLock lock(&mutex_);
+  if (state_ == v1::RUN_STATE_FINISHED) {
+    return FinishedError();
+  }
+  if (state_ == v1::RUN_STATE_PAUSED) return absl::OkStatus();
+  SetState(v1::RUN_STATE_PAUSED, author);
+  sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
+  return absl::OkStatus();
+}
+
+absl::Status Run::Resume(const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
+  {
+    MutexLock lock(&mutex_);
+    if (state_ == v1::RUN_STATE_FINISHED) {
+      return FinishedError();
+    }
+    if (state_ == v1::RUN_STATE_RUNNING) return absl::OkStatus();
+    SetState(v1::RUN_STATE_RUNNING, author);
+    sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
+  }
+  Advance();
+  return absl::OkStatus();
+}
+
+absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
+  const auto invalid = [](absl::string_view message) {
+    return Error(absl::StatusCode::kInvalidArgument, "EVALUATION_INVALID", message);
+  };
+  if (!std::isfinite(evaluation.loss())) {
+    return invalid(absl::StrCat("evaluation.loss: ", evaluation.loss(), " is not finite"));
+  }
+  if (evaluation.has_accuracy() && !(evaluation.accuracy() >= 0 && evaluation.accuracy() <= 1)) {
+    return invalid(
+        absl::StrCat("evaluation.accuracy: ", evaluation.accuracy(), " is outside [0, 1]"));
+  }
+  if (evaluation.examples() < 1) {
+    return invalid(
+        absl::StrCat("evaluation.examples: ", evaluation.examples(), ", at least 1 expected"));
+  }
+  MutexLock lock(&mutex_);
+  // A worker may have the parameters of the step that is on its way.
+  if (evaluation.step() < 0 || evaluation.step() > OpenStep()) {
+    return invalid(absl::StrCat("evaluation.step: ", evaluation.step(), " is outside [0, ",
+                                OpenStep(), "], the steps so far"));
+  }
+  if (evaluation_.has_value() && evaluation.step() < evaluation_->step()) return absl::OkStatus();
+  evaluation_ = evaluation;
+  const double factor = plateau_.factor();
+  if (plateau_.ObserveEvaluation(evaluation)) RecordReduction(factor);
+  return absl::OkStatus();
+}
+
+}  // namespace gradd

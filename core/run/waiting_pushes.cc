@@ -1,0 +1,71 @@
+#include "core/run/waiting_pushes.h"
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+
+namespace gradd {
+namespace {
+
+WaitingPush FactsOf(const PendingPush& push) {
+  const v1::PushHeader& header = push.push->header();
+  return {push.worker,       header.sequence(), header.base_step(),
+          header.examples(), header.loss(),     push.in_window};
+}
+
+}  // namespace
+
+void WaitingPushes::Add(PendingPush push) {
+  facts_.push_back(FactsOf(push));
+  pushes_.push_back(std::move(push));
+}
+
+void WaitingPushes::PutBack(std::vector<PendingPush> pushes) {
+  std::vector<WaitingPush> facts;
+  for (const PendingPush& push : pushes) facts.push_back(FactsOf(push));
+  facts_.insert(facts_.begin(), facts.begin(), facts.end());
+  pushes_.insert(pushes_.begin(), std::make_move_iterator(pushes.begin()),
+                 std::make_move_iterator(pushes.end()));
+}
+
+std::vector<PendingPush> WaitingPushes::Take(const std::vector<size_t>& indices) {
+  std::vector<PendingPush> taken;
+  std::vector<bool> goes(pushes_.size());
+  for (const size_t index : indices) {
+    taken.push_back(std::move(pushes_[index]));
+    goes[index] = true;
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < pushes_.size(); ++i) {
+    if (goes[i]) continue;
+    if (kept != i) {
+      pushes_[kept] = std::move(pushes_[i]);
+      facts_[kept] = std::move(facts_[i]);
+    }
+    ++kept;
+  }
+  pushes_.resize(kept);
+  facts_.resize(kept);
+  return taken;
+}
+
+std::vector<PendingPush> WaitingPushes::TakeAll() {
+  facts_.clear();
+  return std::exchange(pushes_, {});
+}
+
+std::vector<PendingPush> WaitingPushes::TakeOlderThan(int64_t step) {
+  std::vector<size_t> old;
+  for (size_t i = 0; i < facts_.size(); ++i) {
+    if (facts_[i].base_step < step) old.push_back(i);
+  }
+  return Take(old);
+}
+
+PendingPush* WaitingPushes::Find(const std::string& worker) {
+  const auto found = std::find_if(pushes_.begin(), pushes_.end(),
+                                  [&](const PendingPush& push) { return push.worker == worker; });
+  return found == pushes_.end() ? nullptr : &*found;
+}
+
+}  // namespace gradd

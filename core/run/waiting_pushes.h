@@ -1,0 +1,67 @@
+#ifndef GRADD_CORE_RUN_WAITING_PUSHES_H_
+#define GRADD_CORE_RUN_WAITING_PUSHES_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/base/memory_budget.h"
+#include "core/run/worker_session.h"
+#include "core/step/step_policy.h"
+#include "core/sync/staged_push.h"
+
+namespace gradd {
+
+// How long a push took to arrive.
+struct PushArrival {
+  absl::Duration receive;  // Without `stage`.
+  absl::Duration stage;
+  absl::Duration complete_at;  // By Clock::Elapsed().
+};
+
+// A complete push that waits for its step.
+struct PendingPush {
+  std::string worker;
+  std::shared_ptr<const StagedPush> push;
+  std::shared_ptr<MemoryBudget::Claim> claim;
+  SessionPtr session;  // Where the result goes, if it is still the worker's.
+  bool want_parameters = false;
+  PushArrival arrival;
+  bool answered = false;  // The result is sent, and the parameters are on their way.
+  // Pushes of the same worker that were in the window when it came.
+  int64_t in_window = 0;
+};
+
+// The complete pushes of a run that wait for a step, in the order they came. Not thread safe.
+class WaitingPushes {
+ public:
+  bool empty() const { return pushes_.empty(); }
+  // As policies see them; index i is the i-th push.
+  absl::Span<const WaitingPush> facts() const { return facts_; }
+
+  void Add(PendingPush push);
+  // Those that were taken for a step that could not be made, or was undone; they come before the
+  // others.
+  void PutBack(std::vector<PendingPush> pushes);
+
+  // Takes out those with these indices, in that order.
+  std::vector<PendingPush> Take(const std::vector<size_t>& indices);
+  std::vector<PendingPush> TakeAll();
+  // Takes out those from older parameters than those of `step`.
+  std::vector<PendingPush> TakeOlderThan(int64_t step);
+
+  // The push of that worker; null if none waits.
+  PendingPush* Find(const std::string& worker);
+
+ private:
+  std::vector<PendingPush> pushes_;
+  std::vector<WaitingPush> facts_;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_WAITING_PUSHES_H_

@@ -1,0 +1,81 @@
+// How a StepEngine goes on with another plan.
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/step/step_engine.h"
+
+namespace gradd {
+
+absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
+  // The present plan goes on until the step on its way is done: slots are there for the larger of
+  // the two.
+  const int64_t before = memory_.store->state_bytes();
+  const int64_t bytes = std::max({StoreBytes(layout_, *plan), StoreBytes(layout_, *plan_),
+                                  next_plan_ == nullptr ? 0 : StoreBytes(layout_, *next_plan_),
+                                  change_ ? StoreBytes(layout_, *change_->plan) : 0});
+  if (!budget_->WithReclaim(MemoryUse::kState, bytes - before,
+                            [&] { return memory_.store->ResizeState(bytes); })) {
+    return StateTooLarge(run_id_, bytes - before, *budget_);
+  }
+  const SlotVectors slots = plan->slots(change_ ? change_->plan.get() : plan_.get());
+  const SlotVectors& present = change_ ? change_->slots.slots() : store_.slots();
+  const auto reserve = [&] {
+    try {
+      store_.ReserveForSlots(slots, present);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  };
+  if (!budget_->WithReclaim(MemoryUse::kVersions, 0, reserve)) {
+    memory_.store->ResizeState(before);
+    return SlotsOutOfMemory(run_id_);
+  }
+  next_plan_ = std::move(plan);
+  return absl::OkStatus();
+}
+
+bool StepEngine::Change() {
+  if (next_plan_ == nullptr || !settled()) return true;
+  PlanChange change;
+  try {
+    change.slots = store_.BeginChange(next_plan_->slots(plan_.get()));
+  } catch (const std::bad_alloc&) {
+    // Its blocks are reserved, so that not even the lists of them can be had.
+    return false;
+  }
+  change.plan = std::exchange(next_plan_, nullptr);
+  memory_.store->EndReservations(ReservedFor::kChange);
+  if (change.slots.has_fresh()) {
+    change_.emplace(std::move(change));
+  } else {
+    TakeOver(std::move(change));
+  }
+  return true;
+}
+
+void StepEngine::Fill() { store_.FillChange(change_->slots, executor_.get()); }
+
+void StepEngine::Adopt() {
+  PlanChange done = std::move(*change_);
+  change_.reset();
+  TakeOver(std::move(done));
+}
+
+void StepEngine::TakeOver(PlanChange change) {
+  change.plan->Continue(*plan_);
+  store_.Adopt(std::move(change.slots));
+  plan_ = std::move(change.plan);
+  // Nothing is refused here: Reserve() has claimed the larger of the two.
+  if (next_plan_ == nullptr) {
+    const bool resized = memory_.store->ResizeState(StoreBytes(layout_, *plan_));
+    GRADD_DCHECK(resized, "the plan takes more than was claimed for it");
+  }
+  guard_.PlanChanged();
+  training_snapshot_.reset();  // Another vector may be what workers train at.
+}
+
+}  // namespace gradd

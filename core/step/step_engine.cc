@@ -1,0 +1,243 @@
+#include "core/step/step_engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+#include "core/step/step_gradient.h"
+
+namespace gradd {
+
+StepEngine::StepEngine(Parts parts, ParameterStore store, std::shared_ptr<UpdatePlan> plan,
+                       std::optional<float> largest_parameter)
+    : run_id_(std::move(parts.run_id)),
+      layout_(*parts.layout),
+      clock_(parts.clock),
+      executor_(std::move(parts.executor)),
+      budget_(parts.budget),
+      readers_(std::move(parts.readers)),
+      memory_(std::move(parts.memory)),
+      store_(std::move(store)),
+      plan_(std::move(plan)),
+      guard_(largest_parameter.has_value() ? *largest_parameter
+                                           : store_.LargestParameter(executor_.get())) {}
+
+absl::Status StepEngine::GoOnFrom(const Snapshot& snapshot, const UpdatePlan& plan) {
+  Snapshot first = snapshot;
+  first.step = 0;
+  GRADD_RETURN_IF_ERROR(store_.Restore(first));
+  const auto claim = budget_->Take(MemoryUse::kScratch, plan.copied_bytes());
+  if (claim == nullptr) return ScratchTooLarge(run_id_, plan.copied_bytes(), *budget_);
+  GRADD_RETURN_IF_ERROR(plan_->Restore(plan.state()));
+  plan_->CountFromZero();
+  guard_.Measure(store_, executor_.get());
+  return absl::OkStatus();
+}
+
+bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_made,
+                         StepWork* work) {
+  GRADD_DCHECK(settled(), "a step begins while another one, or a change, is on its way");
+  work->plan = plan_;
+  work->guard = guard_;
+  for (const auto& push : work->pushes) work->largest = std::max(work->largest, push->largest());
+  const float in_window = window_ == nullptr ? 0 : window_->largest();
+  const state::v1::StepDecision& decision = work->decision;
+  const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
+                      plan_->largest_rate_factor();
+  work->watched = !guard_.KnowsFinite(std::max(work->largest, in_window), rate);
+  step_on_its_way_ = ReserveMemory(early, room_is_made, work);
+  return step_on_its_way_;
+}
+
+bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made,
+                               StepWork* work) {
+  const auto reserve = [&] {
+    return ReserveForStep(TouchedBlocks(work->pushes, *work->plan, store_, layout_.element_count()),
+                          store_, memory_.store.get(), *readers_, room_is_made, &work->next);
+  };
+  try {
+    if (work->watched) {
+      try {
+        work->undo.emplace(store_, *work->plan, budget_);
+        if (reserve()) return true;
+      } catch (const std::bad_alloc&) {
+        // As where there is no room.
+      }
+      work->undo.reset();
+      if (!room_is_made) return false;
+      // Without one to blame, the step is taken in place: to wait for memory could be for ever.
+      return work->largest <= kSafeGradient && reserve();
+    }
+    for (const v1::Encoding encoding : early) {
+      std::shared_ptr<Snapshot>& next = work->next[encoding];
+      if (next == nullptr) next = store_.NextSnapshot(encoding);
+    }
+    return reserve();
+  } catch (const std::bad_alloc&) {
+    work->undo.reset();
+    return false;
+  }
+}
+
+void StepEngine::Apply(StepWork* work) {
+  const absl::Duration begin = clock_->Elapsed();
+  const state::v1::StepDecision& decision = work->decision;
+  UpdatePlan& plan = *work->plan;
+  if (work->undo.has_value() && !work->undo->SavePlan(plan)) {
+    work->undo.reset();
+    // As in ReserveMemory(): only a push that could be to blame is worth its rejection.
+    work->undone = work->largest > kSafeGradient;
+    if (work->undone) return;
+  }
+  const StepGradient gradient(decision, work->pushes, window_.get(),
+                              [&plan](int64_t element) { return plan.IsLazy(element); });
+  const bool by_spans = gradient.has_lazy_rows();
+  plan.BeginStep({decision.step() - 1, decision.learning_rate(), decision.loss(),
+                  decision.momentum(), decision.learning_rate_without_warm_up()},
+                 by_spans);
+  for (int pass = 0; pass < plan.transform_passes(); ++pass) {
+    executor_->ParallelFor(plan.transformed_tensors(), [&](int64_t tensor) {
+      StepGradient::Reader reader(gradient, plan.transformed_begin(tensor));
+      ParameterStore::Reader parameters(store_, plan.transformed_begin(tensor));
+      plan.TransformTensor(tensor, &reader, &parameters);
+    });
+    plan.EndTransforms();
+  }
+  for (int pass = 0; pass < plan.sum_passes(); ++pass) {
+    SumBlocks(gradient, by_spans, &plan);
+    plan.EndSums();
+  }
+  if (by_spans && plan.NeedsMeasure()) {
+    executor_->ParallelFor(store_.block_count(),
+                           [&](int64_t block) { plan.MeasureBlock(store_.ReadBlock(block)); });
+  }
+  executor_->ParallelFor(store_.block_count(),
+                         [&](int64_t block) { UpdateBlock(gradient, by_spans, block, work); });
+  store_.CommitStep();
+
+  const TileNorms sum = plan.EndStep();
+  work->statistics.loss = decision.loss();
+  work->statistics.examples = decision.examples();
+  work->statistics.staleness = decision.staleness();
+  work->statistics.gradient_norm = std::sqrt(sum.gradient);
+  work->statistics.update_norm = std::sqrt(sum.update);
+  work->statistics.parameter_norm = std::sqrt(sum.parameters);
+  work->finite = std::isfinite(sum.update) && std::isfinite(sum.parameters);
+  if (work->watched) {
+    Check(work);
+  } else {
+    work->guard.StepTaken(work->statistics.parameter_norm);
+  }
+  work->statistics.apply_time = clock_->Elapsed() - begin;
+}
+
+void StepEngine::SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePlan* plan) {
+  executor_->ParallelFor(store_.block_count(), [&](int64_t block) {
+    const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
+    if (by_spans) {
+      Aggregate::SpanReader reader(gradient.spans(), read.begin);
+      plan->SumSpans(read, &reader);
+    } else {
+      StepGradient::Reader reader(gradient, read.begin);
+      plan->SumBlock(read, &reader);
+    }
+  });
+}
+
+void StepEngine::UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block,
+                             StepWork* work) {
+  UpdatePlan& plan = *work->plan;
+  if (!by_spans) {
+    std::optional<EncodedBlocks> encoded;
+    store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
+      StepGradient::Reader reader(gradient, update.begin);
+      encoded = store_.BeginPublishing(update, work->next);
+      plan.UpdateBlock(update, &reader, &*encoded);
+    });
+    store_.Publish(block, work->next, &*encoded);
+    return;
+  }
+  const int64_t begin = store_.block_begin(block);
+  const int64_t end = std::min(begin + store_.block_elements(), layout_.element_count());
+  Aggregate::SpanReader reader(gradient.spans(), begin);
+  if (reader.Seek(end) < end) {
+    store_.UpdateBlockInPlace(block, [&](const ParameterStore::BlockUpdate& update) {
+      plan.UpdateSpans(update, &reader);
+    });
+  }
+  for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
+}
+
+void StepEngine::Check(StepWork* work) {
+  work->finite =
+      work->finite && StepUndo::Accept(store_, *work->plan, executor_.get(), &work->guard);
+  if (!work->undo.has_value()) return;
+  work->undone = !work->finite && work->undo->Undo(&store_, work->plan.get()).ok();
+  work->undo.reset();  // From now on steps write in place again.
+}
+
+void StepEngine::Complete(StepWork* work) {
+  step_on_its_way_ = false;
+  memory_.store->EndReservations(ReservedFor::kStep);
+  if (!work->undone) {
+    ++step_;
+    guard_ = work->guard;
+    if (window_ != nullptr) window_->Clear();
+    if (!keeps_window_) window_.reset();
+  }
+  GRADD_DCHECK(store_.step() == step_,
+               absl::StrCat("the store is at step ", store_.step(), ", the engine at ", step_));
+}
+
+absl::Status StepEngine::KeepWindow(bool keep) {
+  keeps_window_ = keep;
+  if (!keep) {
+    // What is in it makes the next step.
+    if (window_ != nullptr && window_->pushes() == 0 && settled()) window_.reset();
+    return absl::OkStatus();
+  }
+  if (window_ == nullptr) {
+    window_ = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
+  }
+  if (window_ != nullptr) return absl::OkStatus();
+  keeps_window_ = false;
+  return StateTooLarge(run_id_, Window::BytesFor(layout_.element_count()), *budget_);
+}
+
+bool StepEngine::BeginFold(const StagedPush& push) {
+  GRADD_DCHECK(settled() && window_ != nullptr, "a fold begins where there is no window");
+  if (push.largest() > kLargestInWindow) return false;
+  step_on_its_way_ = true;
+  return true;
+}
+
+void StepEngine::Fold(const state::v1::FoldedPush& how, const StagedPush& push) {
+  window_->Fold(how, push, step_ - how.push().base_step(), executor_.get());
+}
+
+void StepEngine::EndFold() { step_on_its_way_ = false; }
+
+std::shared_ptr<const Snapshot> StepEngine::TakeSnapshot(SnapshotContents contents) {
+  if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);
+  std::shared_ptr<const Snapshot> snapshot = training_snapshot_.lock();
+  if (snapshot == nullptr || snapshot->step != step_) {
+    snapshot = store_.TakeSnapshot(contents);
+    training_snapshot_ = snapshot;
+  }
+  return snapshot;
+}
+
+StepEngine::Remains StepEngine::TakeAll() {
+  GRADD_DCHECK(settled(), "an engine ends while something is on its way");
+  Remains remains;
+  remains.store = store_.TakeAll();
+  remains.plan = std::exchange(plan_, nullptr);
+  remains.next_plan = std::exchange(next_plan_, nullptr);
+  remains.window = std::exchange(window_, nullptr);
+  return remains;
+}
+
+}  // namespace gradd

@@ -1,0 +1,88 @@
+#ifndef GRADD_CORE_STEP_WINDOW_H_
+#define GRADD_CORE_STEP_WINDOW_H_
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "core/base/executor.h"
+#include "core/base/memory_budget.h"
+#include "core/optim/optimizer.h"
+#include "core/store/block.h"
+#include "core/store/gradient_reader.h"
+#include "core/store/snapshot.h"
+#include "core/sync/staged_push.h"
+#include "gradd/state/v1/event.pb.h"
+#include "gradd/v1/optimizer.pb.h"
+
+namespace gradd {
+
+// How many pushes make a step, of each worker or in all; see Optimizer.accumulation_steps. At
+// least 1.
+inline int64_t WindowOf(const v1::Optimizer& optimizer) {
+  return std::max<int64_t>(optimizer.accumulation_steps(), 1);
+}
+
+// No element of a push that becomes part of a window may have a larger magnitude: its square is in
+// the range of float32. By the step in which it is used, it is too late to refuse it.
+inline constexpr float kLargestInWindow = 0x1p63F;
+
+// Where pushes are mixed that make a step together with later ones: the mean of their gradients,
+// weighted by their examples. It is as large as the parameters.
+//
+// Fold() is exclusive; so is everything else beside it.
+class Window {
+ public:
+  // What it claims, as state.
+  static int64_t BytesFor(int64_t elements) { return elements * int64_t{sizeof(float)}; }
+  // Null if the budget has no room, or the machine no memory. Others' versions may be taken for it,
+  // but the heap is not trimmed, as the run's lock may be held: see MemoryBudget::MakeRoom().
+  static std::unique_ptr<Window> Create(int64_t elements, int64_t block_elements,
+                                        MemoryBudget* budget);
+
+  // Makes a push part of what is there: keep * present + coefficient * push, element by element,
+  // rounded to float32 after each operation. With keep 0, what is present is not read. Missing rows
+  // are zeros. It is long work, done on `executor`.
+  void Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t staleness,
+            Executor* executor);
+  // Nothing is in it from now on.
+  void Clear();
+
+  // What was folded since the last Clear(): how many pushes, of how many examples, with which mean
+  // loss, and the greatest staleness and magnitude among them.
+  int64_t pushes() const { return pushes_; }
+  int64_t examples() const { return examples_; }
+  double loss() const { return loss_; }
+  int64_t staleness() const { return staleness_; }
+  float largest() const { return largest_; }
+  int64_t bytes() const { return claim_->bytes(); }
+
+  // Reads it from some element on, in order.
+  class Reader final : public GradientReader {
+   public:
+    Reader(const Window& window, int64_t begin) : window_(window), at_(begin) {}
+    const UnalignedFloat* Next(int64_t size) override;
+
+   private:
+    const Window& window_;
+    int64_t at_;
+    alignas(64) std::array<float, kTileElements> scratch_;
+  };
+
+ private:
+  Window(std::shared_ptr<MemoryBudget::Claim> claim, int64_t elements, int64_t block_elements);
+
+  const std::shared_ptr<MemoryBudget::Claim> claim_;
+  const int64_t block_elements_;
+  BlockVector blocks_;
+  int64_t pushes_ = 0;
+  int64_t examples_ = 0;
+  double loss_ = 0;
+  int64_t staleness_ = 0;
+  float largest_ = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_STEP_WINDOW_H_
