@@ -19,6 +19,8 @@ constexpr double kAboveBest = 2;
 constexpr double kAboveBestEarly = 50;
 constexpr double kDeviations = 24;
 constexpr double kDeviationsEarly = 48;
+// What a block may be above the best, as a part of how far the loss has come down in all.
+constexpr double kOfProgress = 1e-3;
 constexpr double kDeviationPerMad = 1.4826;
 
 double Median(std::vector<double> values) {
@@ -48,8 +50,9 @@ double DivergenceDetector::Limit() const {
   for (const double block : blocks) deviations.push_back(std::abs(block - median));
   const double mad = kDeviationPerMad * Median(std::move(deviations));
   const bool enough = blocks.size() >= kEnoughBlocks;
-  return std::max(best_ + (enough ? kAboveBest : kAboveBestEarly) * std::abs(best_),
-                  median + (enough ? kDeviations : kDeviationsEarly) * mad);
+  return std::max({best_ + (enough ? kAboveBest : kAboveBestEarly) * std::abs(best_),
+                   median + (enough ? kDeviations : kDeviationsEarly) * mad,
+                   best_ + kOfProgress * std::abs(start_ - best_)});
 }
 
 void DivergenceDetector::Add(int64_t step, double loss) {
@@ -94,6 +97,7 @@ void DivergenceDetector::AddBlock(int64_t first_step, double mean) {
     // What was high once is part of the noise.
     if (std::exchange(against_, 0) > 0) history_.push_back(first_high_);
   }
+  if (history_.empty()) start_ = mean;
   best_ = std::min(best_, mean);
   history_.push_back(mean);
   while (history_.size() > kHistory) history_.pop_front();

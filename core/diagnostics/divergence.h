@@ -24,11 +24,13 @@ struct Divergence {
 //
 // A loss that is not finite diverges at once. Otherwise single losses say little, because they are
 // noisy and depend on one another; so means over blocks of kBlockSteps steps are judged. The run
-// diverges when two blocks in a row are each above both
+// diverges when two blocks in a row are each above all of
 //   1. best + 2 |best|, which is three times a positive best, and
 //   2. median + 24 * 1.4826 MAD of the last kHistory blocks before them. MAD is the median of the
 //      absolute deviations from the median; 1.4826 MAD estimates a normal distribution's standard
 //      deviation (Rousseeuw and Croux 1993).
+//   3. best + 0.001 |first block - best|: where the loss is next to nothing already, three times
+//      nothing is no news.
 // The first takes care of losses with little noise, the second of losses with much. With fewer than
 // kEnoughBlocks blocks to compare with, median and MAD say little: then both bounds are much wider
 // (51 times a positive best, 48 deviations), and with fewer than kLeastBlocks nothing is said. It
@@ -55,6 +57,7 @@ class DivergenceDetector {
   int steps_ = 0;   // In it.
   int64_t first_step_ = 0;
   double best_ = std::numeric_limits<double>::infinity();
+  double start_ = 0;            // The first block's mean.
   std::deque<double> history_;  // Means of blocks, without those that were too high.
   // Blocks in a row, up to two, that speak against what is said now.
   int against_ = 0;

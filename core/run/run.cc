@@ -20,6 +20,7 @@ namespace {
 // A buffer that no step needed for so long goes back to the system.
 constexpr absl::Duration kBufferIdleTime = absl::Seconds(5);
 constexpr int kMaxDescribedWorkers = 1000;
+constexpr int kMostNamed = 10;  // Workers that a step waits for.
 // A little less than the 2 MiB that every message stays below.
 constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
@@ -138,6 +139,7 @@ void Run::DescribeWorkers(v1::Run* run) const {
     const WorkerSession* const session = sessions_.Find(worker);
     const absl::Duration last_sign = session != nullptr ? session->last_sign() : member.last_sign;
     *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
+    status.set_missed_deadlines(member.missed);
     status.set_applied_pushes(member.applied_pushes);
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);
@@ -174,7 +176,15 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   if (evaluation_.has_value()) *progress->mutable_evaluation() = *evaluation_;
   const absl::Duration now = Moves() ? Now() : paused_at_;
   *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
-  const Condition condition = JudgeCondition(Situation());
+  const RunSituation situation = Situation();
+  for (const std::string& worker : situation.waits_for) {
+    if (progress->waits_for_size() == kMostNamed) break;
+    progress->add_waits_for(worker);
+  }
+  if (!situation.waits_for.empty() && situation.waits_left < absl::InfiniteDuration()) {
+    *progress->mutable_waits_left() = ToProto(situation.waits_left);
+  }
+  const Condition condition = JudgeCondition(situation);
   progress->set_condition(condition.kind);
   progress->set_reason(condition.reason);
   if (condition.since.has_value()) {

@@ -144,6 +144,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
                      bool want_parameters);
   void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
+  // Whether the step of a push that is coming in was made without it; then its room is given back.
+  bool ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header);
   void ParametersSent(WorkerSession* session);
   void ResumeReading(WorkerSession* session);
   void Leave(WorkerSession* session);
@@ -197,6 +199,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Takes up what a session holds, on the pool.
   void ScheduleRetry(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RetryAllHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the next step can be made by those who are connected: while draining, nobody joins.
+  bool StepCanCome() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // While draining: ends the sessions that have nothing in flight.
   void EndIdleSessions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push of the session is coming in, and has not come to a standstill.
@@ -319,6 +323,10 @@ class Run : public std::enable_shared_from_this<Run> {
   }
   absl::StatusOr<HeldRun> DescribeHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   RunSituation Situation() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Explanation ExplainWait() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the log who is no longer waited for, or is again.
+  void LogForgiveness(const std::string& worker, bool expected) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells the log when the run's condition has become one that somebody should know of.
   void LogCondition() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogMissing(const state::v1::StepDecision& decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -72,6 +72,29 @@ std::string Doing(const RunSituation& situation) {
        Clause(WorkersIn(situation, v1::WORKER_STATE_WAITING), "has pushed", "have pushed")});
 }
 
+// How steps get on without workers that are too slow: `without waiting for w2: too many deadlines
+// missed; the last step was made at its deadline without w1`.
+std::string Without(const RunSituation& situation) {
+  std::string text;
+  if (!situation.not_waited_for.empty()) {
+    text = absl::StrCat("without waiting for ", Names(situation.not_waited_for),
+                        ": too many deadlines missed");
+  }
+  if (!situation.last_missing.empty()) {
+    absl::StrAppend(&text, text.empty() ? "" : "; ",
+                    "the last step was made at its deadline without ",
+                    Names(situation.last_missing));
+  }
+  return text;
+}
+
+// What happens next to a step that waits: `; the step is made without w1 in 4m12s`.
+std::string ThenWithout(const RunSituation& situation) {
+  if (situation.waits_for.empty() || situation.waits_left == absl::InfiniteDuration()) return "";
+  return absl::StrCat("; the step is made without ", Names(situation.waits_for), " in ",
+                      absl::FormatDuration(absl::Ceil(situation.waits_left, absl::Seconds(1))));
+}
+
 Condition NoWorkers(const RunSituation& situation) {
   Condition condition;
   condition.kind = v1::RUN_CONDITION_NO_WORKERS;
@@ -149,10 +172,13 @@ Condition Waiting(const RunSituation& situation) {
   if (situation.now - situation.moved_at < kConditionPatience) {
     condition.since.reset();
     // The run goes on with fewer.
+    std::string fewer;
     if (situation.synchronous && situation.live_workers < situation.expected_workers) {
       const std::string departed = Departed(situation);
-      condition.reason = absl::StrCat("with ", of_all, departed.empty() ? "" : ": ", departed);
+      fewer = absl::StrCat("with ", of_all, departed.empty() ? "" : ": ", departed);
     }
+    const std::string without = Without(situation);
+    condition.reason = absl::StrCat(fewer, fewer.empty() || without.empty() ? "" : "; ", without);
     return condition;
   }
   if (situation.step_lacks_memory) {
@@ -173,7 +199,7 @@ Condition Waiting(const RunSituation& situation) {
   condition.kind = WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED).empty()
                        ? v1::RUN_CONDITION_WAITING_FOR_PUSHES
                        : v1::RUN_CONDITION_WAITING_FOR_WORKERS;
-  condition.reason = Doing(situation);
+  condition.reason = absl::StrCat(Doing(situation), ThenWithout(situation));
   return condition;
 }
 

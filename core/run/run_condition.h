@@ -48,6 +48,14 @@ struct RunSituation {
     bool lacks_memory = false;  // What it sends waits for room to stage it.
   };
   std::vector<Worker> workers;
+  // Whom the next step waits for, and how long it goes on waiting before it is made without them;
+  // infinite: for as long as it takes. As `workers`, and in the same order.
+  std::vector<std::string> waits_for;
+  absl::Duration waits_left = absl::InfiniteDuration();
+  // Live workers that no step waits for any more, since they were too late too often; and those
+  // without which the last step was made.
+  std::vector<std::string> not_waited_for;
+  std::vector<std::string> last_missing;
   bool step_lacks_memory = false;    // A step is due, and there is no memory for its result.
   std::deque<Departure> departures;  // The newest first.
 

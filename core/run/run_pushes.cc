@@ -135,6 +135,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
       room_.Return(&pending.claim);
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
+      if (!members_.IsExpected(*member)) LogForgiveness(pending.worker, true);
       members_.PushWaits(member, header.sequence());
       if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
         first_waiting_at_ = Now();
@@ -178,6 +179,13 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   }
   Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
   if (draining_) EndIdleSessions();
+}
+
+bool Run::ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header) {
+  MutexLock lock(&mutex_);
+  if (policy_->Admits(header.base_step(), StateForPolicy())) return false;
+  room_.Return(&session->state().claim);
+  return true;
 }
 
 bool Run::CountSkip() {
@@ -259,6 +267,11 @@ void Run::SupersedeOldPushes() {
   for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
     room_.Return(&pending.claim);
     Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+  }
+  for (const auto& [worker, session] : sessions_.all()) {
+    const WorkerSession::State& state = session->state();
+    if (!state.receiving || state.claim == nullptr) continue;
+    pool_->Schedule([session = session] { session->DropIfSuperseded(); });
   }
 }
 

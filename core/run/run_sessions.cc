@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -344,8 +345,18 @@ void Run::Drain() {
   Advance();
 }
 
+bool Run::StepCanCome() const {
+  if (step_ != nullptr || !policy_->needs_all()) return true;
+  if (!members_.formed()) return false;
+  const std::vector<std::string> missing = members_.Missing();
+  return std::all_of(missing.begin(), missing.end(),
+                     [&](const std::string& worker) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                       return sessions_.Find(worker) != nullptr;
+                     });
+}
+
 void Run::EndIdleSessions() {
-  const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_;
+  const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_ || !StepCanCome();
   // All workers are needed for as long as one of them waits for a step that needs all.
   if (policy_->needs_all() && !stuck && AnyInFlight()) return;
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.

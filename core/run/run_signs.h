@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -16,6 +17,7 @@ struct RunSigns {
   std::string non_finite_reason;
   absl::Duration non_finite_at;
   bool step_lacks_memory = false;
+  std::vector<std::string> last_missing;
   absl::Duration moved_at;
 };
 

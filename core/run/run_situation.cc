@@ -19,6 +19,7 @@ namespace {
 // How often the condition is looked at for the log, and how long a run may wait before it says so.
 constexpr absl::Duration kLogInterval = absl::Seconds(1);
 constexpr absl::Duration kLogPatience = absl::Seconds(30);
+constexpr int kLogPaces = 3;  // And in the times that its last steps took.
 
 absl::Duration InSeconds(absl::Duration duration) {
   return absl::Trunc(duration, absl::Seconds(1));
@@ -35,6 +36,8 @@ const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool h
       return for_long ? "run waits for workers" : "";
     case v1::RUN_CONDITION_WAITING_FOR_MEMORY:
       return for_long ? "run waits for memory" : "";
+    case v1::RUN_CONDITION_WAITING_FOR_PUSHES:
+      return for_long ? "run waits for pushes" : "";
     case v1::RUN_CONDITION_PAUSED:
       return by_server ? "run paused" : "";
     default:
@@ -63,6 +66,10 @@ RunSituation Run::Situation() const {
   situation.departures = members_.departures().all();
   situation.step_lacks_memory = signs_.step_lacks_memory;
   situation.moved_at = signs_.moved_at;
+  for (const auto& [worker, member] : members_.live()) {
+    if (!members_.IsExpected(*member)) situation.not_waited_for.push_back(worker);
+  }
+  situation.last_missing = signs_.last_missing;
   const bool waits = (situation.synchronous && !members_.formed()) ||
                      situation.now - situation.moved_at >= kConditionPatience;
   if (situation.state != v1::RUN_STATE_RUNNING || members_.live_count() == 0 || !waits)
@@ -75,7 +82,20 @@ RunSituation Run::Situation() const {
     }
     situation.workers.push_back(std::move(described));
   }
+  Explanation explanation = ExplainWait();
+  situation.waits_for = std::move(explanation.waits_for);
+  situation.waits_left = explanation.until;
   return situation;
+}
+
+Explanation Run::ExplainWait() const {
+  std::vector<PolicyMember> members;
+  for (const auto& [worker, member] : members_.live()) {
+    members.push_back({worker, members_.IsExpected(*member), members_.IsComplete(*member)});
+  }
+  PolicyState state = StateForPolicy();
+  state.members = members;
+  return policy_->Explain(state);
 }
 
 void Run::LogCondition() {
@@ -84,7 +104,10 @@ void Run::LogCondition() {
   judged_at_ = now;
   const Condition condition = JudgeCondition(Situation());
   if (condition.kind == logged_condition_) return;
-  const bool for_long = condition.since.has_value() && now - *condition.since >= kLogPatience;
+  // Steps that take long are as they should be.
+  const absl::Duration pace = progress_.pace().TimePerStep(now).value_or(absl::ZeroDuration());
+  const bool for_long = condition.since.has_value() &&
+                        now - *condition.since >= std::max(kLogPatience, kLogPaces * pace);
   const std::string event = EventOf(condition.kind, for_long, signs_.stopped_by.empty(),
                                     !members_.departures().all().empty());
   if (!event.empty()) {
@@ -140,6 +163,19 @@ void Run::LogMissing(const state::v1::StepDecision& decision) {
                                  {"missing", absl::StrCat(decision.missing_size())},
                                  {"pushes", absl::StrCat(decision.used_size())},
                                  {"step", absl::StrCat(decision.step())}}});
+}
+
+void Run::LogForgiveness(const std::string& worker, bool expected) const {
+  if (expected) {
+    LogEvent(LogEntry::Level::kInfo, "worker is waited for again",
+             {{"worker", worker}, {"step", absl::StrCat(engine_.step())}});
+  } else {
+    LogEvent(LogEntry::Level::kWarning, "worker is no longer waited for",
+             {{"worker", worker},
+              {"reason", absl::StrCat("its pushes were not in at ", policy_->forgives(),
+                                      " deadlines in a row")},
+              {"step", absl::StrCat(engine_.step())}});
+  }
 }
 
 LogEntry::Fields Run::EndFields() const {

@@ -321,7 +321,13 @@ void Run::CountStep(const StepOnItsWay& step) {
   SupersedeOldPushes();
   if (!waiting_.empty()) first_waiting_at_ = Now();
   for (const PendingPush& pending : step.pushes) Resolve(pending, v1::PUSH_OUTCOME_APPLIED);
-  members_.StepMade(step.work.decision.missing());
+  const auto& missing = step.work.decision.missing();
+  members_.StepMade(missing);
+  signs_.last_missing.assign(missing.begin(), missing.end());
+  for (const std::string& worker : missing) {
+    const Member* const member = members_.Find(worker);
+    if (member->live() && member->missed == policy_->forgives()) LogForgiveness(worker, false);
+  }
 }
 
 double Run::RateAt(int64_t step) const {

@@ -172,6 +172,14 @@ void WorkerSession::RetryHeld() {
   if (HandlePush(std::move(held.request), std::move(held.data))) run_->ResumeReading(this);
 }
 
+void WorkerSession::DropIfSuperseded() {
+  MutexLock lock(&mutex_);
+  if (ended_ || incoming_ != Incoming::kStaged || !run_->ReturnIfSuperseded(this, header_)) return;
+  incoming_ = Incoming::kIgnored;
+  admission_ = PushAdmission::kSuperseded;
+  staged_.reset();
+}
+
 void WorkerSession::RenewLease() {
   last_sign_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
 }

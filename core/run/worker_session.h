@@ -97,6 +97,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   absl::Duration last_sign() const { return absl::Nanoseconds(last_sign_ns_.load()); }
   // Handles the request that had to wait, if it can go on now. Not with the run's lock held.
   void RetryHeld();
+  // Lets go of what was staged of a push whose step was made without it: it is answered when it is
+  // complete. Not with the run's lock held.
+  void DropIfSuperseded();
   // Where to count what float16 has no room for. Set once, by the join.
   void set_float16(std::shared_ptr<WorkerFloat16> counts) { float16_ = std::move(counts); }
 

@@ -179,6 +179,20 @@ TEST(DivergenceTest, OneHighBlockIsNoise) {
   }
 }
 
+TEST(DivergenceTest, ALossThatIsNextToNothingMayTriple) {
+  DivergenceDetector detector;
+  int64_t step = 0;
+  AddBlocks(2, 2.3, &step, &detector);
+  for (double loss = 1; loss > 1e-9; loss /= 2) AddBlocks(3, loss, &step, &detector);
+  AddBlocks(60, 0, &step, &detector);
+  for (const double loss : {1e-12, 1e-8, 1e-4, 2e-3}) {
+    AddBlocks(4, loss, &step, &detector);
+    EXPECT_FALSE(detector.divergence().has_value()) << loss;
+  }
+  AddBlocks(4, 0.1, &step, &detector);
+  EXPECT_TRUE(detector.divergence().has_value()) << "40 times as high as what is still nothing";
+}
+
 TEST(DivergenceTest, AFiniteLossAfterOneThatWasNotIsShown) {
   DivergenceDetector detector;
   int64_t step = 0;

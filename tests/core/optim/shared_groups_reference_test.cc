@@ -212,7 +212,7 @@ void ExpectOneDistance(const std::string& optimizer, double of_b, double of_c) {
   for (int step = 0; step < 100; ++step) {
     // Of a bowl, so that the distance grows.
     Values gradient = trainer.parameters();
-    for (size_t i = 0; i < gradient.size(); ++i) gradient[i] -= i % 2 == 0 ? 2 : -3;
+    for (size_t i = 0; i < gradient.size(); ++i) gradient[i] -= i % 2 == 0 ? 2.0F : -3.0F;
     Doubles same(gradient.begin(), gradient.end());
     trainer.Step(gradient, 1);
     reference.Step(step + 1, 1, same);

@@ -89,6 +89,13 @@ RunSituation WithoutMemoryForTheStep(RunSituation situation) {
   return situation;
 }
 
+RunSituation Late(std::vector<std::string> not_waited_for, std::vector<std::string> last_missing) {
+  RunSituation situation = Training();
+  situation.not_waited_for = std::move(not_waited_for);
+  situation.last_missing = std::move(last_missing);
+  return situation;
+}
+
 struct Row {
   RunSituation situation;
   v1::RunCondition kind;
@@ -111,6 +118,14 @@ TEST(RunConditionTest, SaysWhatARunDoesAndWhatItLacks) {
        }(),
        v1::RUN_CONDITION_TRAINING, "with 1 of 2 workers: w1 left", -1},
       {Refused(1, Asynchronous(Training())), v1::RUN_CONDITION_TRAINING, "", -1},
+      {Late({"w1"}, {}), v1::RUN_CONDITION_TRAINING,
+       "without waiting for w1: too many deadlines missed", -1},
+      {Late({}, {"w1", "w2"}), v1::RUN_CONDITION_TRAINING,
+       "the last step was made at its deadline without w1 and w2", -1},
+      {Late({"w1"}, {"w2"}), v1::RUN_CONDITION_TRAINING,
+       "without waiting for w1: too many deadlines missed; the last step was made at its deadline "
+       "without w2",
+       -1},
 
       // Nobody is there.
       {Of(0, 1, With({})), v1::RUN_CONDITION_NO_WORKERS, "none has joined yet", 40},

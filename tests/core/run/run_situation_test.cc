@@ -73,10 +73,11 @@ TEST_F(RunSituationTest, ARunSaysWhoseAbsenceItWaitsFor) {
   ExpectCondition(*run, v1::RUN_CONDITION_TRAINING, "", -1);
   a->Push(1, 0, {1});
   PassSeconds(6);
-  ExpectCondition(*run, v1::RUN_CONDITION_WAITING_FOR_PUSHES, "b computes, a has pushed", 6);
+  ExpectCondition(*run, v1::RUN_CONDITION_WAITING_FOR_PUSHES,
+                  "b computes, a has pushed; the step is made without b in 4m54s", 6);
   b->Disconnect();
-  ExpectCondition(*run, v1::RUN_CONDITION_WAITING_FOR_WORKERS, "b is not connected, a has pushed",
-                  6);
+  ExpectCondition(*run, v1::RUN_CONDITION_WAITING_FOR_WORKERS,
+                  "b is not connected, a has pushed; the step is made without b in 4m54s", 6);
   PassSeconds(10);
   EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
   ExpectCondition(*run, v1::RUN_CONDITION_TRAINING, "with 1 of 2 workers: the lease of b ended",
