@@ -99,5 +99,50 @@ TEST_F(StepRoomTest, NothingIsTakenFromReadersInTheThreadThatPushes) {
   EXPECT_LE(registry_->budget().taken_bytes(), 4 * kVectorBytes);
 }
 
+// The push that closes a window still closes it when its step has had to wait.
+TEST_F(StepRoomTest, AStepOfAWindowThatWaitsForMemoryIsTheSameStep) {
+  Start(/*vectors=*/5);  // Parameters, the window, a push, and two versions.
+  const auto owned = Create("sgd {} accumulation_steps: 2");
+  v1::Run synchronous;
+  synchronous.mutable_policy()->mutable_synchronous()->set_workers(1);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  ASSERT_TRUE(owned->Update(synchronous, mask, "ada").ok());
+  FakeWorker worker(registry_.get(), "r", "w");
+  worker.Join();
+  const std::vector<float> ones(kElements, 1);
+  std::vector<std::shared_ptr<VersionReaders::Hold>> readers;
+  for (int64_t push = 1; push <= 8; ++push) {
+    const bool closes = push % 2 == 0;
+    if (closes) {
+      owned->RequestSnapshot(SnapshotContents::kEvaluation, [&](auto snapshot) {
+        readers.push_back(
+            registry_->readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot)));
+      });
+    }
+    worker.Push(push, (push - 1) / 2, ones);
+    EXPECT_EQ(worker.WaitForResult(static_cast<size_t>(push - 1)).outcome(),
+              closes ? v1::PUSH_OUTCOME_APPLIED : v1::PUSH_OUTCOME_ACCUMULATED);
+    EXPECT_LE(registry_->budget().taken_bytes(), 5 * kVectorBytes);
+  }
+  EXPECT_EQ(readers.front()->snapshot(), nullptr) << "a step has had to wait";
+  EXPECT_EQ(owned->Progress().step(), 4);
+}
+
+TEST_F(StepRoomTest, ADeletedRunKeepsNothingThoughSomebodyHasIt) {
+  Start(/*vectors=*/1000);
+  const auto run = Create("muon {} accumulation_steps: 2");
+  FakeWorker worker(registry_.get(), "r", "w");
+  worker.Join();
+  worker.Push(1, 0, std::vector<float>(kElements, 1));
+  EXPECT_EQ(worker.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_ACCUMULATED);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).state_bytes(), Taken(MemoryUse::kState));
+  ASSERT_TRUE(registry_->Delete("runs/r").ok());
+  EXPECT_EQ(run->ReadMetrics().memory_bytes, 0);
+  EXPECT_EQ(Taken(MemoryUse::kState), 0);
+  EXPECT_EQ(Taken(MemoryUse::kScratch), 0);
+  EXPECT_EQ(run->CheckContents(SnapshotContents::kAverage).code(), absl::StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace gradd
