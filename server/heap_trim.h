@@ -2,13 +2,13 @@
 #define GRADD_SERVER_HEAP_TRIM_H_
 
 #include <cstdint>
-#include <functional>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/base/memory_budget.h"
+#include "core/base/heap.h"
 
 namespace gradd {
 
@@ -20,10 +20,7 @@ namespace gradd {
 // Not thread safe.
 class HeapTrim {
  public:
-  // All of it that malloc() has.
-  static MemoryBudget::Heap HeapOfProcess();
-
-  HeapTrim(const Clock* clock, MemoryBudget::Heap heap)
+  HeapTrim(const Clock* clock, std::shared_ptr<Heap> heap)
       : clock_(clock), heap_(std::move(heap)), begin_(clock->Elapsed()), sampled_at_(begin_) {}
 
   // To be called about ten times a second; `staged_bytes` are claimed for pushes.
@@ -33,14 +30,11 @@ class HeapTrim {
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 
   const Clock* const clock_;
-  const MemoryBudget::Heap heap_;
+  const std::shared_ptr<Heap> heap_;
   absl::Duration begin_;  // Of the present look.
   absl::Duration sampled_at_;
-  int64_t least_free_ = kNone;  // Since begin_.
+  int64_t least_kept_ = kNone;  // By the heap, since begin_.
   int64_t most_staged_ = 0;     // Since begin_.
-  // The least that was free since the last trim: so much of what is free has been given back and
-  // not been used again.
-  int64_t given_back_ = 0;
 };
 
 }  // namespace gradd

@@ -172,9 +172,11 @@ void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Fami
       "1 if the loss has left for good, whatever the run does now: its loss and norms are no "
       "scale for those of other runs.",
       {{"run", run}}, metrics.diverged ? 1 : 0);
-  out->Gauge("gradd_run_memory_bytes",
-             "Memory of the run's blocks: parameters, slots, and versions still being sent.",
-             {{"run", run}}, static_cast<double>(metrics.memory_bytes));
+  out->Gauge(
+      "gradd_run_memory_bytes",
+      "Memory of the run: parameters, slots, what optimizers keep for whole tensors, versions "
+      "still being read, and buffers for the next ones.",
+      {{"run", run}}, static_cast<double>(metrics.memory_bytes));
   out->Counter("gradd_run_block_allocations_total",
                "Buffers for blocks taken from the heap; none in steady state.", {{"run", run}},
                static_cast<double>(metrics.block_allocations));

@@ -109,11 +109,11 @@ Server::Server(const ServerOptions& options)
       clock_(Clock::Real(), kGap),
       registry_(options_.limits, Threads(options.threads), &clock_, options.block_elements),
       peer_watch_(&clock_, options_.peer_patience),
-      heap_trim_(&clock_, HeapTrim::HeapOfProcess()),
+      heap_trim_(&clock_, heap_),
       training_service_(&registry_, &peer_watch_),
       run_service_(&registry_, &streams_, &peer_watch_, &past_),
       runs_file_(options_.runs_file) {
-  registry_.budget().SetHeap(HeapTrim::HeapOfProcess());
+  registry_.budget().SetHeap(heap_);
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {

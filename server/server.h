@@ -76,6 +76,7 @@ class Server {
   std::unique_ptr<LogWriter> log_writer_;  // While it serves.
   TickedStreams streams_;
   PeerWatch peer_watch_;
+  const std::shared_ptr<Heap> heap_ = std::make_shared<Heap>();
   HeapTrim heap_trim_;  // The ticker's.
   TrainingService training_service_;
   RunService run_service_;

@@ -51,36 +51,49 @@ bool MemoryBudget::Assurance::Resize(int64_t bytes) {
 }
 
 std::shared_ptr<MemoryBudget::Claim> MemoryBudget::Take(MemoryUse use, int64_t bytes) {
+  std::shared_ptr<Claim> claim = TakeNow(use, 0);
+  const auto attempt = [&] {
+    return claim->Resize(bytes) || (TrimIfWanted() && claim->Resize(bytes));
+  };
+  return WithReclaim(use, bytes, attempt) ? claim : nullptr;
+}
+
+std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeNow(MemoryUse use, int64_t bytes) {
   std::shared_ptr<Claim> claim(new Claim(shared_from_this(), use, 0, nullptr));
   claim->granted_.store(true, std::memory_order_release);
-  return WithReclaim(use, bytes, [&] { return claim->Resize(bytes); }) ? claim : nullptr;
+  return claim->Resize(bytes) ? claim : nullptr;
+}
+
+bool MemoryBudget::MakeRoom(MemoryUse use, int64_t bytes) {
+  const auto fits = [&] {
+    MutexLock lock(&mutex_);
+    return FitsOrWantsTrim(use, bytes);
+  };
+  return WithReclaim(use, bytes, [&] { return fits() || (TrimIfWanted() && fits()); });
 }
 
 std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeOrWait(int64_t bytes, bool extends,
                                                               std::function<void()> on_granted) {
   std::shared_ptr<Claim> claim(
       new Claim(shared_from_this(), MemoryUse::kStaging, bytes, std::move(on_granted)));
-  const auto grant = [&] {
+  {
     MutexLock lock(&mutex_);
+    const bool is_first = extends || waiting_.empty();
+    // Where there are no versions, nothing is to be had by waiting for it.
+    const bool overdraws = taken(MemoryUse::kVersions) == 0 && IsAssured(bytes);
+    if (is_first && (Fits(MemoryUse::kStaging, bytes) || overdraws)) {
+      Grant(claim.get());
+      return claim;
+    }
+    if (extends) {
+      waiting_.push_front(claim.get());
+    } else {
+      waiting_.push_back(claim.get());
+    }
     // Not a matter of room: nothing is reclaimed for who has to queue anyway.
-    if (!extends && !waiting_.empty()) return true;
-    if (!Fits(MemoryUse::kStaging, bytes)) return false;
-    Grant(claim.get());
-    return true;
-  };
-  WithReclaim(MemoryUse::kStaging, bytes, grant);
-  if (claim->granted()) return claim;
-  MutexLock lock(&mutex_);
-  if ((extends || waiting_.empty()) && IsAssured(bytes)) {
-    Grant(claim.get());
-    return claim;
+    if (!is_first) return claim;
   }
-  if (extends) {
-    waiting_.push_front(claim.get());
-  } else {
-    waiting_.push_back(claim.get());
-  }
-  GrantWaiting();  // Room may have come back since.
+  TickLater();
   return claim;
 }
 
@@ -99,20 +112,37 @@ bool MemoryBudget::WithReclaim(MemoryUse use, int64_t more, const std::function<
   return true;
 }
 
-void MemoryBudget::Tick() {
-  int64_t bytes = 0;
-  {
-    MutexLock lock(&mutex_);
-    if (waiting_.empty()) return;
-    bytes = waiting_.front()->bytes();
-  }
-  const bool fits = WithReclaim(MemoryUse::kStaging, bytes, [&] {
-    MutexLock lock(&mutex_);
-    return Fits(MemoryUse::kStaging, bytes);
+void MemoryBudget::TickLater() {
+  if (!later_) return Tick();
+  if (ticks_later_.exchange(true)) return;
+  later_([self = shared_from_this()] {
+    self->ticks_later_ = false;
+    self->Tick();
   });
-  if (fits) return;
-  MutexLock lock(&mutex_);
-  if (!waiting_.empty() && IsAssured(waiting_.front()->bytes())) GrantFirst();
+}
+
+void MemoryBudget::Tick() {
+  TrimIfWanted();
+  while (true) {
+    const Claim* first = nullptr;
+    int64_t bytes = 0;
+    {
+      MutexLock lock(&mutex_);
+      if (waiting_.empty()) return;
+      first = waiting_.front();
+      bytes = first->bytes();
+    }
+    const bool fits = WithReclaim(MemoryUse::kStaging, bytes, [&] {
+      MutexLock lock(&mutex_);
+      // It is granted as soon as it fits.
+      return waiting_.empty() || waiting_.front() != first || Fits(MemoryUse::kStaging, bytes);
+    });
+    MutexLock lock(&mutex_);
+    GrantWaiting();
+    if (fits) continue;
+    if (waiting_.empty() || !IsAssured(waiting_.front()->bytes())) return;
+    GrantFirst();
+  }
 }
 
 int64_t MemoryBudget::taken_bytes(MemoryUse use) const {
@@ -134,7 +164,7 @@ bool MemoryBudget::FitsWithoutVersions(MemoryUse use, int64_t more) const {
 }
 
 int64_t MemoryBudget::Left(MemoryUse use) const {
-  const int64_t kept = use == MemoryUse::kStaging ? 0 : kept_;
+  const int64_t kept = use == MemoryUse::kStaging ? 0 : HeapKeeps();
   return std::min(LeftIfTrimmed(use), limits_.total - all_taken_ - kept);
 }
 
@@ -150,23 +180,32 @@ void MemoryBudget::Add(MemoryUse use, int64_t bytes) {
                absl::StrCat(taken(use), " bytes of ", NameOf(use), ", ", all_taken_, " in all"));
 }
 
-void MemoryBudget::TrimHeap() {
-  if (heap_.trim) heap_.trim();
-  MutexLock lock(&mutex_);
-  kept_ = 0;
+bool MemoryBudget::TrimIfWanted() {
+  {
+    MutexLock lock(&mutex_);
+    if (!std::exchange(wants_trim_, false)) return false;
+  }
+  heap_->Trim();
+  return true;
 }
 
 void MemoryBudget::MeasureHeap(int64_t more) {
-  if (!heap_.free_bytes) return;
+  if (heap_ == nullptr) return;
   {
     MutexLock lock(&mutex_);
     grown_ += more;
     if (grown_ < std::min(kMeasureBytes, limits_.total / 16)) return;
     grown_ = 0;
   }
-  const int64_t free = heap_.free_bytes();
-  MutexLock lock(&mutex_);
-  kept_ = free;
+  heap_->Measure();
+}
+
+bool MemoryBudget::FitsOrWantsTrim(MemoryUse use, int64_t more) {
+  if (more <= 0 || Fits(use, more)) return true;
+  const bool trim_helps = use != MemoryUse::kStaging && HeapKeeps() > 0 &&
+                          more <= LeftIfTrimmed(use) && more <= limits_.of(use) - taken(use);
+  wants_trim_ = wants_trim_ || trim_helps;
+  return false;
 }
 
 void MemoryBudget::GrantWaiting() {
@@ -192,23 +231,12 @@ bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force) {
   if (claim->use_ != MemoryUse::kStaging && bytes > claim->bytes()) {
     MeasureHeap(bytes - claim->bytes());
   }
-  for (bool resized = false, trims = true; trims;) {
-    {
-      MutexLock lock(&mutex_);
-      resized = ResizeClaim(claim, bytes, force, &trims);
-    }
-    if (trims) TrimHeap();
-    if (resized) return true;
-  }
-  return false;
-}
-
-bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force, bool* trims) {
+  MutexLock lock(&mutex_);
   const int64_t more = bytes - claim->bytes();
-  const bool fits = more <= 0 || Fits(claim->use_, more);
-  *trims = !fits && claim->use_ != MemoryUse::kStaging && kept_ > 0 &&
-           (force || more <= LeftIfTrimmed(claim->use_));
-  if (!fits && !force) return false;
+  if (!FitsOrWantsTrim(claim->use_, more)) {
+    if (!force) return false;
+    wants_trim_ = wants_trim_ || HeapKeeps() > 0;
+  }
   Add(claim->use_, more);
   claim->bytes_.store(bytes, std::memory_order_relaxed);
   if (more < 0) GrantWaiting();

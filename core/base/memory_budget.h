@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "core/base/heap.h"
 #include "core/base/mutex.h"
 
 namespace gradd {
@@ -42,8 +43,8 @@ const char* NameOf(MemoryUse use);
 // everything else leaves free what one step of any run takes, as assured by Assure().
 //
 // Pushes lie in the heap, which keeps what they took for the next ones, so that their pages need
-// not be touched anew. It is made to give that back when something else needs the room: see
-// SetHeap().
+// not be touched anew. It is made to give that back when something else needs the room, but not by
+// who needs it, who may hold locks: by Take(), Tick() and whoever calls TrimIfWanted().
 //
 // Example:
 //   std::shared_ptr<MemoryBudget::Claim> claim = budget->Take(MemoryUse::kScratch, bytes);
@@ -78,8 +79,9 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
     bool granted() const { return granted_.load(std::memory_order_acquire); }
 
     // Changes a granted claim, without giving any of it back in between. False, with nothing
-    // changed, if there is no room for more. Does not reclaim, though it may trim, so it may be
-    // called with any lock held that the function of SetReclaim() takes.
+    // changed, if there is no room for more. Neither reclaims nor trims, so it may be called with
+    // any lock held; where a trim of the heap would make the room, the budget wants one from now
+    // on.
     bool Resize(int64_t bytes);
     // The same where the memory is taken already and cannot be refused: the budget may be overdrawn
     // by it, and grants nothing else until that is over.
@@ -119,36 +121,46 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
     return std::shared_ptr<MemoryBudget>(new MemoryBudget(limits));
   }
 
-  // Claims `bytes` >= 0, with reclaiming where necessary; null if so many are not left.
+  // Claims `bytes` >= 0, with reclaiming and trimming where necessary, so that it may take long;
+  // null if so many are not left.
   std::shared_ptr<Claim> Take(MemoryUse use, int64_t bytes);
+  // The same without: null if so many are not left at once.
+  std::shared_ptr<Claim> TakeNow(MemoryUse use, int64_t bytes);
+  // Reclaims and trims so that a claim of `bytes` more would find room, for who will make it with
+  // locks held. False if that is not to be had.
+  bool MakeRoom(MemoryUse use, int64_t bytes);
 
   // Claims `bytes` for pushes, or a place in the queue for them: claims are granted in the order
   // they were made, so that small ones do not starve a large one. One that `extends` what the
   // caller holds already does not queue behind the others, who may be waiting for what it holds.
   // Where granted() is false at first, `on_granted` is called once it is true. It may be called in
-  // any thread and with any lock held, so it should do no more than schedule something.
+  // any thread and with any lock held, so it should do no more than schedule something. What has to
+  // be reclaimed for it is so later, so that this returns at once.
   std::shared_ptr<Claim> TakeOrWait(int64_t bytes, bool extends, std::function<void()> on_granted);
 
   // An assurance of nothing yet.
   std::shared_ptr<Assurance> Assure();
 
   // How to get versions back: `reclaim` gives some back and returns true, or false if there is
-  // nothing left to give. Called without a lock of the budget held, but with any of its callers'.
-  // To be set before the budget is used.
-  void SetReclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
-  // The heap, where memory stays that is free. Its functions may be called with any lock held but
-  // the budget's.
-  struct Heap {
-    std::function<int64_t()> free_bytes;
-    std::function<void()> trim;  // Gives back what is free.
-  };
-  // To be called before the budget is used; without it, the heap is taken to keep nothing.
-  void SetHeap(Heap heap) { heap_ = std::move(heap); }
-  void TrimHeap();
+  // nothing left to give. It may take long, and is called without a lock of the budget held, but
+  // with those of who calls WithReclaim(). `later` runs a task without any lock, as soon as it can,
+  // and keeps no caller waiting; null: in the caller. To be set before the budget is used.
+  using Scheduler = std::function<void(std::function<void()>)>;
+  void SetReclaim(std::function<bool()> reclaim, Scheduler later = nullptr) {
+    reclaim_ = std::move(reclaim);
+    later_ = std::move(later);
+  }
+  // What the heap keeps leaves less room. To be called before the budget is used; without it, the
+  // heap is taken to keep nothing.
+  void SetHeap(std::shared_ptr<Heap> heap) { heap_ = std::move(heap); }
+  // Trims the heap if somebody wants it, since a claim did not fit otherwise or has overdrawn the
+  // budget; whether it did. Takes long, and no lock should be held.
+  bool TrimIfWanted();
   // Does `attempt`, for which `more` bytes for `use` are missing, again and again until it returns
   // true, or nothing can be given back any more that would help.
   bool WithReclaim(MemoryUse use, int64_t more, const std::function<bool()>& attempt);
-  // Reclaims for the claim that waits longest. To be called now and then.
+  // Trims if that is wanted, and reclaims for the claims that wait, the oldest first, as far as
+  // that goes. To be called now and then, without a lock held.
   void Tick();
 
   const Limits& limits() const { return limits_; }
@@ -180,11 +192,11 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   bool ResizeClaim(Claim* claim, int64_t bytes, bool force);
   // Looks at the heap, now and then, for a claim that grows by `more`.
   void MeasureHeap(int64_t more);
-  // The same with the lock held. Sets `trims` to whether the heap should give back what it keeps:
-  // then it does not fit otherwise, or the budget is overdrawn.
-  bool ResizeClaim(Claim* claim, int64_t bytes, bool force, bool* trims)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As Fits(); if it does not only because of what the heap keeps, that is to be trimmed.
+  bool FitsOrWantsTrim(MemoryUse use, int64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t HeapKeeps() const { return heap_ == nullptr ? 0 : heap_->kept_bytes(); }
   void Withdraw(Claim* claim);
+  void TickLater();
   bool ResizeAssurance(Assurance* assurance, int64_t bytes);
 
   int64_t taken(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -200,11 +212,13 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
   const Limits limits_;
   std::function<bool()> reclaim_;
-  Heap heap_;
+  Scheduler later_;
+  std::atomic<bool> ticks_later_{false};
+  std::shared_ptr<Heap> heap_;
   mutable Mutex mutex_;
   std::array<int64_t, kMemoryUses> taken_ ABSL_GUARDED_BY(mutex_) = {};
   int64_t all_taken_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t kept_ ABSL_GUARDED_BY(mutex_) = 0;   // Free in the heap, when that was last looked at.
+  bool wants_trim_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t grown_ ABSL_GUARDED_BY(mutex_) = 0;  // What claims but those for pushes grew since.
   std::deque<Claim*> waiting_ ABSL_GUARDED_BY(mutex_);
   std::multiset<int64_t> assured_ ABSL_GUARDED_BY(mutex_);

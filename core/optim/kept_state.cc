@@ -99,6 +99,14 @@ int64_t KeptState::bytes() const {
   return bytes;
 }
 
+int64_t KeptState::copied_bytes() const {
+  int64_t elements = 0;
+  for (const Work& work : works_) {
+    for (const TensorWork::State& state : work.work.state()) elements += state.spec.length;
+  }
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
 void KeptState::Allocate() {
   for (Work& work : works_) work.work.Allocate();
 }

@@ -68,7 +68,8 @@ class KeptState {
 
   // Bytes that Allocate() takes.
   int64_t bytes() const;
-  // Takes the memory that works() need. Throws std::bad_alloc if there is none.
+  // Takes the memory that works() need. Throws std::bad_alloc if there is none; to be called again
+  // then. When all is there it does nothing.
   void Allocate();
 
   // The slots that are needed, and what of them starts anew when this takes the place of `before`;
@@ -83,6 +84,8 @@ class KeptState {
 
   // Between two steps; this one is allocated.
   PlanState state() const;
+  // Bytes that its vectors take, as far as they are of whole tensors; the rest is small.
+  int64_t copied_bytes() const;
   // Puts back what state() has given for the same spec and layout. INVALID_ARGUMENT, with nothing
   // changed, names what is missing, is not known, has another type or length, or is no step.
   absl::Status Restore(const PlanState& state);

@@ -4,7 +4,10 @@ namespace gradd {
 
 void ScratchPool::Allocate() {
   MutexLock lock(&mutex_);
-  for (int64_t i = 0; i < count_; ++i) {
+  // Room first, so that a piece that is there is free.
+  free_.reserve(static_cast<size_t>(count_));
+  pieces_.reserve(static_cast<size_t>(count_));
+  while (static_cast<int64_t>(pieces_.size()) < count_) {
     pieces_.emplace_back(static_cast<std::byte*>(
         ::operator new (static_cast<size_t>(piece_bytes_), std::align_val_t{Scratch::kAlignment})));
     free_.push_back(pieces_.back().get());

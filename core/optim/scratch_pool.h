@@ -21,7 +21,8 @@ class ScratchPool {
 
   // Bytes that Allocate() takes.
   int64_t bytes() const { return count_ * piece_bytes_; }
-  // Takes them, once. Throws std::bad_alloc if there is no memory.
+  // Takes them, or those that are missing, so that it may be called again, also after it has
+  // thrown: std::bad_alloc if there is no memory.
   void Allocate();
 
   // Lends a piece for as long as this lives; waits until one is free.
@@ -49,8 +50,8 @@ class ScratchPool {
 
   const int64_t count_;
   const int64_t piece_bytes_;
-  std::vector<std::unique_ptr<std::byte, Free>> pieces_;
   Mutex mutex_;
+  std::vector<std::unique_ptr<std::byte, Free>> pieces_ ABSL_GUARDED_BY(mutex_);
   CondVar given_back_;
   std::vector<std::byte*> free_ ABSL_GUARDED_BY(mutex_);
 };

@@ -33,8 +33,9 @@ int64_t TensorWork::bytes() const {
 
 void TensorWork::Allocate() {
   result_.resize(static_cast<size_t>(shape_.elements()));
-  state_values_.clear();
-  for (State& state : state_) {
+  state_values_.reserve(state_.size());
+  while (state_values_.size() < state_.size()) {
+    State& state = state_[state_values_.size()];
     state.values.assign(static_cast<size_t>(state.spec.length), state.spec.initial_value);
     state_values_.push_back(state.values.data());
   }

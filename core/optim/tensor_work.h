@@ -30,7 +30,8 @@ class TensorWork {
 
   // Bytes that Allocate() takes.
   int64_t bytes() const;
-  // Takes what it needs, once, and starts the state. Throws std::bad_alloc if there is no memory.
+  // Takes what it needs and starts the state. To be called until it does not throw std::bad_alloc,
+  // which it does if there is no memory; calls after that do nothing.
   void Allocate();
 
   // Takes over what `before` keeps under the same name and of the same length. Both are allocated.

@@ -60,7 +60,8 @@ class UpdatePlan {
   int64_t kept_bytes() const { return kept_.bytes(); }
   int64_t scratch_bytes() const { return loop_.scratch_bytes(); }
   // Takes the memory that it needs besides the slots: for what it keeps, and to work in, so that no
-  // step allocates any. Throws std::bad_alloc if there is none.
+  // step allocates any. Throws std::bad_alloc if there is none; to be called again then. When all
+  // is there it does nothing.
   void Allocate();
 
   // Takes over what `before` has kept, where that means the same here. Otherwise an optimizer
@@ -69,6 +70,8 @@ class UpdatePlan {
 
   // Between two steps, of a plan that is allocated: to be kept together with the slots.
   PlanState state() const { return kept_.state(); }
+  // Bytes that its vectors take, as far as they are of whole tensors; the rest is small.
+  int64_t copied_bytes() const { return kept_.copied_bytes(); }
   // Puts back what state() of a plan with the same spec and layout has given; the slots are put
   // back by the store. The norm of the parameters is taken anew, see NeedsMeasure(). This one is
   // allocated. INVALID_ARGUMENT, with nothing changed, names what is missing, is not known, has

@@ -11,6 +11,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/run/run_spec.h"
+#include "core/step/claimed_plan.h"
 #include "core/store/initializer.h"
 
 namespace gradd {
@@ -61,14 +62,19 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   auto plan = ValidateMutableFields(kept, *layout, environment.block_elements,
                                     StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
+  plan = ClaimPlan(run_id, *std::move(plan), environment.budget.get());
+  GRADD_RETURN_IF_ERROR(plan.status());
   auto memory = ClaimRunMemory(run_id, *MakeStepPolicy(kept.policy()), *layout, **plan,
                                environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
   std::shared_ptr<Run> run(new Run(run_id, std::move(kept), *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
-  GRADD_RETURN_IF_ERROR(run->engine_.KeepWindow(WindowOf(spec.optimizer()) > 1));
-  if (origin != nullptr && origin->plan.has_value()) {
+  if (WindowOf(spec.optimizer()) > 1) {
+    environment.budget->MakeRoom(MemoryUse::kState, Window::BytesFor(run->layout_.element_count()));
+    GRADD_RETURN_IF_ERROR(run->engine_.KeepWindow(true));
+  }
+  if (origin != nullptr && origin->plan != nullptr) {
     GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin->snapshot, *origin->plan));
   }
   return run;
@@ -93,10 +99,10 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
           origin == nullptr ? std::optional(LargestInitialValue(layout_.message())) : std::nullopt),
       spec_(std::move(spec)),
       policy_(MakeStepPolicy(spec_.policy())),
-      shared_(environment.budget, pool_, layout_.element_count(), environment.block_elements),
+      shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
+              environment.block_elements),
       room_(environment.budget, layout_.element_count() * int64_t{sizeof(float)}),
       plateau_(spec_.schedule()) {
-  plan->Allocate();
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
   members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
@@ -149,11 +155,6 @@ void Run::DescribeWorkers(v1::Run* run) const {
     if (run->workers_size() == kMaxDescribedWorkers) return;
     if (!member.live()) describe(worker, member);
   }
-}
-
-int64_t Run::StateBytes() const {
-  MutexLock lock(&mutex_);
-  return engine_.state_bytes();
 }
 
 v1::RunProgress Run::Progress() const {
@@ -264,6 +265,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
 absl::Status Run::CheckContents(SnapshotContents contents) const {
   if (contents != SnapshotContents::kAverage) return absl::OkStatus();
   MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError();
   if (engine_.keeps_average()) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition, "NO_AVERAGE",
                absl::StrCat("the optimizer of run \"", run_id_,
@@ -299,14 +301,18 @@ absl::Status Run::DeletedError() const {
 }
 
 void Run::FreeIfDeleted() {
-  std::vector<BlockVector> blocks;
+  StepEngine::Remains remains;
+  std::shared_ptr<const SharedRegion> region;
   {
     MutexLock lock(&mutex_);
     if (!deleted_ || !engine_.settled()) return;
-    blocks = engine_.TakeAll();
+    remains = engine_.TakeAll();
+    region = shared_.TakeRegion();
   }
-  blocks.clear();
+  // Whoever still has the run, or shows it, keeps none of its memory.
+  remains = {};
   memory_.store->FreeUnused();
+  memory_.store->Foresee(0);
   memory_.store->ResizeState(0);
   memory_.step_room->Resize(0);
 }

@@ -61,8 +61,6 @@ class Run : public std::enable_shared_from_this<Run> {
   // Resume().
   absl::Status CheckChangeable() const;
   const Layout& layout() const { return layout_; }
-  // Bytes of parameters and slots, and of the window, without what snapshots keep besides.
-  int64_t StateBytes() const;
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
@@ -121,7 +119,7 @@ class Run : public std::enable_shared_from_this<Run> {
     v1::Run spec;
     int connected_workers = 0;
     std::shared_ptr<const Snapshot> snapshot;  // With all slots.
-    PlanState plan;
+    std::shared_ptr<const UpdatePlan> plan;    // As it is until Release().
   };
   using HeldRunReceiver = std::function<void(absl::StatusOr<HeldRun>)>;
   void Hold(HeldRunReceiver receive);
@@ -248,14 +246,17 @@ class Run : public std::enable_shared_from_this<Run> {
   }
   PolicyState StateForPolicy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StepRates RatesAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // If a step is due, makes it the one on its way.
-  void BeginStepIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // If a step is due, makes it the one on its way. `room_is_made`: nothing more can be given back
+  // for it.
+  void BeginStepIfDue(bool room_is_made = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same for what has been decided; false if it came to nothing, so that something else may be
-  // due.
-  bool BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // due. A step that finds no memory waits: for MakeRoomForStep(), and after it for Tick().
+  bool BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes,
+                 bool room_is_made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives back one piece of what others could do without, which takes long, and tries again.
+  void MakeRoomForStep();
   void CompleteFold(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the push is answered when its step begins: only where its result is known to be finite.
   bool LeavesEarly(const PendingPush& pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -273,6 +274,11 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] std::unique_ptr<StepOnItsWay> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The step is done.
   void CountStep(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Changes of the plan (run_changes.cc) ----
+
+  // Goes on with the next plan, if there is one and it can.
+  void ChangePlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Fills the slots of the plan that is on its way and goes on with it, and what has come since.
   // Called without the lock, by the one who made it the one on its way.
   void FillChanges();
@@ -374,6 +380,7 @@ class Run : public std::enable_shared_from_this<Run> {
   absl::Duration first_waiting_at_ ABSL_GUARDED_BY(mutex_);
   int64_t skipped_in_a_row_ ABSL_GUARDED_BY(mutex_) = 0;  // Pushes, since the last step.
   std::unique_ptr<StepOnItsWay> step_ ABSL_GUARDED_BY(mutex_);
+  bool makes_room_ ABSL_GUARDED_BY(mutex_) = false;  // MakeRoomForStep() will run.
   std::vector<std::pair<SnapshotContents, SnapshotReceiver>> snapshot_requests_
       ABSL_GUARDED_BY(mutex_);
 

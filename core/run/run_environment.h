@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "core/base/clock.h"
@@ -39,8 +38,8 @@ struct RunOrigin {
   // Where a copy of a run begins. Null: at the layout's initial values.
   std::shared_ptr<const Snapshot> snapshot;
   // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
-  // the same. Else it begins with its first step.
-  std::optional<PlanState> plan;
+  // the same. Null: it begins with its first step. Nobody changes it before the copy is made.
+  std::shared_ptr<const UpdatePlan> plan;
   // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
   // change it. Empty: it is none.
   std::string trial_of;

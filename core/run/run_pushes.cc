@@ -119,7 +119,8 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
         first_waiting_at_ = Now();
         NoteMove();
       }
-      waiting_.Add(std::move(pending), member->in_window);
+      pending.in_window = member->in_window;
+      waiting_.Add(std::move(pending));
     }
   }
   Advance();

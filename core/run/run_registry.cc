@@ -1,6 +1,7 @@
 #include "core/run/run_registry.h"
 
 #include <algorithm>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -46,7 +47,10 @@ RunRegistry::RunRegistry(const Limits& limits, std::unique_ptr<Executor> pool, c
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
   environment_.log = std::make_shared<RunLog>();
   environment_.readers = VersionReaders::Create();
-  environment_.budget->SetReclaim([readers = environment_.readers] { return readers->GiveBack(); });
+  const std::shared_ptr<Executor> turn = pool_->Share();
+  environment_.budget->SetReclaim(
+      [readers = environment_.readers] { return readers->GiveBack(); },
+      [turn](std::function<void()> task) { turn->Schedule(std::move(task)); });
   environment_.limits = limits;
   environment_.block_elements = block_elements;
 }

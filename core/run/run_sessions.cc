@@ -43,6 +43,9 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   if (join.has_layout()) GRADD_RETURN_IF_ERROR(layout_.CheckSame(join.layout()));
   const absl::StatusOr<v1::Encoding> encoding = ParameterEncodingFor(join);
   GRADD_RETURN_IF_ERROR(encoding.status());
+  if (join.want_shared_memory() && session->state().sink->same_host()) {
+    SharedParameters::MakeRoom(layout_.element_count(), environment_.budget.get());
+  }
   MutexLock lock(&mutex_);
   if (deleted_) return DeletedError();
   if (draining_) return StoppingError();

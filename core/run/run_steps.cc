@@ -47,9 +47,9 @@ StepRates Run::RatesAt(int64_t step) const {
           Momentum(spec_.schedule(), step)};
 }
 
-void Run::BeginStepIfDue() {
+void Run::BeginStepIfDue(bool room_is_made) {
   for (bool again = true; again;) {
-    if (step_ != nullptr || !engine_.settled() || deleted_ || !Moves()) return;
+    if (step_ != nullptr || makes_room_ || !engine_.settled() || deleted_ || !Moves()) return;
     const PolicyState state = StateForPolicy();
     const Verdict verdict = policy_->Decide(state);
     state::v1::StepDecision decision;
@@ -80,14 +80,14 @@ void Run::BeginStepIfDue() {
         again = !BeginFold(std::move(fold), std::move(pushes));
         break;
       case Verdict::What::kStep:
-        again = !BeginStep(std::move(decision), std::move(pushes));
+        again = !BeginStep(std::move(decision), std::move(pushes), room_is_made);
         break;
     }
   }
 }
 
-bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes) {
-  LogMissing(decision);
+bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes,
+                    bool room_is_made) {
   shared_.Begin(&engine_);
   auto step = std::make_unique<StepOnItsWay>();
   step->begin_at = Now();
@@ -98,14 +98,36 @@ bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> p
     if (LeavesEarly(pending)) early.push_back(pending.session->state().parameter_encoding);
   }
   step->pushes = std::move(pushes);
-  signs_.step_lacks_memory = !engine_.Prepare(early, &step->work);
-  if (signs_.step_lacks_memory) {
-    RejectLarge(std::move(step->pushes), "there is no memory to see whether the step is finite");
-    return true;  // It waits for memory, and Tick() tries again.
+  if (!engine_.Prepare(early, room_is_made, &step->work)) {
+    if (room_is_made) {
+      signs_.step_lacks_memory = true;
+      RejectLarge(std::move(step->pushes), "there is no memory to see whether the step is finite");
+    } else {
+      // To give memory back takes longer than a lock may be held.
+      waiting_.PutBack(std::move(step->pushes));
+      makes_room_ = true;
+      pool_->Schedule([self = shared_from_this()] { self->MakeRoomForStep(); });
+    }
+    return true;
   }
+  signs_.step_lacks_memory = false;
+  LogMissing(step->work.decision);
   step_ = std::move(step);
   AnswerEarly(step_.get());
   return true;
+}
+
+void Run::MakeRoomForStep() {
+  const bool made =
+      environment_.budget->TrimIfWanted() || environment_.readers->GiveBack(memory_.store.get());
+  {
+    MutexLock lock(&mutex_);
+    makes_room_ = false;
+    if (step_ != nullptr || !engine_.settled()) return;  // Whoever is at it goes on.
+    BeginStepIfDue(/*room_is_made=*/!made);
+    if (step_ == nullptr) return;
+  }
+  ApplySteps();
 }
 
 bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
@@ -237,23 +259,6 @@ void Run::ApplySteps() {
   pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
 }
 
-void Run::FillChanges() {
-  while (true) {
-    {
-      MutexLock lock(&mutex_);
-      if (!engine_.changes()) break;
-    }
-    engine_.Fill();
-    MutexLock lock(&mutex_);
-    engine_.Adopt();
-    engine_.Change();
-    SendSnapshots();
-    TellHolder();
-  }
-  Advance();
-  FreeIfDeleted();
-}
-
 std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
   std::unique_ptr<StepOnItsWay> step = std::move(step_);
   const bool folds = step->fold.has_value();
@@ -263,7 +268,7 @@ std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
   } else {
     engine_.Complete(&step->work);
   }
-  engine_.Change();
+  ChangePlan();
   if (deleted_ || folds) {
     // Nobody waits for it, or all is said.
   } else if (!undone) {
@@ -336,18 +341,6 @@ void Run::RecordReduction(double old_factor) {
   Record("reduce_on_plateau", "schedule.reduce_on_plateau",
          absl::StrFormat("%.15g", rate / plateau_.factor() * old_factor),
          absl::StrFormat("%.15g", rate));
-}
-
-void Run::SendSnapshots() {
-  if (!engine_.settled()) return;
-  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> requests;
-  requests.swap(snapshot_requests_);
-  for (auto& [contents, receive] : requests) receive(engine_.TakeSnapshot(contents));
-}
-
-void Run::TellHolder() {
-  if (!engine_.settled() || !held_receiver_) return;
-  std::exchange(held_receiver_, nullptr)(DescribeHeld());
 }
 
 void Run::FinishIfDone() {

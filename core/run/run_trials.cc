@@ -46,7 +46,7 @@ absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
   *held.spec.mutable_layout() = layout_.message();
   held.connected_workers = static_cast<int>(sessions_.all().size());
   held.snapshot = engine_.TakeSnapshot(SnapshotContents::kAll);
-  held.plan = engine_.plan().state();
+  held.plan = engine_.plan();
   return held;
 }
 

@@ -17,6 +17,7 @@
 #include "core/run/live_fields.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
+#include "core/step/claimed_plan.h"
 #include "google/protobuf/util/field_mask_util.h"
 
 namespace gradd {
@@ -89,8 +90,16 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
                                       StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
+    plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
+    GRADD_RETURN_IF_ERROR(plan.status());
+    const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
+    const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
+    environment_.budget->MakeRoom(
+        MemoryUse::kState,
+        StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
     std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
     MutexLock lock(&mutex_);
+    if (deleted_) return DeletedError();
     updates = version == spec_version_;
     if (!updates) continue;  // Somebody else was faster.
     if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
@@ -121,7 +130,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     }
     policy_ = std::move(policy);
     AdoptSpec(std::move(updated));
-    engine_.Change();
+    ChangePlan();
     fills = engine_.changes() && !was_changing;
     if (step_ == nullptr) SupersedeOldPushes();
     const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();

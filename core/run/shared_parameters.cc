@@ -43,9 +43,11 @@ void FaultInLater(std::shared_ptr<SharedRegion> region, int64_t bytes,
 }  // namespace
 
 SharedParameters::SharedParameters(std::shared_ptr<MemoryBudget> budget,
+                                   std::shared_ptr<StoreMemory> memory,
                                    std::shared_ptr<Executor> pool, int64_t elements,
                                    int64_t block_elements)
     : budget_(std::move(budget)),
+      memory_(std::move(memory)),
       pool_(std::move(pool)),
       elements_(elements),
       block_elements_(block_elements) {}
@@ -60,11 +62,14 @@ bool SharedParameters::MakeParameterRegion() {
                            SharedRegion::Access::kPeerReads);
   if (!parameters.ok()) return false;
   parameters_ = *std::move(parameters);
-  // One version is read by workers while the next one is written. Claimed until the first step
-  // claims them, block by block.
-  first_versions_ = budget_->Take(MemoryUse::kScratch, 2 * bytes);
-  if (first_versions_ != nullptr) FaultInLater(parameters_, 2 * bytes, pool_);
+  // One version is read by workers while the next one is written. Claimed until steps have them,
+  // block by block.
+  if (memory_->Foresee(2 * bytes)) FaultInLater(parameters_, 2 * bytes, pool_);
   return true;
+}
+
+void SharedParameters::MakeRoom(int64_t elements, MemoryBudget* budget) {
+  budget->MakeRoom(MemoryUse::kShared, RoundUpToPages(elements * int64_t{sizeof(float)}));
 }
 
 void SharedParameters::Offer(WorkerSession* session, v1::Welcome* welcome) {
@@ -72,7 +77,7 @@ void SharedParameters::Offer(WorkerSession* session, v1::Welcome* welcome) {
   const int64_t blocks = (elements_ + block_elements_ - 1) / block_elements_;
   if (!state.sink->same_host() || blocks > kMaxBlocks) return;
   const int64_t bytes = RoundUpToPages(elements_ * int64_t{sizeof(float)});
-  auto quota = budget_->Take(MemoryUse::kShared, bytes);
+  auto quota = budget_->TakeNow(MemoryUse::kShared, bytes);
   if (quota == nullptr) return;
   auto gradient = SharedRegion::Create(bytes, SharedRegion::Access::kPeerWrites);
   if (!gradient.ok() || !LeavesFiles((*gradient)->file())) return;
@@ -91,7 +96,6 @@ void SharedParameters::Begin(StepEngine* engine) {
   if (parameters_ == nullptr || begun_) return;
   engine->ShareTrainingVector(parameters_);
   begun_ = true;
-  first_versions_.reset();
 }
 
 bool SharedParameters::Describe(const Snapshot& snapshot, v1::SharedParameters* shared) {

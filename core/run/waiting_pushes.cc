@@ -7,22 +7,22 @@
 namespace gradd {
 namespace {
 
-WaitingPush FactsOf(const PendingPush& push, int64_t in_window) {
+WaitingPush FactsOf(const PendingPush& push) {
   const v1::PushHeader& header = push.push->header();
   return {push.worker,       header.sequence(), header.base_step(),
-          header.examples(), header.loss(),     in_window};
+          header.examples(), header.loss(),     push.in_window};
 }
 
 }  // namespace
 
-void WaitingPushes::Add(PendingPush push, int64_t in_window) {
-  facts_.push_back(FactsOf(push, in_window));
+void WaitingPushes::Add(PendingPush push) {
+  facts_.push_back(FactsOf(push));
   pushes_.push_back(std::move(push));
 }
 
 void WaitingPushes::PutBack(std::vector<PendingPush> pushes) {
   std::vector<WaitingPush> facts;
-  for (const PendingPush& push : pushes) facts.push_back(FactsOf(push, 0));
+  for (const PendingPush& push : pushes) facts.push_back(FactsOf(push));
   facts_.insert(facts_.begin(), facts.begin(), facts.end());
   pushes_.insert(pushes_.begin(), std::make_move_iterator(pushes.begin()),
                  std::make_move_iterator(pushes.end()));

@@ -32,6 +32,8 @@ struct PendingPush {
   bool want_parameters = false;
   PushArrival arrival;
   bool answered = false;  // The result is sent, and the parameters are on their way.
+  // Pushes of the same worker that were in the window when it came.
+  int64_t in_window = 0;
 };
 
 // The complete pushes of a run that wait for a step, in the order they came. Not thread safe.
@@ -41,9 +43,9 @@ class WaitingPushes {
   // As policies see them; index i is the i-th push.
   absl::Span<const WaitingPush> facts() const { return facts_; }
 
-  // `in_window`: pushes of the same worker that are in the window.
-  void Add(PendingPush push, int64_t in_window);
-  // Those that were taken for a step that was undone; they come before the others.
+  void Add(PendingPush push);
+  // Those that were taken for a step that could not be made, or was undone; they come before the
+  // others.
   void PutBack(std::vector<PendingPush> pushes);
 
   // Takes out those with these indices, in that order.

@@ -7,8 +7,9 @@
 
 namespace gradd {
 
-int64_t StateBytes(const Layout& layout, const UpdatePlan& plan) {
-  return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.state_bytes();
+int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan) {
+  return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.state_bytes() -
+         plan.kept_bytes();
 }
 
 absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPolicy& policy,
@@ -18,13 +19,11 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPo
   memory.step_room = budget->Assure();
   GRADD_RETURN_IF_ERROR(AssureStaging(policy, layout.element_count(), /*live_workers=*/0, *budget,
                                       memory.step_room.get()));
-  const int64_t bytes = StateBytes(layout, plan);
+  const int64_t bytes = StoreBytes(layout, plan);
   auto state = budget->Take(MemoryUse::kState, bytes);
   if (state == nullptr) return StateTooLarge(run_id, bytes, *budget);
   memory.store =
       std::make_shared<StoreMemory>(std::move(state), budget->Take(MemoryUse::kVersions, 0));
-  memory.scratch = budget->Take(MemoryUse::kScratch, plan.scratch_bytes());
-  if (memory.scratch == nullptr) return ScratchTooLarge(run_id, plan.scratch_bytes(), *budget);
   return memory;
 }
 
@@ -38,11 +37,17 @@ absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const Mem
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget) {
   return Error(absl::StatusCode::kResourceExhausted, "STATE_TOO_LARGE",
                absl::StrCat("run \"", run_id, "\" needs ", bytes,
-                            " bytes for parameters and slots; the runs have ",
+                            " bytes for what its steps go on from; the runs have ",
                             budget.taken_bytes(MemoryUse::kState), " of the server's limit of ",
                             budget.limits().of(MemoryUse::kState), ", and ", budget.taken_bytes(),
                             " of the ", budget.limits().total,
                             " for everything are taken, pushes of a step not counted"));
+}
+
+absl::Status SlotsOutOfMemory(const std::string& run_id) {
+  return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
+               absl::StrCat("run \"", run_id,
+                            "\": the server's machine does not have the memory for the slots"));
 }
 
 absl::Status AssureStaging(const StepPolicy& policy, int64_t elements, int64_t live_workers,

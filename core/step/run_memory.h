@@ -15,17 +15,16 @@
 
 namespace gradd {
 
-// Bytes of the parameters, all slots, and what optimizers keep besides.
-int64_t StateBytes(const Layout& layout, const UpdatePlan& plan);
+// Bytes of the parameters and all slots, which lie in the run's store.
+int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan);
 
-// What a run has claimed for as long as it lives.
+// What a run has claimed for as long as it lives, beside its plan (see ClaimPlan()) and its window.
 struct RunMemory {
-  std::shared_ptr<StoreMemory> store;            // For parameters, slots, what optimizers keep.
-  std::shared_ptr<MemoryBudget::Claim> scratch;  // For what they work in.
+  std::shared_ptr<StoreMemory> store;                  // For parameters and slots.
   std::shared_ptr<MemoryBudget::Assurance> step_room;  // That a step's pushes find room.
 };
 
-// Claims what a run needs of `budget`; RESOURCE_EXHAUSTED with the numbers if so much
+// Claims what a run needs of `budget` beside these; RESOURCE_EXHAUSTED with the numbers if so much
 // is not left.
 absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPolicy& policy,
                                          const Layout& layout, const UpdatePlan& plan,
@@ -36,6 +35,9 @@ absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const Mem
 
 // RESOURCE_EXHAUSTED: the run needs `bytes` more than are left.
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
+
+// RESOURCE_EXHAUSTED: the budget has room, and the machine has not.
+absl::Status SlotsOutOfMemory(const std::string& run_id);
 
 // Makes sure that pushes of `elements` elements can be staged at any time, and for a synchronous
 // run all of a step at once; else RESOURCE_EXHAUSTED with the numbers.

@@ -25,17 +25,20 @@ StepEngine::StepEngine(Parts parts, ParameterStore store, std::shared_ptr<Update
       guard_(largest_parameter.has_value() ? *largest_parameter
                                            : store_.LargestParameter(executor_.get())) {}
 
-absl::Status StepEngine::GoOnFrom(const Snapshot& snapshot, const PlanState& plan) {
+absl::Status StepEngine::GoOnFrom(const Snapshot& snapshot, const UpdatePlan& plan) {
   Snapshot first = snapshot;
   first.step = 0;
   GRADD_RETURN_IF_ERROR(store_.Restore(first));
-  GRADD_RETURN_IF_ERROR(plan_->Restore(plan));
+  const auto claim = budget_->Take(MemoryUse::kScratch, plan.copied_bytes());
+  if (claim == nullptr) return ScratchTooLarge(run_id_, plan.copied_bytes(), *budget_);
+  GRADD_RETURN_IF_ERROR(plan_->Restore(plan.state()));
   plan_->CountFromZero();
   guard_.Measure(store_, executor_.get());
   return absl::OkStatus();
 }
 
-bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, StepWork* work) {
+bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_made,
+                         StepWork* work) {
   GRADD_DCHECK(settled(), "a step begins while another one, or a change, is on its way");
   work->plan = plan_;
   work->guard = guard_;
@@ -45,24 +48,26 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, StepWork* work)
   const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
                       plan_->largest_rate_factor();
   work->watched = !guard_.KnowsFinite(std::max(work->largest, in_window), rate);
-  step_on_its_way_ = ReserveMemory(early, work);
+  step_on_its_way_ = ReserveMemory(early, room_is_made, work);
   return step_on_its_way_;
 }
 
-bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, StepWork* work) {
+bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made,
+                               StepWork* work) {
   const auto reserve = [&] {
     return ReserveForStep(TouchedBlocks(work->pushes, *work->plan, store_, layout_.element_count()),
-                          store_, memory_.store.get(), readers_.get(), &work->next);
+                          store_, memory_.store.get(), *readers_, room_is_made, &work->next);
   };
   try {
     if (work->watched) {
       try {
-        work->undo.emplace(store_, *work->plan);
+        work->undo.emplace(store_, *work->plan, budget_);
         if (reserve()) return true;
       } catch (const std::bad_alloc&) {
         // As where there is no room.
       }
       work->undo.reset();
+      if (!room_is_made) return false;
       // Without one to blame, the step is taken in place: to wait for memory could be for ever.
       return work->largest <= kSafeGradient && reserve();
     }
@@ -81,6 +86,12 @@ void StepEngine::Apply(StepWork* work) {
   const absl::Duration begin = clock_->Elapsed();
   const state::v1::StepDecision& decision = work->decision;
   UpdatePlan& plan = *work->plan;
+  if (work->undo.has_value() && !work->undo->SavePlan(plan)) {
+    work->undo.reset();
+    // As in ReserveMemory(): only a push that could be to blame is worth its rejection.
+    work->undone = work->largest > kSafeGradient;
+    if (work->undone) return;
+  }
   const StepGradient gradient(decision, work->pushes, window_.get(),
                               [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = gradient.has_lazy_rows();
@@ -170,6 +181,7 @@ void StepEngine::Check(StepWork* work) {
 
 void StepEngine::Complete(StepWork* work) {
   step_on_its_way_ = false;
+  memory_.store->EndReservations(ReservedFor::kStep);
   if (!work->undone) {
     ++step_;
     guard_ = work->guard;
@@ -192,7 +204,7 @@ absl::Status StepEngine::KeepWindow(bool keep) {
   }
   if (window_ != nullptr) return absl::OkStatus();
   keeps_window_ = false;
-  return StateTooLarge(run_id_, layout_.element_count() * int64_t{sizeof(float)}, *budget_);
+  return StateTooLarge(run_id_, Window::BytesFor(layout_.element_count()), *budget_);
 }
 
 bool StepEngine::BeginFold(const StagedPush& push) {
@@ -218,19 +230,14 @@ std::shared_ptr<const Snapshot> StepEngine::TakeSnapshot(SnapshotContents conten
   return snapshot;
 }
 
-bool StepEngine::HasRoomForVersion() const {
-  try {
-    store_.ReserveVersion();
-    memory_.store->EndReservations();  // It need not be kept: the region frees nothing.
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
-std::vector<BlockVector> StepEngine::TakeAll() {
+StepEngine::Remains StepEngine::TakeAll() {
   GRADD_DCHECK(settled(), "an engine ends while something is on its way");
-  return store_.TakeAll();
+  Remains remains;
+  remains.store = store_.TakeAll();
+  remains.plan = std::exchange(plan_, nullptr);
+  remains.next_plan = std::exchange(next_plan_, nullptr);
+  remains.window = std::exchange(window_, nullptr);
+  return remains;
 }
 
 }  // namespace gradd

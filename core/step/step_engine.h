@@ -49,14 +49,15 @@ class StepEngine {
     std::shared_ptr<VersionReaders> readers;
     RunMemory memory;
   };
-  // Goes on from `store`, which has the slots of `plan`. No parameter is larger than
-  // `largest_parameter`, where that is known.
+  // Goes on from `store`, which has the slots of `plan`; that one is allocated, see ClaimPlan(). No
+  // parameter is larger than `largest_parameter`, where that is known.
   StepEngine(Parts parts, ParameterStore store, std::shared_ptr<UpdatePlan> plan,
              std::optional<float> largest_parameter);
 
-  // Goes on with the slots of `snapshot` and the plan's state as they were somewhere else, and
-  // counts from 0. INVALID_ARGUMENT, with nothing changed, names what differs.
-  absl::Status GoOnFrom(const Snapshot& snapshot, const PlanState& plan);
+  // Goes on with the slots of `snapshot` and the state of `plan` as they are somewhere else, and
+  // counts from 0. INVALID_ARGUMENT, with nothing changed, names what differs; RESOURCE_EXHAUSTED
+  // where there is no room to copy that state. Takes long.
+  absl::Status GoOnFrom(const Snapshot& snapshot, const UpdatePlan& plan);
 
   // Steps applied. May be called beside Apply() and Fill().
   int64_t step() const { return step_; }
@@ -64,24 +65,32 @@ class StepEngine {
   bool settled() const { return !step_on_its_way_ && !change_.has_value(); }
   bool changes() const { return change_.has_value(); }
   const ParameterStore& store() const { return store_; }
-  const UpdatePlan& plan() const { return *plan_; }
-  // Of the parameters, the slots and the window; and with older versions that somebody reads, and
-  // what is kept for the next ones.
-  int64_t state_bytes() const { return memory_.store->state_bytes() + window_bytes(); }
+  // Nobody changes it while no step is on its way.
+  std::shared_ptr<const UpdatePlan> plan() const { return plan_; }
+  // Of the parameters, the slots, what optimizers keep for whole tensors, and the window; and with
+  // older versions that somebody reads, and what is kept for the next ones.
+  int64_t state_bytes() const { return memory_.store->state_bytes() + bytes_beside_store(); }
   int64_t memory_bytes() const {
-    return std::max(store_.memory_bytes(), memory_.store->state_bytes()) + window_bytes();
+    // What is claimed for slots that are yet to come counts too.
+    return std::max(store_.memory_bytes(), memory_.store->state_bytes()) + bytes_beside_store();
   }
 
   // ---- Steps ----
 
   // Makes sure that the step of `work` needs no memory that is not there: then it is on its way. It
   // is published, while it is applied, in those of `early` encodings for which there is room,
-  // unless it has to be watched. False if the memory cannot be had, or if the step would have to be
-  // undone and cannot be.
-  bool Prepare(const std::vector<v1::Encoding>& early, StepWork* work);
+  // unless it has to be watched.
+  //
+  // False, with nothing on its way, if there is no room. Others may be able to do without some of
+  // what they have: to take that from them takes long, so that is for the caller, without a lock.
+  // Once nothing more can be given back, `room_is_made`: then the step makes do with less, and
+  // false says that the memory cannot be had, or that the step would have to be undone and cannot
+  // be.
+  bool Prepare(const std::vector<v1::Encoding>& early, bool room_is_made, StepWork* work);
   // Applies the decision to the pushes.
   void Apply(StepWork* work);
-  // The step is done, or undone. Then, if there is a next plan, Change() may be called.
+  // The step is done, or undone, and what was reserved for it is free. Then, if there is a next
+  // plan, Change() may be called.
   void Complete(StepWork* work);
 
   // ---- The window, where several pushes of a worker make a step ----
@@ -100,13 +109,14 @@ class StepEngine {
 
   // ---- The plan ----
 
-  // Claims what `plan` needs, besides what the present one needs, and makes it the next one.
-  // RESOURCE_EXHAUSTED, with nothing changed, where so much is not left. May be called beside
-  // Apply() and Fill().
+  // Claims and reserves the slots of `plan`, which is allocated, see ClaimPlan(), besides those of
+  // the present one, and makes it the next one. RESOURCE_EXHAUSTED, with nothing changed, where so
+  // much is not left. May be called beside Apply() and Fill().
   absl::Status Reserve(std::shared_ptr<UpdatePlan> plan);
   // Goes on with the next plan, if there is one and the engine is settled: at once; or, where slots
-  // take time to fill, after Fill() and Adopt().
-  void Change();
+  // take time to fill, after Fill() and Adopt(). False if the machine has no memory for that: the
+  // next plan then waits for the next call.
+  [[nodiscard]] bool Change();
   void Fill();
   void Adopt();
 
@@ -118,12 +128,20 @@ class StepEngine {
   void ShareTrainingVector(std::shared_ptr<SharedRegion> region) {
     store_.ShareTrainingVector(std::move(region));
   }
-  // Whether there is memory for the next step's parameters besides the present ones.
-  bool HasRoomForVersion() const;
+  // See ParameterStore::HasRoomForVersion().
+  bool HasRoomForVersion() const { return store_.HasRoomForVersion(); }
   // Whether the next plan, if there is one, or the present one keeps an average.
   bool keeps_average() const { return plan_->slots(nullptr).average_slot >= 0; }
-  // Ends the engine: its blocks go with the result.
-  std::vector<BlockVector> TakeAll();
+  // Ends the engine: its memory goes with the result, and to let go of that takes long. Only
+  // step(), settled(), changes(), state_bytes() and memory_bytes() may be called after it, and
+  // block_allocations() of the store.
+  struct Remains {
+    ParameterStore::Remains store;
+    std::shared_ptr<const UpdatePlan> plan;
+    std::shared_ptr<const UpdatePlan> next_plan;
+    std::unique_ptr<Window> window;
+  };
+  Remains TakeAll();
 
  private:
   struct PlanChange {
@@ -131,8 +149,11 @@ class StepEngine {
     ParameterStore::SlotChange slots;
   };
 
-  int64_t window_bytes() const { return window_ == nullptr ? 0 : window_->bytes(); }
-  bool ReserveMemory(const std::vector<v1::Encoding>& early, StepWork* work);
+  int64_t bytes_beside_store() const {
+    return (plan_ == nullptr ? 0 : plan_->kept_bytes()) +
+           (window_ == nullptr ? 0 : window_->bytes());
+  }
+  bool ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made, StepWork* work);
   // One pass of `plan` over what the gradient has of a block.
   void UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block, StepWork* work);
   void SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePlan* plan);
@@ -148,8 +169,8 @@ class StepEngine {
   const std::shared_ptr<VersionReaders> readers_;
   const RunMemory memory_;
 
-  ParameterStore store_;  // Written by Apply() alone while a step is on its way.
-  std::shared_ptr<UpdatePlan> plan_;
+  ParameterStore store_;                   // Written by Apply() alone while a step is on its way.
+  std::shared_ptr<UpdatePlan> plan_;       // Null once the engine has ended.
   std::shared_ptr<UpdatePlan> next_plan_;  // Null: there is none.
   std::optional<PlanChange> change_;       // Whose fresh slots are being filled.
   StepGuard guard_;

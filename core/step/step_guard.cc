@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "absl/strings/str_format.h"
 #include "core/base/error.h"
@@ -34,8 +35,20 @@ void StepGuard::Measure(const ParameterStore& store, Executor* pool) {
   largest_slot_ = store.LargestSlot(pool);
 }
 
-StepUndo::StepUndo(const ParameterStore& store, const UpdatePlan& plan)
-    : store_(store.TakeSnapshot(SnapshotContents::kAll)), plan_(plan.state()) {}
+StepUndo::StepUndo(const ParameterStore& store, const UpdatePlan& plan, MemoryBudget* budget)
+    : store_(store.TakeSnapshot(SnapshotContents::kAll)),
+      claim_(budget->TakeNow(MemoryUse::kScratch, plan.copied_bytes())) {
+  if (claim_ == nullptr) throw std::bad_alloc();
+}
+
+bool StepUndo::SavePlan(const UpdatePlan& plan) {
+  try {
+    plan_ = plan.state();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
 
 bool StepUndo::Accept(const ParameterStore& store, const UpdatePlan& plan, Executor* pool,
                       StepGuard* guard) {

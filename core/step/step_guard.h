@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "core/base/executor.h"
+#include "core/base/memory_budget.h"
 #include "core/optim/update_plan.h"
 #include "core/store/parameter_store.h"
 #include "core/store/snapshot.h"
@@ -54,8 +55,12 @@ class StepGuard {
 // Everything that a step changes, as it was before: while one is held, steps write elsewhere.
 class StepUndo {
  public:
-  // Throws std::bad_alloc if there is no memory.
-  StepUndo(const ParameterStore& store, const UpdatePlan& plan);
+  // Claims what SavePlan() will take as scratch. Throws std::bad_alloc if there is no room.
+  StepUndo(const ParameterStore& store, const UpdatePlan& plan, MemoryBudget* budget);
+
+  // Copies what the plan keeps, which takes long: after the constructor, before anything of a step,
+  // and without a lock. False if the machine has no memory.
+  bool SavePlan(const UpdatePlan& plan);
 
   // Whether parameters, slots and the plan's own state are finite after a step. Measures for
   // `guard`.
@@ -67,6 +72,7 @@ class StepUndo {
 
  private:
   std::shared_ptr<const Snapshot> store_;
+  std::shared_ptr<MemoryBudget::Claim> claim_;
   PlanState plan_;
 };
 

@@ -9,17 +9,13 @@ namespace gradd {
 namespace {
 
 bool Reserve(const std::vector<bool>& touched, const ParameterStore& store,
-             const EarlySnapshots& early, StoreMemory* memory) {
+             const EarlySnapshots& early) {
   std::vector<const Snapshot*> nexts;
   for (const auto& [encoding, next] : early) nexts.push_back(next.get());
   try {
     store.ReserveForStep(nexts, touched);
     return true;
   } catch (const std::bad_alloc&) {
-    // What was had is given back before anything is taken from others: to get it anew is no
-    // progress.
-    memory->EndReservations();
-    memory->FreeUnused();
     return false;
   }
 }
@@ -51,15 +47,15 @@ std::vector<bool> TouchedBlocks(const std::vector<std::shared_ptr<const StagedPu
 }
 
 bool ReserveForStep(const std::vector<bool>& touched, const ParameterStore& store,
-                    StoreMemory* memory, VersionReaders* readers, EarlySnapshots* early) {
-  do {
-    if (Reserve(touched, store, *early, memory)) return true;
-  } while (readers->GiveBack(memory));
+                    StoreMemory* memory, const VersionReaders& readers, bool room_is_made,
+                    EarlySnapshots* early) {
+  if (Reserve(touched, store, *early)) return true;
+  if (!room_is_made) return false;
   early->clear();
-  if (Reserve(touched, store, *early, memory)) return true;
-  if (BlocksElsewhere(touched, store) > readers->lost_holds()) return false;
+  if (Reserve(touched, store, *early)) return true;
+  if (BlocksElsewhere(touched, store) > readers.lost_holds()) return false;
   memory->set_may_overdraw(true);
-  const bool reserved = Reserve(touched, store, *early, memory);
+  const bool reserved = Reserve(touched, store, *early);
   memory->set_may_overdraw(false);
   return reserved;
 }

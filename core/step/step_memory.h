@@ -22,14 +22,20 @@ std::vector<bool> TouchedBlocks(const std::vector<std::shared_ptr<const StagedPu
 // What leaves block by block while a step is applied, in each encoding that somebody takes.
 using EarlySnapshots = std::map<v1::Encoding, std::shared_ptr<Snapshot>>;
 
-// Makes sure that a step finds the memory for the blocks that it cannot write in place, and for
-// `early`. Where the budget has no room, readers of versions lose them, the slowest first; if that
-// is not enough, `early` is emptied, and what it was for is sent after the step. Blocks that are on
-// their way to such a reader may overdraw the budget, as there are few of them: so no step waits
-// for a reader. False if the machine itself has no memory. What is reserved stays so until
-// memory->EndReservations().
+// Reserves memory for the blocks that a step cannot write in place, and for `early`; false if there
+// is no room. Then whoever has no lock makes some, as VersionReaders::GiveBack() does: readers of
+// versions lose them, the slowest first.
+//
+// Once nothing more can be given back, `room_is_made`. Then, one after the other:
+//   as before;
+//   without `early`, which is emptied: what it was for is sent after the step;
+//   overdrawing the budget, if only by blocks that are on their way to a reader who has lost his
+//   version, of which there are few: so no step waits for a reader.
+// False then means that there is no memory for the step. What is reserved stays so until
+// memory->EndReservations(ReservedFor::kStep).
 bool ReserveForStep(const std::vector<bool>& touched, const ParameterStore& store,
-                    StoreMemory* memory, VersionReaders* readers, EarlySnapshots* early);
+                    StoreMemory* memory, const VersionReaders& readers, bool room_is_made,
+                    EarlySnapshots* early);
 
 }  // namespace gradd
 

@@ -7,8 +7,11 @@ namespace gradd {
 
 std::unique_ptr<Window> Window::Create(int64_t elements, int64_t block_elements,
                                        MemoryBudget* budget) {
-  auto claim = budget->Take(MemoryUse::kState, elements * int64_t{sizeof(float)});
-  if (claim == nullptr) return nullptr;
+  const int64_t bytes = BytesFor(elements);
+  auto claim = budget->TakeNow(MemoryUse::kState, 0);
+  if (!budget->WithReclaim(MemoryUse::kState, bytes, [&] { return claim->Resize(bytes); })) {
+    return nullptr;
+  }
   try {
     return std::unique_ptr<Window>(new Window(std::move(claim), elements, block_elements));
   } catch (const std::bad_alloc&) {

@@ -67,7 +67,25 @@ BlockPool::Buffer::~Buffer() {
 
 BlockRef BlockPool::Allocate(int64_t elements) {
   MutexLock lock(&mutex_);
-  BlockRef::Header* header = TakeFree(elements);
+  return Take(elements, /*reserved=*/false);
+}
+
+BlockRef BlockPool::Allocate(int64_t elements, ReservedFor who) {
+  MutexLock lock(&mutex_);
+  Reserved* const reserved = FindReserved(elements);
+  const bool has_one = reserved != nullptr && reserved->of(who) > 0;
+  BlockRef block = Take(elements, has_one);
+  if (has_one) --reserved->of(who);
+  return block;
+}
+
+BlockRef BlockPool::Take(int64_t elements, bool reserved) {
+  const Reserved* const others = FindReserved(elements);
+  const bool leaves_free =
+      reserved || others == nullptr || others->all() == 0 || FreeBlocks(elements) > others->all();
+  BlockRef::Header* header = leaves_free ? TakeFree(elements) : nullptr;
+  GRADD_DCHECK(header != nullptr || !reserved,
+               absl::StrCat("no block of ", elements, " elements is free, one was reserved"));
   if (header == nullptr) {
     MakeFree(elements);
     header = TakeFree(elements);
@@ -77,24 +95,40 @@ BlockRef BlockPool::Allocate(int64_t elements) {
   return BlockRef(header);
 }
 
-void BlockPool::Reserve(int64_t elements, int64_t count) {
+BlockPool::Reserved* BlockPool::FindReserved(int64_t elements) {
+  const auto found =
+      std::find_if(reserved_.begin(), reserved_.end(),
+                   [elements](const Reserved& entry) { return entry.elements == elements; });
+  return found == reserved_.end() ? nullptr : &*found;
+}
+
+int64_t BlockPool::FreeBlocks(int64_t elements) const {
+  return std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
+    return header->elements == elements;
+  });
+}
+
+int64_t BlockPool::Reserve(ReservedFor who, int64_t elements, int64_t count) {
   Unused unwanted;
   {
     MutexLock lock(&mutex_);
-    count -= std::count_if(free_.begin(), free_.end(), [elements](const BlockRef::Header* header) {
-      return header->elements == elements;
-    });
     const int64_t bytes_before = allocated_bytes();
     try {
-      while (count > 0) {
+      Reserved* reserved = FindReserved(elements);
+      if (reserved == nullptr) {
+        reserved_.push_back({elements, {}});
+        reserved = &reserved_.back();
+      }
+      const int64_t wanted = reserved->all() - reserved->of(who) + count;
+      for (int64_t free = FreeBlocks(elements); free < wanted;) {
         const size_t before = free_.size();
         MakeFree(elements);
-        count -= static_cast<int64_t>(free_.size() - before);
+        free += static_cast<int64_t>(free_.size() - before);
       }
-      reserved_ = true;
-      return;
+      reserved->of(who) = count;
+      return allocated_bytes() - bytes_before;
     } catch (const std::bad_alloc&) {
-      // All or nothing: whatever else needs memory now finds some.
+      // Whatever else needs memory now finds some.
       unwanted = TakeUnused(allocated_bytes() - bytes_before);
     }
   }
@@ -102,17 +136,22 @@ void BlockPool::Reserve(int64_t elements, int64_t count) {
   throw std::bad_alloc();
 }
 
-void BlockPool::EndReservation() {
+int64_t BlockPool::reserved(ReservedFor who, int64_t elements) {
   MutexLock lock(&mutex_);
-  reserved_ = false;
+  Reserved* const reserved = FindReserved(elements);
+  return reserved == nullptr ? 0 : reserved->of(who);
 }
 
-int64_t BlockPool::FreeUnused() {
+void BlockPool::EndReservation(ReservedFor who) {
+  MutexLock lock(&mutex_);
+  for (Reserved& reserved : reserved_) reserved.of(who) = 0;
+}
+
+int64_t BlockPool::FreeUnused(int64_t most_bytes) {
   Unused unused;
   {
     MutexLock lock(&mutex_);
-    if (reserved_) return 0;
-    unused = TakeUnused(std::numeric_limits<int64_t>::max());
+    unused = TakeUnused(most_bytes);
   }
   return Free(std::move(unused));
 }
@@ -121,7 +160,6 @@ void BlockPool::FreeIdle() {
   Unused idle;
   {
     MutexLock lock(&mutex_);
-    if (reserved_) return;
     idle = TakeUnused(least_free_bytes_);
     least_free_bytes_ = free_bytes_;
   }
@@ -130,10 +168,21 @@ void BlockPool::FreeIdle() {
 
 BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
   Unused unused;
+  // How many more of them may go; of other lengths, all.
+  std::vector<std::pair<int64_t, int64_t>> spare;  // Elements, blocks.
+  for (const Reserved& reserved : reserved_) {
+    if (reserved.all() == 0) continue;
+    spare.emplace_back(reserved.elements, FreeBlocks(reserved.elements) - reserved.all());
+  }
   const auto take = [&](size_t blocks, int64_t elements) {
+    const auto count = static_cast<int64_t>(blocks);
+    const auto left = std::find_if(spare.begin(), spare.end(),
+                                   [&](const auto& entry) { return entry.first == elements; });
+    if (left != spare.end() && count > left->second) return false;
     const auto bytes = static_cast<int64_t>(blocks * BufferBytes(elements));
     if (unused.bytes + bytes > most_bytes) return false;
     unused.bytes += bytes;
+    if (left != spare.end()) left->second -= count;
     return true;
   };
   const auto erase = [](std::vector<BlockRef::Header*>* headers, const auto& gone) {
@@ -238,7 +287,7 @@ BlockRef::Header* BlockPool::TakeFree(int64_t elements) {
 bool BlockPool::AllocateInRegion(int64_t elements) {
   const int64_t bytes = RoundUpToPages(static_cast<int64_t>(BufferBytes(elements)));
   if (region_ == nullptr || bytes > region_->bytes() - region_used_bytes_) return false;
-  if (memory_ != nullptr && !memory_->Grow(bytes)) throw std::bad_alloc();
+  if (memory_ != nullptr && !memory_->GrowForeseen(bytes)) throw std::bad_alloc();
   if (!region_->Populate(region_used_bytes_, bytes)) {
     if (memory_ != nullptr) memory_->Shrink(bytes);
     return false;

@@ -1,9 +1,11 @@
 #ifndef GRADD_CORE_STORE_BLOCK_H_
 #define GRADD_CORE_STORE_BLOCK_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -88,18 +90,31 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // A block of `elements` >= 1 floats with unspecified contents. Throws std::bad_alloc, with
-  // nothing changed, if there is no memory, or no room in the budget.
+  // A block of `elements` >= 1 floats with unspecified contents, which nobody has reserved. Throws
+  // std::bad_alloc, with nothing changed, if there is no memory, or no room in the budget.
   BlockRef Allocate(int64_t elements);
+  // One of those that are reserved for `who`, of which there is one less then; where none is left,
+  // as Allocate(elements).
+  BlockRef Allocate(int64_t elements, ReservedFor who);
 
-  // Makes the next `count` calls of Allocate(elements) succeed, as long as nobody else makes any
-  // and blocks are not kept longer. Throws std::bad_alloc if there is no memory, or no room in the
-  // budget. No memory is given back until EndReservation().
-  void Reserve(int64_t elements, int64_t count);
-  void EndReservation();
+  // From now on `count` blocks of that length are free and reserved for `who`: his next `count`
+  // calls of Allocate() succeed, whatever others do. What he had reserved of that length before is
+  // part of them, or is no longer reserved if it was more. Throws std::bad_alloc, with nothing
+  // reserved in addition, if there is no memory, or no room in the budget. Blocks that were made on
+  // the way to that go back, but for those in a region: they stay, free and claimed, since a region
+  // that its readers may not write to gives no pages back.
+  // Returns the bytes of the blocks that had to be made.
+  int64_t Reserve(ReservedFor who, int64_t elements, int64_t count);
+  // What he has reserved and not taken.
+  int64_t reserved(ReservedFor who, int64_t elements);
+  // Nothing is reserved for him any more.
+  void EndReservation(ReservedFor who);
 
-  // Gives back the memory of all free blocks, but of those in a region; how many bytes.
-  int64_t FreeUnused();
+  // Gives back the memory of all free blocks that are not reserved, but of those in a region; how
+  // many bytes.
+  int64_t FreeUnused() { return FreeUnused(std::numeric_limits<int64_t>::max()); }
+  // The same for at most so many bytes, the newest ones first.
+  int64_t FreeUnused(int64_t most_bytes);
   // The same for as much as nobody needed since the last call.
   void FreeIdle();
 
@@ -136,8 +151,21 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
     std::vector<BlockRef::Header*> blocks;  // Beside others that are in use.
     int64_t bytes = 0;
   };
+  // How many blocks of one length are reserved for each.
+  struct Reserved {
+    int64_t& of(ReservedFor who) { return blocks[static_cast<size_t>(who)]; }
+    int64_t all() const { return blocks[0] + blocks[1]; }
+
+    int64_t elements = 0;
+    std::array<int64_t, kReservers> blocks = {};
+  };
+  // Null if nothing of that length has ever been reserved.
+  Reserved* FindReserved(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t FreeBlocks(int64_t elements) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A block that is free or can be made; `reserved`: or that belongs to the caller.
+  BlockRef Take(int64_t elements, bool reserved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes out free blocks of at most so many bytes.
+  // Takes out free blocks of at most so many bytes, and none that are reserved.
   Unused TakeUnused(int64_t most_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives their memory back, and says how many bytes that were. Without the lock: it takes time.
   int64_t Free(Unused unused);
@@ -161,7 +189,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   std::vector<BlockRef::Header*> free_ ABSL_GUARDED_BY(mutex_);
   std::vector<BlockRef::Header*> absent_ ABSL_GUARDED_BY(mutex_);  // Their memory was given back.
   size_t blocks_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool reserved_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Reserved> reserved_ ABSL_GUARDED_BY(mutex_);  // One for each length.
   std::vector<std::unique_ptr<Buffer>> buffers_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<BlockRef::Header>> region_blocks_ ABSL_GUARDED_BY(mutex_);
   int64_t region_used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

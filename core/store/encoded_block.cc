@@ -14,14 +14,16 @@ int64_t EncodedBlockLength(v1::Encoding encoding, int64_t elements) {
 }
 
 BlockRef EncodeBlock(v1::Encoding encoding, const BlockRef& values, BlockPool* pool) {
-  BlockRef encoded = pool->Allocate(EncodedBlockLength(encoding, values.elements()));
+  BlockRef encoded =
+      pool->Allocate(EncodedBlockLength(encoding, values.elements()), ReservedFor::kStep);
   const int64_t beyond = EncodeDense(encoding, values.data(), values.elements(),
                                      reinterpret_cast<std::byte*>(encoded.data()));
   return beyond == 0 ? encoded : BlockRef();
 }
 
 void EncodedBlocks::Add(v1::Encoding encoding, BlockPool* pool) {
-  forms_.push_back({encoding, pool->Allocate(EncodedBlockLength(encoding, elements_))});
+  forms_.push_back(
+      {encoding, pool->Allocate(EncodedBlockLength(encoding, elements_), ReservedFor::kStep)});
 }
 
 void EncodedBlocks::UpTo(int64_t end) {

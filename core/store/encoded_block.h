@@ -10,7 +10,8 @@
 namespace gradd {
 
 // The elements of `values` in a dense encoding, in a block from `pool` that is as long as they
-// need. Empty if one of them is out of the encoding's range: of FLOAT16's.
+// need and may be reserved for the step. Empty if one of them is out of the encoding's range: of
+// FLOAT16's.
 BlockRef EncodeBlock(v1::Encoding encoding, const BlockRef& values, BlockPool* pool);
 
 // How long that block is, in float32, for `elements` elements.
@@ -23,7 +24,7 @@ class EncodedBlocks {
   // `values` are where the block's elements are written.
   EncodedBlocks(const float* values, int64_t elements) : values_(values), elements_(elements) {}
 
-  // Also in `encoding`, in a block from `pool`. Before the first UpTo().
+  // Also in `encoding`, in a block from `pool` as EncodeBlock()'s. Before the first UpTo().
   void Add(v1::Encoding encoding, BlockPool* pool);
 
   // The first `end` elements are written.

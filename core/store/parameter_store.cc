@@ -154,7 +154,7 @@ ParameterStore::SlotChange ParameterStore::BeginChange(SlotVectors slots) const 
       if (old[index] && !restarting.Meets(begin, end)) {
         change.vectors_[slot][index] = old[index];
       } else {
-        change.vectors_[slot][index] = blocks->Allocate(end - begin);
+        change.vectors_[slot][index] = blocks->Allocate(end - begin, ReservedFor::kChange);
         change.fresh_.push_back({slot, block, old[index]});
       }
     }
@@ -189,7 +189,13 @@ void ParameterStore::ChangeSlots(SlotVectors slots, Executor* pool) {
 }
 
 void ParameterStore::ReserveForSlots(const SlotVectors& slots, const SlotVectors& present) const {
-  std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
+  BlockCounts blocks;
+  // All lengths, so that nothing of an earlier change stays reserved. Not by looking at blocks: a
+  // step may be replacing them.
+  for (int64_t begin = 0; begin < element_count_; begin += block_elements_) {
+    const int64_t elements = std::min(block_elements_, element_count_ - begin);
+    for (const auto& pool : {pool_, training_pool_}) blocks[{pool.get(), elements}] = 0;
+  }
   for (size_t index = 0; index < slots.slots.size(); ++index) {
     const SlotVector& slot = slots.slots[index];
     BlockPool* const pool =
@@ -206,7 +212,28 @@ void ParameterStore::ReserveForSlots(const SlotVectors& slots, const SlotVectors
       if (slot.Meets(begin, end) && (!there || restarts)) ++blocks[{pool, end - begin}];
     }
   }
-  for (const auto& [which, count] : blocks) which.first->Reserve(which.second, count);
+  ReserveAll(ReservedFor::kChange, blocks);
+}
+
+void ParameterStore::ReserveAll(ReservedFor who, const BlockCounts& blocks) {
+  BlockCounts raised;  // From how many.
+  std::map<BlockPool*, int64_t> made_bytes;
+  try {
+    for (const auto& [which, count] : blocks) {
+      const auto [pool, elements] = which;
+      const int64_t before = pool->reserved(who, elements);
+      if (count <= before) continue;
+      made_bytes[pool] += pool->Reserve(who, elements, count);
+      raised[which] = before;
+    }
+  } catch (const std::bad_alloc&) {
+    for (const auto& [which, before] : raised) which.first->Reserve(who, which.second, before);
+    // Nobody has touched that memory: it goes back in no time. To get it anew would be no progress.
+    for (const auto& [pool, bytes] : made_bytes) pool->FreeUnused(bytes);
+    throw;
+  }
+  // To have fewer cannot fail.
+  for (const auto& [which, count] : blocks) which.first->Reserve(who, which.second, count);
 }
 
 std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {
@@ -331,7 +358,7 @@ bool ParameterStore::WritesElsewhere(int64_t block) const {
 
 void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts,
                                     const std::vector<bool>& touched) const {
-  std::map<std::pair<BlockPool*, int64_t>, int64_t> blocks;  // By pool and length.
+  BlockCounts blocks;
   const auto add = [&](const BlockVector& vector, BlockPool* pool) {
     for (size_t i = 0; i < vector.size(); ++i) {
       const BlockRef& block = vector[i];
@@ -349,27 +376,37 @@ void ParameterStore::ReserveForStep(const std::vector<const Snapshot*>& nexts,
       ++blocks[{encoded_pool_.get(), EncodedBlockLength(next->encoding, block.elements())}];
     }
   }
-  for (const auto& [which, count] : blocks) which.first->Reserve(which.second, count);
+  ReserveAll(ReservedFor::kStep, blocks);
 }
 
-void ParameterStore::ReserveVersion() const {
-  std::map<int64_t, int64_t> blocks;  // By length.
-  for (const BlockRef& block : parameters_) ++blocks[block.elements()];
-  for (const auto& [elements, count] : blocks) training_pool_->Reserve(elements, count);
+bool ParameterStore::HasRoomForVersion() const {
+  BlockCounts blocks;
+  for (const BlockRef& block : parameters_) ++blocks[{training_pool_.get(), block.elements()}];
+  try {
+    ReserveAll(ReservedFor::kStep, blocks);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  training_pool_->EndReservation(ReservedFor::kStep);
+  return true;
 }
 
-std::vector<BlockVector> ParameterStore::TakeAll() {
-  std::vector<BlockVector> all = std::exchange(slots_, {});
-  all.push_back(std::exchange(parameters_, {}));
+ParameterStore::Remains ParameterStore::TakeAll() {
+  Remains remains;
+  remains.blocks = std::exchange(slots_, {});
+  remains.blocks.push_back(std::exchange(parameters_, {}));
+  for (auto* const pool : {&pool_, &training_pool_, &encoded_pool_}) {
+    remains.pools.push_back(std::exchange(*pool, BlockPool::Create(memory_)));
+  }
   memory_->set_ended();
-  return all;
+  return remains;
 }
 
 ParameterStore::BlockUpdate ParameterStore::Open(int64_t block, Replacement* replacement) {
   const auto index = static_cast<size_t>(block);
   const auto open = [](const BlockRef& current, BlockPool* pool, BlockRef* fresh) {
     if (!MustReplace(current, *pool)) return current.data();
-    *fresh = pool->Allocate(current.elements());
+    *fresh = pool->Allocate(current.elements(), ReservedFor::kStep);
     return fresh->data();
   };
   BlockUpdate update;

@@ -59,7 +59,8 @@ class ParameterStore {
     std::vector<BlockVector> vectors_;
     std::vector<Fresh> fresh_;
   };
-  // Takes the memory for fresh blocks. Throws std::bad_alloc if there is none.
+  // Takes the memory for fresh blocks: what ReserveForSlots() has reserved, and then what there is.
+  // Throws std::bad_alloc, with nothing changed, if there is none.
   SlotChange BeginChange(SlotVectors slots) const;
   // Fills them in: the long part. No step may be applied meanwhile; snapshots may be taken.
   void FillChange(const SlotChange& change, Executor* pool) const;
@@ -67,8 +68,9 @@ class ParameterStore {
   // All three, between two steps. Throws std::bad_alloc, with nothing changed, if there is no
   // memory.
   void ChangeSlots(SlotVectors slots, Executor* pool);
-  // Makes the memory for BeginChange(slots) be there when the store's slots are `present`. May be
-  // called at any time.
+  // Reserves the blocks for BeginChange(slots) when the store's slots are `present`, instead of
+  // what was reserved for another change before. May be called at any time. Throws std::bad_alloc,
+  // with nothing changed, if the memory cannot be had. See ReservedFor::kChange.
   void ReserveForSlots(const SlotVectors& slots, const SlotVectors& present) const;
   const SlotVectors& slots() const { return layout_; }
 
@@ -109,17 +111,24 @@ class ParameterStore {
 
   // Whether an update of the block writes elsewhere, as a snapshot holds it.
   bool WritesElsewhere(int64_t block) const;
-  // Makes sure that the updates of the next step and Publish() into `nexts` need no memory that
-  // is not there. `touched` has the blocks that will be updated; empty: all. Throws std::bad_alloc
-  // if the memory cannot be had; the updates would then throw it.
+  // Reserves the blocks that the updates of the next step and Publish() into `nexts` need, see
+  // ReservedFor::kStep. `touched` has the blocks that will be updated; empty: all. Throws
+  // std::bad_alloc, with nothing changed, if the memory cannot be had; the updates would then throw
+  // it.
   void ReserveForStep(const std::vector<const Snapshot*>& nexts,
                       const std::vector<bool>& touched = {}) const;
-  // The same for another version of what workers train at, so that one may be held for long.
-  void ReserveVersion() const;
+  // Whether another version of what workers train at has room between two steps, so that one may be
+  // held for long. It gets its memory in a shared region, where that then stays.
+  bool HasRoomForVersion() const;
 
-  // Ends the store's life: its blocks go with the result and the snapshots that have them. Nothing
-  // but memory_bytes() and block_allocations() may be called after it.
-  std::vector<BlockVector> TakeAll();
+  // Ends the store's life: its blocks go with the result and the snapshots that have them, and its
+  // pools with the last of these. To let go of the result takes long. Nothing but memory_bytes(),
+  // which is 0, and block_allocations() may be called after it.
+  struct Remains {
+    std::vector<BlockVector> blocks;
+    std::vector<std::shared_ptr<BlockPool>> pools;
+  };
+  Remains TakeAll();
 
   // Where one block is read and written during a step. In and out are the same memory where
   // no snapshot holds the block. Pointers are null for slots that the block has not.
@@ -190,6 +199,10 @@ class ParameterStore {
   static void Keep(BlockUpdate* update);
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
+  // How many blocks, by pool and length.
+  using BlockCounts = std::map<std::pair<BlockPool*, int64_t>, int64_t>;
+  // Reserves just these, all or none, without any of the memory then.
+  static void ReserveAll(ReservedFor who, const BlockCounts& blocks);
   // Sets a slot's block to what it starts with: all of it, or only the sections that restart.
   void StartBlock(const SlotVector& slot, int64_t block, bool restart, float* values) const;
   std::shared_ptr<Snapshot> NewSnapshot(int64_t step) const;
@@ -210,9 +223,9 @@ class ParameterStore {
   const int64_t element_count_;
   const int64_t block_elements_;
   const std::shared_ptr<StoreMemory> memory_;
-  const std::shared_ptr<BlockPool> pool_;
+  std::shared_ptr<BlockPool> pool_;
   std::shared_ptr<BlockPool> training_pool_;  // Of the vector that workers train at.
-  const std::shared_ptr<BlockPool> encoded_pool_;
+  std::shared_ptr<BlockPool> encoded_pool_;
   SlotVectors layout_;
   int64_t step_ = 0;
   BlockVector parameters_;

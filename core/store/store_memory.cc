@@ -12,35 +12,50 @@ bool StoreMemory::ResizeState(int64_t bytes) {
   MutexLock lock(&mutex_);
   if (bytes > state_->bytes()) {
     if (!state_->Resize(bytes)) return false;
-    return ClaimVersions(allocated_, /*force=*/true);
+    return ClaimVersions(allocated_, foreseen_, /*force=*/true);
   }
   // First what is there as versions, so that nobody takes the room in between.
-  versions_->ForceSize(std::max<int64_t>(allocated_ - bytes, 0));
+  versions_->ForceSize(std::max<int64_t>(allocated_ - bytes, 0) + foreseen_);
   return state_->Resize(bytes);
 }
 
-bool StoreMemory::ClaimVersions(int64_t allocated, bool force) {
-  if (versions_ == nullptr) return true;
-  const int64_t bytes = std::max<int64_t>(allocated - state_bytes(), 0);
-  if (force) versions_->ForceSize(bytes);
-  return force || versions_->Resize(bytes);
+bool StoreMemory::ClaimVersions(int64_t allocated, int64_t foreseen, bool force) {
+  if (versions_ != nullptr) {
+    const int64_t bytes = std::max<int64_t>(allocated - state_bytes(), 0) + foreseen;
+    if (force) {
+      versions_->ForceSize(bytes);
+    } else if (!versions_->Resize(bytes)) {
+      return false;
+    }
+  }
+  allocated_ = allocated;
+  foreseen_ = foreseen;
+  return true;
+}
+
+bool StoreMemory::Foresee(int64_t bytes) {
+  MutexLock lock(&mutex_);
+  return ClaimVersions(allocated_, bytes, /*force=*/false);
 }
 
 bool StoreMemory::Grow(int64_t bytes) {
   MutexLock lock(&mutex_);
-  if (!ClaimVersions(allocated_ + bytes, may_overdraw_.load())) return false;
-  allocated_ += bytes;
-  return true;
+  return ClaimVersions(allocated_ + bytes, foreseen_, may_overdraw_.load());
+}
+
+bool StoreMemory::GrowForeseen(int64_t bytes) {
+  MutexLock lock(&mutex_);
+  return ClaimVersions(allocated_ + bytes, std::max<int64_t>(foreseen_ - bytes, 0),
+                       may_overdraw_.load());
 }
 
 void StoreMemory::Shrink(int64_t bytes) {
   MutexLock lock(&mutex_);
-  allocated_ -= bytes;
-  ClaimVersions(allocated_, /*force=*/true);
+  ClaimVersions(allocated_ - bytes, foreseen_, /*force=*/true);
 }
 
-void StoreMemory::EndReservations() {
-  for (const auto& pool : Pools()) pool->EndReservation();
+void StoreMemory::EndReservations(ReservedFor who) {
+  for (const auto& pool : Pools()) pool->EndReservation(who);
 }
 
 int64_t StoreMemory::FreeUnused() {

@@ -60,6 +60,17 @@ std::shared_ptr<const StagedPush> RandomPush(const Layout& layout, unsigned seed
   return push;
 }
 
+// Whoever finds no memory tries again: what is there by then is not taken twice.
+TEST(PlanTest, IsAllocatedOnce) {
+  v1::Optimizer spec;
+  spec.mutable_muon();
+  auto plan = *UpdatePlan::Create(TestLayout(), spec, {}, kTileElements, /*threads=*/3);
+  plan->Allocate();
+  const AllocationWatch watch;
+  plan->Allocate();
+  EXPECT_EQ(AllocationWatch::count(), 0);
+}
+
 class StepAllocationsTest : public testing::TestWithParam<std::string> {};
 
 // What optimizers and readers of gradients do on the pool's threads, where nobody could catch

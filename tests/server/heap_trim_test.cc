@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "tests/support/fake_clock.h"
 
 namespace gradd {
@@ -23,7 +25,8 @@ class HeapTrimTest : public testing::Test {
   FakeClock clock_;
   int64_t free_ = 0;
   int trims_ = 0;
-  HeapTrim trim_{&clock_, {[this] { return free_; }, [this] { ++trims_; }}};
+  HeapTrim trim_{&clock_, std::make_shared<Heap>(
+                              Heap::Functions{[this] { return free_; }, [this] { ++trims_; }})};
 };
 
 TEST_F(HeapTrimTest, GivesBackWhatStaysFree) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace gradd {
@@ -119,6 +121,31 @@ TEST_F(MemoryBudgetTest, VersionsAreGivenBackForWhatNeedsTheRoom) {
   EXPECT_TRUE(versions.empty());
 }
 
+// Whoever claims room for a push may hold locks.
+TEST_F(MemoryBudgetTest, WhoWaitsLeavesReclaimingToOthers) {
+  std::vector<ClaimPtr> versions;
+  std::vector<std::function<void()>> tasks;
+  const auto reclaim = [&versions] {
+    if (versions.empty()) return false;
+    versions.pop_back();
+    return true;
+  };
+  budget_->SetReclaim(reclaim, [&tasks](auto task) { tasks.push_back(std::move(task)); });
+  const auto step = budget_->Assure();
+  ASSERT_TRUE(step->Resize(20));
+  for (int i = 0; i < 10; ++i) versions.push_back(Take(MemoryUse::kVersions, 8));
+  const auto first = Stage(40);
+  const auto second = Stage(30);
+  EXPECT_FALSE(first->granted());
+  EXPECT_EQ(versions.size(), 10U);
+  ASSERT_EQ(tasks.size(), 1U) << "one is enough for all who wait";
+  tasks[0]();
+  EXPECT_TRUE(first->granted());
+  EXPECT_TRUE(second->granted());
+  EXPECT_EQ(grants_, 2);
+  EXPECT_EQ(versions.size(), 3U) << "no more than necessary";
+}
+
 TEST_F(MemoryBudgetTest, NothingIsTakenFromVersionsThatWouldNotHelp) {
   MemoryBudget::Limits limits = LimitsOf(100);
   limits.of(MemoryUse::kStaging) = 20;
@@ -227,32 +254,81 @@ TEST_F(MemoryBudgetTest, NeverExceedsItsLimitOverManyClaims) {
   EXPECT_EQ(budget_->taken_bytes(), 0);
 }
 
-TEST_F(MemoryBudgetTest, TheHeapIsTrimmedWhenWhatItKeepsIsNeeded) {
-  int64_t free = 0;
-  int trims = 0;
-  budget_->SetHeap({[&] { return free; },
-                    [&] {
-                      free = 0;
-                      ++trims;
-                    }});
+class HeapBudgetTest : public MemoryBudgetTest {
+ protected:
+  HeapBudgetTest() {
+    budget_->SetHeap(std::make_shared<Heap>(Heap::Functions{[this] { return free_; },
+                                                            [this] {
+                                                              ++trims_;
+                                                              if (shrinks_) free_ = 0;
+                                                            }}));
+  }
+
+  int64_t free_ = 0;
+  int trims_ = 0;
+  bool shrinks_ = true;  // Else what has been given back counts as free all the same.
+};
+
+TEST_F(HeapBudgetTest, TheHeapIsTrimmedWhenWhatItKeepsIsNeeded) {
   const auto push = Stage(20);
-  free = 30;
+  free_ = 30;
   const auto state = Take(MemoryUse::kState, 50);
   EXPECT_NE(state, nullptr);
-  EXPECT_EQ(trims, 0);
+  EXPECT_EQ(trims_, 0);
   EXPECT_EQ(Take(MemoryUse::kState, 31), nullptr);
-  EXPECT_EQ(trims, 0) << "it would not help";
+  EXPECT_EQ(trims_, 0) << "it would not help";
   const auto versions = Take(MemoryUse::kVersions, 20);
   EXPECT_NE(versions, nullptr);
-  EXPECT_EQ(trims, 1);
+  EXPECT_EQ(trims_, 1);
   EXPECT_TRUE(versions->Resize(30));
   EXPECT_FALSE(versions->Resize(37));
-  EXPECT_EQ(trims, 1) << "nothing is kept";
-  free = 10;
-  versions->ForceSize(40);
-  EXPECT_EQ(trims, 2) << "the budget is overdrawn";
-  versions->ForceSize(50);
-  EXPECT_EQ(trims, 2);
+  EXPECT_FALSE(budget_->TrimIfWanted()) << "nothing is kept";
+}
+
+TEST_F(HeapBudgetTest, AClaimThatGrowsLeavesTheTrimToOthers) {
+  const auto state = Take(MemoryUse::kState, 60);
+  const auto versions = Take(MemoryUse::kVersions, 0);
+  free_ = 30;
+  EXPECT_FALSE(versions->Resize(20));
+  EXPECT_EQ(budget_->TakeNow(MemoryUse::kShared, 20), nullptr);
+  EXPECT_EQ(trims_, 0);
+  budget_->Tick();
+  EXPECT_EQ(trims_, 1);
+  EXPECT_TRUE(versions->Resize(20));
+  budget_->Tick();
+  EXPECT_EQ(trims_, 1) << "nobody wants it";
+  free_ = 10;
+  versions->ForceSize(45);
+  EXPECT_TRUE(budget_->TrimIfWanted()) << "the budget is overdrawn";
+  EXPECT_EQ(trims_, 2);
+  versions->ForceSize(55);
+  EXPECT_FALSE(budget_->TrimIfWanted());
+}
+
+TEST_F(HeapBudgetTest, RoomIsMadeBeforeLocksAreTaken) {
+  const auto state = Take(MemoryUse::kState, 60);
+  free_ = 30;
+  EXPECT_TRUE(budget_->MakeRoom(MemoryUse::kState, 8));
+  EXPECT_EQ(trims_, 0);
+  const auto first = Take(MemoryUse::kState, 8);
+  EXPECT_TRUE(budget_->MakeRoom(MemoryUse::kState, 20));
+  EXPECT_EQ(trims_, 1);
+  EXPECT_NE(budget_->TakeNow(MemoryUse::kState, 20), nullptr);
+  EXPECT_FALSE(budget_->MakeRoom(MemoryUse::kState, 33));
+}
+
+// A heap in the middle of which there is free memory counts it as free, trimmed or not.
+TEST_F(HeapBudgetTest, WhatHasBeenTrimmedIsNotKept) {
+  shrinks_ = false;
+  const auto state = Take(MemoryUse::kState, 60);
+  free_ = 40;
+  for (int step = 0; step < 10; ++step) EXPECT_NE(Take(MemoryUse::kVersions, 30), nullptr);
+  EXPECT_EQ(trims_, 1);
+  free_ = 10;  // A push uses it, and lets go of it.
+  EXPECT_NE(Take(MemoryUse::kVersions, 30), nullptr);
+  free_ = 40;
+  for (int step = 0; step < 10; ++step) EXPECT_NE(Take(MemoryUse::kVersions, 30), nullptr);
+  EXPECT_EQ(trims_, 2);
 }
 
 }  // namespace

@@ -7,11 +7,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
+#include "google/protobuf/text_format.h"
+#include "tests/core/optim/optimizer_table.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
@@ -22,6 +25,15 @@ namespace {
 constexpr int64_t kBlocks = 10;
 constexpr int64_t kElements = kBlocks * kTileElements;
 constexpr int64_t kVectorBytes = kElements * static_cast<int64_t>(sizeof(float));
+
+// Of kElements in a matrix, with an optimizer in text format.
+v1::Run MatrixSpec(const std::string& optimizer) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  *spec.mutable_layout() = MatrixLayout(/*rows=*/kElements / 128, /*row_elements=*/128).message();
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(optimizer, spec.mutable_optimizer()));
+  spec.mutable_schedule()->set_learning_rate(1e-3);
+  return spec;
+}
 
 using HoldPtr = std::shared_ptr<VersionReaders::Hold>;
 
@@ -94,6 +106,77 @@ TEST_F(MemoryTest, NoStepWaitsForReadersAndTheSlowestLoseTheirVersions) {
   EXPECT_EQ(run->ReadMetrics().memory_bytes, kVectorBytes);
 }
 
+// What an optimizer keeps for whole tensors is no room for versions.
+TEST_F(MemoryTest, VersionsAreClaimedWhateverTheOptimizerKeeps) {
+  constexpr int64_t kReaders = 3;
+  int64_t keep = 0;  // Rows whose optimizers keep something.
+  for (const OptimizerCase& row : OptimizerTable()) {
+    SCOPED_TRACE(row.name);
+    Start(/*vectors=*/1000);
+    const auto run = Create("r", MatrixSpec(row.spec));
+    const auto worker = Join("r");
+    const int64_t state = Taken(MemoryUse::kState);
+    const int64_t scratch = Taken(MemoryUse::kScratch);
+    // Its slots lie in blocks; the rest is kept elsewhere.
+    if (state > run->ReadMetrics().memory_bytes || scratch > 0) ++keep;
+    EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).state_bytes(), state);
+    std::vector<HoldPtr> readers;
+    for (int64_t step = 1; step <= kReaders; ++step) {
+      readers.push_back(Read(run.get()));
+      Step(worker.get(), step);
+    }
+    EXPECT_EQ(Taken(MemoryUse::kVersions), kReaders * kVectorBytes);
+    EXPECT_EQ(Taken(MemoryUse::kState), state);
+    EXPECT_EQ(Taken(MemoryUse::kScratch), scratch);
+    EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).memory_bytes(),
+              state + kReaders * kVectorBytes);
+    EXPECT_EQ(run->ReadMetrics().memory_bytes, state + kReaders * kVectorBytes);
+    ASSERT_TRUE(registry_->Delete("runs/r").ok());
+    EXPECT_EQ(Taken(MemoryUse::kState), 0);
+    EXPECT_EQ(Taken(MemoryUse::kScratch), 0) << "though somebody has the run";
+    readers.clear();
+    EXPECT_EQ(registry_->budget().taken_bytes(), 0);
+  }
+  EXPECT_GE(keep, 4) << "muon, shampoo, adafactor and sm3";
+}
+
+TEST_F(MemoryTest, NoStepOfAWholeTensorWaitsForReaders) {
+  Start(/*vectors=*/1000);
+  Create("r", MatrixSpec("muon {}"));
+  const int64_t needed = registry_->budget().taken_bytes();
+  // A push, and two versions.
+  Start(/*vectors=*/needed / kVectorBytes + 1 + 3);
+  const int64_t limit = registry_->budget().limits().total;
+  const auto run = Create("r", MatrixSpec("muon {}"));
+  const auto worker = Join("r");
+  std::vector<HoldPtr> readers;
+  for (int64_t step = 1; step <= 10; ++step) {
+    readers.push_back(Read(run.get()));
+    Step(worker.get(), step);
+    EXPECT_LE(registry_->budget().taken_bytes(), limit);
+  }
+  EXPECT_EQ(readers.front()->snapshot(), nullptr);
+  EXPECT_NE(readers.back()->snapshot(), nullptr);
+}
+
+// Muon keeps two vectors for a matrix: a change has those of both plans for a while.
+TEST_F(MemoryTest, AChangeOfWholeTensorsClaimsWhatBothPlansKeep) {
+  Start(/*vectors=*/1000);
+  const auto run = Create("r", MatrixSpec("sgd {}"));
+  const auto worker = Join("r");
+  EXPECT_EQ(Taken(MemoryUse::kState), kVectorBytes);
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    ASSERT_TRUE(Change(run.get(), "optimizer", MatrixSpec("muon {}")).ok());
+    EXPECT_EQ(Taken(MemoryUse::kState), 3 * kVectorBytes);
+    EXPECT_GT(Taken(MemoryUse::kScratch), 0);
+    Step(worker.get(), 2 * repeat + 1);
+    ASSERT_TRUE(Change(run.get(), "optimizer", MatrixSpec("sgd {}")).ok());
+    Step(worker.get(), 2 * repeat + 2);
+    EXPECT_EQ(Taken(MemoryUse::kState), kVectorBytes);
+    EXPECT_EQ(Taken(MemoryUse::kScratch), 0);
+  }
+}
+
 TEST_F(MemoryTest, ReadersOfOtherRunsMakeRoomToo) {
   Start(/*vectors=*/5);
   const auto a = Create("a", SynchronousSpec(kElements, 1));
@@ -134,6 +217,36 @@ TEST_F(MemoryTest, ABlockOnItsWayToAStalledReaderDoesNotStopAStep) {
   EXPECT_EQ(reader->snapshot(), nullptr);
   EXPECT_EQ(on_its_way.data()[0], 0) << "it is as it was";
   Step(worker.get(), 2);
+}
+
+// The memory of the first versions in a shared region is claimed until the steps have it: pushes
+// that wait get none of it, for which the step would then wait, and they for the step.
+TEST_F(MemoryTest, TheFirstStepInASharedRegionWaitsForNobody) {
+  Start(/*vectors=*/5);
+  const auto run = Create("r", AsynchronousSpec(kElements));
+  FakeWorker mapping(registry_.get(), "r", "mapping");
+  mapping.SetSameHost();
+  v1::TrainRequest join;
+  join.mutable_join()->set_run("runs/r");
+  join.mutable_join()->set_worker("mapping");
+  join.mutable_join()->set_want_shared_memory(true);
+  mapping.Request(std::move(join));
+  ASSERT_TRUE(mapping.welcome()->has_shared_memory());
+  EXPECT_EQ(Taken(MemoryUse::kVersions), 2 * kVectorBytes) << "where its parameters will lie";
+  ASSERT_TRUE(run->Pause("").ok());
+  std::vector<std::unique_ptr<FakeWorker>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(Join("r", "w" + std::to_string(i)));
+    others.back()->Push(1, 0, std::vector<float>(kElements, 1));
+  }
+  EXPECT_EQ(Taken(MemoryUse::kStaging), kVectorBytes) << "two wait";
+  ASSERT_TRUE(run->Resume("").ok());
+  for (const auto& other : others) {
+    EXPECT_EQ(other->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  }
+  EXPECT_LE(registry_->budget().taken_bytes(), 5 * kVectorBytes);
+  ASSERT_TRUE(registry_->Delete("runs/r").ok());
+  EXPECT_EQ(Taken(MemoryUse::kVersions), 0);
 }
 
 TEST_F(MemoryTest, AStepOfFewRowsNeedsFewBlocks) {

@@ -2,47 +2,15 @@
 
 #include <vector>
 
-#include "core/base/mutex.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
+#include "tests/support/busy_pool.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
 namespace {
-
-// Takes the pool's threads until it is told to let go of them.
-class BusyPool {
- public:
-  explicit BusyPool(Executor* pool) {
-    for (int i = 0; i < pool->threads(); ++i) {
-      pool->Schedule([this] {
-        MutexLock lock(&mutex_);
-        ++busy_;
-        changed_.NotifyAll();
-        while (!let_go_) changed_.Wait(&mutex_);
-        --busy_;
-        changed_.NotifyAll();
-      });
-    }
-    MutexLock lock(&mutex_);
-    while (busy_ < pool->threads()) changed_.Wait(&mutex_);
-  }
-  ~BusyPool() { LetGo(); }
-  void LetGo() {
-    MutexLock lock(&mutex_);
-    let_go_ = true;
-    changed_.NotifyAll();
-    while (busy_ > 0) changed_.Wait(&mutex_);
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  int busy_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool let_go_ ABSL_GUARDED_BY(mutex_) = false;
-};
 
 // A run that became synchronous while a step was on its way must not take older pushes for its next
 // step, also where that step is undone and so the count of steps stays.

@@ -113,12 +113,12 @@ TEST(BlockTest, OneOfAPairGivesItsMemoryBackWhileTheOtherIsInUse) {
     EXPECT_EQ(std::count(blocks[i].data(), blocks[i].data() + kBlockElements, 1.0f),
               kBlockElements);
   }
-  pool->Reserve(kBlockElements, 2);
+  pool->Reserve(ReservedFor::kStep, kBlockElements, 2);
   EXPECT_EQ(pool->allocated_bytes(), 6 * kBytes) << "the one without memory, and a new pair";
-  EXPECT_EQ(pool->FreeUnused(), 0) << "they are reserved";
-  pool->EndReservation();
+  EXPECT_EQ(pool->FreeUnused(), kBytes) << "one of the pair is not reserved";
+  pool->EndReservation(ReservedFor::kStep);
   blocks.clear();
-  EXPECT_EQ(pool->FreeUnused(), 6 * kBytes);
+  EXPECT_EQ(pool->FreeUnused(), 5 * kBytes);
   EXPECT_EQ(pool->allocated_bytes(), 0);
 }
 
@@ -133,14 +133,48 @@ TEST(BlockTest, FullBlocksAreNotOfTheHeap) {
 TEST(BlockTest, AReservationMakesTheNextBlocksNeedNoMemory) {
   const auto pool = BlockPool::Create();
   const BlockRef other = pool->Allocate(64);
-  pool->Reserve(64, 3);
-  pool->Reserve(5, 2);
+  pool->Reserve(ReservedFor::kStep, 64, 3);
+  pool->Reserve(ReservedFor::kStep, 5, 2);
   const int64_t allocations = pool->allocations();
-  pool->Reserve(64, 3);
+  pool->Reserve(ReservedFor::kStep, 64, 3);
   std::vector<BlockRef> blocks;
-  for (int i = 0; i < 3; ++i) blocks.push_back(pool->Allocate(64));
-  for (int i = 0; i < 2; ++i) blocks.push_back(pool->Allocate(5));
+  for (int i = 0; i < 3; ++i) blocks.push_back(pool->Allocate(64, ReservedFor::kStep));
+  for (int i = 0; i < 2; ++i) blocks.push_back(pool->Allocate(5, ReservedFor::kStep));
   EXPECT_EQ(pool->allocations(), allocations);
+}
+
+TEST(BlockTest, WhatOneHasReservedNobodyElseGets) {
+  const auto pool = BlockPool::Create();
+  pool->Reserve(ReservedFor::kStep, 64, 3);
+  pool->Reserve(ReservedFor::kChange, 64, 3);
+  EXPECT_EQ(pool->allocations(), 6);
+  pool->Reserve(ReservedFor::kChange, 64, 2);
+  pool->Reserve(ReservedFor::kChange, 64, 3);
+  EXPECT_EQ(pool->allocations(), 6) << "of his own he had some";
+  std::vector<BlockRef> blocks;
+  blocks.push_back(pool->Allocate(64));
+  EXPECT_EQ(pool->allocations(), 7) << "it is not for anybody";
+  for (int i = 0; i < 4; ++i) blocks.push_back(pool->Allocate(64, ReservedFor::kStep));
+  EXPECT_EQ(pool->allocations(), 8) << "nor is more than he reserved";
+  EXPECT_EQ(pool->reserved(ReservedFor::kStep, 64), 0);
+  EXPECT_EQ(pool->FreeUnused(), 0) << "three are reserved";
+  pool->EndReservation(ReservedFor::kStep);
+  for (int i = 0; i < 3; ++i) blocks.push_back(pool->Allocate(64, ReservedFor::kChange));
+  EXPECT_EQ(pool->allocations(), 8);
+}
+
+TEST(BlockTest, WhatIsNotReservedGoesBack) {
+  constexpr int64_t kBytes = kBlockElements * static_cast<int64_t>(sizeof(float));
+  const auto pool = BlockPool::Create();
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 8; ++i) blocks.push_back(pool->Allocate(kBlockElements));
+  blocks.clear();
+  pool->Reserve(ReservedFor::kChange, kBlockElements, 3);
+  EXPECT_EQ(pool->FreeUnused(), 4 * kBytes) << "whole pairs go";
+  for (int i = 0; i < 3; ++i)
+    blocks.push_back(pool->Allocate(kBlockElements, ReservedFor::kChange));
+  EXPECT_EQ(pool->allocated_bytes(), 4 * kBytes);
+  EXPECT_EQ(pool->FreeUnused(), kBytes);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // There it ends the process.
@@ -148,7 +182,7 @@ TEST(BlockTest, AReservationThatCannotBeHadThrows) {
   constexpr int64_t kElements = int64_t{1} << 40;
   const auto pool = BlockPool::Create();
   const int64_t bytes = pool->allocated_bytes();
-  EXPECT_THROW(pool->Reserve(kElements, 1000), std::bad_alloc);
+  EXPECT_THROW(pool->Reserve(ReservedFor::kStep, kElements, 1000), std::bad_alloc);
   EXPECT_EQ(pool->allocated_bytes(), bytes);
   EXPECT_EQ(pool->Allocate(64).elements(), 64);
 }

@@ -50,12 +50,12 @@ TEST_F(StoreMemoryTest, WhatExceedsTheStateIsClaimedAsVersions) {
 
 TEST_F(StoreMemoryTest, WithoutRoomThereAreNoBlocks) {
   const auto others = budget_->Take(MemoryUse::kShared, 5 * kBytes);
-  pool_->Reserve(kElements, 5);
-  EXPECT_THROW(pool_->Reserve(kElements, 6), std::bad_alloc);
+  pool_->Reserve(ReservedFor::kStep, kElements, 5);
+  EXPECT_THROW(pool_->Reserve(ReservedFor::kStep, kElements, 6), std::bad_alloc);
   EXPECT_EQ(pool_->allocated_bytes(), 5 * kBytes) << "all or nothing";
   EXPECT_EQ(versions(), 1);
   memory_->set_may_overdraw(true);
-  pool_->Reserve(kElements, 6);
+  pool_->Reserve(ReservedFor::kStep, kElements, 6);
   memory_->set_may_overdraw(false);
   EXPECT_EQ(budget_->taken_bytes(), 11 * kBytes);
 }
@@ -70,6 +70,26 @@ TEST_F(StoreMemoryTest, AChangeOfTheStateTurnsItsBlocksIntoVersions) {
   EXPECT_EQ(versions(), 1);
   EXPECT_FALSE(memory_->ResizeState(20 * kBytes));
   EXPECT_EQ(state(), 3);
+}
+
+TEST_F(StoreMemoryTest, WhatIsForeseenIsClaimedUntilItIsThere) {
+  std::vector<BlockRef> blocks;
+  for (int i = 0; i < 5; ++i) blocks.push_back(pool_->Allocate(kElements));
+  EXPECT_TRUE(memory_->Foresee(3 * kBytes));
+  EXPECT_EQ(versions(), 4);
+  EXPECT_FALSE(memory_->Foresee(7 * kBytes));
+  const auto rest = budget_->Take(MemoryUse::kShared, 2 * kBytes);
+  EXPECT_FALSE(memory_->Grow(kBytes)) << "it is for something else";
+  EXPECT_TRUE(memory_->GrowForeseen(2 * kBytes));
+  EXPECT_EQ(versions(), 4);
+  EXPECT_FALSE(memory_->GrowForeseen(2 * kBytes)) << "one more than was foreseen";
+  EXPECT_TRUE(memory_->GrowForeseen(kBytes));
+  EXPECT_EQ(versions(), 4);
+  memory_->Shrink(3 * kBytes);
+  EXPECT_EQ(versions(), 1);
+  EXPECT_TRUE(memory_->Foresee(kBytes));
+  EXPECT_TRUE(memory_->Foresee(0));
+  EXPECT_EQ(versions(), 1);
 }
 
 TEST_F(StoreMemoryTest, BuffersThatStayWithoutUseGoBack) {
@@ -88,11 +108,11 @@ TEST_F(StoreMemoryTest, BuffersThatStayWithoutUseGoBack) {
 }
 
 TEST_F(StoreMemoryTest, WhatIsReservedIsNotFreed) {
-  pool_->Reserve(kElements, 5);
+  pool_->Reserve(ReservedFor::kStep, kElements, 5);
   EXPECT_EQ(memory_->FreeUnused(), 0);
   for (int i = 0; i < 3; ++i) memory_->FreeIdle();
   EXPECT_EQ(pool_->allocated_bytes(), 5 * kBytes);
-  memory_->EndReservations();
+  memory_->EndReservations(ReservedFor::kStep);
   EXPECT_EQ(memory_->FreeUnused(), 5 * kBytes);
 }
 

@@ -33,7 +33,7 @@ class Store {
       update.parameters_out[0] = update.parameters_in[0];
     });
     store_.CommitStep();
-    memory_->EndReservations();
+    memory_->EndReservations(ReservedFor::kStep);
   }
   std::shared_ptr<const Snapshot> Take() const {
     return store_.TakeSnapshot(SnapshotContents::kEvaluation);

@@ -1,0 +1,47 @@
+// How a run goes on with another plan, and what waits for the times between steps and changes.
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/run/run.h"
+
+namespace gradd {
+
+void Run::ChangePlan() {
+  if (engine_.Change()) return;
+  // It comes after a later step: here is nobody who could be told.
+  LogEvent(LogEntry::Level::kWarning, "change waits for memory",
+           {{"step", absl::StrCat(engine_.step())}});
+}
+
+void Run::FillChanges() {
+  while (true) {
+    {
+      MutexLock lock(&mutex_);
+      if (!engine_.changes()) break;
+    }
+    engine_.Fill();
+    MutexLock lock(&mutex_);
+    engine_.Adopt();
+    ChangePlan();
+    SendSnapshots();
+    TellHolder();
+  }
+  Advance();
+  FreeIfDeleted();
+}
+
+void Run::SendSnapshots() {
+  if (!engine_.settled()) return;
+  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> requests;
+  requests.swap(snapshot_requests_);
+  for (auto& [contents, receive] : requests) receive(engine_.TakeSnapshot(contents));
+}
+
+void Run::TellHolder() {
+  if (!engine_.settled() || !held_receiver_) return;
+  std::exchange(held_receiver_, nullptr)(DescribeHeld());
+}
+
+}  // namespace gradd
