@@ -196,7 +196,7 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
   create->add_flag("--async", run.asynchronous, "Every push is a step; else synchronous")
       ->group("Synchronization");
   for (const ShortName& entry : ShortNames()) {
-    if (fields->count(entry.name) > 0) continue;
+    if (fields->count(entry.name) > 0 || std::string(entry.path) == kScheduleBegin) continue;
     std::string& value = (*fields)[entry.name];
     std::string flags = absl::StrCat("--", entry.name);
     if (*entry.alias != '\0') absl::StrAppend(&flags, ",--", entry.alias);
@@ -337,7 +337,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   CLI::App* set = AddCommand(&app, Command::kSet, "set", "Change a run while it trains", &line);
   set->add_option("FIELD=VALUE", assignments,
                   "learning-rate=0.01, or a field path: optimizer.adam.beta1=0.95; "
-                  "VALUE `default` clears the field, where it has one")
+                  "VALUE `default` clears the field, where it has one. Another schedule or warm-up "
+                  "counts from the change; begins-at=0 counts from the run's first step instead")
       ->required()
       ->type_name("");
   AddAuthor(set, &line);

@@ -120,6 +120,8 @@ constexpr ShortName kShortNames[] = {
      "The rate at its start, as a factor [0]"},
     {"warm-up-annealing", "", "schedule.warm_up.annealing", "linear|cosine|square-root",
      "[linear]"},
+    {"begins-at", "", kScheduleBegin, "STEP",
+     "From which step of the run the schedule counts [0, after a change of it: from the change]"},
     {"plateau-metric", "", "schedule.reduce_on_plateau.metric",
      "training-loss|evaluation-loss|evaluation-accuracy",
      "Reduce the rate when this gets no better"},

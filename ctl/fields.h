@@ -24,6 +24,9 @@ struct ShortName {
   const char* help;
 };
 
+// Says nothing of a new run, whose schedule counts from its first step.
+constexpr char kScheduleBegin[] = "schedule.begins_at";
+
 // All short names; those of one word stand together.
 absl::Span<const ShortName> ShortNames();
 

@@ -108,6 +108,16 @@ absl::Status Show(const CommandLine& line, Client* client, Console* console) {
   return absl::OkStatus();
 }
 
+// Whether a shape or a warm-up is set, which by itself begins anew.
+bool ChangesCurve(const v1::UpdateRunRequest& request) {
+  const auto& paths = request.update_mask().paths();
+  return std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
+    return path == "schedule" ||
+           (absl::StartsWith(path, "schedule.") && path != "schedule.learning_rate" &&
+            path != kScheduleBegin && !absl::StartsWith(path, "schedule.reduce_on_plateau"));
+  });
+}
+
 absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   v1::Run current;
   current.set_name(RunName(line.run));
@@ -138,6 +148,9 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
     }
   }
   if (!cleared.empty()) absl::StrAppend(&done, "; cleared: ", absl::StrJoin(cleared, ", "));
+  if (updated.ok() && ChangesCurve(*request) && updated->schedule().has_begins_at()) {
+    absl::StrAppend(&done, "; the schedule counts from step ", updated->schedule().begins_at());
+  }
   return Print(updated, line, done, console);
 }
 

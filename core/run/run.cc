@@ -31,6 +31,8 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   *spec.mutable_optimizer() = run.optimizer();
   *spec.mutable_groups() = run.groups();
   *spec.mutable_schedule() = run.schedule();
+  // It counts from this run's first step, also where it is that of a run that it was changed in.
+  spec.mutable_schedule()->clear_begins_at();
   *spec.mutable_policy() = run.policy();
   spec.set_max_steps(run.max_steps());
   spec.set_seed(run.seed());

@@ -12,7 +12,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
-#include "core/run/changed_rate.h"
+#include "core/run/changed_schedule.h"
 #include "core/run/field_json.h"
 #include "core/run/live_fields.h"
 #include "core/run/run.h"
@@ -87,6 +87,7 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     v1::Run updated = before;
     google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
     GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
+    const bool begins_anew = SettleBegin(before, mask, &updated);
     auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
                                       StepThreads(environment_), environment_.limits);
     GRADD_RETURN_IF_ERROR(plan.status());
@@ -107,6 +108,10 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
                    absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
                                 OpenStep()));
     }
+    if (begins_anew && updated.schedule().begins_at() != OpenStep()) {
+      updated.mutable_schedule()->set_begins_at(OpenStep());
+    }
+    GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), OpenStep()));
     *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
     GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
     const bool had_window = WindowOf(spec_.optimizer()) > 1;
@@ -118,10 +123,11 @@ absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMas
     }
     const bool was_changing = engine_.changes();
     google::protobuf::FieldMask changed = mask;
-    // Which an optimizer with a rate of its own brings along.
-    constexpr char kRate[] = "schedule.learning_rate";
-    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(kRate, mask)) {
-      changed.add_paths(kRate);
+    // What an optimizer with a rate of its own, and another curve, bring along.
+    for (const char* const path : {"schedule.learning_rate", "schedule.begins_at"}) {
+      if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(path, mask)) {
+        changed.add_paths(path);
+      }
     }
     for (const std::string& path : changed.paths()) {
       const std::string old_value = FieldJson(spec_, path);

@@ -82,6 +82,12 @@ double ShapeMomentum(const v1::Schedule& schedule, int64_t s) {
   return -1;
 }
 
+// What all shapes call s. Before the schedule begins, where only a run that was rolled back can be,
+// it is that of the first step.
+int64_t StepsSinceBegin(const v1::Schedule& schedule, int64_t step) {
+  return std::max<int64_t>(step - schedule.begins_at(), 0);
+}
+
 }  // namespace
 
 bool CyclesMomentum(const v1::Schedule& schedule) {
@@ -93,15 +99,17 @@ bool CyclesMomentum(const v1::Schedule& schedule) {
 }
 
 double Momentum(const v1::Schedule& schedule, int64_t step) {
-  return ShapeMomentum(schedule, step);
+  return ShapeMomentum(schedule, StepsSinceBegin(schedule, step));
 }
 
 double LearningRate(const v1::Schedule& schedule, int64_t step) {
-  return schedule.learning_rate() * ScheduleFactor(schedule, step, WarmUps::kCount);
+  return schedule.learning_rate() *
+         ScheduleFactor(schedule, StepsSinceBegin(schedule, step), WarmUps::kCount);
 }
 
 double LearningRateWithoutWarmUp(const v1::Schedule& schedule, int64_t step) {
-  return schedule.learning_rate() * ScheduleFactor(schedule, step, WarmUps::kIgnored);
+  return schedule.learning_rate() *
+         ScheduleFactor(schedule, StepsSinceBegin(schedule, step), WarmUps::kIgnored);
 }
 
 }  // namespace gradd

@@ -96,6 +96,14 @@ absl::Status CheckSchedule(const v1::Schedule& schedule, const std::string& path
   if (schedule.has_warm_up()) {
     GRADD_RETURN_IF_ERROR(CheckMessage(schedule.warm_up(), path + ".warm_up"));
   }
+  if (schedule.has_begins_at()) {
+    if (depth > 0) {
+      check.Refuse("begins_at", "set in a part of a sequence, expected in the run's schedule");
+    } else {
+      check.Steps("begins_at", schedule.begins_at(), 0);
+    }
+    GRADD_RETURN_IF_ERROR(check.status());
+  }
   if (!schedule.has_reduce_on_plateau()) return absl::OkStatus();
   if (depth > 0) {
     check.Refuse("reduce_on_plateau",

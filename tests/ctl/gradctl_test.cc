@@ -22,6 +22,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -374,6 +375,27 @@ TEST_F(GradctlTest, SetSendsAFieldMaskAndTheAuthor) {
   EXPECT_EQ(server_.runs["runs/fashion"].policy().synchronous().workers(), 2);
   EXPECT_EQ(console_.out,
             "fashion: learning-rate is now 0.01, policy.synchronous.deadline is now 60s\n");
+}
+
+TEST_F(GradctlTest, SetSaysFromWhereAnotherScheduleCounts) {
+  AddFashion();
+  v1::Schedule& schedule = *server_.runs["runs/fashion"].mutable_schedule();
+  schedule.set_begins_at(100);  // As the server says.
+  ASSERT_EQ(Run({"set", "fashion", "schedule.cosine_decay.decay_steps=50"}), kExitOk)
+      << console_.err;
+  EXPECT_EQ(console_.out,
+            "fashion: schedule.cosine_decay.decay_steps is now 50; the schedule counts from step "
+            "100\n");
+  ASSERT_EQ(Run({"set", "fashion", "learning-rate=0.5", "plateau-patience=7"}), kExitOk);
+  EXPECT_THAT(console_.out, Not(HasSubstr("counts from")));
+  ASSERT_EQ(Run({"set", "fashion", "warm-up=5", "begins-at=0"}), kExitOk) << console_.err;
+  EXPECT_THAT(server_.updates.at(2).update_mask().paths(),
+              ElementsAre("schedule.warm_up.steps", "schedule.begins_at"));
+  EXPECT_THAT(console_.out, HasSubstr("; the schedule counts from step 0\n"));
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk);
+  EXPECT_THAT(console_.out, HasSubstr("begins_at 0"));
+  ASSERT_EQ(Run({"set", "--help"}), kExitOk);
+  EXPECT_THAT(console_.out, HasSubstr("begins-at=0"));
 }
 
 TEST_F(GradctlTest, SetFindsTheOptimizerOfAShortName) {

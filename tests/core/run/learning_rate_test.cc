@@ -186,6 +186,168 @@ TEST_F(LearningRateTest, AGroupWithSuchAMethodDoesNotWarmUpWithTheOthers) {
   EXPECT_THAT(Train(1), ElementsAre(-1.0F));
 }
 
+// A run of one worker at step 100, with the rate 1.
+class LiveScheduleTest : public LearningRateTest {
+ protected:
+  void SetUp() override {
+    run_ = *Create(SynchronousSpec(1, 1));
+    Train(100);
+  }
+  absl::Status Change(const v1::Run& values, const std::vector<std::string>& paths) {
+    google::protobuf::FieldMask mask;
+    for (const std::string& path : paths) mask.add_paths(path);
+    return run_->Update(values, mask, "ada");
+  }
+  // As the run says.
+  v1::Schedule schedule() const { return run_->Describe(gradd::Run::Detail::kFull).schedule(); }
+  double rate() const { return run_->Progress().learning_rate(); }
+
+  std::shared_ptr<gradd::Run> run_;
+};
+
+v1::Run CosineOver(int64_t steps) {
+  v1::Run values;
+  values.mutable_schedule()->mutable_cosine_decay()->set_decay_steps(steps);
+  return values;
+}
+
+// Of 50 steps that were over before they began nothing was left.
+TEST_F(LiveScheduleTest, AShapeThatIsSetCountsFromTheChange) {
+  ASSERT_TRUE(Change(CosineOver(50), {"schedule.cosine_decay"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+  EXPECT_EQ(rate(), 1);
+  Train(25);
+  EXPECT_NEAR(rate(), 0.5, 1e-15);
+  Train(25);
+  EXPECT_EQ(rate(), 0);
+}
+
+TEST_F(LiveScheduleTest, ItsWarmUpIsNotSkipped) {
+  v1::Run values = CosineOver(50);
+  values.mutable_schedule()->set_learning_rate(2);
+  values.mutable_schedule()->mutable_warm_up()->set_steps(4);
+  ASSERT_TRUE(Change(values, {"schedule"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+  EXPECT_EQ(rate(), 0);
+  const float before = Train(1).front();
+  EXPECT_THAT(Train(2), ElementsAre(before - 0.5F, before - 1.5F));
+  EXPECT_EQ(rate(), 1.5);
+}
+
+TEST_F(LiveScheduleTest, AWarmUpAloneBeginsAnewToo) {
+  v1::Run values;
+  values.mutable_schedule()->mutable_warm_up()->set_steps(4);
+  ASSERT_TRUE(Change(values, {"schedule.warm_up"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+  EXPECT_EQ(rate(), 0);
+}
+
+TEST_F(LiveScheduleTest, TheMomentumIsCycledFromTheChangeToo) {
+  v1::Run values;
+  values.mutable_optimizer()->mutable_momentum();
+  values.mutable_schedule()->mutable_one_cycle()->set_total_steps(50);
+  values.mutable_schedule()->mutable_one_cycle()->mutable_momentum()->set_high(0.5);
+  values.mutable_schedule()->mutable_one_cycle()->mutable_momentum()->set_low(0.25);
+  values.mutable_schedule()->mutable_one_cycle()->set_rise_fraction(0);
+  values.mutable_schedule()->mutable_one_cycle()->set_end_factor(1);
+  ASSERT_TRUE(Change(values, {"optimizer", "schedule.one_cycle"}).ok());
+  const float before = Train(1).front();
+  // At the peak of the rate its momentum is the lowest. At the end of the cycle it would be 0.5.
+  EXPECT_NEAR(Train(1).front() - before, -1.25, 1e-2);
+}
+
+TEST_F(LiveScheduleTest, ALearningRateOrAPlateauLeavesItWhereItIs) {
+  ASSERT_TRUE(Change(CosineOver(50), {"schedule.cosine_decay"}).ok());
+  Train(25);
+  v1::Run values = CosineOver(50);
+  values.mutable_schedule()->set_learning_rate(2);
+  ASSERT_TRUE(Change(values, {"schedule.learning_rate"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+  EXPECT_NEAR(rate(), 1, 1e-14);
+  values.mutable_schedule()->mutable_reduce_on_plateau()->set_patience(3);
+  ASSERT_TRUE(Change(values, {"schedule.reduce_on_plateau"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+  // Also where all of the schedule is given, as it is but for these.
+  values.mutable_schedule()->set_learning_rate(4);
+  values.mutable_schedule()->mutable_reduce_on_plateau()->set_patience(4);
+  ASSERT_TRUE(Change(values, {"schedule"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+  EXPECT_NEAR(rate(), 2, 1e-14);
+  v1::Run others;
+  others.mutable_optimizer()->mutable_adam();
+  others.set_max_steps(1000);
+  ASSERT_TRUE(Change(others, {"optimizer", "max_steps"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 100);
+}
+
+// As a client does that did not get the answer.
+TEST_F(LiveScheduleTest, ARepetitionChangesNothing) {
+  v1::Run values = CosineOver(50);
+  values.mutable_schedule()->set_learning_rate(1);
+  for (const char* const path : {"schedule", "schedule.cosine_decay",
+                                 "schedule.cosine_decay."
+                                 "decay_steps"}) {
+    ASSERT_TRUE(Change(values, {path}).ok()) << path;
+    EXPECT_EQ(schedule().begins_at(), 100) << path;
+    Train(1);
+  }
+  EXPECT_EQ(run_->Describe(gradd::Run::Detail::kFull).history_size(), 1);
+}
+
+TEST_F(LiveScheduleTest, AnotherChangeOfTheCurveBeginsAnew) {
+  ASSERT_TRUE(Change(CosineOver(50), {"schedule.cosine_decay"}).ok());
+  Train(10);
+  ASSERT_TRUE(Change(CosineOver(60), {"schedule.cosine_decay.decay_steps"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 110);
+  EXPECT_EQ(rate(), 1);
+}
+
+TEST_F(LiveScheduleTest, ItCountsFromWhereItIsTold) {
+  v1::Run values = CosineOver(200);
+  values.mutable_schedule()->set_begins_at(0);
+  ASSERT_TRUE(Change(values, {"schedule.cosine_decay", "schedule.begins_at"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 0);
+  EXPECT_NEAR(rate(), 0.5, 1e-15);
+  values.mutable_schedule()->set_learning_rate(1);
+  values.mutable_schedule()->mutable_cosine_decay()->set_decay_steps(100);
+  values.mutable_schedule()->set_begins_at(50);
+  ASSERT_TRUE(Change(values, {"schedule"}).ok());
+  EXPECT_EQ(schedule().begins_at(), 50);
+  EXPECT_NEAR(rate(), 0.5, 1e-15);
+  values.mutable_schedule()->set_begins_at(100);
+  ASSERT_TRUE(Change(values, {"schedule.begins_at"}).ok());
+  EXPECT_EQ(rate(), 1);
+  // Cleared, it is the run's first step.
+  ASSERT_TRUE(Change(v1::Run(), {"schedule.begins_at"}).ok());
+  EXPECT_FALSE(schedule().has_begins_at());
+  EXPECT_EQ(rate(), 0);
+
+  values.mutable_schedule()->set_begins_at(101);
+  const absl::Status refused = Change(values, {"schedule.begins_at"});
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(), "schedule.begins_at: 101 is above the run's present step 100");
+}
+
+TEST_F(LiveScheduleTest, TheHistoryHasIt) {
+  ASSERT_TRUE(Change(CosineOver(50), {"schedule.cosine_decay"}).ok());
+  const v1::Run run = run_->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(run.history_size(), 2);
+  EXPECT_EQ(run.history(0).field(), "schedule.cosine_decay");
+  EXPECT_EQ(run.history(1).field(), "schedule.begins_at");
+  EXPECT_EQ(run.history(1).old_value(), "");
+  EXPECT_EQ(run.history(1).new_value(), "100");
+  EXPECT_EQ(run.history(1).step(), 100);
+}
+
+TEST_F(LearningRateTest, ANewRunsScheduleCountsFromItsFirstStep) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  spec.mutable_schedule()->mutable_linear()->set_total_steps(2);
+  spec.mutable_schedule()->set_begins_at(7);  // Of the run whose description this is.
+  const auto run = *Create(spec);
+  EXPECT_FALSE(run->Describe(gradd::Run::Detail::kFull).schedule().has_begins_at());
+  EXPECT_THAT(Train(3), ElementsAre(-1.0F, -1.5F, -1.5F));
+}
+
 TEST(OwnRateTest, IsThatOfTheMethodsWithoutARateToTune) {
   int count = 0;
   const auto& kind = *v1::Optimizer::descriptor()->FindOneofByName("kind");

@@ -143,6 +143,25 @@ TEST_F(TrialsTest, WithoutItsOwnOptimizerATrialStepsAsTheRunWouldHave) {
   EXPECT_EQ(Parameters(run_.get()), tried);
 }
 
+// That of the run, as somebody may take it over, would begin long after the trial's end.
+TEST_F(TrialsTest, TheirSchedulesCountFromTheirOwnBegin) {
+  const auto worker = Join("r");
+  v1::Trial trial = MakeTrial(1, 3);
+  trial.mutable_schedule()->mutable_linear()->set_total_steps(2);
+  trial.mutable_schedule()->set_begins_at(1000);
+  const auto trials = *Start(RequestOf({trial}));
+  const auto copy = Join("r-trial-1");
+  for (int64_t step = 0; step < 3; ++step) {
+    copy->Push(step + 1, step, {1, 1, 1});
+    copy->WaitForResult(static_cast<size_t>(step));
+  }
+  const v1::TrialNews news = TakeAll(trials.get()).at(0);
+  ASSERT_EQ(news.steps_size(), 3);
+  EXPECT_EQ(news.steps(0).learning_rate(), 1);
+  EXPECT_EQ(news.steps(1).learning_rate(), 0.5);
+  EXPECT_EQ(news.steps(2).learning_rate(), 0);
+}
+
 TEST_F(TrialsTest, TheRunStandsStillAndIsAfterwardsAsBefore) {
   const auto worker = Join("r");
   worker->Push(1, 0, {1, 1, 1});

@@ -367,6 +367,12 @@ TEST(ValidateScheduleTest, EveryFieldHasItsRange) {
       {"piecewise { points { factor: -1 } }", "piecewise.points[0].factor: -1"},
       {"warm_up {}", "schedule.warm_up.steps: 0"},
       {"warm_up { steps: 1 start_factor: 1.5 }", "warm_up.start_factor: 1.5 is outside [0, 1]"},
+      {"begins_at: -1", "schedule.begins_at: -1 is outside [0, 2^53]"},
+      {"begins_at: 9007199254740993", "schedule.begins_at: 9007199254740993 is outside [0, 2^53]"},
+      {"sequence { parts { schedule { begins_at: 0 } } }",
+       "schedule.sequence.parts[0].schedule.begins_at: set in a part of a sequence, expected in "
+       "the "
+       "run's schedule"},
       {"sequence {}", "schedule.sequence.parts: 0 entries"},
       {"sequence { parts {} parts {} }", "sequence.parts[0].steps: 0 is outside [1, 2^53]"},
       {"sequence { parts { steps: 1 } }", "sequence.parts[0].steps: 1 in the last part"},
@@ -413,6 +419,35 @@ TEST(ValidateScheduleTest, TheHighestRateStaysFarBelowTheEndOfFloat32) {
     for (int64_t step = 0; step < 20; ++step) {
       EXPECT_LE(LearningRate(Parse(text), step), 1e12) << text;
     }
+  }
+}
+
+// Rates and momenta alike: nobody else has to subtract anything.
+TEST(ScheduleTest, EveryShapeCountsFromItsBegin) {
+  std::vector<v1::Schedule> schedules;
+  for (const GoldenSchedule& entry : kGolden) schedules.push_back(ParseShape(entry.shape));
+  schedules.push_back(Parse("learning_rate: 1 cyclic { up_steps: 7 max_factor: 3 momentum {} }"));
+  schedules.push_back(
+      Parse("learning_rate: 1 warm_up { steps: 9 } one_cycle { total_steps: 300 momentum {} }"));
+  constexpr int64_t kBegin = 1234;
+  for (const v1::Schedule& schedule : schedules) {
+    SCOPED_TRACE(schedule.ShortDebugString());
+    v1::Schedule later = schedule;
+    later.set_begins_at(kBegin);
+    ASSERT_TRUE(ValidateSchedule(later).ok()) << ValidateSchedule(later);
+    for (int64_t step = 0; step < 1000; ++step) {
+      ASSERT_EQ(LearningRate(later, kBegin + step), LearningRate(schedule, step)) << step;
+      ASSERT_EQ(LearningRateWithoutWarmUp(later, kBegin + step),
+                LearningRateWithoutWarmUp(schedule, step))
+          << step;
+      ASSERT_EQ(Momentum(later, kBegin + step), Momentum(schedule, step)) << step;
+    }
+    for (const int64_t before : {int64_t{0}, kBegin - 1}) {
+      EXPECT_EQ(LearningRate(later, before), LearningRate(schedule, 0));
+      EXPECT_EQ(Momentum(later, before), Momentum(schedule, 0));
+    }
+    later.set_begins_at(0);
+    EXPECT_EQ(LearningRate(later, 77), LearningRate(schedule, 77));
   }
 }
 

@@ -1,5 +1,7 @@
-#ifndef GRADD_CORE_RUN_CHANGED_RATE_H_
-#define GRADD_CORE_RUN_CHANGED_RATE_H_
+#ifndef GRADD_CORE_RUN_CHANGED_SCHEDULE_H_
+#define GRADD_CORE_RUN_CHANGED_SCHEDULE_H_
+
+#include <cstdint>
 
 #include "absl/status/status.h"
 #include "google/protobuf/field_mask.pb.h"
@@ -22,6 +24,18 @@ namespace gradd {
 absl::Status SettleLearningRate(const v1::Run& before, const google::protobuf::FieldMask& mask,
                                 v1::Run* updated);
 
+// Settles from which step the schedule of `updated` counts; that is the run `before` with a change
+// of the fields in `mask`. A `begins_at` that the change gives counts; otherwise that of `before`
+// goes on.
+//
+// Returns true where it has to begin anew instead, at the step after which the change is in effect:
+// the change gives no `begins_at`, and another curve. That is, something besides the learning rate
+// and the plateau differs.
+bool SettleBegin(const v1::Run& before, const google::protobuf::FieldMask& mask, v1::Run* updated);
+
+// INVALID_ARGUMENT if the schedule begins after `step`, the run's present one.
+absl::Status CheckBegin(const v1::Schedule& schedule, int64_t step);
+
 }  // namespace gradd
 
-#endif  // GRADD_CORE_RUN_CHANGED_RATE_H_
+#endif  // GRADD_CORE_RUN_CHANGED_SCHEDULE_H_
