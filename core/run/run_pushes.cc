@@ -109,6 +109,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     if (state_ == v1::RUN_STATE_FINISHED) {
       room_.Return(&pending.claim);
       SendRejection(session.get(), header.sequence(), FinishedError());
+      EndIfHalfClosed(session.get());
     } else if (!policy_->Admits(header.base_step(), StateForPolicy())) {
       room_.Return(&pending.claim);
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
@@ -154,6 +155,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
                   Error(absl::StatusCode::kAborted, "REFUSED_BEFORE",
                         "it was complete in an earlier session, and was refused since; push it "
                         "again to see why"));
+    EndIfHalfClosed(session.get());
     return;
   }
   Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
@@ -187,6 +189,7 @@ void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Statu
   room_.Return(&session->state().claim);
   if (MemberOf(session) == nullptr) return;
   SendRejection(session, sequence, why);
+  EndIfHalfClosed(session);
   if (draining_) EndIdleSessions();
 }
 
