@@ -247,6 +247,7 @@ void Run::FillChanges() {
     MutexLock lock(&mutex_);
     engine_.Adopt();
     engine_.Change();
+    CompleteUpdate();
     SendSnapshots();
     TellHolder();
   }
@@ -279,6 +280,7 @@ std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
   }
   if (undone) SupersedeOldPushes();  // The policy may be another one since.
   if (undone && !waiting_.empty()) first_waiting_at_ = Now();
+  CompleteUpdate();
   SendSnapshots();
   FinishIfDone();
   TellHolder();

@@ -15,6 +15,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -60,7 +61,7 @@ class MemoryTest : public testing::Test {
   absl::Status Change(gradd::Run* run, const std::string& path, const v1::Run& values) {
     google::protobuf::FieldMask mask;
     mask.add_paths(path);
-    return run->Update(values, mask, "ada");
+    return UpdateAndWait(run, values, mask, "ada");
   }
   int64_t Taken(MemoryUse use) const { return registry_->budget().taken_bytes(use); }
 
