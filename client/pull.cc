@@ -127,7 +127,7 @@ absl::Status CheckComplete(int64_t received, int64_t total) {
 
 absl::StatusOr<int64_t> DecodeChunk(const v1::ParameterChunk& chunk, const Payload& data,
                                     int64_t received, int64_t step, absl::Span<float> parameters) {
-  const absl::StatusOr<int64_t> size =
+  absl::StatusOr<int64_t> size =
       CheckChunk(chunk, data.size_bytes(), received, static_cast<int64_t>(parameters.size()), step);
   if (!size.ok()) return size;
   const v1::Encoding encoding = EncodingOf(chunk.encoding());

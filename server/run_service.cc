@@ -69,19 +69,17 @@ void LogInfo(absl::string_view event, const LogEntry::Fields& fields) {
   spdlog::info("{}", LogLine(event, fields));
 }
 
-// Finds the run, lets `change` change it, and describes it as it is then. The log gets `event`,
-// with `fields` after run and author.
+// Finds the run, lets `change` change it, and describes it as it is then. The log gets `event`.
 template <typename Change>
 absl::Status ChangeRun(RunRegistry* registry, const std::string& name, const std::string& author,
                        grpc::CallbackServerContext* context, v1::Run* response,
-                       absl::string_view event, LogEntry::Fields fields, const Change& change) {
+                       absl::string_view event, const Change& change) {
   auto run = registry->Find(name);
   GRADD_RETURN_IF_ERROR(run.status());
   auto who = Author(author, context);
   GRADD_RETURN_IF_ERROR(who.status());
   GRADD_RETURN_IF_ERROR(change(run->get(), *who));
-  fields.insert(fields.begin(), {{"run", (*run)->run_id()}, {"by", *who}});
-  LogInfo(event, fields);
+  LogInfo(event, {{"run", (*run)->run_id()}, {"by", *who}});
   *response = (*run)->Describe(Run::Detail::kFull);
   return absl::OkStatus();
 }
@@ -157,13 +155,27 @@ grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* con
                                                 v1::Run* response) {
   // The mask is valid where this is logged, and says nothing of any other kind.
   LogEntry::Fields fields = {{"fields", absl::StrJoin(request->update_mask().paths(), ",")}};
-  // So does filling new slots.
-  return DoneOnPool(registry_, context, [this, context, request, response, fields]() {
-    return ChangeRun(registry_, request->run().name(), request->author(), context, response,
-                     "run updated", fields, [request](Run* run, const std::string& author) {
-                       return run->Update(request->run(), request->update_mask(), author);
-                     });
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  // Filling new slots takes seconds, too. Nobody waits here until the change is in effect.
+  registry_->pool()->Schedule([this, context, reactor, request, response, fields] {
+    auto run = registry_->Find(request->run().name());
+    auto author = Author(request->author(), context);
+    if (!run.ok() || !author.ok()) {
+      return reactor->Finish(ToGrpcStatus(run.ok() ? author.status() : run.status(), context));
+    }
+    const auto answer = [context, reactor, response, fields, run_id = (*run)->run_id(),
+                         who = *author](const absl::StatusOr<v1::Run>& updated) {
+      if (updated.ok()) {
+        LogEntry::Fields all = {{"run", run_id}, {"by", who}};
+        all.insert(all.end(), fields.begin(), fields.end());
+        LogInfo("run updated", all);
+        *response = *updated;
+      }
+      reactor->Finish(ToGrpcStatus(updated.status(), context));
+    };
+    (*run)->Update({request->run(), request->update_mask(), *author, answer});
   });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,
@@ -189,7 +201,7 @@ grpc::ServerUnaryReactor* RunService::PauseRun(grpc::CallbackServerContext* cont
                                                const v1::PauseRunRequest* request,
                                                v1::Run* response) {
   return Done(context, ChangeRun(registry_, request->name(), request->author(), context, response,
-                                 "run paused", {}, [](Run* run, const std::string& author) {
+                                 "run paused", [](Run* run, const std::string& author) {
                                    return run->Pause(author);
                                  }));
 }
@@ -198,7 +210,7 @@ grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* con
                                                 const v1::ResumeRunRequest* request,
                                                 v1::Run* response) {
   return Done(context, ChangeRun(registry_, request->name(), request->author(), context, response,
-                                 "run resumed", {}, [](Run* run, const std::string& author) {
+                                 "run resumed", [](Run* run, const std::string& author) {
                                    return run->Resume(author);
                                  }));
 }

@@ -112,7 +112,16 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<Update
 }
 
 v1::Run Run::Describe(Detail detail) const {
-  MutexLock lock(&mutex_);
+  v1::Run run;
+  {
+    MutexLock lock(&mutex_);
+    run = DescribeNow(detail);
+  }
+  if (detail == Detail::kFull) *run.mutable_layout() = layout_.message();
+  return run;
+}
+
+v1::Run Run::DescribeNow(Detail detail) const {
   v1::Run run = spec_;
   run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
@@ -123,8 +132,8 @@ v1::Run Run::Describe(Detail detail) const {
   if (detail == Detail::kSummary) return run;
   DescribeWorkers(&run);
   if (detail == Detail::kWorkers) return run;
-  *run.mutable_layout() = layout_.message();
-  history_.AppendTo(kMaxDescriptionBytes, &run);
+  constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
+  history_.AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes, &run);
   return run;
 }
 

@@ -26,6 +26,7 @@
 #include "core/run/shared_parameters.h"
 #include "core/run/staging_room.h"
 #include "core/run/trial_log.h"
+#include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
 #include "core/run/worker_session.h"
 #include "core/schedule/plateau.h"
@@ -34,7 +35,6 @@
 #include "core/step/step_policy.h"
 #include "core/store/layout.h"
 #include "core/store/snapshot.h"
-#include "google/protobuf/field_mask.pb.h"
 #include "gradd/v1/run.pb.h"
 #include "gradd/v1/training_service.pb.h"
 
@@ -80,9 +80,12 @@ class Run : public std::enable_shared_from_this<Run> {
   };
   Metrics ReadMetrics() const;
 
+  // Changes the run. `request.receive` gets the answer when the change is in effect, or refused;
+  // without a lock, perhaps within this call and perhaps on a thread of the pool. What is asked for
+  // while another change is worked on waits for that one. Takes time: a plan is made, its memory is
+  // claimed, and slots may be filled.
+  void Update(UpdateRequest request);
   // See the methods of the same names of RunService.
-  absl::Status Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
-                      const std::string& author);
   absl::Status Pause(const std::string& author);
   absl::Status Resume(const std::string& author);
   absl::Status Finish(const std::string& author, const std::string& reason);
@@ -297,6 +300,23 @@ class Run : public std::enable_shared_from_this<Run> {
   // Enters into the history that the plateau's factor was `old_factor` until now.
   void RecordReduction(double old_factor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // ---- Changes (run_update.cc) ----
+
+  // Works on changes, this one first, until one has to wait for the step on its way or none is
+  // left.
+  void WorkOn(UpdateRequest request);
+  std::optional<UpdateRequest> NextUpdate();
+  // Makes the change the accepted one, to come into effect as soon as the engine is settled; that
+  // may be at once. True if slots have to be filled first, by the caller.
+  absl::StatusOr<bool> Accept(UpdateRequest request);
+  // If the engine is settled and a change was accepted, that is in effect now: has it answered, and
+  // the next one begun, on the pool.
+  void CompleteUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Enters into the history, and into the run's state, that it is in effect from here on.
+  void EnterUpdate(const UpdateQueue::Accepted& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The spec is another one from now on.
+  void AdoptSpec(v1::Run spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // ---- How it stands (run.cc, run_situation.cc) ----
 
   absl::Status DeletedError() const;
@@ -305,8 +325,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void EndEverything();
   // Frees the memory of a run that is deleted, unless a step or a change is on its way.
   void FreeIfDeleted();
-  // The spec is another one from now on.
-  void AdoptSpec(v1::Run spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same as Describe(), without the layout, which may be large and always is the same.
+  v1::Run DescribeNow(Detail detail) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FillProgress(v1::RunProgress* progress) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DescribeWorkers(v1::Run* run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(const std::string& author, const std::string& field, const std::string& old_value,
@@ -361,8 +381,9 @@ class Run : public std::enable_shared_from_this<Run> {
   StepEngine engine_;
 
   mutable Mutex mutex_;
-  v1::Run spec_ ABSL_GUARDED_BY(mutex_);  // As created and updated; no output-only fields.
-  int64_t spec_version_ ABSL_GUARDED_BY(mutex_) = 0;                    // Changes with it.
+  // As created and updated; no output-only fields. Changed only by whoever works on an update.
+  v1::Run spec_ ABSL_GUARDED_BY(mutex_);
+  UpdateQueue updates_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<const StepPolicy> policy_ ABSL_GUARDED_BY(mutex_);    // Of the spec.
   v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;  // Never HELD.
   bool held_ ABSL_GUARDED_BY(mutex_) = false;                           // By Trials.

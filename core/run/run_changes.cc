@@ -25,6 +25,7 @@ void Run::FillChanges() {
     MutexLock lock(&mutex_);
     engine_.Adopt();
     ChangePlan();
+    CompleteUpdate();
     SendSnapshots();
     TellHolder();
   }

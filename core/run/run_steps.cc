@@ -284,6 +284,7 @@ std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
   }
   if (undone) SupersedeOldPushes();  // The policy may be another one since.
   if (undone && !waiting_.empty()) first_waiting_at_ = Now();
+  CompleteUpdate();
   SendSnapshots();
   FinishIfDone();
   TellHolder();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,97 +66,136 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
 
 }  // namespace
 
-absl::Status Run::Update(const v1::Run& values, const google::protobuf::FieldMask& mask,
-                         const std::string& author) {
-  GRADD_RETURN_IF_ERROR(CheckChangeable());
-  GRADD_RETURN_IF_ERROR(CheckMask(mask));
+void Run::Update(UpdateRequest request) {
+  absl::Status possible = CheckChangeable();
+  if (possible.ok()) possible = CheckMask(request.mask);
+  if (!possible.ok()) return request.receive(possible);
+  {
+    MutexLock lock(&mutex_);
+    if (!updates_.Begin(&request)) return;
+  }
+  WorkOn(std::move(request));
+}
+
+std::optional<UpdateRequest> Run::NextUpdate() {
+  MutexLock lock(&mutex_);
+  return updates_.Next();
+}
+
+void Run::WorkOn(UpdateRequest request) {
+  for (std::optional<UpdateRequest> next = std::move(request); next.has_value();
+       next = NextUpdate()) {
+    const UpdateReceiver receive = next->receive;
+    const absl::StatusOr<bool> fills = Accept(*std::move(next));
+    if (fills.ok()) {
+      // CompleteUpdate() goes on with those that wait.
+      return *fills ? FillChanges() : Advance();
+    }
+    receive(fills.status());
+  }
+}
+
+absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
+  v1::Run before;
+  {
+    MutexLock lock(&mutex_);
+    if (deleted_) return DeletedError();
+    before = spec_;  // Nobody else changes it as long as this change is worked on.
+  }
+  // A plan takes time to make where there are many tensors: without the lock.
+  const google::protobuf::FieldMask& mask = request.mask;
+  GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
   google::protobuf::util::FieldMaskUtil::MergeOptions replace;
   replace.set_replace_message_fields(true);
   replace.set_replace_repeated_fields(true);
-  bool fills = false;
-  for (bool updates = false; !updates;) {
-    v1::Run before;
-    int64_t version = 0;
-    {
-      MutexLock lock(&mutex_);
-      if (deleted_) return DeletedError();
-      before = spec_;
-      version = spec_version_;
-    }
-    // A plan takes time to make where there are many tensors: without the lock.
-    GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
-    v1::Run updated = before;
-    google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, replace, &updated);
-    GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
-    const bool begins_anew = SettleBegin(before, mask, &updated);
-    auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
-                                      StepThreads(environment_), environment_.limits);
-    GRADD_RETURN_IF_ERROR(plan.status());
-    plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
-    GRADD_RETURN_IF_ERROR(plan.status());
-    const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
-    const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
-    environment_.budget->MakeRoom(
-        MemoryUse::kState,
-        StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
-    std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
-    MutexLock lock(&mutex_);
-    if (deleted_) return DeletedError();
-    updates = version == spec_version_;
-    if (!updates) continue;  // Somebody else was faster.
-    if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
-      return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
-                   absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
-                                OpenStep()));
-    }
-    if (begins_anew && updated.schedule().begins_at() != OpenStep()) {
-      updated.mutable_schedule()->set_begins_at(OpenStep());
-    }
-    GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), OpenStep()));
-    *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
-    GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
-    const bool had_window = WindowOf(spec_.optimizer()) > 1;
-    GRADD_RETURN_IF_ERROR(engine_.KeepWindow(WindowOf(updated.optimizer()) > 1));
-    if (absl::Status reserved = engine_.Reserve(*std::move(plan)); !reserved.ok()) {
-      AssureStep(*policy_, members_.live_count()).IgnoreError();
-      engine_.KeepWindow(had_window).IgnoreError();
-      return reserved;
-    }
-    const bool was_changing = engine_.changes();
-    google::protobuf::FieldMask changed = mask;
-    // What an optimizer with a rate of its own, and another curve, bring along.
-    for (const char* const path : {"schedule.learning_rate", "schedule.begins_at"}) {
-      if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(path, mask)) {
-        changed.add_paths(path);
-      }
-    }
-    for (const std::string& path : changed.paths()) {
-      const std::string old_value = FieldJson(spec_, path);
-      const std::string new_value = FieldJson(updated, path);
-      if (old_value != new_value) Record(author, path, old_value, new_value);
-    }
-    policy_ = std::move(policy);
-    AdoptSpec(std::move(updated));
-    ChangePlan();
-    fills = engine_.changes() && !was_changing;
-    if (step_ == nullptr) SupersedeOldPushes();
-    const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
-    const bool longer =
-        std::find(mask.paths().begin(), mask.paths().end(), "max_steps") != mask.paths().end();
-    if (state_ == v1::RUN_STATE_FINISHED && !done && longer) {
-      SetState(v1::RUN_STATE_RUNNING, author);
-      sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
-    }
-    FinishIfDone();
+  v1::Run updated = before;
+  google::protobuf::util::FieldMaskUtil::MergeMessageTo(request.values, mask, replace, &updated);
+  GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
+  const bool begins_anew = SettleBegin(before, mask, &updated);
+  *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
+  auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
+                                    StepThreads(environment_), environment_.limits);
+  GRADD_RETURN_IF_ERROR(plan.status());
+  plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
+  GRADD_RETURN_IF_ERROR(plan.status());
+  const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
+  const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
+  environment_.budget->MakeRoom(
+      MemoryUse::kState, StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
+  std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
+  MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError();
+  if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
+    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+                 absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
+                              OpenStep()));
   }
-  if (fills) FillChanges();
-  Advance();
-  return absl::OkStatus();
+  GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), OpenStep()));
+  GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
+  const bool had_window = WindowOf(spec_.optimizer()) > 1;
+  GRADD_RETURN_IF_ERROR(engine_.KeepWindow(WindowOf(updated.optimizer()) > 1));
+  if (absl::Status reserved = engine_.Reserve(*std::move(plan)); !reserved.ok()) {
+    AssureStep(*policy_, members_.live_count()).IgnoreError();
+    engine_.KeepWindow(had_window).IgnoreError();
+    return reserved;
+  }
+  policy_ = std::move(policy);
+  AdoptSpec(std::move(updated));
+  updates_.Accept({std::move(request), std::move(before), begins_anew});
+  ChangePlan();
+  if (step_ == nullptr) SupersedeOldPushes();
+  CompleteUpdate();
+  return engine_.changes();
+}
+
+void Run::CompleteUpdate() {
+  if (!engine_.settled()) return;
+  const std::optional<UpdateQueue::Accepted> update = updates_.TakeAccepted();
+  if (!update.has_value()) return;
+  absl::StatusOr<v1::Run> answer = DeletedError();
+  if (!deleted_) {
+    EnterUpdate(*update);
+    answer = DescribeNow(Detail::kFull);
+  }
+  pool_->Schedule([self = shared_from_this(), receive = update->request.receive,
+                   answer = std::move(answer)]() mutable {
+    if (answer.ok()) *answer->mutable_layout() = self->layout_.message();
+    receive(answer);
+    std::optional<UpdateRequest> next = self->NextUpdate();
+    if (next.has_value()) self->WorkOn(*std::move(next));
+  });
+}
+
+void Run::EnterUpdate(const UpdateQueue::Accepted& update) {
+  const UpdateRequest& request = update.request;
+  if (update.begins_anew && spec_.schedule().begins_at() != engine_.step()) {
+    spec_.mutable_schedule()->set_begins_at(engine_.step());
+  }
+  google::protobuf::FieldMask changed = request.mask;
+  // What an optimizer with a rate of its own, and another curve, bring along.
+  for (const char* const path : {"schedule.learning_rate", "schedule.begins_at"}) {
+    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(path, request.mask)) {
+      changed.add_paths(path);
+    }
+  }
+  for (const std::string& path : changed.paths()) {
+    const std::string old_value = FieldJson(update.before, path);
+    const std::string new_value = FieldJson(spec_, path);
+    if (old_value != new_value) Record(request.author, path, old_value, new_value);
+  }
+  const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
+  // One that was finished early goes on only if it is told for how long.
+  const bool longer = std::find(request.mask.paths().begin(), request.mask.paths().end(),
+                                "max_steps") != request.mask.paths().end();
+  if (state_ == v1::RUN_STATE_FINISHED && !done && longer) {
+    SetState(v1::RUN_STATE_RUNNING, request.author);
+    sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
+  }
+  FinishIfDone();
 }
 
 void Run::AdoptSpec(v1::Run spec) {
   spec_ = std::move(spec);
-  ++spec_version_;
   plateau_.Configure(spec_.schedule());
   members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
   members_.FormWith(policy_->starts_with());
@@ -192,14 +232,6 @@ absl::Status Run::Resume(const std::string& author) {
     sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
   }
   Advance();
-  return absl::OkStatus();
-}
-
-absl::Status Run::Finish(const std::string& author, const std::string& reason) {
-  GRADD_RETURN_IF_ERROR(CheckChangeable());
-  MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
-  if (state_ != v1::RUN_STATE_FINISHED) FinishNow(author, reason);
   return absl::OkStatus();
 }
 

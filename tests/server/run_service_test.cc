@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/server/test_server.h"
+#include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -134,6 +136,61 @@ TEST_F(RunServiceTest, ChangesAreRecordedWithTheirAuthor) {
       Outcome(&v1::RunService::Stub::UpdateRun, request, &run_),
       "AUTHOR_INVALID: author: \"a\\nb\\x1b[2J\" has characters that are not seen, printable UTF-8 "
       "expected");
+}
+
+TEST_F(RunServiceTest, AnUpdateIsAnsweredWhenItIsInEffectWithItsStep) {
+  Create("r", SynchronousSpec(1, 1));
+  FakeWorker worker(server_->registry(), "r", "w");
+  worker.Join();
+  for (int64_t step = 0; step < 3; ++step) {
+    worker.Push(step + 1, step, {1});
+    worker.WaitForResult(static_cast<size_t>(step));
+  }
+  v1::UpdateRunRequest request;
+  request.mutable_run()->set_name("runs/r");
+  request.mutable_run()->mutable_optimizer()->mutable_adam();
+  request.mutable_run()->mutable_schedule()->mutable_cosine_decay()->set_decay_steps(2);
+  request.mutable_update_mask()->add_paths("optimizer");
+  request.mutable_update_mask()->add_paths("schedule.cosine_decay");
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_), "OK");
+  EXPECT_TRUE(run_.optimizer().has_adam());
+  EXPECT_EQ(run_.state_bytes(), 12);
+  EXPECT_EQ(run_.progress().step(), 3);
+  EXPECT_EQ(run_.progress().learning_rate(), 1);
+  EXPECT_EQ(run_.schedule().begins_at(), 3);
+  ASSERT_EQ(run_.history_size(), 3);
+  for (const v1::Change& change : run_.history()) EXPECT_EQ(change.step(), 3);
+  // A repetition leaves the schedule where it is.
+  worker.Push(4, 3, {1});
+  worker.WaitForResult(3);
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::UpdateRun, request, &run_), "OK");
+  EXPECT_EQ(run_.schedule().begins_at(), 3);
+  EXPECT_EQ(run_.history_size(), 3);
+}
+
+TEST_F(RunServiceTest, UpdatesThatComeTogetherAreMadeOneAfterTheOther) {
+  Create("r", SynchronousSpec(1, 1));
+  constexpr int kCallers = 8;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCallers; ++i) {
+    callers.emplace_back([this, i] {
+      v1::UpdateRunRequest request;
+      request.mutable_run()->set_name("runs/r");
+      request.mutable_run()->mutable_schedule()->set_learning_rate(2.0 + i);
+      request.mutable_update_mask()->add_paths("schedule.learning_rate");
+      v1::Run updated;
+      EXPECT_EQ(Outcome(&v1::RunService::Stub::UpdateRun, request, &updated), "OK");
+      EXPECT_EQ(updated.schedule().learning_rate(), 2.0 + i) << "as it was then";
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  v1::GetRunRequest get;
+  get.set_name("runs/r");
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::GetRun, get, &run_), "OK");
+  ASSERT_EQ(run_.history_size(), kCallers);
+  for (int i = 1; i < kCallers; ++i) {
+    EXPECT_EQ(run_.history(i).old_value(), run_.history(i - 1).new_value());
+  }
 }
 
 TEST_F(RunServiceTest, ErrorsArriveHoweverLongWhatTheyAreAbout) {

@@ -6,6 +6,7 @@
 #include "tests/server/test_server.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -62,7 +63,7 @@ TEST_F(WatchReactorTest, StaysAfterTheEndWhereAskedTo) {
   values.set_max_steps(5);
   google::protobuf::FieldMask mask;
   mask.add_paths("max_steps");
-  ASSERT_TRUE((*server_->registry()->Find("runs/r"))->Update(values, mask, "").ok());
+  ASSERT_TRUE(UpdateAndWait(server_->registry()->Find("runs/r")->get(), values, mask, "").ok());
   while (progress_.state() != v1::RUN_STATE_RUNNING) ASSERT_TRUE(watching_->Read(&progress_));
   context_.TryCancel();
   while (watching_->Read(&progress_)) {

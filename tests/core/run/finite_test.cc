@@ -11,6 +11,7 @@
 #include "tests/core/run/every_stage.h"
 #include "tests/support/specs.h"
 #include "tests/support/trainee.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -193,7 +194,7 @@ TEST(FiniteResultTest, AStepThatNoPushIsToBlameForIsUndoneAndPausesTheRun) {
   smaller.mutable_optimizer()->set_weight_decay(0.5);
   google::protobuf::FieldMask mask;
   mask.add_paths("optimizer.weight_decay");
-  ASSERT_TRUE(trainee.run()->Update(smaller, mask, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(trainee.run(), smaller, mask, "ada").ok());
   ASSERT_TRUE(trainee.run()->Resume("ada").ok());
   EXPECT_EQ(trainee.Results()[0].outcome(), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(trainee.parameters(), Values(2, 1.5e38F));

@@ -14,6 +14,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -77,21 +78,21 @@ TEST_F(LearningRateTest, AScheduleThatIsReplacedWholeNeedsItsRate) {
   const auto run = *Create(SynchronousSpec(1, 1));
   v1::Run change;
   change.mutable_schedule()->mutable_cosine_decay()->set_decay_steps(1000);
-  const absl::Status refused = run->Update(change, Mask("schedule"), "ada");
+  const absl::Status refused = UpdateAndWait(run.get(), change, Mask("schedule"), "ada");
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(refused.message(),
             "schedule.learning_rate: not set, and schedule is replaced whole; expected the rate "
             "too, or one field instead of the whole, such as schedule.cosine_decay");
   EXPECT_EQ(run->Progress().learning_rate(), 1);
 
-  ASSERT_TRUE(run->Update(change, Mask("schedule.cosine_decay"), "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, Mask("schedule.cosine_decay"), "ada").ok());
   EXPECT_EQ(run->Progress().learning_rate(), 1);
   change.mutable_schedule()->set_learning_rate(0.25);
-  ASSERT_TRUE(run->Update(change, Mask("schedule"), "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, Mask("schedule"), "ada").ok());
   EXPECT_EQ(run->Progress().learning_rate(), 0.25);
 
   // Nor is it taken away by a mask that names it while the message has none.
-  EXPECT_THAT(run->Update(v1::Run(), Mask("schedule.learning_rate"), "ada").message(),
+  EXPECT_THAT(UpdateAndWait(run.get(), v1::Run(), Mask("schedule.learning_rate"), "ada").message(),
               HasSubstr("schedule.learning_rate: not set"));
   EXPECT_EQ(run->Progress().learning_rate(), 0.25);
 }
@@ -103,7 +104,7 @@ TEST_F(LearningRateTest, AChangeToAMethodThatNeedsARateIsToldSo) {
   const auto run = *Create(spec);
   v1::Run change;
   change.mutable_optimizer()->mutable_adam();
-  const absl::Status refused = run->Update(change, Mask("optimizer"), "ada");
+  const absl::Status refused = UpdateAndWait(run.get(), change, Mask("optimizer"), "ada");
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(refused.message(),
             "schedule.learning_rate: not set, and the run's 1 is that of prodigy, which finds its "
@@ -113,7 +114,7 @@ TEST_F(LearningRateTest, AChangeToAMethodThatNeedsARateIsToldSo) {
   google::protobuf::FieldMask both = Mask("optimizer.adam");
   both.add_paths("schedule.learning_rate");
   change.mutable_schedule()->set_learning_rate(0.125);
-  ASSERT_TRUE(run->Update(change, both, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, both, "ada").ok());
   EXPECT_EQ(run->Progress().learning_rate(), 0.125);
 }
 
@@ -126,7 +127,7 @@ TEST_F(LearningRateTest, AMethodWithARateOfItsOwnBringsItAlong) {
     v1::Run change;
     const auto* const field = v1::Optimizer::descriptor()->FindFieldByName(kind);
     change.optimizer().GetReflection()->MutableMessage(change.mutable_optimizer(), field);
-    const absl::Status changed = run->Update(change, Mask("optimizer"), "ada");
+    const absl::Status changed = UpdateAndWait(run.get(), change, Mask("optimizer"), "ada");
     EXPECT_TRUE(changed.ok()) << changed;
     return run->Progress().learning_rate();
   };
@@ -140,7 +141,7 @@ TEST_F(LearningRateTest, AMethodWithARateOfItsOwnBringsItAlong) {
   // A rate that was chosen counts as long as it means the same.
   v1::Run half;
   half.mutable_schedule()->set_learning_rate(0.5);
-  ASSERT_TRUE(run->Update(half, Mask("schedule.learning_rate"), "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), half, Mask("schedule.learning_rate"), "ada").ok());
   EXPECT_EQ(rate_after("dog"), 0.5);
   EXPECT_EQ(rate_after("rprop"), 0.01);
   EXPECT_EQ(rate_after("prodigy"), 1);
@@ -152,7 +153,7 @@ TEST_F(LearningRateTest, MessagesThatAreReplacedWholeNeedWhatIsRequiredInThem) {
   change.mutable_policy()->mutable_synchronous()->mutable_deadline()->set_seconds(10);
   change.mutable_optimizer()->set_weight_decay(0.1);
   for (const char* const path : {"policy", "policy.synchronous", "optimizer"}) {
-    const absl::Status refused = run->Update(change, Mask(path), "ada");
+    const absl::Status refused = UpdateAndWait(run.get(), change, Mask(path), "ada");
     EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << path;
   }
   EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).policy().synchronous().workers(), 2);
@@ -196,7 +197,7 @@ class LiveScheduleTest : public LearningRateTest {
   absl::Status Change(const v1::Run& values, const std::vector<std::string>& paths) {
     google::protobuf::FieldMask mask;
     for (const std::string& path : paths) mask.add_paths(path);
-    return run_->Update(values, mask, "ada");
+    return UpdateAndWait(run_.get(), values, mask, "ada");
   }
   // As the run says.
   v1::Schedule schedule() const { return run_->Describe(gradd::Run::Detail::kFull).schedule(); }

@@ -12,6 +12,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -58,7 +59,7 @@ class OneWorkerRun {
 
  private:
   void Change(const v1::Run& values, const google::protobuf::FieldMask& mask) {
-    const absl::Status status = run_->Update(values, mask, "ada");
+    const absl::Status status = UpdateAndWait(run_.get(), values, mask, "ada");
     EXPECT_TRUE(status.ok()) << mask.ShortDebugString() << ": " << status;
   }
 

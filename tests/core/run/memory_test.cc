@@ -18,6 +18,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -72,7 +73,7 @@ class MemoryTest : public testing::Test {
   absl::Status Change(gradd::Run* run, const std::string& path, const v1::Run& values) {
     google::protobuf::FieldMask mask;
     mask.add_paths(path);
-    return run->Update(values, mask, "ada");
+    return UpdateAndWait(run, values, mask, "ada");
   }
   int64_t Taken(MemoryUse use) const { return registry_->budget().taken_bytes(use); }
 

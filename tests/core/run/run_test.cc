@@ -17,6 +17,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -523,11 +524,11 @@ TEST_F(RunTest, ARunMayBeFinishedEarlyAndGoOnWithMoreSteps) {
   google::protobuf::FieldMask mask;
   mask.add_paths("lease_duration");
   spec.mutable_lease_duration()->set_seconds(20);
-  ASSERT_TRUE(run->Update(spec, mask, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), spec, mask, "ada").ok());
   EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_FINISHED) << "it is no longer than before";
   mask.add_paths("max_steps");
   spec.set_max_steps(11);
-  ASSERT_TRUE(run->Update(spec, mask, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), spec, mask, "ada").ok());
   EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_RUNNING);
   a->Push(2, 1, {1});
   b->Push(2, 1, {1});
@@ -750,7 +751,7 @@ TEST_F(RunTest, AFinishedRunTakesNoPushesUntilItGetsMoreSteps) {
   more.set_max_steps(2);
   google::protobuf::FieldMask mask;
   mask.add_paths("max_steps");
-  ASSERT_TRUE(run->Update(more, mask, "me").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), more, mask, "me").ok());
   EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_RUNNING);
   a->Push(2, 1, {1});
   EXPECT_EQ(a->WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
@@ -786,7 +787,7 @@ TEST_F(RunTest, ALearningRateChangesFromTheNextStepOnAndIsRecorded) {
   change.mutable_schedule()->set_learning_rate(0.5);
   google::protobuf::FieldMask mask;
   mask.add_paths("schedule.learning_rate");
-  ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, mask, "ada").ok());
   a->Push(2, 1, {1});
   EXPECT_EQ(Parameters(run.get()), Values({-1.5}));
   const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
@@ -803,7 +804,7 @@ v1::Run Updated(gradd::Run* run, const std::string& text, const char* path) {
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &values)) << text;
   google::protobuf::FieldMask mask;
   mask.add_paths(path);
-  const absl::Status updated = run->Update(values, mask, "ada");
+  const absl::Status updated = UpdateAndWait(run, values, mask, "ada");
   EXPECT_TRUE(updated.ok()) << updated;
   return run->Describe(gradd::Run::Detail::kFull);
 }
@@ -1074,14 +1075,14 @@ TEST_F(RunTest, SlotsThatExceedTheServersLimitAreRefusedInAChange) {
   values.mutable_optimizer()->mutable_adam();
   google::protobuf::FieldMask mask;
   mask.add_paths("optimizer");
-  const absl::Status refused = (*run)->Update(values, mask, "ada");
+  const absl::Status refused = UpdateAndWait(run->get(), values, mask, "ada");
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(refused), "STATE_TOO_LARGE");
   values.mutable_optimizer()->mutable_momentum();
-  EXPECT_TRUE((*run)->Update(values, mask, "ada").ok());
+  EXPECT_TRUE(UpdateAndWait(run->get(), values, mask, "ada").ok());
   EXPECT_FALSE(small.Create("s", SynchronousSpec(300, 1), "").ok());
   values.mutable_optimizer()->mutable_sgd();
-  EXPECT_TRUE((*run)->Update(values, mask, "ada").ok());
+  EXPECT_TRUE(UpdateAndWait(run->get(), values, mask, "ada").ok());
   EXPECT_TRUE(small.Create("s", SynchronousSpec(300, 1), "").ok());
 }
 
@@ -1096,7 +1097,7 @@ TEST_F(RunTest, AListIsReplacedAsAWholeAndRecorded) {
   change.mutable_schedule()->mutable_multi_step_decay()->add_milestones(7);
   google::protobuf::FieldMask mask;
   mask.add_paths("schedule.multi_step_decay.milestones");
-  ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, mask, "ada").ok());
   const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
   EXPECT_THAT(description.schedule().multi_step_decay().milestones(), ElementsAre(7));
   EXPECT_EQ(description.schedule().multi_step_decay().gamma(), 0.5);
@@ -1115,7 +1116,7 @@ TEST_F(RunTest, AHistoryOfLongValuesFitsAMessage) {
   mask.add_paths("schedule.multi_step_decay");
   for (int i = 0; i < 1000; ++i) {
     change.mutable_schedule()->mutable_multi_step_decay()->set_gamma(i % 2 == 0 ? 0.5 : 0.25);
-    ASSERT_TRUE(run->Update(change, mask, "ada").ok());
+    ASSERT_TRUE(UpdateAndWait(run.get(), change, mask, "ada").ok());
   }
   const v1::Run description = run->Describe(gradd::Run::Detail::kFull);
   ASSERT_EQ(description.history_size(), 1000);
@@ -1132,7 +1133,7 @@ TEST_F(RunTest, RefusedUpdatesChangeNothing) {
   const auto refused = [&](const v1::Run& values, const char* path) {
     google::protobuf::FieldMask mask;
     if (*path != '\0') mask.add_paths(path);
-    const absl::Status status = run->Update(values, mask, "me");
+    const absl::Status status = UpdateAndWait(run.get(), values, mask, "me");
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).SerializeAsString(), before);
     return std::string(status.message());
@@ -1161,14 +1162,14 @@ TEST_F(RunTest, AFieldOfAKindThatIsNotTheRunsIsRefused) {
   values.mutable_policy()->mutable_asynchronous()->set_max_staleness(3);
   google::protobuf::FieldMask mask;
   mask.add_paths("policy.asynchronous.max_staleness");
-  const absl::Status refused = run->Update(values, mask, "ada");
+  const absl::Status refused = UpdateAndWait(run.get(), values, mask, "ada");
   EXPECT_EQ(ReasonOf(refused), "MASK_INVALID");
   EXPECT_EQ(refused.message(),
             "policy.asynchronous.max_staleness belongs to the policy asynchronous, and this "
             "run's is synchronous");
   EXPECT_TRUE(run->Describe(gradd::Run::Detail::kFull).policy().has_synchronous());
   mask.set_paths(0, "policy.asynchronous");
-  EXPECT_TRUE(run->Update(values, mask, "ada").ok());
+  EXPECT_TRUE(UpdateAndWait(run.get(), values, mask, "ada").ok());
 }
 
 TEST_F(RunTest, OfManyWorkersTheLiveOnesAreDescribedAndTheDescriptionFitsAMessage) {
@@ -1194,7 +1195,7 @@ TEST_F(RunTest, ThePolicyCanChangeWhilePushesWait) {
   change.mutable_policy()->mutable_asynchronous();
   google::protobuf::FieldMask mask;
   mask.add_paths("policy");
-  ASSERT_TRUE(run->Update(change, mask, "me").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, mask, "me").ok());
   EXPECT_EQ(a->WaitForResult(0).step(), 1);
   EXPECT_EQ(b->WaitForResult(0).step(), 2);
 }
@@ -1211,7 +1212,7 @@ TEST_F(RunTest, PushesTooOldForASynchronousPolicyAreSupersededWhenItBegins) {
   change.mutable_policy()->mutable_synchronous()->set_workers(2);
   google::protobuf::FieldMask mask;
   mask.add_paths("policy");
-  ASSERT_TRUE(run->Update(change, mask, "me").ok());
+  ASSERT_TRUE(UpdateAndWait(run.get(), change, mask, "me").ok());
   EXPECT_EQ(b->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SUPERSEDED);
   ASSERT_TRUE(run->Resume("me").ok());
   a->Push(2, 1, {1});
@@ -1349,7 +1350,7 @@ TEST_F(RunTest, AReductionLastsUntilTheSettingsOfReduceOnPlateauChange) {
   const auto update = [&](const std::string& path, const v1::Run& change) {
     google::protobuf::FieldMask mask;
     mask.add_paths(path);
-    EXPECT_TRUE(run->Update(change, mask, "ada").ok());
+    EXPECT_TRUE(UpdateAndWait(run.get(), change, mask, "ada").ok());
   };
   v1::Run change;
   change.mutable_schedule()->set_learning_rate(4);

@@ -13,6 +13,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -107,7 +108,7 @@ TEST_F(StepRoomTest, AStepOfAWindowThatWaitsForMemoryIsTheSameStep) {
   synchronous.mutable_policy()->mutable_synchronous()->set_workers(1);
   google::protobuf::FieldMask mask;
   mask.add_paths("policy");
-  ASSERT_TRUE(owned->Update(synchronous, mask, "ada").ok());
+  ASSERT_TRUE(UpdateAndWait(owned.get(), synchronous, mask, "ada").ok());
   FakeWorker worker(registry_.get(), "r", "w");
   worker.Join();
   const std::vector<float> ones(kElements, 1);

@@ -14,6 +14,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -243,7 +244,7 @@ TEST_F(TrialsTest, NobodyElseChangesATrialAndADeletedRunEndsAll) {
   mask.add_paths("max_steps");
   for (const absl::Status& refused :
        {registry_.Delete("runs/r-trial-1"), trial->Pause("eve"), trial->Resume("eve"),
-        trial->Update(v1::Run(), mask, "eve")}) {
+        UpdateAndWait(trial.get(), v1::Run(), mask, "eve")}) {
     EXPECT_EQ(ReasonOf(refused), "RUN_IS_TRIAL");
     EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ(refused.message(),
@@ -344,7 +345,7 @@ TEST_F(TrialsTest, ARunThatHasNotAllOfItsWorkersIsNotTried) {
   values.mutable_policy()->mutable_synchronous()->set_workers(2);
   google::protobuf::FieldMask mask;
   mask.add_paths("policy");
-  ASSERT_TRUE(run_->Update(values, mask, "").ok());
+  ASSERT_TRUE(UpdateAndWait(run_.get(), values, mask, "").ok());
   const auto worker = Join("r");
   const TrialsOrError trials = Start(RequestOf({MakeTrial(1, 1)}));
   EXPECT_EQ(ReasonOf(trials.status()), "NO_WORKERS");
@@ -357,7 +358,7 @@ TEST_F(TrialsTest, OfAFinishedRunThereAreNone) {
   values.set_max_steps(1);
   google::protobuf::FieldMask mask;
   mask.add_paths("max_steps");
-  ASSERT_TRUE(run_->Update(values, mask, "").ok());
+  ASSERT_TRUE(UpdateAndWait(run_.get(), values, mask, "").ok());
   worker->Push(1, 0, {1, 1, 1});
   worker->WaitForResult(0);
   EXPECT_EQ(ReasonOf(Start(RequestOf({MakeTrial(1, 1)})).status()), "RUN_FINISHED");

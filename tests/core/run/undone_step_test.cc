@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <future>
 #include <vector>
 
 #include "core/run/run.h"
@@ -8,6 +9,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -28,6 +30,7 @@ TEST(UndoneStepTest, OldPushesAreSupersededAfterTheRunHasBecomeSynchronous) {
   const std::vector<float> ordinary(kElements, 1);
   a.Push(1, 0, ordinary);
   ASSERT_EQ(a.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  std::future<absl::StatusOr<v1::Run>> updated;
   {
     BusyPool busy(registry.pool());
     a.Push(2, 1, std::vector<float>(kElements, 3e38F));  // Its step begins and is not finite.
@@ -36,8 +39,10 @@ TEST(UndoneStepTest, OldPushesAreSupersededAfterTheRunHasBecomeSynchronous) {
     synchronous.mutable_policy()->mutable_synchronous()->set_workers(2);
     google::protobuf::FieldMask mask;
     mask.add_paths("policy");
-    ASSERT_TRUE(run->Update(synchronous, mask, "").ok());
+    updated = BeginUpdate(run.get(), synchronous, mask);
+    EXPECT_FALSE(IsAnswered(updated)) << "the step on its way is not of it";
   }
+  EXPECT_TRUE(updated.get().ok());
   EXPECT_EQ(a.WaitForResult(1).reason(), "GRADIENT_TOO_LARGE");
   a.Push(2, 1, ordinary);
   EXPECT_EQ(b.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SUPERSEDED);

@@ -12,6 +12,7 @@
 #include "tests/core/run/every_stage.h"
 #include "tests/support/specs.h"
 #include "tests/support/trainee.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -66,7 +67,7 @@ class WindowRun {
     ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(text, values.mutable_optimizer()));
     google::protobuf::FieldMask mask;
     mask.add_paths("optimizer." + optimizer_field);
-    const absl::Status status = run_->Update(values, mask, "ada");
+    const absl::Status status = UpdateAndWait(run_.get(), values, mask, "ada");
     ASSERT_TRUE(status.ok()) << status;
   }
   void SetWindow(int window) {
