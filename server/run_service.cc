@@ -220,7 +220,7 @@ grpc::ServerUnaryReactor* RunService::FinishRun(grpc::CallbackServerContext* con
                                                 v1::Run* response) {
   return Done(context,
               ChangeRun(registry_, request->name(), request->author(), context, response,
-                        "run finished early", {{"reason", request->reason()}},
+                        "run finished early",
                         [request](Run* run, const std::string& author) -> absl::Status {
                           GRADD_RETURN_IF_ERROR(CheckText("reason", request->reason(),
                                                           kMaxReasonBytes, "REASON_INVALID"));
