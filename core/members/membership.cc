@@ -67,7 +67,7 @@ void Membership::PushGone(Member* member) {
 void Membership::PushFolded(Member* member) {
   Count(*member, -1);
   member->pending_sequence = 0;
-  ++member->in_window;
+  if (++member->in_window == 1) in_window_.push_back(member);
   Count(*member, 1);
 }
 

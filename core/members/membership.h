@@ -47,7 +47,8 @@ class Membership {
     for (const std::string& worker : missing) {
       if (Member* const member = Find(worker); member != nullptr) ++member->missed;
     }
-    for (const auto& [worker, member] : live_) member->in_window = 0;
+    for (Member* const member : in_window_) member->in_window = 0;
+    in_window_.clear();
     Recount();
   }
 
@@ -85,6 +86,7 @@ class Membership {
   int64_t forgives_ = 0;
   std::map<std::string, Member> members_;
   std::map<std::string, Member*> live_;
+  std::vector<Member*> in_window_;  // Who has given something to it; they need not be live.
   Departures departures_;
   bool formed_ = false;
   int64_t expected_ = 0;

@@ -92,6 +92,19 @@ TEST_F(MembershipTest, InAWindowAWorkerIsCompleteWithAllItsPushes) {
   EXPECT_EQ(members_.Find("a")->in_window, 0);
 }
 
+TEST_F(MembershipTest, WhatAWorkerGaveToAWindowIsForgottenWithItsStepAlsoWhereItHasGone) {
+  members_.Configure(/*window=*/2, /*forgives=*/0);
+  Join({"a", "b"});
+  Push("a", 1);
+  members_.PushFolded(members_.Find("a"));
+  members_.Retire("a", v1::WORKER_STATE_EXPIRED, absl::Seconds(1), false);
+  EXPECT_EQ(members_.Find("a")->in_window, 1);
+  Step();
+  members_.Join("a");
+  Push("a", 2);
+  EXPECT_EQ(members_.complete(), 0) << "its first push of this step";
+}
+
 TEST_F(MembershipTest, StepsDoNotWaitForAWorkerThatMissedThreeUntilAPushOfItIsInTime) {
   Join({"a", "slow"});
   for (int i = 0; i < 2; ++i) {
