@@ -153,7 +153,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   Member* const member = MemberOf(session.get());
   if (member == nullptr) return;
   if (header.sequence() == member->pending_sequence) {
-    PendingPush* const pending = waiting_.Find(session->state().worker);
+    PendingPush* const pending = FindPending(session->state().worker);
     if (pending != nullptr && pending->session != session) {
       // Complete since an earlier session: this one gets its result.
       pending->session = session;
@@ -177,6 +177,15 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   }
   Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
   if (draining_) EndIdleSessions();
+}
+
+PendingPush* Run::FindPending(const std::string& worker) {
+  if (PendingPush* const waiting = waiting_.Find(worker); waiting != nullptr) return waiting;
+  if (step_ == nullptr) return nullptr;
+  for (PendingPush& pending : step_->pushes) {
+    if (pending.worker == worker && !pending.answered) return &pending;
+  }
+  return nullptr;
 }
 
 bool Run::CountSkip() {

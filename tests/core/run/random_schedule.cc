@@ -16,16 +16,6 @@ constexpr absl::Duration kLongestDeadline = absl::Seconds(2);
 
 }  // namespace
 
-RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed) {
-  auto executor = std::make_unique<VirtualExecutor>(seed + 1);
-  executor_ = executor.get();
-  Limits limits;
-  // Sometimes there is room for no more than a step or two at a time.
-  if (Chance(2)) limits.max_staged_bytes = static_cast<int64_t>(4 + Draw(5)) * 3000 * 4;
-  registry_ = std::make_unique<RunRegistry>(limits, std::move(executor), &clock_, kTileElements);
-  CreateRuns();
-}
-
 RandomSchedule::~RandomSchedule() {
   workers_.clear();
   trials_.clear();
@@ -77,44 +67,63 @@ v1::Optimizer RandomOptimizer(Random&& draw) {
 
 }  // namespace
 
-void RandomSchedule::CreateRuns() {
-  const auto draw = [this](size_t count) { return Draw(count); };
+RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed) {
   const size_t runs = 1 + Draw(3);
+  int64_t largest_step = 0;  // In bytes of pushes.
   for (size_t i = 0; i < runs; ++i) {
     Playground playground;
     playground.id = absl::StrCat("r", i);
-    const int64_t workers = 1 + static_cast<int64_t>(Draw(4));
-    const int64_t elements =
-        Chance(12) ? kLarge : 1 + static_cast<int64_t>(Draw(Chance(4) ? 3000 : 60));
-    v1::Run& spec = playground.spec;
-    spec = AsynchronousSpec(elements);
-    *spec.mutable_optimizer() = RandomOptimizer(draw);
-    *spec.mutable_policy() = RandomPolicy(draw, workers);
-    spec.mutable_schedule()->set_learning_rate(0.01 * static_cast<double>(1 + Draw(20)));
-    if (Chance(4)) spec.set_max_steps(1 + static_cast<int64_t>(Draw(30)));
-    *spec.mutable_lease_duration() =
-        ToProto(absl::Milliseconds(1000 + 500 * static_cast<int64_t>(Draw(5))));
-    auto run = registry_->Create(playground.id, spec, "");
-    Note("creates ", playground.id, " of ", elements, " for ", workers, ": ",
-         spec.optimizer().ShortDebugString(), " ", spec.policy().ShortDebugString(), " ",
-         run.status().message());
-    if (!run.ok()) continue;
-    playground.run = *run;
-    playground.model = std::make_unique<RunModel>(*run, &clock_);
-    playground.model->Look();
-    playground.model->Check(/*idle=*/true, /*ticked=*/false);
-    const int64_t there = std::max<int64_t>(1, workers + static_cast<int64_t>(Draw(3)) - 1);
-    for (int64_t worker = 0; worker < there; ++worker) {
-      workers_.push_back(std::make_unique<RandomWorker>(registry_.get(), playground.id,
-                                                        absl::StrCat("w", worker),
-                                                        playground.model.get(), &random_, &trace_));
-    }
+    playground.workers = 1 + static_cast<int64_t>(Draw(4));
+    playground.spec = RandomSpec(playground.workers);
+    const int64_t elements = playground.spec.layout().tensors(0).shape(0);
+    largest_step = std::max(largest_step, playground.workers * elements * 4);
     playgrounds_.push_back(std::move(playground));
+  }
+  Limits limits;
+  // Sometimes there is room for no more than a step or two at a time.
+  if (Chance(2))
+    limits.max_staged_bytes = largest_step + static_cast<int64_t>(Draw(2)) * largest_step / 2;
+  auto executor = std::make_unique<VirtualExecutor>(seed + 1);
+  executor_ = executor.get();
+  registry_ = std::make_unique<RunRegistry>(limits, std::move(executor), &clock_, kTileElements);
+  Note("there is room for ", limits.max_staged_bytes, " bytes of pushes");
+  for (Playground& playground : playgrounds_) Create(&playground);
+}
+
+v1::Run RandomSchedule::RandomSpec(int64_t workers) {
+  const auto draw = [this](size_t count) { return Draw(count); };
+  v1::Run spec =
+      AsynchronousSpec(Chance(12) ? kLarge : 1 + static_cast<int64_t>(Draw(Chance(4) ? 3000 : 60)));
+  *spec.mutable_optimizer() = RandomOptimizer(draw);
+  *spec.mutable_policy() = RandomPolicy(draw, workers);
+  spec.mutable_schedule()->set_learning_rate(0.01 * static_cast<double>(1 + Draw(20)));
+  if (Chance(4)) spec.set_max_steps(1 + static_cast<int64_t>(Draw(30)));
+  *spec.mutable_lease_duration() =
+      ToProto(absl::Milliseconds(1000 + 500 * static_cast<int64_t>(Draw(5))));
+  return spec;
+}
+
+void RandomSchedule::Create(Playground* playground) {
+  const v1::Run& spec = playground->spec;
+  const auto run = registry_->Create(playground->id, spec, "");
+  Note("creates ", playground->id, " of ", spec.layout().tensors(0).shape(0), ": ",
+       spec.optimizer().ShortDebugString(), " ", spec.policy().ShortDebugString(), " ",
+       run.status().message());
+  if (!run.ok()) return Fail("a run is refused");
+  playground->run = *run;
+  playground->model = std::make_unique<RunModel>(*run, &clock_);
+  playground->model->Look();
+  playground->model->Check(/*idle=*/true, /*ticked=*/false);
+  const int64_t there =
+      std::max<int64_t>(1, playground->workers + static_cast<int64_t>(Draw(3)) - 1);
+  for (int64_t worker = 0; worker < there; ++worker) {
+    workers_.push_back(std::make_unique<RandomWorker>(registry_.get(), playground->id,
+                                                      absl::StrCat("w", worker),
+                                                      playground->model.get(), &random_, &trace_));
   }
 }
 
 void RandomSchedule::Play() {
-  if (playgrounds_.empty()) return;
   for (int i = 0; i < kActions && fault_.empty(); ++i) Act();
   if (fault_.empty()) Finish();
   for (const Playground& playground : playgrounds_) steps_ += playground.model->step();

@@ -41,6 +41,7 @@ class RandomSchedule {
  private:
   struct Playground {
     std::string id;
+    int64_t workers = 1;  // That a synchronous run starts with.
     v1::Run spec;
     std::shared_ptr<Run> run;  // Null: it was deleted.
     std::unique_ptr<RunModel> model;
@@ -55,7 +56,8 @@ class RandomSchedule {
   }
   void Fail(const std::string& what);
 
-  void CreateRuns();
+  v1::Run RandomSpec(int64_t workers);
+  void Create(Playground* playground);
   void Act();
   void RunTasks();
   void Look();  // People's reading: parameters, descriptions.

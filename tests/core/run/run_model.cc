@@ -73,6 +73,7 @@ void RunModel::Joined(const ScriptedWorker* stream) {
   member.live = true;
   member.leaves = false;
   member.just_joined = true;
+  joined_ = true;
   member.last_sign = clock_->Elapsed();
   member.joined_after = completions_;
   const v1::Welcome& welcome = *stream->welcome();
@@ -282,8 +283,9 @@ void RunModel::Changed(const v1::Run& spec, bool at_once) {
 
 bool RunModel::NothingInFlight() const {
   // A window that is being filled keeps room for the whole step.
-  return !AnyPending() && window_.empty() && std::all_of(unanswered_.begin(), unanswered_.end(),
-                                      [](const auto& entry) { return entry.second.empty(); });
+  return !AnyPending() && window_.empty() &&
+         std::all_of(unanswered_.begin(), unanswered_.end(),
+                     [](const auto& entry) { return entry.second.empty(); });
 }
 
 }  // namespace gradd

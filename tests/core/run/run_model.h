@@ -91,8 +91,8 @@ class RunModel {
     size_t since = 0;       // Index of the regime in which it began.
     int64_t complete = -1;  // Order of completion; -1: not yet.
     absl::Duration complete_at;
-    int64_t ledger = 0;  // Its worker's last sequence when it began.
-    bool surely = true;  // That it is complete.
+    int64_t ledger = 0;      // Its worker's last sequence when it began.
+    bool surely = true;      // That it is complete.
     bool took_over = false;  // The same push waits since an earlier stream.
     const ScriptedWorker* stream = nullptr;
     std::string worker;
@@ -159,6 +159,8 @@ class RunModel {
   std::vector<Push> taken_;   // In this action.
   std::vector<Push> window_;  // Of the step that is being filled.
   absl::Duration waited_since_;
+  // Somebody joined, and what that makes due need not happen before the next tick.
+  bool joined_ = false;
   bool refused_large_ = false;  // In this action.
   SgdReference reference_;
   bool sure_ = true;                  // That the reference knows the present rate and parameters.
