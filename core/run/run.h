@@ -221,6 +221,9 @@ class Run : public std::enable_shared_from_this<Run> {
   // What becomes of a push whose header is valid, if it is not staged; see PushAdmission.
   absl::StatusOr<PushAdmission> AdmitPush(WorkerSession* session, const v1::PushHeader& header,
                                           Member* member) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The complete push of the worker that is not answered yet: it waits, or its step is on its way.
+  // Null if there is none.
+  PendingPush* FindPending(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Counts a push that is not finite as skipped; false if it may not be.
   bool CountSkip() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enters a push that waited into the ledger and answers it.

@@ -134,7 +134,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   Member* const member = MemberOf(session.get());
   if (member == nullptr) return;
   if (header.sequence() == member->pending_sequence) {
-    PendingPush* const pending = waiting_.Find(session->state().worker);
+    PendingPush* const pending = FindPending(session->state().worker);
     if (pending != nullptr && pending->session != session) {
       // Complete since an earlier session: this one gets its result.
       pending->session = session;
@@ -167,6 +167,15 @@ bool Run::ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& heade
   if (policy_->Admits(header.base_step(), StateForPolicy())) return false;
   room_.Return(&session->state().claim);
   return true;
+}
+
+PendingPush* Run::FindPending(const std::string& worker) {
+  if (PendingPush* const waiting = waiting_.Find(worker); waiting != nullptr) return waiting;
+  if (step_ == nullptr) return nullptr;
+  for (PendingPush& pending : step_->pushes) {
+    if (pending.worker == worker && !pending.answered) return &pending;
+  }
+  return nullptr;
 }
 
 bool Run::CountSkip() {

@@ -197,6 +197,8 @@ void Run::ParametersSent(WorkerSession* session) {
 
 void Run::ResumeReading(WorkerSession* session) {
   MutexLock lock(&mutex_);
+  // What it held was its last request, where no more will come.
+  EndIfHalfClosed(session);
   if (session->state().sink != nullptr) session->state().sink->ResumeReading();
 }
 

@@ -1,6 +1,7 @@
 #ifndef GRADD_TESTS_SUPPORT_VIRTUAL_EXECUTOR_H_
 #define GRADD_TESTS_SUPPORT_VIRTUAL_EXECUTOR_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -57,6 +58,11 @@ class VirtualExecutor final : public Executor {
     queue.pop_front();
     task();
     return true;
+  }
+  // Whether no sharer has a task left.
+  bool idle() const {
+    return std::all_of(queues_->all.begin(), queues_->all.end(),
+                       [](const auto& queue) { return queue->empty(); });
   }
   void RunAll() {
     while (RunOne()) {
