@@ -235,6 +235,14 @@ absl::Status Run::Resume(const std::string& author) {
   return absl::OkStatus();
 }
 
+absl::Status Run::Finish(const std::string& author, const std::string& reason) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
+  MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError();
+  if (state_ != v1::RUN_STATE_FINISHED) FinishNow(author, reason);
+  return absl::OkStatus();
+}
+
 absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
   const auto invalid = [](absl::string_view message) {
     return Error(absl::StatusCode::kInvalidArgument, "EVALUATION_INVALID", message);

@@ -188,6 +188,7 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       if (!Since(push.since, [&](const Regime& regime) { return push.base_step > regime.step; })) {
         Fail(absl::StrCat(name, " from step ", push.base_step, " is called ahead and is not"));
       }
+      if (of_pending && member.pending->complete == push.complete) member.pending.reset();
       break;
     case v1::PUSH_OUTCOME_DUPLICATE:
       return CheckDuplicate(push, member, result);
