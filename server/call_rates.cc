@@ -7,7 +7,7 @@ namespace gradd {
 std::shared_ptr<CallRate> CallRates::Of(const std::string& host, absl::Duration now) {
   std::shared_ptr<CallRate>& rate = rates_[host];
   if (rate != nullptr) return rate;
-  const auto made = std::make_shared<CallRate>();
+  std::shared_ptr<CallRate> made = std::make_shared<CallRate>();
   rate = made;
   if (rates_.size() > kRemembered) {
     for (auto it = rates_.begin(); it != rates_.end();) {

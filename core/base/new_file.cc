@@ -51,12 +51,12 @@ bool IsStandardOutput(const struct stat& file) {
 // The process's file mode creation mask, as it was when this was first asked: to ask is to set it,
 // for all threads.
 mode_t Mask() {
-  static const mode_t kMask = [] {
-    const mode_t mask = umask(0);
-    umask(mask);
-    return mask;
+  static const mode_t mask = [] {
+    const mode_t found = umask(0);
+    umask(found);
+    return found;
   }();
-  return kMask;
+  return mask;
 }
 
 }  // namespace

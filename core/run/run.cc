@@ -82,7 +82,7 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   return run;
 }
 
-Run::Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
+Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
          RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin)
     : run_id_(std::move(run_id)),
       trial_of_(origin == nullptr ? "" : origin->trial_of),

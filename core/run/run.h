@@ -170,7 +170,7 @@ class Run : public std::enable_shared_from_this<Run> {
     absl::Duration begin_at;
   };
 
-  Run(std::string run_id, v1::Run spec, Layout layout, std::shared_ptr<UpdatePlan> plan,
+  Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
       RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin);
 
   // ---- Sessions (run_sessions.cc) ----

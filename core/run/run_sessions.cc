@@ -66,7 +66,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.worker = join.worker();
   state.instance = join.instance();
   state.parameter_encoding = *encoding;
-  session->set_float16(std::move(float16));
+  session->SetFloat16(std::move(float16));
   sessions_.Attach(session);
 
   v1::TrainResponse response;

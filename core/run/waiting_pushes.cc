@@ -22,6 +22,7 @@ void WaitingPushes::Add(PendingPush push) {
 
 void WaitingPushes::PutBack(std::vector<PendingPush> pushes) {
   std::vector<WaitingPush> facts;
+  facts.reserve(pushes.size());
   for (const PendingPush& push : pushes) facts.push_back(FactsOf(push));
   facts_.insert(facts_.begin(), facts.begin(), facts.end());
   pushes_.insert(pushes_.begin(), std::make_move_iterator(pushes.begin()),
@@ -30,6 +31,7 @@ void WaitingPushes::PutBack(std::vector<PendingPush> pushes) {
 
 std::vector<PendingPush> WaitingPushes::Take(const std::vector<size_t>& indices) {
   std::vector<PendingPush> taken;
+  taken.reserve(indices.size());
   std::vector<bool> goes(pushes_.size());
   for (const size_t index : indices) {
     taken.push_back(std::move(pushes_[index]));

@@ -102,7 +102,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // complete. Not with the run's lock held.
   void DropIfSuperseded();
   // Where to count what float16 has no room for. Set once, by the join.
-  void set_float16(std::shared_ptr<WorkerFloat16> counts) { float16_ = std::move(counts); }
+  void SetFloat16(std::shared_ptr<WorkerFloat16> counts) { float16_ = std::move(counts); }
 
  private:
   // What becomes of the chunks of the push that is coming in.
