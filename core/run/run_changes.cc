@@ -16,15 +16,14 @@ void Run::ChangePlan() {
 }
 
 void Run::FillChanges() {
-  while (true) {
-    {
-      MutexLock lock(&mutex_);
-      if (!engine_.changes()) break;
-    }
+  for (bool again = true; again;) {
     engine_.Fill();
     MutexLock lock(&mutex_);
     engine_.Adopt();
     ChangePlan();
+    // Only what was begun here: once the lock is free, another change may be on its way, which
+    // whoever began it fills.
+    again = engine_.changes();
     CompleteUpdate();
     SendSnapshots();
     TellHolder();
