@@ -168,7 +168,8 @@ class HeaderFloodTest(FloodTest):
                 pass
         self.listed_again()
         if not SANITIZED:
-            self.assertLess(self.peak_resident_bytes() - before, 150 << 20)
+            # Without a rate, 900 MB; what gRPC has yet to get to on a busy machine takes some.
+            self.assertLess(self.peak_resident_bytes() - before, 400 << 20)
 
 
 class DeafPeersTest(FloodTest):
