@@ -61,16 +61,4 @@ void Window::Clear() {
   largest_ = 0;
 }
 
-const UnalignedFloat* Window::Reader::Next(int64_t size) {
-  for (int64_t done = 0; done < size;) {
-    const BlockRef& block = window_.blocks_[static_cast<size_t>(at_ / window_.block_elements_)];
-    const int64_t in_block = at_ % window_.block_elements_;
-    const int64_t count = std::min(size - done, block.elements() - in_block);
-    std::copy_n(block.data() + in_block, count, scratch_.data() + done);
-    at_ += count;
-    done += count;
-  }
-  return scratch_.data();
-}
-
 }  // namespace gradd

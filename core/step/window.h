@@ -10,7 +10,7 @@
 #include "core/base/memory_budget.h"
 #include "core/optim/optimizer.h"
 #include "core/store/block.h"
-#include "core/store/gradient_reader.h"
+#include "core/store/block_reader.h"
 #include "core/store/snapshot.h"
 #include "core/sync/staged_push.h"
 #include "gradd/state/v1/event.pb.h"
@@ -59,15 +59,10 @@ class Window {
   int64_t bytes() const { return claim_->bytes(); }
 
   // Reads it from some element on, in order.
-  class Reader final : public GradientReader {
+  class Reader final : public BlockReader {
    public:
-    Reader(const Window& window, int64_t begin) : window_(window), at_(begin) {}
-    const UnalignedFloat* Next(int64_t size) override;
-
-   private:
-    const Window& window_;
-    int64_t at_;
-    alignas(64) std::array<float, kTileElements> scratch_;
+    Reader(const Window& window, int64_t begin)
+        : BlockReader(window.blocks_, window.block_elements_, begin) {}
   };
 
  private:

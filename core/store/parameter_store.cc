@@ -456,18 +456,4 @@ void ParameterStore::Close(int64_t block, Replacement replacement) {
   }
 }
 
-const UnalignedFloat* ParameterStore::Reader::Next(int64_t size) {
-  GRADD_DCHECK(size <= kTileElements && at_ + size <= store_.element_count_,
-               absl::StrCat(size, " elements from ", at_, " of ", store_.element_count_));
-  for (int64_t done = 0; done < size;) {
-    const BlockRef& block = store_.parameters_[static_cast<size_t>(at_ / store_.block_elements_)];
-    const int64_t in_block = at_ % store_.block_elements_;
-    const int64_t count = std::min(size - done, block.elements() - in_block);
-    std::copy_n(block.data() + in_block, count, scratch_.data() + done);
-    at_ += count;
-    done += count;
-  }
-  return scratch_.data();
-}
-
 }  // namespace gradd

@@ -12,8 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "core/base/executor.h"
 #include "core/store/block.h"
+#include "core/store/block_reader.h"
 #include "core/store/encoded_block.h"
-#include "core/store/gradient_reader.h"
 #include "core/store/layout.h"
 #include "core/store/slot.h"
 #include "core/store/snapshot.h"
@@ -145,15 +145,10 @@ class ParameterStore {
   BlockUpdate ReadBlock(int64_t block) const;
 
   // Reads the parameters from element `begin` on.
-  class Reader final : public GradientReader {
+  class Reader final : public BlockReader {
    public:
-    Reader(const ParameterStore& store, int64_t begin) : store_(store), at_(begin) {}
-    const UnalignedFloat* Next(int64_t size) override;
-
-   private:
-    const ParameterStore& store_;
-    int64_t at_;
-    alignas(64) std::array<float, kTileElements> scratch_;
+    Reader(const ParameterStore& store, int64_t begin)
+        : BlockReader(store.parameters_, store.block_elements_, begin) {}
   };
 
   // Calls `update` with the memory of one block; what it wrote is the block's new content.
