@@ -28,9 +28,12 @@ class Membership {
   Member* Find(const std::string& worker);
   const Member* Find(const std::string& worker) const;
 
-  // A worker is live from now on. The run is formed once `starts_with` are live at the same time.
+  // A worker is live from now on. The run is formed once `starts_with` are live at the same time; it
+  // never is where that is 0.
   Member& Join(const std::string& worker);
-  void FormWith(int64_t starts_with) { formed_ = formed_ || live_count() >= starts_with; }
+  void FormWith(int64_t starts_with) {
+    formed_ = formed_ || (starts_with > 0 && live_count() >= starts_with);
+  }
   // No longer live, but in `state`. When the last one goes, the run is not formed any more.
   void Retire(const std::string& worker, v1::WorkerState state, absl::Duration now, bool unread);
 

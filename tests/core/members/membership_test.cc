@@ -129,6 +129,14 @@ TEST_F(MembershipTest, StepsDoNotWaitForAWorkerThatMissedThreeUntilAPushOfItIsIn
   EXPECT_EQ(members_.expected(), 2);
 }
 
+TEST_F(MembershipTest, ARunThatStartsWithNobodyIsNotFormed) {
+  members_.FormWith(0);
+  Join({"a"});
+  members_.FormWith(0);
+  members_.FormWith(2);
+  EXPECT_FALSE(members_.formed());
+}
+
 TEST_F(MembershipTest, AWorkerThatComesBackIsExpectedAgain) {
   Join({"a", "slow"});
   for (int i = 0; i < 3; ++i) {

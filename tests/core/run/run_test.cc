@@ -450,6 +450,21 @@ TEST_F(RunTest, SequencesThatSkipOrAreNonsenseAreRejected) {
   EXPECT_EQ(a->WaitForResult(3).outcome(), v1::PUSH_OUTCOME_APPLIED);
 }
 
+TEST_F(RunTest, AnAsynchronousRunThatBecomesSynchronousWaitsForAllThatItStartsWith) {
+  const auto run = Create(AsynchronousSpec(1));
+  const auto a = Join("a");
+  v1::Run synchronous;
+  synchronous.mutable_policy()->mutable_synchronous()->set_workers(2);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  ASSERT_TRUE(UpdateAndWait(run.get(), synchronous, mask, "ada").ok());
+  a->Push(1, 0, {1});
+  EXPECT_EQ(run->Progress().step(), 0);
+  const auto b = Join("b");
+  b->Push(1, 0, {3});
+  EXPECT_EQ(run->Progress().step(), 1);
+}
+
 // A push that says at its end what its examples and its loss are.
 void PushWithTotals(FakeWorker* worker, int64_t sequence, float gradient, int64_t examples,
                     double loss) {
