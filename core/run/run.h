@@ -263,7 +263,7 @@ class Run : public std::enable_shared_from_this<Run> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives back one piece of what others could do without, which takes long, and tries again.
   void MakeRoomForStep();
-  void CompleteFold(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CompleteFold(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the push is answered when its step begins: only where its result is known to be finite.
   bool LeavesEarly(const PendingPush& pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.

@@ -281,11 +281,12 @@ void Run::ExpireLeases() {
     if (session != nullptr) {
       const WorkerSession::State& state = session->state();
       // Whoever waits for the server cannot be blamed for its silence; keep-alive finds out
-      // whether its connection is dead. Whoever does not take its parameters can.
+      // whether its connection is dead. Whoever does not take its parameters can, and whoever has
+      // begun a push and does not go on.
       const bool waits_for_us =
           member->pending_sequence != 0 ||
           (state.parameters_on_way > 0 ? state.parameters_step > engine_.step()
-                                       : state.held || !Moves());
+                                       : state.held || (!Moves() && !state.receiving));
       if (waits_for_us) session->RenewLease();
       unread = state.parameters_on_way > 0;
       last_sign = session->last_sign();

@@ -146,10 +146,11 @@ bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
   return true;
 }
 
-void Run::CompleteFold(const StepOnItsWay& step) {
+void Run::CompleteFold(StepOnItsWay* step) {
   engine_.EndFold();
   NoteMove();
-  const PendingPush& pending = step.pushes[0];
+  PendingPush& pending = step->pushes[0];
+  room_.Return(&pending.claim);  // For the next push of the window.
   Member* const member = members_.Find(pending.worker);
   members_.PushFolded(member);
   member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED,
@@ -264,7 +265,7 @@ std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
   const bool folds = step->fold.has_value();
   const bool undone = step->work.undone;
   if (folds) {
-    CompleteFold(*step);
+    CompleteFold(step.get());
   } else {
     engine_.Complete(&step->work);
   }

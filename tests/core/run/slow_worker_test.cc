@@ -13,6 +13,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
+#include "tests/support/virtual_executor.h"
 
 namespace gradd {
 namespace {
@@ -60,11 +61,6 @@ class SlowWorkerTest : public testing::Test {
       registry_.Tick();
     }
   }
-  // Waits for what the pool has yet to do.
-  void AwaitPool() {
-    registry_.pool()->ParallelFor(1, [](int64_t) {});
-    while (registry_.claimed_bytes() > 0 && patience_-- > 0) absl::SleepFor(absl::Milliseconds(1));
-  }
   std::vector<std::string> Logged() {
     std::vector<std::string> lines;
     for (const LogEntry& entry : registry_.log()->Take(clock_.Elapsed())) {
@@ -74,8 +70,8 @@ class SlowWorkerTest : public testing::Test {
   }
 
   FakeClock clock_;
-  RunRegistry registry_{Limits(), /*threads=*/1, &clock_};
-  int patience_ = 60'000;
+  VirtualExecutor* executor_ = new VirtualExecutor(/*seed=*/1);  // The registry's.
+  RunRegistry registry_{Limits(), std::unique_ptr<Executor>(executor_), &clock_};
 };
 
 TEST_F(SlowWorkerTest, AfterThreeMissedDeadlinesNobodyWaitsForItUntilAPushOfItIsInTime) {
@@ -127,10 +123,29 @@ TEST_F(SlowWorkerTest, WhatItStagedIsLetGoOfWhenItsStepWasMadeWithoutIt) {
   EXPECT_GT(registry_.claimed_bytes(), 0);
   PassSeconds(5);
   EXPECT_EQ(run->Progress().step(), 1);
-  AwaitPool();
+  executor_->RunAll();
   EXPECT_EQ(registry_.claimed_bytes(), 0);
   EndPush(slow.get(), 1000);
   EXPECT_EQ(slow->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SUPERSEDED);
+}
+
+TEST_F(SlowWorkerTest, HalfAPushLosesItsLeaseThoughTheRunStandsStill) {
+  v1::Run spec = AsynchronousSpec(1000);
+  spec.mutable_lease_duration()->set_seconds(10);
+  for (const bool finished : {false, true}) {
+    const auto run = *registry_.Create(finished ? "f" : "p", spec, "");
+    FakeWorker worker(&registry_, run->run_id(), "w");
+    worker.Join();
+    FakeWorker idle(&registry_, run->run_id(), "idle");
+    idle.Join();
+    BeginPush(&worker, 1, 0);
+    EXPECT_GT(registry_.claimed_bytes(), 0);
+    ASSERT_TRUE((finished ? run->Finish("ada", "") : run->Pause("ada")).ok());
+    PassSeconds(11);
+    EXPECT_EQ(worker.WaitForEnd().code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(idle.end(), std::nullopt) << "it waits for the run";
+    EXPECT_EQ(registry_.claimed_bytes(), 0);
+  }
 }
 
 TEST_F(SlowWorkerTest, AServerThatStopsDoesNotWaitForAStepThatCannotCome) {

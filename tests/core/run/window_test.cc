@@ -137,7 +137,6 @@ TEST(WindowTest, AStepOfSeveralPushesIsAsIfTheyHadComeTogether) {
 class WindowOptimizerTest : public testing::TestWithParam<NamedOptimizer> {};
 
 TEST_P(WindowOptimizerTest, AWindowEqualsThatManyWorkersWithinRounding) {
-  if (GetParam().spec.accumulation_steps() > 1) GTEST_SKIP() << "has a window of its own";
   constexpr int kWindow = 3;
   v1::Run spec = SynchronousSpec(1, kWindow);
   *spec.mutable_optimizer() = GetParam().spec;
@@ -163,7 +162,14 @@ TEST_P(WindowOptimizerTest, AWindowEqualsThatManyWorkersWithinRounding) {
   EXPECT_EQ(window.run()->Progress().examples(), together.run()->Progress().examples());
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, WindowOptimizerTest, testing::ValuesIn(EveryOptimizerAndStage()),
+// All of EveryOptimizerAndStage(), without windows of their own.
+std::vector<NamedOptimizer> WithoutWindows() {
+  std::vector<NamedOptimizer> all = EveryOptimizerAndStage();
+  for (NamedOptimizer& optimizer : all) optimizer.spec.clear_accumulation_steps();
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, WindowOptimizerTest, testing::ValuesIn(WithoutWindows()),
                          [](const auto& param) { return param.param.name; });
 
 TEST(WindowTest, AChangeThatFillsTheWindowClosesItWithWhatIsThere) {
@@ -276,6 +282,31 @@ TEST(WindowTest, MemoryForItIsClaimedAndGivenBack) {
             bytes + kTileElements * 4);
   run.SetWindow(1);
   EXPECT_EQ(run.run()->Describe(gradd::Run::Detail::kSummary).state_bytes(), bytes);
+}
+
+TEST(WindowTest, ItsPushesNeedTheRoomOfOneAtATime) {
+  Limits limits;
+  limits.max_staged_bytes = 2 * kTileElements * 4;
+  FakeClock clock;
+  RunRegistry registry(limits, /*threads=*/1, &clock);
+  v1::Run spec = SynchronousSpec(kTileElements, 2);
+  spec.mutable_optimizer()->set_accumulation_steps(4);
+  const auto run = *registry.Create("r", spec, "");
+  FakeWorker a(&registry, "r", "a");
+  FakeWorker b(&registry, "r", "b");
+  a.Join();
+  b.Join();
+  const Values ones(kTileElements, 1);
+  for (int64_t sequence = 1; sequence <= 3; ++sequence) {
+    a.Push(sequence, 0, ones);
+    EXPECT_EQ(a.WaitForResult(static_cast<size_t>(sequence) - 1).outcome(), kAccumulated);
+    EXPECT_EQ(registry.claimed_bytes(), 0) << "what is folded takes no room";
+  }
+  a.Push(4, 0, ones);
+  for (int64_t sequence = 1; sequence <= 4; ++sequence) b.Push(sequence, 0, ones);
+  EXPECT_EQ(b.WaitForResult(3).outcome(), kApplied);
+  EXPECT_EQ(a.WaitForResult(3).outcome(), kApplied);
+  EXPECT_EQ(registry.claimed_bytes(), 0);
 }
 
 TEST(WindowTest, MaxStepsAndScheduleCountOptimizerSteps) {
