@@ -28,8 +28,8 @@ class Membership {
   Member* Find(const std::string& worker);
   const Member* Find(const std::string& worker) const;
 
-  // A worker is live from now on. The run is formed once `starts_with` are live at the same time; it
-  // never is where that is 0.
+  // A worker is live from now on. The run is formed once `starts_with` are live at the same time;
+  // it never is where that is 0.
   Member& Join(const std::string& worker);
   void FormWith(int64_t starts_with) {
     formed_ = formed_ || (starts_with > 0 && live_count() >= starts_with);
