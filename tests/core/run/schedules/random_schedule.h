@@ -1,0 +1,95 @@
+#ifndef GRADD_TESTS_CORE_RUN_SCHEDULES_RANDOM_SCHEDULE_H_
+#define GRADD_TESTS_CORE_RUN_SCHEDULES_RANDOM_SCHEDULE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/run/run_registry.h"
+#include "core/run/trials.h"
+#include "tests/core/run/schedules/random_worker.h"
+#include "tests/core/run/schedules/run_model.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/virtual_executor.h"
+
+namespace gradd {
+
+// One play of a server: a few runs, their workers and the people who look after them, all of whom
+// do what a seed says, in an order that it says, while the server's tasks run in between and time
+// passes as it says. Nothing waits for anything. Models say what must come of it.
+//
+//   RandomSchedule schedule(seed);
+//   schedule.Play();
+//   EXPECT_EQ(schedule.fault(), "") << "seed " << seed;
+class RandomSchedule {
+ public:
+  explicit RandomSchedule(uint64_t seed);
+  ~RandomSchedule();
+
+  void Play();
+
+  // What went wrong first; empty if nothing did.
+  const std::string& fault() const { return fault_; }
+  // What was done and what came of it: the same for the same seed.
+  const std::string& trace() const { return trace_; }
+  int64_t steps() const { return steps_; }
+
+ private:
+  struct PendingUpdate {
+    bool answered = false;
+    absl::Status status;
+  };
+  struct Playground {
+    std::string id;
+    int64_t workers = 1;  // That a synchronous run starts with.
+    v1::Run spec;
+    std::shared_ptr<Run> run;  // Null: it was deleted.
+    std::unique_ptr<RunModel> model;
+    std::shared_ptr<PendingUpdate> update;  // The last one; null: there was none.
+  };
+
+  // In [0, count).
+  size_t Draw(size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(random_); }
+  bool Chance(size_t one_in) { return Draw(one_in) == 0; }
+  template <typename... Parts>
+  void Note(const Parts&... parts) {
+    absl::StrAppend(&trace_, parts..., "\n");
+  }
+  void Fail(const std::string& what);
+
+  void Create(Playground* playground);
+  void Act();
+  void RunTasks();
+  void Look();  // People's reading: parameters, descriptions.
+  void Govern();
+  void Change(Playground* playground);
+  void Stop(Playground* playground);
+  void PassTime(absl::Duration duration);
+  // After every action: tells the models what came of it.
+  void Settle(bool ticked = false);
+  void CheckClaims();
+
+  // The end: everybody but those who are gone finishes what it has begun, and nothing may wait.
+  void Finish();
+  void CheckEnd();
+
+  std::mt19937_64 random_;
+  FakeClock clock_;
+  VirtualExecutor* executor_ = nullptr;  // The registry's.
+  std::unique_ptr<RunRegistry> registry_;
+  std::vector<Playground> playgrounds_;
+  std::vector<std::unique_ptr<RandomWorker>> workers_;
+  std::vector<std::pair<std::shared_ptr<const Snapshot>, std::vector<float>>> read_;
+  std::vector<std::unique_ptr<Trials>> trials_;
+  std::string fault_;
+  std::string trace_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_TESTS_CORE_RUN_SCHEDULES_RANDOM_SCHEDULE_H_

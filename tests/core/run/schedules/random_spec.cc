@@ -1,0 +1,73 @@
+#include "tests/core/run/schedules/random_spec.h"
+
+#include <cstddef>
+
+#include "absl/time/time.h"
+#include "core/base/duration.h"
+#include "tests/support/specs.h"
+
+namespace gradd {
+namespace {
+
+constexpr int64_t kLarge = 64 * 1024 + 100;  // Its steps are made on the pool.
+
+// In [0, count).
+size_t Draw(std::mt19937_64* random, size_t count) {
+  return std::uniform_int_distribution<size_t>(0, count - 1)(*random);
+}
+
+}  // namespace
+
+v1::SynchronizationPolicy RandomPolicy(int64_t workers, std::mt19937_64* random) {
+  v1::SynchronizationPolicy policy;
+  if (Draw(random, 5) < 3) {
+    v1::Synchronous& synchronous = *policy.mutable_synchronous();
+    synchronous.set_workers(static_cast<int32_t>(workers));
+    *synchronous.mutable_deadline() =
+        ToProto(absl::Milliseconds(100 * (1 + static_cast<int64_t>(Draw(random, 20)))));
+    if (Draw(random, 2) == 0)
+      synchronous.set_missed_deadlines(static_cast<int32_t>(Draw(random, 4)));
+  } else {
+    v1::Asynchronous& asynchronous = *policy.mutable_asynchronous();
+    if (Draw(random, 2) == 0) asynchronous.set_max_staleness(static_cast<int64_t>(Draw(random, 4)));
+    if (Draw(random, 3) == 0) asynchronous.set_correction(v1::STALENESS_CORRECTION_LEARNING_RATE);
+  }
+  return policy;
+}
+
+v1::Optimizer RandomOptimizer(std::mt19937_64* random) {
+  v1::Optimizer optimizer;
+  switch (Draw(random, 6)) {
+    case 0:
+      optimizer.mutable_adam();
+      break;
+    case 1:
+      optimizer.mutable_momentum();
+      break;
+    default:
+      optimizer.mutable_sgd();
+      break;
+  }
+  if (Draw(random, 2) == 0)
+    optimizer.set_accumulation_steps(1 + static_cast<int32_t>(Draw(random, 3)));
+  if (Draw(random, 4) == 0)
+    optimizer.mutable_skip_non_finite()->set_max_in_a_row(
+        static_cast<int32_t>(1 + Draw(random, 3)));
+  return optimizer;
+}
+
+v1::Run RandomSpec(int64_t workers, std::mt19937_64* random) {
+  v1::Run spec = AsynchronousSpec(
+      Draw(random, 12) == 0
+          ? kLarge
+          : 1 + static_cast<int64_t>(Draw(random, Draw(random, 4) == 0 ? 3000 : 60)));
+  *spec.mutable_optimizer() = RandomOptimizer(random);
+  *spec.mutable_policy() = RandomPolicy(workers, random);
+  spec.mutable_schedule()->set_learning_rate(0.01 * static_cast<double>(1 + Draw(random, 20)));
+  if (Draw(random, 4) == 0) spec.set_max_steps(1 + static_cast<int64_t>(Draw(random, 30)));
+  *spec.mutable_lease_duration() =
+      ToProto(absl::Milliseconds(1000 + 500 * static_cast<int64_t>(Draw(random, 5))));
+  return spec;
+}
+
+}  // namespace gradd

@@ -1,0 +1,275 @@
+#include "tests/core/run/schedules/random_worker.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_format.h"
+#include "tests/support/fake_worker.h"
+
+namespace gradd {
+namespace {
+
+std::vector<float> Pattern(std::mt19937_64* random) {
+  std::vector<float> pattern(61);
+  for (float& value : pattern) value = std::uniform_real_distribution<float>(-1, 1)(*random);
+  return pattern;
+}
+
+}  // namespace
+
+RandomWorker::RandomWorker(RunRegistry* registry, std::string run, std::string id, RunModel* model,
+                           std::mt19937_64* random, std::string* trace)
+    : registry_(registry),
+      run_(std::move(run)),
+      id_(std::move(id)),
+      model_(model),
+      random_(random),
+      trace_(trace),
+      elements_(model->run().layout().element_count()),
+      pattern_(Pattern(random)) {}
+
+void RandomWorker::Act(bool orderly) {
+  if (dead_) return;
+  if (silent_ > 0 && !orderly) {
+    --silent_;
+    return;
+  }
+  if (!old_streams_.empty() && Chance(4)) old_streams_.pop_back();
+  if (!IsOpen()) {
+    if (orderly) return;
+    if (Chance(3)) Join();
+    return;
+  }
+  const size_t what = orderly ? 50 : Draw(100);
+  if (what < 4) {
+    Note("disconnects");
+    return Disconnect();
+  }
+  if (what < 6 && stream_->CanSend() && queue_.empty()) return SendBare(/*leave=*/true);
+  if (what < 8) {
+    silent_ = static_cast<int>(Draw(200));
+    return Note("falls silent for ", silent_);
+  }
+  if (what < 9 && Chance(8)) {
+    Note("dies");
+    return Die();
+  }
+  if (what < 10) return Join();  // Beside its own stream, or that of another process.
+  if (what < 12 && Chance(2) && !half_closed_) {
+    Note("half-closes");
+    half_closed_ = true;
+    queue_.clear();
+    return stream_->HalfClose();
+  }
+  if (stream_->unread() > 0 && Chance(orderly ? 1 : 3)) return Read();
+  if (half_closed_ || !stream_->CanSend()) return;
+  if (what < 16 && queue_.empty()) return SendBare(/*leave=*/false);
+  if (!queue_.empty()) return SendPart();
+  // Mostly one push at a time.
+  if (!orderly && (open_pushes_ == 0 || Chance(10))) BeginPush();
+}
+
+void RandomWorker::Join() {
+  if (Chance(5)) ++instance_;
+  auto stream = std::make_unique<ScriptedWorker>(registry_, id_, instance_);
+  const bool wants = !Chance(4);
+  stream->Join(run_, wants);
+  if (!stream->welcome().has_value()) {
+    Note("may not join: ", stream->end().value_or(absl::UnknownError("no answer")).message());
+    return;
+  }
+  Note("joins as ", instance_, " after ", stream->welcome()->last_sequence());
+  if (stream_ != nullptr) old_streams_.push_back(std::move(stream_));
+  stream_ = std::move(stream);
+  sent_.reset();
+  queue_.clear();
+  half_closed_ = false;
+  results_ = 0;
+  open_pushes_ = 0;
+  sequence_ = queued_ = stream_->welcome()->last_sequence();
+  step_ = stream_->welcome()->step();
+  if (model_ != nullptr) model_->Joined(stream_.get());
+}
+
+void RandomWorker::Disconnect() {
+  if (stream_ == nullptr) return;
+  if (stream_->held()) sent_.reset();  // Nobody will ever take it.
+  stream_->Disconnect();
+}
+
+void RandomWorker::Read() {
+  if (stream_->Lost()) {
+    Note("has lost its parameters");
+    return Disconnect();
+  }
+  const std::shared_ptr<const Snapshot> snapshot = stream_->ReadParameters();
+  if (snapshot == nullptr) return;
+  if (model_ != nullptr) {
+    model_->SignOfLife(id_);
+    model_->SawParameters(snapshot->step, ValuesOf(*snapshot));
+  }
+  step_ = std::max(step_, snapshot->step);
+  Note("reads step ", snapshot->step);
+}
+
+void RandomWorker::ReadAll() {
+  while (IsOpen() && stream_->unread() > 0) {
+    const size_t before = stream_->unread();
+    Read();
+    if (IsOpen() && stream_->unread() == before) return;  // Its step is on its way.
+  }
+}
+
+void RandomWorker::SendBare(bool leave) {
+  v1::TrainRequest request;
+  if (leave) {
+    request.mutable_leave();
+    if (model_ != nullptr) model_->Left(id_);
+  } else {
+    request.mutable_heartbeat();
+  }
+  Note(leave ? "leaves" : "heartbeat");
+  if (model_ != nullptr) model_->SignOfLife(id_);
+  stream_->Send(std::move(request));
+}
+
+void RandomWorker::SendPart() {
+  Part part = std::move(queue_.front());
+  queue_.pop_front();
+  sent_ = part;
+  if (model_ != nullptr) model_->SignOfLife(id_);
+  Note("sends ", part.begins ? "the begin" : "a part", part.completes ? " and the end" : "",
+       " of push ", part.push.sequence);
+  stream_->Send(std::move(part.request), std::move(part.data));
+}
+
+void RandomWorker::NoteTaken() {
+  if (!sent_.has_value() || stream_->held()) return;
+  const Part part = *std::exchange(sent_, std::nullopt);
+  if (part.begins) ++open_pushes_;
+  if (model_ == nullptr) return;
+  const bool surely = stream_->IsOpen();
+  if (part.begins) model_->Began(stream_.get(), part.push);
+  if (part.completes) model_->Completed(stream_.get(), surely);
+}
+
+void RandomWorker::NoteAnswers() {
+  if (stream_ == nullptr) return;
+  for (; results_ < stream_->results().size(); ++results_) {
+    const v1::PushResult& result = stream_->results()[results_];
+    Note("push ", result.sequence(), " ", v1::PushOutcome_Name(result.outcome()), " ",
+         result.reason(), " at ", result.step(),
+         result.committed_outcome() != 0 ? " committed " : "",
+         result.committed_outcome() != 0 ? v1::PushOutcome_Name(result.committed_outcome()) : "");
+    if (model_ != nullptr) model_->Answered(stream_.get(), result);
+    --open_pushes_;
+    step_ = std::max(step_, result.step());
+    if (result.outcome() == v1::PUSH_OUTCOME_REJECTED) {
+      queued_ = sequence_;
+    } else {
+      sequence_ = std::max(sequence_, result.sequence());
+      queued_ = std::max(queued_, sequence_);
+    }
+  }
+}
+
+void RandomWorker::NoteEnds() {
+  if (stream_ == nullptr || stream_->IsOpen() || model_ == nullptr) return;
+  model_->Closed(stream_.get());
+  sent_.reset();
+  queue_.clear();
+}
+
+SentPush RandomWorker::Choose() {
+  SentPush push;
+  push.sequence = queued_ + 1;
+  push.base_step = step_;
+  push.examples = 1 + static_cast<int64_t>(Draw(7));
+  const float scale = std::uniform_real_distribution<float>(0.1F, 2)(*random_);
+  const size_t shift = Draw(pattern_.size());
+  std::vector<float> gradient(static_cast<size_t>(elements_));
+  for (size_t i = 0, at = shift; i < gradient.size(); ++i) {
+    gradient[i] = scale * pattern_[at];
+    if (++at == pattern_.size()) at = 0;
+  }
+  switch (Draw(40)) {
+    case 0:
+      push.sequence = std::max<int64_t>(push.sequence - 1 - static_cast<int64_t>(Draw(2)), 0);
+      break;
+    case 1:
+      push.sequence += 1 + static_cast<int64_t>(Draw(2));
+      break;
+    case 2:
+    case 3:
+      push.base_step -= static_cast<int64_t>(Draw(3));
+      break;
+    case 4:
+      push.base_step += static_cast<int64_t>(Draw(3));
+      break;
+    case 5:
+    case 6:
+      push.malformed = true;
+      break;
+    case 7:
+      push.non_finite = true;
+      gradient[Draw(gradient.size())] = Chance(2) ? std::numeric_limits<float>::quiet_NaN()
+                                                  : std::numeric_limits<float>::infinity();
+      break;
+    case 8:
+      push.huge = true;
+      gradient[Draw(gradient.size())] = Chance(4) ? 3e38F : 1e30F;
+      break;
+    default:
+      break;
+  }
+  push.base_step = std::max<int64_t>(push.base_step, 0);
+  push.gradient = std::make_shared<const std::vector<float>>(std::move(gradient));
+  return push;
+}
+
+void RandomWorker::BeginPush() {
+  const SentPush push = Choose();
+  Note("begins push ", push.sequence, " from step ", push.base_step, " with ", push.examples,
+       push.malformed ? ", malformed" : "", push.non_finite ? ", not finite" : "",
+       push.huge ? ", huge" : "");
+  queued_ = std::max(queued_, push.sequence);
+  Cut(push);
+  SendPart();
+}
+
+void RandomWorker::Cut(const SentPush& push) {
+  const int64_t chunks = 1 + static_cast<int64_t>(Draw(4));
+  const int64_t length = (elements_ + chunks - 1) / chunks;
+  const size_t what = Draw(4);
+  for (int64_t at = 0; at < elements_; at += length) {
+    const int64_t count = std::min(length, elements_ - at);
+    Part part;
+    part.push = push;
+    part.begins = at == 0;
+    v1::Push& message = *part.request.mutable_push();
+    if (part.begins) {
+      v1::PushHeader& header = *message.mutable_header();
+      header.set_sequence(push.sequence);
+      header.set_base_step(push.base_step);
+      header.set_examples(push.malformed && what == 0 ? 0 : push.examples);
+      header.set_loss(1);
+    }
+    int64_t offset = at;
+    if (push.malformed && what == 1) offset += 1;                  // Past the end.
+    if (push.malformed && what == 2 && elements_ - at == count) {  // With a gap.
+      offset = at + count;
+    }
+    message.mutable_chunk()->set_offset(offset);
+    size_t bytes = static_cast<size_t>(count) * sizeof(float);
+    if (push.malformed && what == 3) bytes -= 1;
+    if (at + count == elements_) {
+      part.completes = true;
+      message.mutable_commit()->set_want_parameters(!Chance(3));
+    }
+    part.data = Payload({{reinterpret_cast<const std::byte*>(push.gradient->data() + at), bytes}},
+                        push.gradient);
+    queue_.push_back(std::move(part));
+  }
+}
+
+}  // namespace gradd

@@ -1,0 +1,306 @@
+// What workers send, and what they are answered.
+
+#include "tests/core/run/schedules/run_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/duration.h"
+#include "core/step/window.h"
+
+namespace gradd {
+namespace {
+
+constexpr auto kUnknown = v1::PUSH_OUTCOME_UNSPECIFIED;
+
+bool IsTakenBy(v1::PushOutcome outcome) {
+  return outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED;
+}
+
+std::string NameOfPush(const std::string& worker, int64_t sequence) {
+  return absl::StrCat("push ", sequence, " of ", worker);
+}
+
+}  // namespace
+
+RunModel::RunModel(std::shared_ptr<Run> run, const Clock* clock)
+    : run_(std::move(run)), clock_(clock), reference_(run_->layout().element_count()) {
+  now_ = RegimeOf(run_->Describe(Run::Detail::kSummary));
+  sure_ = false;  // Until the first look at the parameters.
+}
+
+void RunModel::Fail(const std::string& what) {
+  if (fault_.empty()) {
+    fault_ = absl::StrCat("run ", run_->run_id(), " at step ", now_.step, ": ", what);
+  }
+}
+
+RunModel::Regime RunModel::RegimeOf(const v1::Run& spec) const {
+  Regime regime = now_;
+  regime.synchronous = spec.policy().has_synchronous();
+  const v1::Synchronous& synchronous = spec.policy().synchronous();
+  regime.workers = regime.synchronous ? synchronous.workers() : 0;
+  regime.deadline = FromProto(synchronous.deadline());
+  regime.forgives = !regime.synchronous                  ? 0
+                    : synchronous.has_missed_deadlines() ? synchronous.missed_deadlines()
+                                                         : 3;
+  const v1::Asynchronous& asynchronous = spec.policy().asynchronous();
+  regime.max_staleness =
+      asynchronous.has_max_staleness() ? std::optional(asynchronous.max_staleness()) : std::nullopt;
+  regime.corrects =
+      !regime.synchronous && asynchronous.correction() == v1::STALENESS_CORRECTION_LEARNING_RATE;
+  regime.rate = spec.schedule().learning_rate();
+  regime.window = WindowOf(spec.optimizer());
+  regime.skips = spec.optimizer().has_skip_non_finite()
+                     ? spec.optimizer().skip_non_finite().max_in_a_row()
+                     : 0;
+  regime.is_sgd = spec.optimizer().has_sgd();
+  regime.lease = FromProto(spec.lease_duration());
+  return regime;
+}
+
+int64_t RunModel::live() const {
+  return std::count_if(members_.begin(), members_.end(),
+                       [](const auto& entry) { return entry.second.live; });
+}
+
+void RunModel::Joined(const ScriptedWorker* stream) {
+  Member& member = members_[stream->worker()];
+  if (member.stream != nullptr) Closed(member.stream);
+  member.stream = stream;
+  member.live = true;
+  member.leaves = false;
+  member.just_joined = true;
+  joined_ = true;
+  member.last_sign = clock_->Elapsed();
+  member.joined_after = completions_;
+  const v1::Welcome& welcome = *stream->welcome();
+  if (welcome.last_sequence() != member.sequence) {
+    Fail(absl::StrCat("welcome.last_sequence of ", stream->worker(), " is ",
+                      welcome.last_sequence(), ", and its ledger ", member.sequence));
+  }
+  FormIfAllAreThere();
+}
+
+void RunModel::SignOfLife(const std::string& worker) {
+  members_[worker].last_sign = clock_->Elapsed();
+}
+
+void RunModel::Began(const ScriptedWorker* stream, const SentPush& sent) {
+  Push push;
+  static_cast<SentPush&>(push) = sent;
+  push.since = past_.size();
+  push.stream = stream;
+  push.worker = stream->worker();
+  push.ledger = members_[push.worker].sequence;
+  unanswered_[stream].push_back(std::move(push));
+}
+
+void RunModel::Completed(const ScriptedWorker* stream, bool surely) {
+  std::deque<Push>& queue = unanswered_[stream];
+  if (queue.empty() || queue.back().complete >= 0) return;  // It was refused before its end.
+  Push& push = queue.back();
+  push.complete = ++completions_;
+  push.complete_at = clock_->Elapsed();
+  push.surely = surely;
+  Member& member = members_[push.worker];
+  if (member.pending.has_value()) {
+    // Complete since an earlier stream: this one gets its answer.
+    if (push.sequence == member.pending->sequence && member.pending->stream != stream) {
+      // An earlier one that is refused with nobody there to be told cannot be told from one that
+      // waits: which of the two counts is not known.
+      const bool unsure =
+          member.pending->stream == nullptr && (member.pending->huge || !member.pending->surely);
+      member.pending->stream = stream;
+      member.pending->unsure = unsure;
+      push.took_over = !unsure;
+    }
+    return;
+  }
+  if (push.sequence != member.sequence + 1 || push.malformed || push.non_finite) return;
+  // Where steps and folds are made on the pool, the first one may have been taken already.
+  const bool first = window_.empty() && !AnyPending();
+  if (first || !IsSmall()) waited_since_ = clock_->Elapsed();
+  member.pending = push;
+}
+
+bool RunModel::AnyPending() const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [](const auto& entry) { return entry.second.pending.has_value(); });
+}
+
+void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& result) {
+  std::deque<Push>& queue = unanswered_[stream];
+  Member& member = members_[stream->worker()];
+  const std::string name = NameOfPush(stream->worker(), result.sequence());
+  const auto outcome = result.outcome();
+  const bool at_once =
+      outcome == v1::PUSH_OUTCOME_DUPLICATE || outcome == v1::PUSH_OUTCOME_ROLLED_BACK ||
+      (outcome == v1::PUSH_OUTCOME_REJECTED && result.reason() != "GRADIENT_TOO_LARGE");
+  const auto same = [&](const Push& push) { return push.sequence == result.sequence(); };
+  auto found = std::find_if(queue.begin(), queue.end(), same);
+  if (found == queue.end()) return Fail(absl::StrCat(name, " is answered once more"));
+  if (at_once && same(queue.back())) found = queue.end() - 1;
+  if (found != queue.begin() && !at_once) {
+    Fail(absl::StrCat(name, " is answered before push ", queue.front().sequence));
+  }
+  const bool of_pending = member.pending.has_value() && same(*member.pending);
+  // Of a push that was complete in an earlier stream, the answer is about that one.
+  const Push push = of_pending && !at_once ? *member.pending : *found;
+  const Push answered = *found;
+  queue.erase(found);
+  switch (outcome) {
+    case v1::PUSH_OUTCOME_APPLIED:
+    case v1::PUSH_OUTCOME_ACCUMULATED: {
+      if (!of_pending) return Fail(absl::StrCat(name, " is part of a step and was not complete"));
+      Push taken = push;
+      taken.applied_in = outcome == v1::PUSH_OUTCOME_APPLIED ? result.step() : -1;
+      if (!Since(taken.since, [](const Regime& regime) {
+            return regime.moves || regime.state == v1::RUN_STATE_FINISHED;
+          })) {
+        Fail(absl::StrCat(name, " became part of a step while the run stood still"));
+      }
+      EnterLedger(&member, taken, outcome, /*taken=*/true);
+      break;
+    }
+    case v1::PUSH_OUTCOME_STALE:
+      if (!of_pending || !Since(push.since, [&](const Regime& regime) {
+            return !regime.synchronous && regime.max_staleness.has_value() &&
+                   regime.step - push.base_step > *regime.max_staleness;
+          })) {
+        Fail(absl::StrCat(name, " is called stale and is not"));
+      }
+      EnterLedger(&member, push, outcome, /*taken=*/false);
+      break;
+    case v1::PUSH_OUTCOME_SUPERSEDED: {
+      const int64_t on_its_way = IsSmall() ? 0 : 1;
+      if (!Since(push.since, [&](const Regime& regime) {
+            return regime.synchronous && push.base_step < regime.step + on_its_way;
+          })) {
+        Fail(absl::StrCat(name, " from step ", push.base_step, " is superseded for no reason"));
+      }
+      EnterLedger(&member, push, outcome, /*taken=*/false);
+      break;
+    }
+    case v1::PUSH_OUTCOME_SKIPPED:
+      if (!push.non_finite ||
+          !Since(push.since, [](const Regime& regime) { return regime.skips > 0; })) {
+        Fail(absl::StrCat(name, " is skipped and is finite"));
+      }
+      EnterLedger(&member, push, outcome, /*taken=*/false);
+      break;
+    case v1::PUSH_OUTCOME_ROLLED_BACK:  // Nothing changed.
+      if (!Since(push.since, [&](const Regime& regime) { return push.base_step > regime.step; })) {
+        Fail(absl::StrCat(name, " from step ", push.base_step, " is called ahead and is not"));
+      }
+      if (of_pending && member.pending->complete == answered.complete) member.pending.reset();
+      break;
+    case v1::PUSH_OUTCOME_DUPLICATE:
+      return CheckDuplicate(push, member, result);
+    case v1::PUSH_OUTCOME_REJECTED:
+      CheckRefused(push, result);
+      if (!of_pending) break;
+      if (!at_once || result.reason() == "REFUSED_BEFORE" ||
+          member.pending->complete == answered.complete) {
+        refused_since_ = std::min(refused_since_, member.pending->complete_at);
+        if (!at_once) member.missed = 0;  // It was complete in time, whatever was in it.
+        member.pending.reset();
+      } else if (answered.took_over || member.pending->unsure) {
+        member.pending->stream = nullptr;
+      }
+      break;
+    default:
+      Fail(absl::StrCat(name, " is answered ", v1::PushOutcome_Name(outcome)));
+  }
+}
+
+void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome outcome, bool taken) {
+  if (push.sequence != member->sequence + 1) {
+    Fail(absl::StrCat(NameOfPush(push.worker, push.sequence), " counts after push ",
+                      member->sequence));
+  }
+  member->sequence = push.sequence;
+  member->outcome = outcome;
+  member->taken = taken;
+  if (member->pending.has_value() && member->pending->sequence == push.sequence) {
+    member->pending.reset();
+  }
+  if (!taken) return;
+  ++member->applied;
+  member->missed = 0;
+  taken_.push_back(push);
+  taken_.back().outcome = outcome;
+}
+
+void RunModel::CheckDuplicate(const Push& push, const Member& member,
+                              const v1::PushResult& result) {
+  const std::string name = NameOfPush(push.worker, push.sequence);
+  const bool waits = member.pending.has_value() && member.pending->sequence == push.sequence;
+  if (push.took_over && waits) {
+    return Fail(absl::StrCat(name, " is called a duplicate while it waits for its step"));
+  }
+  if (push.sequence > member.sequence && !waits) {
+    return Fail(absl::StrCat(name, " is called a duplicate, and the ledger has ", member.sequence));
+  }
+  const auto committed = result.committed_outcome();
+  if (push.sequence != member.sequence) {
+    if (committed != kUnknown) Fail(absl::StrCat(name, " has an outcome that is not known"));
+  } else if (committed == kUnknown || (member.outcome != kUnknown && committed != member.outcome) ||
+             IsTakenBy(committed) != member.taken) {
+    Fail(absl::StrCat(name, " was answered ", v1::PushOutcome_Name(member.outcome), ", now ",
+                      v1::PushOutcome_Name(committed)));
+  }
+}
+
+void RunModel::CheckRefused(const Push& push, const v1::PushResult& result) {
+  const std::string& reason = result.reason();
+  bool right = push.malformed;
+  if (reason == "SEQUENCE_INVALID") {
+    right = push.sequence < 1;
+  } else if (reason == "SEQUENCE_SKIPS") {
+    right = push.sequence > push.ledger + 1;
+  } else if (reason == "NON_FINITE") {
+    right = push.non_finite;
+  } else if (reason == "GRADIENT_TOO_LARGE") {
+    right = push.huge;
+    refused_large_ = true;
+  } else if (reason == "RUN_FINISHED" || reason == "REFUSED_BEFORE") {
+    // What waited beside it has waited since then, and nobody was there to see when that was.
+    if (reason == "REFUSED_BEFORE") refused_large_ = true;
+    right = reason == "REFUSED_BEFORE" || Since(push.since, [](const Regime& regime) {
+              return regime.state == v1::RUN_STATE_FINISHED;
+            });
+  }
+  if (!right) {
+    Fail(absl::StrCat(NameOfPush(push.worker, push.sequence),
+                      " is refused for no reason: ", result.message()));
+  }
+}
+
+void RunModel::Closed(const ScriptedWorker* stream) {
+  unanswered_.erase(stream);
+  for (auto& [worker, member] : members_) {
+    if (member.stream == stream) member.stream = nullptr;
+    if (member.pending.has_value() && member.pending->stream == stream) {
+      member.pending->stream = nullptr;
+    }
+  }
+}
+
+void RunModel::Changed(const v1::Run& spec, bool at_once) {
+  past_.push_back(now_);
+  now_ = RegimeOf(spec);
+  FormIfAllAreThere();
+  sure_ = sure_ && at_once && past_.back().is_sgd && now_.is_sgd;
+}
+
+bool RunModel::NothingInFlight() const {
+  // A window that is being filled keeps room for the whole step.
+  return !AnyPending() && window_.empty() &&
+         std::all_of(unanswered_.begin(), unanswered_.end(),
+                     [](const auto& entry) { return entry.second.empty(); });
+}
+
+}  // namespace gradd

@@ -1,0 +1,187 @@
+#ifndef GRADD_TESTS_CORE_RUN_SCHEDULES_RUN_MODEL_H_
+#define GRADD_TESTS_CORE_RUN_SCHEDULES_RUN_MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/run/run.h"
+#include "tests/core/run/schedules/sgd_reference.h"
+#include "tests/support/scripted_worker.h"
+
+namespace gradd {
+
+// What a run must do, written a second time and without looking into it: it is told what workers
+// send and what they are answered, looks at the run as people see it, and names the first thing
+// that cannot be right.
+//
+// After every action of a test: first the requests that were taken, then Look(), then the answers,
+// then Check(). An action is so small that at most one request is taken in it. Not thread safe.
+class RunModel {
+ public:
+  RunModel(std::shared_ptr<Run> run, const Clock* clock);
+
+  // Empty as long as nothing is wrong.
+  const std::string& fault() const { return fault_; }
+  const Run& run() const { return *run_; }
+  int64_t step() const { return now_.step; }
+  bool moves() const { return now_.moves; }
+  v1::RunState state() const { return now_.state; }
+
+  // ---- What happened ----
+
+  void Joined(const ScriptedWorker* stream);
+  // A request was sent, whether or not it was taken.
+  void SignOfLife(const std::string& worker);
+  // The first part of a push was taken; then its last one. `surely`: not perhaps, by a stream that
+  // ended meanwhile.
+  void Began(const ScriptedWorker* stream, const SentPush& push);
+  void Completed(const ScriptedWorker* stream, bool surely);
+  void Answered(const ScriptedWorker* stream, const v1::PushResult& result);
+  void Left(const std::string& worker) { members_[worker].leaves = true; }
+  void Closed(const ScriptedWorker* stream);
+  // The spec was changed. `at_once`: nothing was on its way.
+  void Changed(const v1::Run& spec, bool at_once);
+  // Parameters as somebody got them.
+  void SawParameters(int64_t step, const std::vector<float>& values);
+
+  // ---- What holds ----
+
+  // How the run stands now.
+  void Look();
+  // `idle`: no task is left to run. `ticked`: the last action was Run::Tick().
+  void Check(bool idle, bool ticked);
+  // Whether nothing of a push is in the run: none is coming in, held or waiting.
+  bool NothingInFlight() const;
+  // Whether a push of the worker waits, perhaps since an earlier stream.
+  bool Waits(const std::string& worker) const { return members_.at(worker).pending.has_value(); }
+  // At the end, when leases and deadlines are over: nobody may wait any more.
+  void CheckNobodyWaits();
+  // Of the parameters that were seen last.
+  size_t TakeHash() const { return hashes_.empty() ? 0 : hashes_.rbegin()->second; }
+  // The run may go: nothing but fault() and step() is asked any more.
+  void ForgetRun() { run_ = nullptr; }
+
+ private:
+  // What an action found the run to be.
+  struct Regime {
+    int64_t step = 0;
+    v1::RunState state = v1::RUN_STATE_RUNNING;
+    bool moves = true;
+    bool synchronous = true;
+    int64_t workers = 0;
+    absl::Duration deadline;
+    int64_t forgives = 0;
+    std::optional<int64_t> max_staleness;
+    bool corrects = false;  // The rate, by staleness.
+    double rate = 0;
+    int64_t window = 1;
+    int64_t skips = 0;
+    bool is_sgd = true;
+    absl::Duration lease;
+  };
+  struct Push : SentPush {
+    size_t since = 0;       // Index of the regime in which it began.
+    int64_t complete = -1;  // Order of completion; -1: not yet.
+    absl::Duration complete_at;
+    int64_t ledger = 0;      // Its worker's last sequence when it began.
+    bool surely = true;      // That it is complete.
+    bool unsure = false;     // Whether it, or a repetition of it, counts.
+    bool took_over = false;  // The same push waits since an earlier stream.
+    const ScriptedWorker* stream = nullptr;
+    std::string worker;
+    // Its last answer, where it is known; else whether it was taken.
+    v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
+    int64_t applied_in = -1;
+  };
+  struct Member {
+    bool live = false;
+    bool leaves = false;
+    bool just_joined = false;
+    const ScriptedWorker* stream = nullptr;                  // Null: not connected.
+    int64_t sequence = 0;                                    // The ledger's.
+    v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;  // Unspecified: not known.
+    bool taken = false;  // Its push became part of a step, or of the next one.
+    std::optional<Push> pending;
+    int64_t in_window = 0;
+    int64_t missed = 0;
+    int64_t applied = 0;
+    int64_t joined_after = 0;  // So many completions.
+    absl::Duration last_sign;
+  };
+
+  void Fail(const std::string& what);
+  Regime RegimeOf(const v1::Run& spec) const;
+  bool IsSmall() const { return run_->layout().element_count() <= 64 * 1024; }
+  // One that is refused when nobody is there to be told cannot be told from one that waits.
+  static bool MayBeGone(const Push& push) {
+    return push.unsure || (push.stream == nullptr && (push.huge || !push.surely));
+  }
+  template <typename Condition>
+  bool Since(size_t first, const Condition& condition) const {
+    for (size_t i = first; i < past_.size(); ++i) {
+      if (condition(past_[i])) return true;
+    }
+    return condition(now_);
+  }
+  void EnterLedger(Member* member, const Push& push, v1::PushOutcome outcome, bool taken);
+  void CheckRefused(const Push& push, const v1::PushResult& result);
+  void CheckDuplicate(const Push& push, const Member& member, const v1::PushResult& result);
+  // What became of pushes that nobody was there to be told of.
+  void ReadWorkers(const v1::Run& run, bool idle);
+  void ReadState(const std::string& worker, v1::WorkerState state, Member* member);
+  void AccountSteps(int64_t before, int64_t after);
+  // Of two that were complete one after the other: whether a step had both that was decided while
+  // the run was synchronous. It may not be any more.
+  bool AreOfOneStep(const Push& push, const Push& next) const;
+  void EndStep(int64_t step);
+  void CheckStepWasDue();
+  void CountMissed();
+  int64_t PushesInStep(const std::string& worker) const;
+  bool AnyPending() const;
+  void CheckSteps(bool idle);
+  // No task is left: whoever is connected has an answer to all that waits for no step.
+  void CheckAnswers();
+  void CheckDue(bool ticked);
+  bool IsExpected(const Member& member) const {
+    return member.live && (now_.forgives == 0 || member.missed < now_.forgives);
+  }
+  int64_t live() const;
+  // Once as many are live as a synchronous run starts with; one that starts with nobody never is.
+  void FormIfAllAreThere() { formed_ = formed_ || (now_.workers > 0 && live() >= now_.workers); }
+
+  std::shared_ptr<Run> run_;
+  const Clock* const clock_;
+  std::string fault_;
+  std::vector<Regime> past_;
+  Regime now_;
+  v1::Run described_;  // By the last Look().
+  std::map<std::string, Member> members_;
+  std::map<const ScriptedWorker*, std::deque<Push>> unanswered_;
+  bool formed_ = false;
+  bool was_formed_ = false;  // Before this action.
+  int64_t completions_ = 0;
+  std::vector<Push> taken_;   // In this action.
+  std::vector<Push> window_;  // Of the step that is being filled.
+  absl::Duration waited_since_;
+  // When the first push was complete that was refused since the last step: deadlines count from it.
+  absl::Duration refused_since_ = absl::InfiniteDuration();
+  // Somebody joined, and what that makes due need not happen before the next tick.
+  bool joined_ = false;
+  bool refused_large_ = false;  // In this action.
+  SgdReference reference_;
+  bool sure_ = true;                  // That the reference knows the present rate and parameters.
+  bool compares_ = false;             // There is a step that was not compared.
+  std::map<int64_t, size_t> hashes_;  // Of the parameters of each step.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_TESTS_CORE_RUN_SCHEDULES_RUN_MODEL_H_

@@ -1,0 +1,324 @@
+// How a run stands, which steps it makes, and whether it should have made one.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "tests/core/run/schedules/run_model.h"
+#include "tests/support/fake_worker.h"
+
+namespace gradd {
+namespace {
+
+std::shared_ptr<const Snapshot> SnapshotNow(Run* run) {
+  const auto found = std::make_shared<std::shared_ptr<const Snapshot>>();
+  run->RequestSnapshot(SnapshotContents::kTraining,
+                       [found](auto snapshot) { *found = std::move(snapshot); });
+  return *found;
+}
+
+}  // namespace
+
+void RunModel::Look() {
+  described_ = run_->Describe(Run::Detail::kWorkers);
+  past_.push_back(now_);
+  was_formed_ = formed_;
+  now_.step = described_.progress().step();
+  now_.state = described_.state();
+  now_.moves = now_.state == v1::RUN_STATE_RUNNING;
+  if (now_.step < past_.back().step) Fail(absl::StrCat("it was at step ", past_.back().step));
+  const int64_t max_steps = described_.max_steps();
+  if (max_steps > 0 && now_.step > max_steps) Fail("it is past max_steps");
+  if (now_.moves && !past_.back().moves) waited_since_ = clock_->Elapsed();
+}
+
+void RunModel::Check(bool idle, bool ticked) {
+  if (!fault_.empty()) return;
+  const int64_t before = past_.back().step;
+  ReadWorkers(described_, idle);
+  const bool moved = past_.back().moves || now_.moves || now_.state == v1::RUN_STATE_FINISHED;
+  if (now_.step > before && IsSmall() && !moved) {
+    Fail("a step was made while it stood still");
+  }
+  AccountSteps(before, now_.step);
+  if (refused_large_ && (AnyPending() || !window_.empty())) waited_since_ = clock_->Elapsed();
+  refused_large_ = false;
+  CheckSteps(idle);
+  if (!idle) return;
+  CheckAnswers();
+  CheckDue(ticked);
+}
+
+void RunModel::CheckAnswers() {
+  for (const auto& [stream, pushes] : unanswered_) {
+    if (!stream->IsOpen()) continue;
+    const std::optional<Push>& pending = members_[stream->worker()].pending;
+    for (const Push& push : pushes) {
+      if (push.complete < 0 || (pending.has_value() && push.sequence == pending->sequence))
+        continue;
+      Fail(absl::StrCat("push ", push.sequence, " of ", push.worker,
+                        " is complete, waits for no step, and is not answered"));
+    }
+  }
+}
+
+void RunModel::ReadWorkers(const v1::Run& run, bool idle) {
+  for (const v1::WorkerStatus& status : run.workers()) {
+    const std::string& worker = status.worker();
+    Member& member = members_[worker];
+    if (status.last_sequence() > member.sequence) {
+      const bool unheard = member.pending.has_value() && member.pending->stream == nullptr &&
+                           member.pending->sequence == status.last_sequence();
+      if (!unheard) {
+        return Fail(absl::StrCat("the ledger of ", worker, " is at ", status.last_sequence(),
+                                 ", and its last answer was for ", member.sequence));
+      }
+      EnterLedger(&member, Push(*member.pending), v1::PUSH_OUTCOME_UNSPECIFIED,
+                  status.applied_pushes() > member.applied);
+    }
+    if (status.last_sequence() < member.sequence) {
+      Fail(absl::StrCat("the ledger of ", worker, " went back from ", member.sequence, " to ",
+                        status.last_sequence()));
+    }
+    if (idle && status.applied_pushes() != member.applied) {
+      Fail(absl::StrCat(worker, " has ", status.applied_pushes(), " applied pushes, and not ",
+                        member.applied));
+    }
+    ReadState(worker, status.state(), &member);
+  }
+  if (live() == 0) formed_ = false;
+}
+
+void RunModel::ReadState(const std::string& worker, v1::WorkerState state, Member* member) {
+  if (member->pending.has_value() && member->pending->stream == nullptr) {
+    const bool refused = now_.state == v1::RUN_STATE_FINISHED ||
+                         (member->just_joined && state == v1::WORKER_STATE_COMPUTING);
+    Push& push = *member->pending;
+    if (!refused) {
+      push.surely = push.surely || (member->just_joined && state == v1::WORKER_STATE_WAITING);
+    } else if (push.huge || !push.surely || Since(push.since, [](const Regime& regime) {
+                 return regime.state == v1::RUN_STATE_FINISHED;
+               })) {
+      refused_since_ = std::min(refused_since_, push.complete_at);
+      member->pending.reset();
+      waited_since_ = clock_->Elapsed();  // At the latest.
+    } else {
+      Fail(absl::StrCat("the push of ", worker, " that was complete is gone"));
+    }
+  }
+  member->just_joined = false;
+  if (member->pending.has_value() && member->pending->surely) member->missed = 0;
+  const bool live = state != v1::WORKER_STATE_EXPIRED && state != v1::WORKER_STATE_LEFT;
+  if (live == member->live) return;
+  if (live) return Fail(absl::StrCat(worker, " is live and has not joined"));
+  if (state == v1::WORKER_STATE_LEFT && !member->leaves) {
+    Fail(absl::StrCat(worker, " left without saying so"));
+  }
+  const absl::Duration silent = clock_->Elapsed() - member->last_sign;
+  if (state == v1::WORKER_STATE_EXPIRED && silent < now_.lease) {
+    Fail(absl::StrCat("the lease of ", worker, " ended after ", absl::FormatDuration(silent)));
+  }
+  member->live = false;
+  member->missed = 0;
+}
+
+void RunModel::AccountSteps(int64_t before, int64_t after) {
+  std::vector<Push> taken = std::exchange(taken_, {});
+  std::sort(taken.begin(), taken.end(),
+            [](const Push& a, const Push& b) { return a.complete < b.complete; });
+  int64_t step = before;
+  const auto window_is_full = [&] {
+    return !window_.empty() && static_cast<int64_t>(window_.size()) >= now_.window;
+  };
+  for (size_t i = 0; i < taken.size(); ++i) {
+    Push& push = taken[i];
+    if (push.applied_in > after) {
+      taken_.push_back(std::move(push));  // Answered early: its step is on its way.
+      continue;
+    }
+    // A window that a change has filled is closed as it is.
+    const bool is_next = push.applied_in == step + 1;
+    if (!now_.synchronous && window_is_full() && step < after && !is_next) EndStep(++step);
+    const bool known = push.outcome != v1::PUSH_OUTCOME_UNSPECIFIED;
+    const bool applied = push.outcome == v1::PUSH_OUTCOME_APPLIED;
+    const int64_t applied_in = push.applied_in;
+    const int64_t before_it = PushesInStep(push.worker);
+    if (known && !applied && !Since(push.since, [&](const Regime& regime) {
+          return before_it + 1 < regime.window || !regime.synchronous;
+        })) {
+      Fail(absl::StrCat("push ", push.sequence, " of ", push.worker,
+                        " is its last of the step, and does not wait for it"));
+    }
+    window_.push_back(std::move(push));
+    if (now_.synchronous || (i + 1 < taken.size() && AreOfOneStep(window_.back(), taken[i + 1]))) {
+      continue;
+    }
+    if (!(known ? applied : window_is_full())) continue;
+    if (step == after || (known && applied_in != step + 1)) {
+      return Fail(absl::StrCat("push ", window_.back().sequence, " of ", window_.back().worker,
+                               " is part of no step"));
+    }
+    EndStep(++step);
+  }
+  while (step < after) EndStep(++step);
+  for (const Push& push : window_) {
+    if (push.applied_in >= 0) {
+      Fail(absl::StrCat("push ", push.sequence, " of ", push.worker, " was part of step ",
+                        push.applied_in, ", which was not made"));
+    }
+  }
+  for (auto& [worker, member] : members_) member.in_window = PushesInStep(worker);
+}
+
+bool RunModel::AreOfOneStep(const Push& push, const Push& next) const {
+  const auto synchronous = [](const Regime& regime) { return regime.synchronous; };
+  return Since(push.since, synchronous) && Since(next.since, synchronous) && push.applied_in >= 0 &&
+         (next.applied_in == push.applied_in || next.outcome == v1::PUSH_OUTCOME_UNSPECIFIED);
+}
+
+int64_t RunModel::PushesInStep(const std::string& worker) const {
+  return std::count_if(window_.begin(), window_.end(),
+                       [&](const Push& push) { return push.worker == worker; });
+}
+
+void RunModel::EndStep(int64_t step) {
+  if (window_.empty()) return Fail(absl::StrCat("step ", step, " was made of no push"));
+  int64_t staleness = 0;
+  std::vector<SentPush> pushes;
+  for (const Push& push : window_) {
+    const std::string name = absl::StrCat("push ", push.sequence, " of ", push.worker);
+    if (push.applied_in >= 0 && push.applied_in != step) {
+      Fail(absl::StrCat(name, " was part of step ", push.applied_in, ", and not of ", step));
+    }
+    const int64_t age = step - 1 - push.base_step;
+    const auto allows = [&](const Regime& regime) {
+      return regime.synchronous ? age == 0
+                                : !regime.max_staleness.has_value() || age <= *regime.max_staleness;
+    };
+    sure_ = sure_ && !push.unsure;
+    if (!push.unsure && (age < 0 || !Since(push.since, allows))) {
+      Fail(absl::StrCat(name, " from step ", push.base_step, " is part of step ", step));
+    }
+    staleness = std::max(staleness, age);
+    pushes.push_back(push);
+  }
+  CheckStepWasDue();
+  if (now_.is_sgd && sure_) {
+    const double factor = now_.corrects ? 1 / (1 + static_cast<double>(staleness)) : 1;
+    reference_.Step(now_.rate * factor, pushes);
+  }
+  compares_ = true;
+  CountMissed();
+  window_.clear();
+  refused_since_ = absl::InfiniteDuration();
+  if (AnyPending()) waited_since_ = clock_->Elapsed();
+}
+
+void RunModel::CheckStepWasDue() {
+  if (!now_.synchronous || !past_.back().synchronous) return;
+  absl::Duration first = refused_since_;
+  int64_t last = 0;
+  size_t since = past_.size();
+  for (const Push& push : window_) {
+    first = std::min(first, push.complete_at);
+    last = std::max(last, push.complete);
+    since = std::min(since, push.since);
+  }
+  const absl::Duration waited = clock_->Elapsed() - first;
+  if (Since(since, [&](const Regime& regime) {
+        return !regime.synchronous || waited >= regime.deadline;
+      })) {
+    return;
+  }
+  if (!formed_ && !was_formed_ && IsSmall())
+    Fail("a step was made before all workers had been there");
+  for (const auto& [worker, member] : members_) {
+    // Where steps are made on the pool, who was expected when this one was decided is not known.
+    const bool unsure = (!IsSmall() && (member.missed > 0 || member.joined_after >= last)) ||
+                        (member.pending.has_value() && MayBeGone(*member.pending));
+    // The window may be another one since the step was decided.
+    const int64_t given = PushesInStep(worker);
+    const bool complete =
+        Since(since, [&](const Regime& regime) { return given >= regime.window; });
+    if (unsure || !IsExpected(member) || complete) continue;
+    Fail(absl::StrCat("a step was made without ", worker, " after ", absl::FormatDuration(waited)));
+  }
+}
+
+void RunModel::CountMissed() {
+  if (!now_.synchronous) return;
+  for (auto& [worker, member] : members_) {
+    if (IsExpected(member) && PushesInStep(worker) < now_.window) ++member.missed;
+  }
+}
+
+void RunModel::CheckSteps(bool idle) {
+  if (!now_.is_sgd) sure_ = false;
+  if (!compares_ && (sure_ || !now_.is_sgd)) return;
+  if (!IsSmall() && !idle) return;
+  const std::shared_ptr<const Snapshot> snapshot = SnapshotNow(run_.get());
+  if (snapshot == nullptr) return;
+  const std::vector<float> values = ValuesOf(*snapshot);
+  SawParameters(snapshot->step, values);
+  if (sure_) {
+    const std::string difference = reference_.Compare(values);
+    if (!difference.empty()) Fail(difference);
+  } else if (now_.is_sgd && idle) {
+    reference_.Set(values);
+    sure_ = true;
+  }
+  compares_ = false;
+}
+
+void RunModel::SawParameters(int64_t step, const std::vector<float>& values) {
+  float zero = 0;
+  for (const float value : values) zero += value * 0;
+  if (!std::isfinite(zero)) return Fail("its parameters are not finite");
+  const absl::string_view bytes(reinterpret_cast<const char*>(values.data()),
+                                values.size() * sizeof(float));
+  const size_t hash = absl::Hash<absl::string_view>()(bytes);
+  if (hashes_.try_emplace(step, hash).first->second != hash) {
+    Fail(absl::StrCat("two readers got different parameters of step ", step));
+  }
+}
+
+void RunModel::CheckDue(bool ticked) {
+  if (!now_.moves) return;
+  bool all_complete = live() > 0;
+  bool waits = !window_.empty();
+  for (const auto& [worker, member] : members_) {
+    const int64_t in = member.in_window + (member.pending.has_value() ? 1 : 0);
+    all_complete = all_complete && (!IsExpected(member) || in >= now_.window);
+    if (!member.pending.has_value()) continue;
+    const Push& push = *member.pending;
+    if (MayBeGone(push)) return;
+    waits = true;
+    if (!now_.synchronous || in < now_.window) {
+      return Fail(absl::StrCat("push ", push.sequence, " of ", worker,
+                               " waits, and nothing is to be waited for"));
+    }
+  }
+  if (!waits || !now_.synchronous) return;
+  if (ticked) joined_ = false;
+  if (formed_ && all_complete && IsSmall() && !joined_)
+    Fail("all pushes are in, and no step is made");
+  if (ticked && clock_->Elapsed() - waited_since_ >= now_.deadline) {
+    Fail("the deadline is over, and no step is made");
+  }
+}
+
+void RunModel::CheckNobodyWaits() {
+  if (!now_.moves) return;
+  for (const auto& [worker, member] : members_) {
+    if (!member.pending.has_value()) continue;
+    const Push& push = *member.pending;
+    if (MayBeGone(push)) continue;
+    Fail(absl::StrCat("push ", push.sequence, " of ", worker, " still waits"));
+  }
+}
+
+}  // namespace gradd
