@@ -56,7 +56,9 @@ void RandomSchedule::Create(Playground* playground) {
   if (!run.ok()) return Fail("a run is refused");
   playground->run = *run;
   playground->model = std::make_unique<RunModel>(*run, &clock_);
-  playground->model->Look();
+  playground->updates =
+      std::make_unique<AskedUpdates>(playground->run->Describe(Run::Detail::kFull));
+  playground->model->Look(/*undisturbed=*/true);
   playground->model->Check(/*idle=*/true, /*ticked=*/false);
   const int64_t there =
       std::max<int64_t>(1, playground->workers + static_cast<int64_t>(Draw(3)) - 1);
@@ -108,14 +110,16 @@ void RandomSchedule::RunTasks() {
 }
 
 void RandomSchedule::Settle(bool ticked) {
+  const bool idle = executor_->idle();
   for (const auto& worker : workers_) worker->NoteTaken();
   for (const Playground& playground : playgrounds_) {
-    if (playground.run != nullptr) playground.model->Look();
+    if (playground.run != nullptr) playground.model->Look(/*undisturbed=*/idle && idle_);
   }
+  idle_ = idle;
   for (const auto& worker : workers_) worker->NoteAnswers();
   for (const auto& worker : workers_) worker->NoteEnds();
-  const bool idle = executor_->idle();
   for (const Playground& playground : playgrounds_) {
+    Fail(playground.updates->Check());
     if (playground.run == nullptr) continue;
     playground.model->Check(idle, ticked);
     Fail(playground.model->fault());
@@ -159,7 +163,12 @@ void RandomSchedule::Govern() {
   Playground& playground = playgrounds_[Draw(playgrounds_.size())];
   if (playground.run == nullptr) return;
   const size_t what = Draw(40);
-  if (what < 16) return Change(&playground);
+  if (what < 16) {
+    do {
+      Change(&playground);
+    } while (Chance(3));  // The next one has to wait for it.
+    return;
+  }
   if (what < 39) return Stop(&playground);
   if (Chance(4)) {
     Note("deletes ", playground.id);
@@ -177,8 +186,6 @@ void RandomSchedule::Govern() {
 }
 
 void RandomSchedule::Change(Playground* playground) {
-  // One after the other: the model knows none that waits for another.
-  if (playground->update != nullptr && !playground->update->answered) return;
   v1::Run values = playground->spec;
   google::protobuf::FieldMask mask;
   switch (Draw(5)) {
@@ -204,23 +211,8 @@ void RandomSchedule::Change(Playground* playground) {
       mask.add_paths("max_steps");
       break;
   }
-  const bool idle = executor_->idle();
-  // Refused at once, or accepted at once and answered when it is in effect.
-  const auto update = std::make_shared<PendingUpdate>();
-  playground->update = update;
-  playground->run->Update({values, mask, "ada", [update](const absl::StatusOr<v1::Run>& answer) {
-                             update->answered = true;
-                             update->status = answer.status();
-                           }});
-  Note("changes ", playground->id, " ", mask.paths(0), ": ", update->status.message());
-  if (!update->status.ok()) return;
-  v1::Run after = playground->run->Describe(Run::Detail::kSummary);
-  if (mask.paths(0) == "schedule" &&
-      after.schedule().learning_rate() != values.schedule().learning_rate()) {
-    Fail("a change is not in effect");
-  }
-  playground->spec = values;
-  playground->model->Changed(after, idle && executor_->idle());
+  Note("changes ", playground->id, " ", mask.paths(0));
+  playground->updates->Ask(playground->run.get(), values, mask);
 }
 
 void RandomSchedule::Stop(Playground* playground) {
@@ -298,8 +290,8 @@ void RandomSchedule::CheckEnd() {
     if (playground.run == nullptr) continue;
     playground.model->CheckNobodyWaits();
     Fail(playground.model->fault());
-    // A run that stands still keeps the room of the pushes that it has.
-    if (!playground.model->moves() && !playground.model->NothingInFlight()) all_move = false;
+    // A run that stands still keeps the room of the pushes that wait in it.
+    if (!playground.model->moves() && playground.model->AnyPending()) all_move = false;
   }
   for (const auto& worker : workers_) {
     if (all_move && worker->IsHeld()) {
@@ -321,6 +313,10 @@ void RandomSchedule::CheckEnd() {
   workers_.clear();
   for (Playground& playground : playgrounds_) playground.model->ForgetRun();
   executor_->RunAll();
+  for (Playground& playground : playgrounds_) {
+    Fail(playground.updates->Check());
+    if (playground.updates->waits()) Fail("all is over, and a change is not answered");
+  }
   const int64_t staged = registry_->claimed_bytes();
   const int64_t left = registry_->budget().taken_bytes();
   if (staged != 0 || left != 0) {

@@ -11,6 +11,7 @@
 
 #include "core/run/run_registry.h"
 #include "core/run/trials.h"
+#include "tests/core/run/schedules/asked_updates.h"
 #include "tests/core/run/schedules/random_worker.h"
 #include "tests/core/run/schedules/run_model.h"
 #include "tests/support/fake_clock.h"
@@ -39,17 +40,13 @@ class RandomSchedule {
   int64_t steps() const { return steps_; }
 
  private:
-  struct PendingUpdate {
-    bool answered = false;
-    absl::Status status;
-  };
   struct Playground {
     std::string id;
     int64_t workers = 1;  // That a synchronous run starts with.
     v1::Run spec;
     std::shared_ptr<Run> run;  // Null: it was deleted.
     std::unique_ptr<RunModel> model;
-    std::shared_ptr<PendingUpdate> update;  // The last one; null: there was none.
+    std::unique_ptr<AskedUpdates> updates;
   };
 
   // In [0, count).
@@ -80,6 +77,7 @@ class RandomSchedule {
   std::mt19937_64 random_;
   FakeClock clock_;
   VirtualExecutor* executor_ = nullptr;  // The registry's.
+  bool idle_ = true;                     // It was, after the last action.
   std::unique_ptr<RunRegistry> registry_;
   std::vector<Playground> playgrounds_;
   std::vector<std::unique_ptr<RandomWorker>> workers_;

@@ -27,7 +27,7 @@ std::string NameOfPush(const std::string& worker, int64_t sequence) {
 
 RunModel::RunModel(std::shared_ptr<Run> run, const Clock* clock)
     : run_(std::move(run)), clock_(clock), reference_(run_->layout().element_count()) {
-  now_ = RegimeOf(run_->Describe(Run::Detail::kSummary));
+  ReadSpec(run_->Describe(Run::Detail::kSummary), /*undisturbed=*/true);
   sure_ = false;  // Until the first look at the parameters.
 }
 
@@ -91,7 +91,7 @@ void RunModel::SignOfLife(const std::string& worker) {
 void RunModel::Began(const ScriptedWorker* stream, const SentPush& sent) {
   Push push;
   static_cast<SentPush&>(push) = sent;
-  push.since = past_.size();
+  push.since = push.taken_since = past_.size();
   push.stream = stream;
   push.worker = stream->worker();
   push.ledger = members_[push.worker].sequence;
@@ -124,11 +124,6 @@ void RunModel::Completed(const ScriptedWorker* stream, bool surely) {
   const bool first = window_.empty() && !AnyPending();
   if (first || !IsSmall()) waited_since_ = clock_->Elapsed();
   member.pending = push;
-}
-
-bool RunModel::AnyPending() const {
-  return std::any_of(members_.begin(), members_.end(),
-                     [](const auto& entry) { return entry.second.pending.has_value(); });
 }
 
 void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& result) {
@@ -232,6 +227,8 @@ void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome out
   member->missed = 0;
   taken_.push_back(push);
   taken_.back().outcome = outcome;
+  // A small run decides its steps and makes them in the same action.
+  if (IsSmall()) taken_.back().taken_since = past_.size() - 1;
 }
 
 void RunModel::CheckDuplicate(const Push& push, const Member& member,
@@ -287,20 +284,6 @@ void RunModel::Closed(const ScriptedWorker* stream) {
       member.pending->stream = nullptr;
     }
   }
-}
-
-void RunModel::Changed(const v1::Run& spec, bool at_once) {
-  past_.push_back(now_);
-  now_ = RegimeOf(spec);
-  FormIfAllAreThere();
-  sure_ = sure_ && at_once && past_.back().is_sgd && now_.is_sgd;
-}
-
-bool RunModel::NothingInFlight() const {
-  // A window that is being filled keeps room for the whole step.
-  return !AnyPending() && window_.empty() &&
-         std::all_of(unanswered_.begin(), unanswered_.end(),
-                     [](const auto& entry) { return entry.second.empty(); });
 }
 
 }  // namespace gradd

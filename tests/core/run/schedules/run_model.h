@@ -47,19 +47,20 @@ class RunModel {
   void Answered(const ScriptedWorker* stream, const v1::PushResult& result);
   void Left(const std::string& worker) { members_[worker].leaves = true; }
   void Closed(const ScriptedWorker* stream);
-  // The spec was changed. `at_once`: nothing was on its way.
-  void Changed(const v1::Run& spec, bool at_once);
   // Parameters as somebody got them.
   void SawParameters(int64_t step, const std::vector<float>& values);
 
   // ---- What holds ----
 
-  // How the run stands now.
-  void Look();
+  // How the run stands now. `undisturbed`: no task was left to run, neither before the last action
+  // nor now.
+  void Look(bool undisturbed);
   // `idle`: no task is left to run. `ticked`: the last action was Run::Tick().
   void Check(bool idle, bool ticked);
-  // Whether nothing of a push is in the run: none is coming in, held or waiting.
+  // Whether no push keeps room: none waits, and none is coming in that could be part of a step.
   bool NothingInFlight() const;
+  // Whether a complete push waits.
+  bool AnyPending() const;
   // Whether a push of the worker waits, perhaps since an earlier stream.
   bool Waits(const std::string& worker) const { return members_.at(worker).pending.has_value(); }
   // At the end, when leases and deadlines are over: nobody may wait any more.
@@ -88,8 +89,9 @@ class RunModel {
     absl::Duration lease;
   };
   struct Push : SentPush {
-    size_t since = 0;       // Index of the regime in which it began.
-    int64_t complete = -1;  // Order of completion; -1: not yet.
+    size_t since = 0;        // Index of the regime in which it began.
+    size_t taken_since = 0;  // The first one in which it may have become part of a step.
+    int64_t complete = -1;   // Order of completion; -1: not yet.
     absl::Duration complete_at;
     int64_t ledger = 0;      // Its worker's last sequence when it began.
     bool surely = true;      // That it is complete.
@@ -115,10 +117,14 @@ class RunModel {
     int64_t applied = 0;
     int64_t joined_after = 0;  // So many completions.
     absl::Duration last_sign;
+    // Since when it has half a push, and the run waits for the rest; infinite: it does not.
+    absl::Duration half_since = absl::InfiniteDuration();
   };
 
   void Fail(const std::string& what);
   Regime RegimeOf(const v1::Run& spec) const;
+  // Finds out whether the spec was changed.
+  void ReadSpec(const v1::Run& spec, bool undisturbed);
   bool IsSmall() const { return run_->layout().element_count() <= 64 * 1024; }
   // One that is refused when nobody is there to be told cannot be told from one that waits.
   static bool MayBeGone(const Push& push) {
@@ -145,11 +151,12 @@ class RunModel {
   void CheckStepWasDue();
   void CountMissed();
   int64_t PushesInStep(const std::string& worker) const;
-  bool AnyPending() const;
   void CheckSteps(bool idle);
   // No task is left: whoever is connected has an answer to all that waits for no step.
   void CheckAnswers();
   void CheckDue(bool ticked);
+  // A worker that has begun a push and sends nothing of it loses its lease.
+  void CheckLeases(bool idle, bool ticked);
   bool IsExpected(const Member& member) const {
     return member.live && (now_.forgives == 0 || member.missed < now_.forgives);
   }
@@ -163,6 +170,7 @@ class RunModel {
   std::vector<Regime> past_;
   Regime now_;
   v1::Run described_;  // By the last Look().
+  std::string spec_;   // What of it decides how steps are made.
   std::map<std::string, Member> members_;
   std::map<const ScriptedWorker*, std::deque<Push>> unanswered_;
   bool formed_ = false;

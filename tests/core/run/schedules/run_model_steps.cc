@@ -23,10 +23,23 @@ std::shared_ptr<const Snapshot> SnapshotNow(Run* run) {
 
 }  // namespace
 
-void RunModel::Look() {
-  described_ = run_->Describe(Run::Detail::kWorkers);
+void RunModel::ReadSpec(const v1::Run& spec, bool undisturbed) {
+  std::string read =
+      absl::StrCat(spec.optimizer().SerializeAsString(), "|", spec.schedule().SerializeAsString(),
+                   "|", spec.policy().SerializeAsString());
+  if (read == spec_) return;
+  spec_ = std::move(read);
   past_.push_back(now_);
+  now_ = RegimeOf(spec);
+  FormIfAllAreThere();
+  sure_ = sure_ && undisturbed && past_.back().is_sgd && now_.is_sgd;
+}
+
+void RunModel::Look(bool undisturbed) {
+  described_ = run_->Describe(Run::Detail::kWorkers);
   was_formed_ = formed_;
+  ReadSpec(described_, undisturbed);
+  past_.push_back(now_);
   now_.step = described_.progress().step();
   now_.state = described_.state();
   now_.moves = now_.state == v1::RUN_STATE_RUNNING;
@@ -48,22 +61,10 @@ void RunModel::Check(bool idle, bool ticked) {
   if (refused_large_ && (AnyPending() || !window_.empty())) waited_since_ = clock_->Elapsed();
   refused_large_ = false;
   CheckSteps(idle);
+  CheckLeases(idle, ticked);
   if (!idle) return;
   CheckAnswers();
   CheckDue(ticked);
-}
-
-void RunModel::CheckAnswers() {
-  for (const auto& [stream, pushes] : unanswered_) {
-    if (!stream->IsOpen()) continue;
-    const std::optional<Push>& pending = members_[stream->worker()].pending;
-    for (const Push& push : pushes) {
-      if (push.complete < 0 || (pending.has_value() && push.sequence == pending->sequence))
-        continue;
-      Fail(absl::StrCat("push ", push.sequence, " of ", push.worker,
-                        " is complete, waits for no step, and is not answered"));
-    }
-  }
 }
 
 void RunModel::ReadWorkers(const v1::Run& run, bool idle) {
@@ -200,7 +201,7 @@ void RunModel::EndStep(int64_t step) {
                                 : !regime.max_staleness.has_value() || age <= *regime.max_staleness;
     };
     sure_ = sure_ && !push.unsure;
-    if (!push.unsure && (age < 0 || !Since(push.since, allows))) {
+    if (!push.unsure && (age < 0 || !Since(push.taken_since, allows))) {
       Fail(absl::StrCat(name, " from step ", push.base_step, " is part of step ", step));
     }
     staleness = std::max(staleness, age);
@@ -283,41 +284,6 @@ void RunModel::SawParameters(int64_t step, const std::vector<float>& values) {
   const size_t hash = absl::Hash<absl::string_view>()(bytes);
   if (hashes_.try_emplace(step, hash).first->second != hash) {
     Fail(absl::StrCat("two readers got different parameters of step ", step));
-  }
-}
-
-void RunModel::CheckDue(bool ticked) {
-  if (!now_.moves) return;
-  bool all_complete = live() > 0;
-  bool waits = !window_.empty();
-  for (const auto& [worker, member] : members_) {
-    const int64_t in = member.in_window + (member.pending.has_value() ? 1 : 0);
-    all_complete = all_complete && (!IsExpected(member) || in >= now_.window);
-    if (!member.pending.has_value()) continue;
-    const Push& push = *member.pending;
-    if (MayBeGone(push)) return;
-    waits = true;
-    if (!now_.synchronous || in < now_.window) {
-      return Fail(absl::StrCat("push ", push.sequence, " of ", worker,
-                               " waits, and nothing is to be waited for"));
-    }
-  }
-  if (!waits || !now_.synchronous) return;
-  if (ticked) joined_ = false;
-  if (formed_ && all_complete && IsSmall() && !joined_)
-    Fail("all pushes are in, and no step is made");
-  if (ticked && clock_->Elapsed() - waited_since_ >= now_.deadline) {
-    Fail("the deadline is over, and no step is made");
-  }
-}
-
-void RunModel::CheckNobodyWaits() {
-  if (!now_.moves) return;
-  for (const auto& [worker, member] : members_) {
-    if (!member.pending.has_value()) continue;
-    const Push& push = *member.pending;
-    if (MayBeGone(push)) continue;
-    Fail(absl::StrCat("push ", push.sequence, " of ", worker, " still waits"));
   }
 }
 

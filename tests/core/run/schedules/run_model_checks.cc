@@ -1,0 +1,101 @@
+// What must hold where nothing is left to be done but what workers and time do.
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "tests/core/run/schedules/run_model.h"
+
+namespace gradd {
+
+bool RunModel::AnyPending() const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [](const auto& entry) { return entry.second.pending.has_value(); });
+}
+
+bool RunModel::NothingInFlight() const {
+  if (AnyPending()) return false;
+  const auto keeps_no_room = [&](const Push& push) {
+    return now_.synchronous && push.base_step < now_.step;
+  };
+  return std::all_of(unanswered_.begin(), unanswered_.end(), [&](const auto& entry) {
+    return std::all_of(entry.second.begin(), entry.second.end(), keeps_no_room);
+  });
+}
+
+void RunModel::CheckAnswers() {
+  for (const auto& [stream, pushes] : unanswered_) {
+    if (!stream->IsOpen()) continue;
+    const std::optional<Push>& pending = members_[stream->worker()].pending;
+    for (const Push& push : pushes) {
+      if (push.complete < 0 || (pending.has_value() && push.sequence == pending->sequence))
+        continue;
+      Fail(absl::StrCat("push ", push.sequence, " of ", push.worker,
+                        " is complete, waits for no step, and is not answered"));
+    }
+  }
+}
+
+void RunModel::CheckLeases(bool idle, bool ticked) {
+  const absl::Duration now = clock_->Elapsed();
+  for (auto& [worker, member] : members_) {
+    const auto pushes = unanswered_.find(member.stream);
+    const bool has_half = idle && member.live && !member.pending.has_value() &&
+                          member.stream != nullptr && member.stream->IsOpen() &&
+                          !member.stream->held() && pushes != unanswered_.end() &&
+                          !pushes->second.empty() && pushes->second.back().complete < 0;
+    if (!has_half) {
+      member.half_since = absl::InfiniteDuration();
+      continue;
+    }
+    member.half_since = std::max(member.last_sign, std::min(member.half_since, now));
+    if (ticked && now - member.half_since >= now_.lease) {
+      Fail(absl::StrCat(worker, " has sent nothing of a push for ",
+                        absl::FormatDuration(now - member.half_since), " and keeps its lease"));
+    }
+  }
+}
+
+void RunModel::CheckDue(bool ticked) {
+  for (const auto& [worker, member] : members_) {
+    if (!now_.synchronous || !member.pending.has_value() || MayBeGone(*member.pending)) continue;
+    if (member.pending->base_step < now_.step) {
+      Fail(absl::StrCat("push ", member.pending->sequence, " of ", worker, " from step ",
+                        member.pending->base_step, " waits, and its step was made without it"));
+    }
+  }
+  if (!now_.moves) return;
+  bool all_complete = live() > 0;
+  bool waits = !window_.empty();
+  for (const auto& [worker, member] : members_) {
+    const int64_t in = member.in_window + (member.pending.has_value() ? 1 : 0);
+    all_complete = all_complete && (!IsExpected(member) || in >= now_.window);
+    if (!member.pending.has_value()) continue;
+    const Push& push = *member.pending;
+    if (MayBeGone(push)) return;
+    waits = true;
+    if (!now_.synchronous || in < now_.window) {
+      return Fail(absl::StrCat("push ", push.sequence, " of ", worker,
+                               " waits, and nothing is to be waited for"));
+    }
+  }
+  if (!waits || !now_.synchronous) return;
+  if (ticked) joined_ = false;
+  if (formed_ && all_complete && IsSmall() && !joined_)
+    Fail("all pushes are in, and no step is made");
+  if (ticked && clock_->Elapsed() - waited_since_ >= now_.deadline) {
+    Fail("the deadline is over, and no step is made");
+  }
+}
+
+void RunModel::CheckNobodyWaits() {
+  if (!now_.moves) return;
+  for (const auto& [worker, member] : members_) {
+    if (!member.pending.has_value()) continue;
+    const Push& push = *member.pending;
+    if (MayBeGone(push)) continue;
+    Fail(absl::StrCat("push ", push.sequence, " of ", worker, " still waits"));
+  }
+}
+
+}  // namespace gradd
