@@ -16,17 +16,18 @@ WaitingPush FactsOf(const PendingPush& push) {
 }  // namespace
 
 void WaitingPushes::Add(PendingPush push) {
+  push.place = ++added_;
   facts_.push_back(FactsOf(push));
   pushes_.push_back(std::move(push));
 }
 
 void WaitingPushes::PutBack(std::vector<PendingPush> pushes) {
-  std::vector<WaitingPush> facts;
-  facts.reserve(pushes.size());
-  for (const PendingPush& push : pushes) facts.push_back(FactsOf(push));
-  facts_.insert(facts_.begin(), facts.begin(), facts.end());
-  pushes_.insert(pushes_.begin(), std::make_move_iterator(pushes.begin()),
+  pushes_.insert(pushes_.end(), std::make_move_iterator(pushes.begin()),
                  std::make_move_iterator(pushes.end()));
+  std::sort(pushes_.begin(), pushes_.end(),
+            [](const PendingPush& a, const PendingPush& b) { return a.place < b.place; });
+  facts_.clear();
+  for (const PendingPush& push : pushes_) facts_.push_back(FactsOf(push));
 }
 
 std::vector<PendingPush> WaitingPushes::Take(const std::vector<size_t>& indices) {

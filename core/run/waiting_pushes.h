@@ -34,6 +34,7 @@ struct PendingPush {
   bool answered = false;  // The result is sent, and the parameters are on their way.
   // Pushes of the same worker that were in the window when it came.
   int64_t in_window = 0;
+  int64_t place = 0;  // It was the so many-th that waited; set by WaitingPushes.
 };
 
 // The complete pushes of a run that wait for a step, in the order they came. Not thread safe.
@@ -44,8 +45,8 @@ class WaitingPushes {
   absl::Span<const WaitingPush> facts() const { return facts_; }
 
   void Add(PendingPush push);
-  // Those that were taken for a step that could not be made, or was undone; they come before the
-  // others.
+  // Those that were taken for a step that could not be made, or was undone: each at the place that
+  // it had, whatever order they were taken in.
   void PutBack(std::vector<PendingPush> pushes);
 
   // Takes out those with these indices, in that order.
@@ -60,6 +61,7 @@ class WaitingPushes {
  private:
   std::vector<PendingPush> pushes_;
   std::vector<WaitingPush> facts_;
+  int64_t added_ = 0;
 };
 
 }  // namespace gradd

@@ -52,5 +52,29 @@ TEST(UndoneStepTest, OldPushesAreSupersededAfterTheRunHasBecomeSynchronous) {
   EXPECT_EQ(run->Progress().step(), 2);
 }
 
+// They are taken in the order of worker ids, and wait in the order in which they came.
+TEST(UndoneStepTest, PushesOfAStepThatIsUndoneWaitInTheOrderInWhichTheyCame) {
+  FakeClock clock;
+  RunRegistry registry(Limits(), /*threads=*/1, &clock);
+  v1::Run spec = SynchronousSpec(1, 3);
+  spec.mutable_optimizer()->mutable_adam();  // It squares gradients.
+  const auto run = *registry.Create("r", spec, "");
+  FakeWorker a(&registry, "r", "a");
+  FakeWorker b(&registry, "r", "b");
+  FakeWorker c(&registry, "r", "c");
+  for (FakeWorker* const worker : {&a, &b, &c}) worker->Join();
+  c.Push(1, 0, {1});
+  b.Push(1, 0, {1});
+  a.Push(1, 0, {3e38F});
+  ASSERT_EQ(a.WaitForResult(0).reason(), "GRADIENT_TOO_LARGE");
+  v1::Run asynchronous;
+  asynchronous.mutable_policy()->mutable_asynchronous();
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  ASSERT_TRUE(UpdateAndWait(run.get(), asynchronous, mask, "").ok());
+  EXPECT_EQ(c.WaitForResult(0).step(), 1);
+  EXPECT_EQ(b.WaitForResult(0).step(), 2);
+}
+
 }  // namespace
 }  // namespace gradd

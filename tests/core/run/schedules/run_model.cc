@@ -209,6 +209,7 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
     default:
       Fail(absl::StrCat(name, " is answered ", v1::PushOutcome_Name(outcome)));
   }
+  if (member.sequence == result.sequence()) member.committed_step = result.step();
 }
 
 void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome outcome, bool taken) {
@@ -218,6 +219,7 @@ void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome out
   }
   member->sequence = push.sequence;
   member->outcome = outcome;
+  member->committed_step = -1;
   member->taken = taken;
   if (member->pending.has_value() && member->pending->sequence == push.sequence) {
     member->pending.reset();
@@ -248,6 +250,9 @@ void RunModel::CheckDuplicate(const Push& push, const Member& member,
              IsTakenBy(committed) != member.taken) {
     Fail(absl::StrCat(name, " was answered ", v1::PushOutcome_Name(member.outcome), ", now ",
                       v1::PushOutcome_Name(committed)));
+  } else if (member.committed_step >= 0 && result.committed_step() != member.committed_step) {
+    Fail(absl::StrCat(name, " was answered at step ", member.committed_step, ", now ",
+                      result.committed_step()));
   }
 }
 

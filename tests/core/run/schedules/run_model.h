@@ -109,6 +109,7 @@ class RunModel {
     bool just_joined = false;
     const ScriptedWorker* stream = nullptr;                  // Null: not connected.
     int64_t sequence = 0;                                    // The ledger's.
+    int64_t committed_step = -1;                             // Of the same; -1: not known.
     v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;  // Unspecified: not known.
     bool taken = false;  // Its push became part of a step, or of the next one.
     std::optional<Push> pending;
@@ -144,9 +145,9 @@ class RunModel {
   void ReadWorkers(const v1::Run& run, bool idle);
   void ReadState(const std::string& worker, v1::WorkerState state, Member* member);
   void AccountSteps(int64_t before, int64_t after);
-  // Of two that were complete one after the other: whether a step had both that was decided while
-  // the run was synchronous. It may not be any more.
-  bool AreOfOneStep(const Push& push, const Push& next) const;
+  // Of two that were complete one after the other: whether `step` had both, having been decided
+  // while the run was synchronous. It may not be any more.
+  bool AreOfOneStep(const Push& push, const Push& next, int64_t step) const;
   void EndStep(int64_t step);
   void CheckStepWasDue();
   void CountMissed();

@@ -155,7 +155,8 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
                         " is its last of the step, and does not wait for it"));
     }
     window_.push_back(std::move(push));
-    if (now_.synchronous || (i + 1 < taken.size() && AreOfOneStep(window_.back(), taken[i + 1]))) {
+    if (now_.synchronous ||
+        (i + 1 < taken.size() && AreOfOneStep(window_.back(), taken[i + 1], step + 1))) {
       continue;
     }
     if (!(known ? applied : window_is_full())) continue;
@@ -175,10 +176,15 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
   for (auto& [worker, member] : members_) member.in_window = PushesInStep(worker);
 }
 
-bool RunModel::AreOfOneStep(const Push& push, const Push& next) const {
+bool RunModel::AreOfOneStep(const Push& push, const Push& next, int64_t step) const {
   const auto synchronous = [](const Regime& regime) { return regime.synchronous; };
-  return Since(push.since, synchronous) && Since(next.since, synchronous) && push.applied_in >= 0 &&
-         (next.applied_in == push.applied_in || next.outcome == v1::PUSH_OUTCOME_UNSPECIFIED);
+  const auto may_be = [&](const Push& one) {
+    return Since(one.since, synchronous) &&
+           (one.applied_in == step || one.outcome == v1::PUSH_OUTCOME_UNSPECIFIED);
+  };
+  // Of those that nobody was told of: if there is no other step that they could be of.
+  const bool told = push.applied_in == step || next.applied_in == step;
+  return may_be(push) && may_be(next) && (told || step == now_.step);
 }
 
 int64_t RunModel::PushesInStep(const std::string& worker) const {
