@@ -48,7 +48,9 @@ class Membership {
   template <typename Workers>
   void StepMade(const Workers& missing) {
     for (const std::string& worker : missing) {
-      if (Member* const member = Find(worker); member != nullptr) ++member->missed;
+      if (Member* const member = Find(worker); member != nullptr && member->live()) {
+        ++member->missed;
+      }
     }
     for (Member* const member : in_window_) member->in_window = 0;
     in_window_.clear();

@@ -148,5 +148,14 @@ TEST_F(MembershipTest, AWorkerThatComesBackIsExpectedAgain) {
   EXPECT_EQ(members_.expected(), 2);
 }
 
+// A step that was decided before a worker went may be made after.
+TEST_F(MembershipTest, WhoIsGoneWhenAStepIsMadeHasNotMissedIt) {
+  Join({"a", "slow"});
+  members_.Retire("slow", v1::WORKER_STATE_EXPIRED, absl::Seconds(1), false);
+  for (int i = 0; i < 3; ++i) members_.StepMade(std::vector<std::string>{"slow"});
+  members_.Join("slow");
+  EXPECT_EQ(members_.expected(), 2);
+}
+
 }  // namespace
 }  // namespace gradd

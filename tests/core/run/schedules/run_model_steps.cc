@@ -142,7 +142,8 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
       continue;
     }
     // A window that a change has filled is closed as it is.
-    const bool is_next = push.applied_in == step + 1;
+    const bool with_next = i + 1 < taken.size() && AreOfOneStep(push, taken[i + 1], step + 1);
+    const bool is_next = push.applied_in == step + 1 || with_next;
     if (!now_.synchronous && window_is_full() && step < after && !is_next) EndStep(++step);
     const bool known = push.outcome != v1::PUSH_OUTCOME_UNSPECIFIED;
     const bool applied = push.outcome == v1::PUSH_OUTCOME_APPLIED;
@@ -155,10 +156,7 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
                         " is its last of the step, and does not wait for it"));
     }
     window_.push_back(std::move(push));
-    if (now_.synchronous ||
-        (i + 1 < taken.size() && AreOfOneStep(window_.back(), taken[i + 1], step + 1))) {
-      continue;
-    }
+    if (now_.synchronous || with_next) continue;
     if (!(known ? applied : window_is_full())) continue;
     if (step == after || (known && applied_in != step + 1)) {
       return Fail(absl::StrCat("push ", window_.back().sequence, " of ", window_.back().worker,
@@ -222,7 +220,7 @@ void RunModel::EndStep(int64_t step) {
   CountMissed();
   window_.clear();
   refused_since_ = absl::InfiniteDuration();
-  if (AnyPending()) waited_since_ = clock_->Elapsed();
+  waited_since_ = clock_->Elapsed();  // What waits, or becomes part of the next window already.
 }
 
 void RunModel::CheckStepWasDue() {
