@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "google/protobuf/util/field_mask_util.h"
 #include "tests/core/run/schedules/random_spec.h"
 #include "tests/support/fake_worker.h"
 
@@ -211,7 +212,9 @@ void RandomSchedule::Change(Playground* playground) {
       mask.add_paths("max_steps");
       break;
   }
-  Note("changes ", playground->id, " ", mask.paths(0));
+  v1::Run changed;
+  google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, {}, &changed);
+  Note("changes ", playground->id, ": ", changed.ShortDebugString());
   playground->updates->Ask(playground->run.get(), values, mask);
 }
 

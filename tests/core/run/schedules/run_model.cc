@@ -151,7 +151,7 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
     case v1::PUSH_OUTCOME_ACCUMULATED: {
       if (!of_pending) return Fail(absl::StrCat(name, " is part of a step and was not complete"));
       Push taken = push;
-      taken.applied_in = outcome == v1::PUSH_OUTCOME_APPLIED ? result.step() : -1;
+      taken.part_of = result.step() + (outcome == v1::PUSH_OUTCOME_APPLIED ? 0 : 1);
       if (!Since(taken.since, [](const Regime& regime) {
             return regime.moves || regime.state == v1::RUN_STATE_FINISHED;
           })) {

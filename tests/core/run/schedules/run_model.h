@@ -101,7 +101,7 @@ class RunModel {
     std::string worker;
     // Its last answer, where it is known; else whether it was taken.
     v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
-    int64_t applied_in = -1;
+    int64_t part_of = -1;  // The step; -1: not known.
   };
   struct Member {
     bool live = false;

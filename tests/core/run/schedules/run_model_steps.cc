@@ -137,17 +137,17 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
   };
   for (size_t i = 0; i < taken.size(); ++i) {
     Push& push = taken[i];
-    if (push.applied_in > after) {
+    const bool known = push.outcome != v1::PUSH_OUTCOME_UNSPECIFIED;
+    const bool applied = push.outcome == v1::PUSH_OUTCOME_APPLIED;
+    if (applied && push.part_of > after) {
       taken_.push_back(std::move(push));  // Answered early: its step is on its way.
       continue;
     }
     // A window that a change has filled is closed as it is.
     const bool with_next = i + 1 < taken.size() && AreOfOneStep(push, taken[i + 1], step + 1);
-    const bool is_next = push.applied_in == step + 1 || with_next;
-    if (!now_.synchronous && window_is_full() && step < after && !is_next) EndStep(++step);
-    const bool known = push.outcome != v1::PUSH_OUTCOME_UNSPECIFIED;
-    const bool applied = push.outcome == v1::PUSH_OUTCOME_APPLIED;
-    const int64_t applied_in = push.applied_in;
+    const bool closes = !known && !with_next && !now_.synchronous && window_is_full();
+    if ((closes || push.part_of > step + 1) && step < after) EndStep(++step);
+    const int64_t part_of = push.part_of;
     const int64_t before_it = PushesInStep(push.worker);
     if (known && !applied && !Since(push.since, [&](const Regime& regime) {
           return before_it + 1 < regime.window || !regime.synchronous;
@@ -158,7 +158,7 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
     window_.push_back(std::move(push));
     if (now_.synchronous || with_next) continue;
     if (!(known ? applied : window_is_full())) continue;
-    if (step == after || (known && applied_in != step + 1)) {
+    if (step == after || (known && part_of != step + 1)) {
       return Fail(absl::StrCat("push ", window_.back().sequence, " of ", window_.back().worker,
                                " is part of no step"));
     }
@@ -166,9 +166,9 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
   }
   while (step < after) EndStep(++step);
   for (const Push& push : window_) {
-    if (push.applied_in >= 0) {
+    if (push.outcome == v1::PUSH_OUTCOME_APPLIED) {
       Fail(absl::StrCat("push ", push.sequence, " of ", push.worker, " was part of step ",
-                        push.applied_in, ", which was not made"));
+                        push.part_of, ", which was not made"));
     }
   }
   for (auto& [worker, member] : members_) member.in_window = PushesInStep(worker);
@@ -178,10 +178,10 @@ bool RunModel::AreOfOneStep(const Push& push, const Push& next, int64_t step) co
   const auto synchronous = [](const Regime& regime) { return regime.synchronous; };
   const auto may_be = [&](const Push& one) {
     return Since(one.since, synchronous) &&
-           (one.applied_in == step || one.outcome == v1::PUSH_OUTCOME_UNSPECIFIED);
+           (one.part_of == step || one.outcome == v1::PUSH_OUTCOME_UNSPECIFIED);
   };
   // Of those that nobody was told of: if there is no other step that they could be of.
-  const bool told = push.applied_in == step || next.applied_in == step;
+  const bool told = push.part_of == step || next.part_of == step;
   return may_be(push) && may_be(next) && (told || step == now_.step);
 }
 
@@ -196,8 +196,8 @@ void RunModel::EndStep(int64_t step) {
   std::vector<SentPush> pushes;
   for (const Push& push : window_) {
     const std::string name = absl::StrCat("push ", push.sequence, " of ", push.worker);
-    if (push.applied_in >= 0 && push.applied_in != step) {
-      Fail(absl::StrCat(name, " was part of step ", push.applied_in, ", and not of ", step));
+    if (push.part_of >= 0 && push.part_of != step) {
+      Fail(absl::StrCat(name, " was part of step ", push.part_of, ", and not of ", step));
     }
     const int64_t age = step - 1 - push.base_step;
     const auto allows = [&](const Regime& regime) {
