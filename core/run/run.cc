@@ -103,7 +103,8 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
       policy_(MakeStepPolicy(spec_.policy())),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
-      room_(environment.budget, layout_.element_count() * int64_t{sizeof(float)}),
+      room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
+            [this] { WantRoom(); }),
       plateau_(spec_.schedule()) {
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
@@ -260,6 +261,7 @@ void Run::SetMoving(v1::RunState state, bool held) {
     first_waiting_at_ = now;
     signs_.moved_at = now;
   }
+  JudgeRoom();
 }
 
 void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
@@ -292,6 +294,7 @@ void Run::Tick() {
     progress_.Sample(now);
     ExpireLeases();
     if (draining_) EndIdleSessions();
+    JudgeRoom();
     LogCondition();
     free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;
     if (free_buffers) buffers_freed_at_ = now;
@@ -342,7 +345,6 @@ void Run::EndEverything() {
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());
   pushes = waiting_.TakeAll();
-  room_.EndStep();
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
   if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());

@@ -150,6 +150,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
   // Whether the step of a push that is coming in was made without it; then its room is given back.
   bool ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header);
+  // The room of the push that is coming in, if others need it; otherwise null.
+  StagingRoom::Claim TakeBackRoom(WorkerSession* session);
   void ParametersSent(WorkerSession* session);
   void ResumeReading(WorkerSession* session);
   void Leave(WorkerSession* session);
@@ -212,12 +214,22 @@ class Run : public std::enable_shared_from_this<Run> {
   // Whether a push is coming in or waits, or a step is on its way.
   bool AnyInFlight() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // ---- Pushes (run_pushes.cc) ----
+  // ---- Room for pushes (run_room.cc) ----
 
   // Makes sure that a step's pushes will find room, if it has `live` workers.
   absl::Status AssureStep(const StepPolicy& policy, int64_t live);
   // Whether the session has room for a push of the present step; claims it if not.
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How the run stands, for room_. After it has changed, and now and then.
+  void JudgeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Others need the room: has GiveUpRoom() called, on the pool.
+  void WantRoom();
+  // Drops the pushes that are not part of a step yet, and tells their workers.
+  void GiveUpRoom();
+  std::vector<PendingPush> DropPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Pushes (run_pushes.cc) ----
+
   // What becomes of a push whose header is valid, if it is not staged; see PushAdmission.
   absl::StatusOr<PushAdmission> AdmitPush(WorkerSession* session, const v1::PushHeader& header,
                                           Member* member) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -357,6 +369,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Tells the log when the run's condition has become one that somebody should know of.
   void LogCondition() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogMissing(const state::v1::StepDecision& decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the log whose pushes had to make room for others.
+  void LogDropped(std::vector<std::string> workers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Something happened that the run may have waited for.
   void NoteMove() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { signs_.moved_at = Now(); }
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)

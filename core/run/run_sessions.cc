@@ -68,6 +68,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.parameter_encoding = *encoding;
   session->SetFloat16(std::move(float16));
   sessions_.Attach(session);
+  JudgeRoom();
 
   v1::TrainResponse response;
   *response.mutable_welcome() = WelcomeFor(member, *encoding);
@@ -261,7 +262,7 @@ void Run::AbandonSession(WorkerSession* session, const absl::Status& status) {
 }
 
 void Run::Detach(WorkerSession* session) {
-  room_.Return(&session->state().claim);
+  session->state().claim.reset();
   session->state().receiving = false;
   Member* const member = MemberOf(session);
   if (member == nullptr) return;

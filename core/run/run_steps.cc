@@ -68,7 +68,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
     std::vector<PendingPush> pushes = waiting_.Take(taken);
     for (size_t i = 0; i < verdict.dropped.size(); ++i) {
       PendingPush& pending = pushes[verdict.used.size() + i];
-      room_.Return(&pending.claim);
+      pending.claim.reset();
       Resolve(pending, verdict.dropped[i].outcome);
     }
     pushes.resize(verdict.used.size());
@@ -150,7 +150,7 @@ void Run::CompleteFold(StepOnItsWay* step) {
   engine_.EndFold();
   NoteMove();
   PendingPush& pending = step->pushes[0];
-  room_.Return(&pending.claim);  // For the next push of the window.
+  pending.claim.reset();  // For the next push of the window.
   Member* const member = members_.Find(pending.worker);
   members_.PushFolded(member);
   member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED,
@@ -295,7 +295,7 @@ std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
 
 void Run::CountStep(const StepOnItsWay& step) {
   skipped_in_a_row_ = 0;
-  room_.EndStep();
+  room_.StepMade();
   const StepStatistics& statistics = step.work.statistics;
   progress_.AddStep(statistics);
   if (trial_log_ != nullptr) {
