@@ -106,6 +106,7 @@ void PushRoom::Enter(Ticket* ticket) {
   const bool begins = account.open_pushes == 0 && books->waiting.empty();
   const bool anew = account.pushes_a_step > 0 && books->aged_step == ticket->step;
   if (begins && !anew) account.age = ticket->age;
+  if (books->waiting.empty()) BeginToWait(books);
   books->waiting.push_back(ticket);
   ++account.waiting_pushes;
   ++waiting_;
@@ -120,6 +121,11 @@ void PushRoom::Leave(Ticket* ticket) {
   if (ticket->bytes != nullptr) {
     ticket->bytes.reset();
     if (books->has_dropped) books->asked = false;
+    for (Books* const other : active_) {
+      const bool overtook = other != books && ticket->granted_at > other->waits_from &&
+                            ticket->step_age > other->account.age;
+      if (overtook) other->account.overtaken_bytes -= account.push_bytes;
+    }
     books->granted.back()->place = ticket->place;
     std::swap(books->granted[ticket->place], books->granted.back());
     books->granted.pop_back();
@@ -208,14 +214,20 @@ void PushRoom::GrantLocked() {
   budget_waits_ = waits;
 }
 
+void PushRoom::BeginToWait(Books* books) {
+  books->waits_from = grants_;
+  books->account.overtaken_bytes = 0;
+  books->waits_since.reset();
+  books->account.impatient = false;
+}
+
 bool PushRoom::GrantFirst(Books* books) {
   RoomAccount& account = books->account;
   Ticket* const ticket = books->waiting.front();
+  const int64_t step_age = account.age;
   ticket->bytes = budget_->TakeForPush(account.push_bytes);
   if (ticket->bytes == nullptr) return false;
   books->waiting.pop_front();
-  books->waits_since.reset();
-  account.impatient = false;
   --account.waiting_pushes;
   --waiting_;
   ticket->place = books->granted.size();
@@ -225,6 +237,14 @@ bool PushRoom::GrantFirst(Books* books) {
   if (account.pushes_a_step == 0 && !books->waiting.empty()) {
     account.age = books->waiting.front()->age;
   }
+  ticket->granted_at = ++grants_;
+  ticket->step_age = step_age;
+  for (Books* const other : active_) {
+    if (other != books && step_age > other->account.age) {
+      other->account.overtaken_bytes += account.push_bytes;
+    }
+  }
+  BeginToWait(books);
   ticket->granted.store(true, std::memory_order_release);
   // Under the lock, so that the ticket cannot go away before the call.
   if (ticket->on_granted) ticket->on_granted();

@@ -109,6 +109,9 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
     std::function<void()> on_granted;
     std::shared_ptr<MemoryBudget::Claim> bytes;  // Once granted.
     size_t place = 0;                            // In Books::granted.
+    // When it was granted, and to how old a step.
+    int64_t granted_at = 0;
+    int64_t step_age = 0;
     std::atomic<bool> granted{false};
   };
   // What is known of a run. Guarded by the mutex, and so are tickets.
@@ -121,6 +124,7 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
     int64_t step = -1;                          // The open one.
     int64_t aged_step = -1;                     // It began anew, at its old age.
     std::optional<absl::Duration> waits_since;  // For younger ones only.
+    int64_t waits_from = 0;                     // Of all grants, those after it overtake it.
     RoomAccount account;
     std::vector<Ticket*> granted;
     std::deque<Ticket*> waiting;  // In the order they came.
@@ -137,6 +141,8 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
   // takes it out, and gives room to whoever may have it now.
   void Update(Books* books) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GrantLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // It waits for its next push from now on.
+  void BeginToWait(Books* books) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives room to the first that waits; false if the budget has none after all.
   bool GrantFirst(Books* books) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Holders(const Books& books) const;
@@ -145,6 +151,7 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
   const Clock* const clock_;
   mutable Mutex mutex_;
   int64_t next_age_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t grants_ ABSL_GUARDED_BY(mutex_) = 0;  // So far.
   int64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;        // Claims, of all runs.
   bool budget_waits_ ABSL_GUARDED_BY(mutex_) = false;  // It knows that some wait.
   // Those of which somebody has or wants room, and their accounts in the same order.

@@ -107,8 +107,8 @@ std::vector<size_t> RoomRule::GrantInOrder(const std::vector<size_t>& order,
     if (!account.goes_on && !blocked.empty()) continue;
     const auto delays = [&](size_t other) {
       const RoomAccount& older = *accounts_[other];
-      const bool leaves = older.push_bytes <= Free() - account.push_bytes;
-      return CouldHave(older, 0) && !(leaves && CouldHave(older, account.push_bytes));
+      return CouldHave(older, 0) &&
+             !CouldHave(older, older.overtaken_bytes + account.push_bytes);
     };
     while (account.waiting_pushes > 0) {
       if (account.push_bytes > Free() || !MayHave(account)) break;

@@ -23,6 +23,8 @@ struct RoomAccount {
   int64_t settled_pushes = 0;  // That have room and give it back without needing any more.
   int64_t quiet_pushes = 0;  // Of the settled ones, those that bring nothing: they can be dropped.
   int64_t waiting_pushes = 0;  // That want room.
+  // What younger ones were granted since it began to wait, and still have.
+  int64_t overtaken_bytes = 0;
   // When the open step, or the push that waits longest, first asked: the smaller, the older.
   int64_t age = 0;
 
@@ -52,9 +54,9 @@ struct RoomAccount {
 // Whose turn it is:
 // - The oldest open step first, and within the rule nobody waits for others: a small push does not
 //   queue behind a large one for which there is no room.
-// - Who has begun a step may complete it. Who has not does not take what an older one that waits
-//   could have by now, or as soon as those younger than it give back what they have. So nobody
-//   starves, however many small steps there are.
+// - Who has begun a step may complete it. Who has not may overtake an older one that waits only as
+//   far as that costs it nothing: it waits for still older ones, or there is room beside it for all
+//   that have overtaken it. So nobody starves, however many small steps there are.
 // - Who has waited for long for younger ones takes their room.
 // - Runs that do not go on get what nobody else wants, and lose it when somebody does.
 //
