@@ -67,18 +67,28 @@ bool MemoryBudget::MakeRoom(MemoryUse use, int64_t bytes) {
   return WithReclaim(use, bytes, [&] { return fits() || (TrimIfWanted() && fits()); });
 }
 
-int64_t MemoryBudget::RoomForPushes() const {
+MemoryBudget::PushLimits MemoryBudget::RoomForPushes() const {
   MutexLock lock(&mutex_);
-  const int64_t others = all_taken_ - taken(MemoryUse::kStaging) - taken(MemoryUse::kVersions);
-  return std::min(limits_.of(MemoryUse::kStaging), limits_.total - others);
+  return PushLimitsNow();
 }
 
-std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeForPush(int64_t bytes) {
+MemoryBudget::PushLimits MemoryBudget::PushLimitsNow() const {
+  constexpr int64_t kPartBeside = 32;
+  const int64_t others = all_taken_ - taken(MemoryUse::kStaging) - taken(MemoryUse::kVersions);
+  const int64_t limit = limits_.of(MemoryUse::kStaging);
+  const int64_t left = std::max<int64_t>(limits_.total - others - limit, 0);
+  return {std::min(limit, limits_.total - others), std::min(limit / kPartBeside, left)};
+}
+
+std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeForPush(int64_t bytes, bool beside) {
   std::shared_ptr<Claim> claim(new Claim(shared_from_this(), MemoryUse::kStaging));
   MutexLock lock(&mutex_);
   // Where there are no versions, or all that come back have come, nothing is to be had by waiting.
   const bool overdraws = (taken(MemoryUse::kVersions) == 0 || reclaimed_all_) && IsAssured(bytes);
-  if (!Fits(MemoryUse::kStaging, bytes) && !overdraws) return nullptr;
+  const int64_t limit = limits_.of(MemoryUse::kStaging) + (beside ? PushLimitsNow().beside : 0);
+  const bool fits =
+      bytes <= Left(MemoryUse::kStaging) && bytes <= limit - taken(MemoryUse::kStaging);
+  if (!fits && !overdraws) return nullptr;
   reclaimed_all_ = false;
   wanted_ = 0;  // Whoever wants more says so again.
   Add(MemoryUse::kStaging, bytes);

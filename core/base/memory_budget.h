@@ -127,9 +127,15 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
   // What pushes may take in all at present, with what they have already. Versions count for
   // nothing, since they come back.
-  int64_t RoomForPushes() const;
-  // Claims `bytes` for a push; null if so many are not left at once.
-  std::shared_ptr<Claim> TakeForPush(int64_t bytes);
+  struct PushLimits {
+    int64_t room = 0;
+    // Small pushes may have so much more, a part of what their own limit leaves of the total: a
+    // step that needs all the room does not keep them waiting.
+    int64_t beside = 0;
+  };
+  PushLimits RoomForPushes() const;
+  // Claims `bytes` for a push, a small one if `beside`; null if so many are not left at once.
+  std::shared_ptr<Claim> TakeForPush(int64_t bytes, bool beside = false);
   // Whether pushes wait, and for how many bytes that others would have to give back; 0: for none.
   // That is reclaimed later, so that this returns at once.
   void WantRoom(bool waits, int64_t bytes);
@@ -170,6 +176,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   explicit MemoryBudget(const Limits& limits) : limits_(limits) {}
 
   bool Fits(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PushLimits PushLimitsNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What is left for `use`: what does not belong to pushes leaves them what a step is assured of,
   // and has no room where the heap keeps what is free.
   int64_t Left(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -195,10 +195,11 @@ void PushRoom::GrantLocked() {
     return;
   }
   int64_t lacking = 0;
-  RoomRule rule(accounts_, budget_->RoomForPushes());
+  const MemoryBudget::PushLimits limits = budget_->RoomForPushes();
+  RoomRule rule(accounts_, limits.room, limits.beside);
   // The function is called with the lock held, where the analysis cannot see it.
   const auto grant = [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (GrantFirst(active_[i])) return true;
+    if (GrantFirst(active_[i], rule.IsSmall(*accounts_[i]))) return true;
     if (lacking == 0) lacking = accounts_[i]->push_bytes;
     return false;
   };
@@ -221,11 +222,11 @@ void PushRoom::BeginToWait(Books* books) {
   books->account.impatient = false;
 }
 
-bool PushRoom::GrantFirst(Books* books) {
+bool PushRoom::GrantFirst(Books* books, bool small) {
   RoomAccount& account = books->account;
   Ticket* const ticket = books->waiting.front();
   const int64_t step_age = account.age;
-  ticket->bytes = budget_->TakeForPush(account.push_bytes);
+  ticket->bytes = budget_->TakeForPush(account.push_bytes, small);
   if (ticket->bytes == nullptr) return false;
   books->waiting.pop_front();
   --account.waiting_pushes;

@@ -144,14 +144,14 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
   // It waits for its next push from now on.
   void BeginToWait(Books* books) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives room to the first that waits; false if the budget has none after all.
-  bool GrantFirst(Books* books) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool GrantFirst(Books* books, bool small) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Holders(const Books& books) const;
 
   const std::shared_ptr<MemoryBudget> budget_;
   const Clock* const clock_;
   mutable Mutex mutex_;
   int64_t next_age_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t grants_ ABSL_GUARDED_BY(mutex_) = 0;  // So far.
+  int64_t grants_ ABSL_GUARDED_BY(mutex_) = 0;         // So far.
   int64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;        // Claims, of all runs.
   bool budget_waits_ ABSL_GUARDED_BY(mutex_) = false;  // It knows that some wait.
   // Those of which somebody has or wants room, and their accounts in the same order.

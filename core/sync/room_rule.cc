@@ -16,13 +16,18 @@ bool IsOpen(const RoomAccount& account) {
 
 }  // namespace
 
-RoomRule::RoomRule(absl::Span<RoomAccount* const> accounts, int64_t capacity)
-    : accounts_(accounts), capacity_(capacity) {}
+RoomRule::RoomRule(absl::Span<RoomAccount* const> accounts, int64_t capacity, int64_t beside)
+    : accounts_(accounts), capacity_(capacity), beside_(beside) {}
+
+bool RoomRule::IsSmall(const RoomAccount& account) const {
+  constexpr int64_t kSteps = 4;
+  return std::max<int64_t>(account.pushes_a_step, 1) * account.push_bytes <= beside_ / kSteps;
+}
 
 int64_t RoomRule::Free() const {
   int64_t held = 0;
   for (const RoomAccount* const account : accounts_) held += account->held_bytes();
-  return capacity_ - held;
+  return capacity_ + beside_ - held;
 }
 
 int64_t RoomRule::Returns() const {
@@ -39,7 +44,7 @@ bool RoomRule::CanComplete(std::vector<Open> open, int64_t work) {
   std::sort(open.begin(), open.end(),
             [](const Open& a, const Open& b) { return a.missing < b.missing; });
   return std::all_of(open.begin(), open.end(), [&work](const Open& step) {
-    if (step.missing > work) return false;
+    if (step.missing > 0 && step.missing > work) return false;
     work += step.held;
     return true;
   });
@@ -54,7 +59,8 @@ std::vector<RoomRule::Open> RoomRule::OpenSteps(int64_t before_age,
                             : IsOpen(*account) && account->goes_on && account->age < before_age;
     if (!wanted) continue;
     const int64_t more = account == and_this ? account->push_bytes : 0;
-    open.push_back({std::max<int64_t>(account->missing_bytes() - more, 0),
+    const int64_t missing = std::max<int64_t>(account->missing_bytes() - more, 0);
+    open.push_back({missing == 0 ? 0 : missing + Leaves(*account),
                     account->open_pushes * account->push_bytes + more});
   }
   return open;
@@ -95,7 +101,7 @@ bool RoomRule::CouldHave(const RoomAccount& waiting, int64_t taken) const {
       work += account->open_pushes * account->push_bytes;
     }
   }
-  return work >= 0 && CanComplete(OpenSteps(waiting.age, &waiting), work);
+  return work >= Leaves(waiting) && CanComplete(OpenSteps(waiting.age, &waiting), work);
 }
 
 std::vector<size_t> RoomRule::GrantInOrder(const std::vector<size_t>& order,
@@ -107,11 +113,10 @@ std::vector<size_t> RoomRule::GrantInOrder(const std::vector<size_t>& order,
     if (!account.goes_on && !blocked.empty()) continue;
     const auto delays = [&](size_t other) {
       const RoomAccount& older = *accounts_[other];
-      return CouldHave(older, 0) &&
-             !CouldHave(older, older.overtaken_bytes + account.push_bytes);
+      return CouldHave(older, 0) && !CouldHave(older, older.overtaken_bytes + account.push_bytes);
     };
     while (account.waiting_pushes > 0) {
-      if (account.push_bytes > Free() || !MayHave(account)) break;
+      if (account.push_bytes > Free() - Leaves(account) || !MayHave(account)) break;
       const bool begins = !IsOpen(account);
       if (begins && std::any_of(blocked.begin(), blocked.end(), delays)) break;
       if (!grant(i)) break;
@@ -129,10 +134,13 @@ std::vector<size_t> RoomRule::Victims(const std::vector<size_t>& order,
   std::vector<size_t> victims;
   // What has to be there for those who wait, so far as the rule would let them have it.
   int64_t wanted = 0;
+  int64_t left = 0;
   for (const size_t i : blocked) {
-    if (MayHave(*accounts_[i])) wanted += accounts_[i]->push_bytes;
+    if (!MayHave(*accounts_[i])) continue;
+    wanted += accounts_[i]->push_bytes;
+    left = std::max(left, Leaves(*accounts_[i]));
   }
-  int64_t comes = Free();
+  int64_t comes = Free() - left;
   for (const RoomAccount* const account : accounts_) {
     if (account->goes_on) {
       comes += (account->settled_pushes - account->quiet_pushes) * account->push_bytes;

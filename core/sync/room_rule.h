@@ -57,14 +57,20 @@ struct RoomAccount {
 // - Who has begun a step may complete it. Who has not may overtake an older one that waits only as
 //   far as that costs it nothing: it waits for still older ones, or there is room beside it for all
 //   that have overtaken it. So nobody starves, however many small steps there are.
+// - A little is there for small pushes only, so that no step takes all the room from them.
 // - Who has waited for long for younger ones takes their room.
 // - Runs that do not go on get what nobody else wants, and lose it when somebody does.
 //
 // Pure: no lock, no clock, no memory. Thread safe.
 class RoomRule {
  public:
-  // Pushes may take `capacity` bytes in all. The accounts outlive the rule.
-  RoomRule(absl::Span<RoomAccount* const> accounts, int64_t capacity);
+  // Pushes may take `capacity` bytes in all, and small ones `beside` more. The accounts outlive the
+  // rule.
+  RoomRule(absl::Span<RoomAccount* const> accounts, int64_t capacity, int64_t beside);
+
+  // Whether the run's pushes may have what is there for small ones: there is room for some such
+  // steps.
+  bool IsSmall(const RoomAccount& account) const;
 
   // Has `grant` take the room for one push of an account, as often as the rule allows; it updates
   // the account, or returns false where the memory is not to be had after all. Each account is
@@ -81,7 +87,9 @@ class RoomRule {
     int64_t held;
   };
 
+  // With what is there for small pushes only; those that are not small have to leave that.
   int64_t Free() const;
+  int64_t Leaves(const RoomAccount& account) const { return IsSmall(account) ? 0 : beside_; }
   // What comes back without anything being granted: of pushes that need no others, and of those
   // that can be dropped.
   int64_t Returns() const;
@@ -107,6 +115,7 @@ class RoomRule {
 
   const absl::Span<RoomAccount* const> accounts_;
   const int64_t capacity_;
+  const int64_t beside_;
 };
 
 }  // namespace gradd

@@ -37,13 +37,13 @@ TEST_F(MemoryBudgetTest, AllUsesTogetherStayBelowOneLimit) {
   EXPECT_EQ(budget_->taken_bytes(MemoryUse::kScratch), 20);
   EXPECT_EQ(budget_->taken_bytes(MemoryUse::kStaging), 0);
   EXPECT_EQ(budget_->taken_bytes(), 80);
-  EXPECT_EQ(budget_->RoomForPushes(), 20);
+  EXPECT_EQ(budget_->RoomForPushes().room, 20);
   state.reset();
-  EXPECT_EQ(budget_->RoomForPushes(), 80);
+  EXPECT_EQ(budget_->RoomForPushes().room, 80);
   const auto push = Stage(21);
   EXPECT_NE(push, nullptr);
   EXPECT_EQ(budget_->taken_bytes(), 41);
-  EXPECT_EQ(budget_->RoomForPushes(), 80) << "with what they have";
+  EXPECT_EQ(budget_->RoomForPushes().room, 80) << "with what they have";
 }
 
 TEST_F(MemoryBudgetTest, AUseMayHaveALimitOfItsOwn) {
@@ -147,6 +147,22 @@ TEST_F(MemoryBudgetTest, WhoWaitsLeavesReclaimingToOthers) {
   EXPECT_EQ(calls, 1);
   EXPECT_NE(Stage(40), nullptr);
   EXPECT_EQ(versions.size(), 7U) << "no more than necessary";
+}
+
+TEST_F(MemoryBudgetTest, SmallPushesHaveALittleBesideALimitOfTheirOwn) {
+  MemoryBudget::Limits limits = LimitsOf(100);
+  limits.of(MemoryUse::kStaging) = 64;
+  budget_ = MemoryBudget::Create(limits);
+  EXPECT_EQ(budget_->RoomForPushes().beside, 2);
+  const auto large = Stage(64);
+  EXPECT_EQ(Stage(1), nullptr);
+  const auto small = budget_->TakeForPush(1, /*beside=*/true);
+  EXPECT_NE(small, nullptr);
+  EXPECT_EQ(budget_->TakeForPush(2, /*beside=*/true), nullptr);
+  const auto state = Take(MemoryUse::kState, 35);
+  EXPECT_NE(state, nullptr);
+  EXPECT_EQ(budget_->RoomForPushes().beside, 1);
+  EXPECT_EQ(budget_->TakeForPush(1, /*beside=*/true), nullptr) << "the total is all there is";
 }
 
 TEST_F(MemoryBudgetTest, WhoWaitsHearsOfRoomThatComesBack) {

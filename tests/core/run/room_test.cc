@@ -14,6 +14,7 @@
 #include "core/run/run.h"
 #include "core/run/run_log.h"
 #include "core/run/run_registry.h"
+#include "core/run/trials.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
@@ -258,8 +259,7 @@ TEST_F(RoomTest, ARunWhoseSecondWorkerNeverComesStopsNobody) {
     ExpectSmallSteps();
     Pass(absl::Seconds(1));
     if (b->Progress().condition() != v1::RUN_CONDITION_WAITING_FOR_MEMORY) continue;
-    EXPECT_THAT(b->Progress().reason(),
-                HasSubstr(": run a has 4 kB for w0"));
+    EXPECT_THAT(b->Progress().reason(), HasSubstr(": run a has 4 kB for w0"));
   }
   EXPECT_GE(b->Progress().step(), kSeconds / 2 - 5) << "at least half of the time is b's";
   EXPECT_GE(of_a[0]->resent(), 1);
@@ -352,6 +352,116 @@ TEST_F(RoomTest, WhatIsPushedAgainGivesTheSameParametersBitForBit) {
     EXPECT_EQ(ParametersOf(a.get()), expected);
     EXPECT_EQ(registry_->claimed_bytes(), 0);
   }
+}
+
+// A worker that only takes its time is waited for, and everybody is told who has the room.
+TEST_F(RoomTest, WhoWaitsForRoomIsToldWhoHasIt) {
+  Start(/*pushes=*/3);
+  const auto a = Create("a", 3);
+  const auto b = Create("b", 2);
+  const auto of_a = JoinAll("a", 3);
+  const auto of_b = JoinAll("b", 2);
+  of_a[0]->Push(0);
+  of_a[1]->Push(0);
+  Settle();
+  of_b[0]->Push(0);
+  Settle();
+  Pass(absl::Seconds(40));
+  EXPECT_EQ(b->Progress().condition(), v1::RUN_CONDITION_WAITING_FOR_MEMORY);
+  EXPECT_EQ(b->Progress().reason(), "no room to stage what w0 sends: run a has 8 kB for w0, w1");
+  EXPECT_THAT(Logged(), Contains(HasSubstr("run waits for memory: run=b reason=\"no room to stage "
+                                           "what w0 sends: run a has 8 kB for w0, w1\"")));
+  ExpectSmallSteps();
+  PushAll({of_a[2], of_b[1]}, 0);
+  EXPECT_EQ(a->Progress().step(), 1);
+  EXPECT_EQ(b->Progress().step(), 1);
+  for (const auto& worker : workers_) EXPECT_EQ(worker->resent(), 0);
+}
+
+// The worker came back and asks for the result of a push that is dropped just then.
+TEST_F(RoomTest, APushThatWasDroppedWhileItWasAskedForIsPushedAgain) {
+  Start(/*pushes=*/2);
+  const auto a = Create("a", 2);
+  Create("b", 2);
+  const auto of_a = JoinAll("a", 2);
+  const auto of_b = JoinAll("b", 2);
+  of_a[0]->Push(0);
+  Settle();
+  of_a[0]->Disconnect();
+  of_a[0]->Join();
+  of_a[0]->Begin(0);
+  ASSERT_TRUE(a->Pause("ada").ok());
+  PushAll(of_b, 0);
+  EXPECT_EQ(of_a[0]->resent(), 0);
+  of_a[0]->End();
+  Settle();
+  EXPECT_EQ(of_a[0]->resent(), 1);
+  ASSERT_TRUE(a->Resume("ada").ok());
+  PushAll({of_a[1]}, 0);
+  EXPECT_EQ(a->Progress().step(), 1);
+}
+
+// What was answered for good is never asked for again, and what waits for room when its step is
+// made without it keeps no place.
+TEST_F(RoomTest, APushThatWaitsForRoomWhileItsStepIsMadeGivesUpItsPlace) {
+  Start(/*pushes=*/3);
+  v1::Run spec = SynchronousSpec(kElements, 3);
+  spec.mutable_policy()->mutable_synchronous()->mutable_deadline()->set_seconds(2);
+  spec.mutable_lease_duration()->set_seconds(3600);
+  const auto a = *registry_->Create("a", spec, "");
+  const auto b = Create("b", 0);
+  const auto of_a = JoinAll("a", 3);
+  const auto of_b = JoinAll("b", 1);
+  of_b[0]->Begin(0);
+  PushAll(of_a, 0);
+  EXPECT_EQ(a->Progress().step(), 0) << "b has the room for the third";
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(a->Progress().step(), 1);
+  EXPECT_EQ(of_a[2]->outcomes(), std::vector<v1::PushOutcome>({v1::PUSH_OUTCOME_SUPERSEDED}));
+  EXPECT_EQ(registry_->claimed_bytes(), kPushBytes) << "b's";
+}
+
+// The run's own push makes room for its trials, and comes again when they are over.
+TEST_F(RoomTest, ARunIsTriedWhoseStepNeedsMoreThanHalfOfTheRoom) {
+  Start(/*pushes=*/3);
+  const auto run = Create("r", 2);
+  const auto workers = JoinAll("r", 2);
+  workers[0]->Push(0);
+  Settle();
+  v1::RunTrialsRequest request;
+  request.set_name("runs/r");
+  for (int i = 0; i < 3; ++i) {
+    v1::Trial& trial = *request.add_trials();
+    trial.mutable_optimizer()->mutable_sgd();
+    trial.mutable_schedule()->set_learning_rate(0.1);
+    trial.set_max_steps(4);
+  }
+  std::unique_ptr<Trials> trials;
+  Trials::Start(registry_.get(), request, "ada", [&](auto started) {
+    ASSERT_TRUE(started.ok()) << started.status();
+    trials = *std::move(started);
+  });
+  executor_->RunAll();
+  ASSERT_NE(trials, nullptr);
+  std::vector<Worker*> in_trials;
+  for (int i = 1; i <= 3; ++i) {
+    for (Worker* const worker : JoinAll("r-trial-" + std::to_string(i), 2)) {
+      in_trials.push_back(worker);
+    }
+  }
+  for (int64_t step = 0; step < 4; ++step) {
+    // The first workers of all trials push before any second one.
+    PushAll({in_trials[0], in_trials[2], in_trials[4]}, step);
+    PushAll({in_trials[1], in_trials[3], in_trials[5]}, step);
+  }
+  for (const Worker* const worker : in_trials) {
+    EXPECT_EQ(worker->outcomes(), std::vector<v1::PushOutcome>(4, v1::PUSH_OUTCOME_APPLIED));
+  }
+  EXPECT_EQ(workers[0]->resent(), 1);
+  trials.reset();
+  PushAll({workers[1]}, 0);
+  EXPECT_EQ(run->Progress().step(), 1);
+  EXPECT_EQ(registry_->claimed_bytes(), 0);
 }
 
 }  // namespace

@@ -14,8 +14,6 @@
 namespace gradd {
 namespace {
 
-
-
 class PushRoomTest : public testing::Test {
  protected:
   void Start(int64_t bytes) {
@@ -65,9 +63,8 @@ TEST_F(PushRoomTest, VersionsAreReclaimedForWhoWaits) {
   Start(10);
   std::vector<std::function<void()>> tasks;
   auto version = budget_->Take(MemoryUse::kVersions, 8);
-  budget_->SetReclaim(
-      [&version] { return std::exchange(version, nullptr) != nullptr; },
-      [&tasks](auto task) { tasks.push_back(std::move(task)); });
+  budget_->SetReclaim([&version] { return std::exchange(version, nullptr) != nullptr; },
+                      [&tasks](auto task) { tasks.push_back(std::move(task)); });
   const auto a = Open("a", 6, 0);
   const auto push = a->Take("w", 0, nullptr);
   EXPECT_FALSE(push->granted());

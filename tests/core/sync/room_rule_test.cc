@@ -33,12 +33,12 @@ struct Outcome {
   std::vector<size_t> victims;
 };
 
-Outcome Apply(std::vector<RoomAccount> accounts, int64_t capacity) {
+Outcome Apply(std::vector<RoomAccount> accounts, int64_t capacity, int64_t beside) {
   Outcome outcome;
   outcome.granted.resize(accounts.size());
   std::vector<RoomAccount*> pointers;
   for (RoomAccount& account : accounts) pointers.push_back(&account);
-  outcome.victims = RoomRule(pointers, capacity).Apply([&](size_t i) {
+  outcome.victims = RoomRule(pointers, capacity, beside).Apply([&](size_t i) {
     RoomAccount& account = accounts[i];
     --account.waiting_pushes;
     ++(account.pushes_a_step > 0 ? account.open_pushes : account.settled_pushes);
@@ -54,6 +54,7 @@ struct Row {
   std::vector<RoomAccount> accounts;
   std::vector<int64_t> granted;
   std::vector<size_t> victims;
+  int64_t beside = 0;
 };
 
 TEST(RoomRuleTest, SaysWhoseTurnItIs) {
@@ -86,11 +87,7 @@ TEST(RoomRuleTest, SaysWhoseTurnItIs) {
        {Step(0, 1, 0, 1, 100), Single(1, 1, 1)},
        {0, 0},
        {}},
-      {"or there is room beside it",
-       102,
-       {Step(0, 1, 0, 1, 100), Single(1, 3, 1)},
-       {0, 1},
-       {}},
+      {"or there is room beside it", 102, {Step(0, 1, 0, 1, 100), Single(1, 3, 1)}, {0, 1}, {}},
       {"for all that have overtaken it",
        102,
        {[] {
@@ -168,6 +165,19 @@ TEST(RoomRuleTest, SaysWhoseTurnItIs) {
        {0, 0},
        {1}},
       {"and the oldest gets what there is", 6, {Step(0, 5, 2, 1), Step(1, 5, 3, 1)}, {1, 0}, {1}},
+      {"small ones have a little beside a step that takes all",
+       100,
+       {Step(0, 2, 2, 0, 50), Step(1, 2, 0, 3), Single(2, 0, 9), Step(3, 3, 0, 3),
+        Step(4, 1, 0, 1, 50)},
+       {0, 3, 5, 0, 0},
+       {},
+       8},
+      {"and no large one takes that",
+       100,
+       {Step(0, 2, 1, 1, 50), Step(1, 1, 0, 1, 4)},
+       {1, 0},
+       {},
+       8},
       {"a step for which there is less room than it needs is made all the same",
        3,
        {Step(0, 4, 2, 1)},
@@ -176,7 +186,7 @@ TEST(RoomRuleTest, SaysWhoseTurnItIs) {
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.what);
-    const Outcome outcome = Apply(row.accounts, row.capacity);
+    const Outcome outcome = Apply(row.accounts, row.capacity, row.beside);
     EXPECT_EQ(outcome.granted, row.granted);
     EXPECT_EQ(outcome.victims, row.victims);
   }
