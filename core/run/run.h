@@ -21,10 +21,12 @@
 #include "core/run/run_condition.h"
 #include "core/run/run_environment.h"
 #include "core/run/run_history.h"
+#include "core/run/run_metrics.h"
 #include "core/run/run_signs.h"
 #include "core/run/sessions.h"
 #include "core/run/shared_parameters.h"
 #include "core/run/staging_room.h"
+#include "core/run/step_on_its_way.h"
 #include "core/run/trial_log.h"
 #include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
@@ -68,17 +70,7 @@ class Run : public std::enable_shared_from_this<Run> {
   v1::Run Describe(Detail detail) const;
   v1::RunProgress Progress() const;
 
-  // What only the metrics show.
-  struct Metrics {
-    PushOutcomeCounts outcomes;
-    SecondsHistogram apply_seconds;
-    StepProfile profile;
-    int64_t memory_bytes = 0;
-    int64_t block_allocations = 0;  // Buffers of the store made so far.
-    int64_t connected_workers = 0;
-    bool diverged = false;  // Its losses say so; see DivergenceDetector.
-  };
-  Metrics ReadMetrics() const;
+  RunMetrics ReadMetrics() const;
 
   // Changes the run. `request.receive` gets the answer when the change is in effect, or refused;
   // without a lock, perhaps within this call and perhaps on a thread of the pool. What is asked for
@@ -162,15 +154,6 @@ class Run : public std::enable_shared_from_this<Run> {
 
  private:
   using Outcome = v1::PushOutcome;
-
-  // A step on its way, with the pushes that it is made of, as its decision names them; or one push
-  // that becomes part of the window.
-  struct StepOnItsWay {
-    std::vector<PendingPush> pushes;
-    StepWork work;
-    std::optional<state::v1::FoldedPush> fold;
-    absl::Duration begin_at;
-  };
 
   Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
       RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin);
