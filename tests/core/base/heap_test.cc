@@ -13,13 +13,6 @@ namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
 
-int64_t ResidentBytes() {
-  int64_t all = 0;
-  int64_t resident = 0;
-  std::ifstream("/proc/self/statm") >> all >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
-
 TEST(HeapTest, WhatIsGivenBackIsNotKeptUntilItIsUsedAgain) {
   int64_t free = 0;
   Heap heap({[&] { return free; }, [] {}});
@@ -40,6 +33,13 @@ TEST(HeapTest, WhatIsGivenBackIsNotKeptUntilItIsUsedAgain) {
 
 #if !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)  // They have heaps of their own.
+int64_t ResidentBytes() {
+  int64_t all = 0;
+  int64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
 TEST(HeapTest, ATrimGivesBackWhatIsFreeInTheMiddle) {
   constexpr size_t kPieces = 1600;
   constexpr size_t kPieceBytes = size_t{64} << 10;  // Too small to be mapped for itself.
