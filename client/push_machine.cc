@@ -125,6 +125,10 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
         absl::StrCat("a result for push ", result.sequence(), ", which is not the one in flight"));
   }
   Push& push = *push_;
+  if (result.outcome() == v1::PUSH_OUTCOME_RESEND && push.phase == Phase::kSent) {
+    push.known = false;
+    return Begin();
+  }
   // Of a push that was sent again because its result was lost, the first one's fate counts.
   const bool repeated = result.outcome() == v1::PUSH_OUTCOME_DUPLICATE &&
                         result.committed_outcome() != v1::PUSH_OUTCOME_UNSPECIFIED;

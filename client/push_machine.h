@@ -31,11 +31,13 @@ struct PushMessage {
 //   none --Order()--> waiting --Begin()--> sending --Next(), the last--> sent
 //                        ^                    |                           |
 //                        +-- StreamEnded() ---+------ from any of these --+
+//                                             +-- OnResult(): RESEND -----+
 //                                             |                           |
 //   none <--Finish(), when an Action says so--+-------- OnResult() -------+--> receiving
 //                                                                         OnParameters()
 //
-// A push that is sent again has the same sequence and the same bytes, so it counts once. Where
+// A push that is sent again, on another stream or since the server says so (RESEND: its memory was
+// needed), has the same sequence and the same bytes, so it counts once. Where
 // `welcome` says that the server has it already, only its end is sent, to ask for its result.
 //
 // With TopK and RandomK, what a push sent goes back into the residual if the server said that it

@@ -216,6 +216,7 @@ void SessionThread::HandleResponse(const v1::TrainResponse& response, const Payl
       break;
     case v1::TrainResponse::kPushResult:
       Do(push_.OnResult(response.push_result()));
+      WriteNext();  // It may have to be sent again.
       break;
     case v1::TrainResponse::kParameters:
       Do(push_.OnParameters(response.parameters(), data));

@@ -101,7 +101,8 @@ int main(int argc, char** argv) {
             "Most bytes of them for parameters and optimizer state; 0 for no limit of their own");
   AddOption(&app, "max-staged-bytes", &options.limits.max_staged_bytes,
             "Most bytes of them for gradients that wait for their step; when they are reached, "
-            "the server reads no further pushes until there is room; 0 for half of the memory");
+            "the server reads no further pushes until there is room, but for small ones, which "
+            "may take a 32nd more; 0 for half of the memory");
   AddOption(&app, "max-shared-bytes", &options.limits.max_shared_bytes,
             "Most bytes of them, and a quarter at most, for shared memory into which workers on "
             "this host write their gradients; without room, or with 0, they use the stream. A "

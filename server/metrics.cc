@@ -153,7 +153,7 @@ void CollectWorkers(const std::string& run, const v1::Run& description, Families
   }
 }
 
-void CollectRunMetrics(const std::string& run, const Run::Metrics& metrics, Families* out) {
+void CollectRunMetrics(const std::string& run, const RunMetrics& metrics, Families* out) {
   for (int outcome = v1::PUSH_OUTCOME_APPLIED; outcome < v1::PushOutcome_ARRAYSIZE; ++outcome) {
     out->Counter("gradd_run_pushes_total", "Pushes by what became of them.",
                  {{"run", run}, {"outcome", Word(v1::PushOutcome_Name(outcome), "PUSH_OUTCOME_")}},
@@ -218,7 +218,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   for (const auto& run : registry_->All()) {
     run_ids.insert(run->run_id());
     const v1::Run description = run->Describe(Run::Detail::kWorkers);
-    const Run::Metrics metrics = run->ReadMetrics();
+    const RunMetrics metrics = run->ReadMetrics();
     ++runs_by_state[static_cast<size_t>(description.state())];
     sessions += metrics.connected_workers;
     const v1::RunProgress& progress = description.progress();

@@ -30,10 +30,6 @@ const char* NameOf(MemoryUse use) {
   return "";
 }
 
-MemoryBudget::Claim::Claim(std::shared_ptr<MemoryBudget> budget, MemoryUse use, int64_t bytes,
-                           std::function<void()> on_granted)
-    : budget_(std::move(budget)), use_(use), on_granted_(std::move(on_granted)), bytes_(bytes) {}
-
 MemoryBudget::Claim::~Claim() { budget_->Withdraw(this); }
 
 bool MemoryBudget::Claim::Resize(int64_t bytes) {
@@ -59,8 +55,7 @@ std::shared_ptr<MemoryBudget::Claim> MemoryBudget::Take(MemoryUse use, int64_t b
 }
 
 std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeNow(MemoryUse use, int64_t bytes) {
-  std::shared_ptr<Claim> claim(new Claim(shared_from_this(), use, 0, nullptr));
-  claim->granted_.store(true, std::memory_order_release);
+  std::shared_ptr<Claim> claim(new Claim(shared_from_this(), use));
   return claim->Resize(bytes) ? claim : nullptr;
 }
 
@@ -72,29 +67,44 @@ bool MemoryBudget::MakeRoom(MemoryUse use, int64_t bytes) {
   return WithReclaim(use, bytes, [&] { return fits() || (TrimIfWanted() && fits()); });
 }
 
-std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeOrWait(int64_t bytes, bool extends,
-                                                              std::function<void()> on_granted) {
-  std::shared_ptr<Claim> claim(
-      new Claim(shared_from_this(), MemoryUse::kStaging, bytes, std::move(on_granted)));
+MemoryBudget::PushLimits MemoryBudget::RoomForPushes() const {
+  MutexLock lock(&mutex_);
+  return PushLimitsNow();
+}
+
+MemoryBudget::PushLimits MemoryBudget::PushLimitsNow() const {
+  constexpr int64_t kPartBeside = 32;
+  const int64_t others = all_taken_ - taken(MemoryUse::kStaging) - taken(MemoryUse::kVersions);
+  const int64_t limit = limits_.of(MemoryUse::kStaging);
+  const int64_t left = std::max<int64_t>(limits_.total - others - limit, 0);
+  return {std::min(limit, limits_.total - others), std::min(limit / kPartBeside, left)};
+}
+
+std::shared_ptr<MemoryBudget::Claim> MemoryBudget::TakeForPush(int64_t bytes, bool beside) {
+  std::shared_ptr<Claim> claim(new Claim(shared_from_this(), MemoryUse::kStaging));
+  MutexLock lock(&mutex_);
+  // Where there are no versions, or all that come back have come, nothing is to be had by waiting.
+  const bool overdraws = (taken(MemoryUse::kVersions) == 0 || reclaimed_all_) && IsAssured(bytes);
+  const int64_t limit = limits_.of(MemoryUse::kStaging) + (beside ? PushLimitsNow().beside : 0);
+  const bool fits =
+      bytes <= Left(MemoryUse::kStaging) && bytes <= limit - taken(MemoryUse::kStaging);
+  if (!fits && !overdraws) return nullptr;
+  reclaimed_all_ = false;
+  wanted_ = 0;  // Whoever wants more says so again.
+  Add(MemoryUse::kStaging, bytes);
+  claim->bytes_.store(bytes, std::memory_order_relaxed);
+  return claim;
+}
+
+void MemoryBudget::WantRoom(bool waits, int64_t bytes) {
   {
     MutexLock lock(&mutex_);
-    const bool is_first = extends || waiting_.empty();
-    // Where there are no versions, nothing is to be had by waiting for it.
-    const bool overdraws = taken(MemoryUse::kVersions) == 0 && IsAssured(bytes);
-    if (is_first && (Fits(MemoryUse::kStaging, bytes) || overdraws)) {
-      Grant(claim.get());
-      return claim;
-    }
-    if (extends) {
-      waiting_.push_front(claim.get());
-    } else {
-      waiting_.push_back(claim.get());
-    }
-    // Not a matter of room: nothing is reclaimed for who has to queue anyway.
-    if (!is_first) return claim;
+    pushes_wait_ = waits;
+    if (wanted_ == bytes) return;
+    wanted_ = bytes;
+    reclaimed_all_ = false;
   }
-  TickLater();
-  return claim;
+  if (bytes > 0 && later_) TickLater();
 }
 
 std::shared_ptr<MemoryBudget::Assurance> MemoryBudget::Assure() {
@@ -123,26 +133,21 @@ void MemoryBudget::TickLater() {
 
 void MemoryBudget::Tick() {
   TrimIfWanted();
-  while (true) {
-    const Claim* first = nullptr;
-    int64_t bytes = 0;
-    {
-      MutexLock lock(&mutex_);
-      if (waiting_.empty()) return;
-      first = waiting_.front();
-      bytes = first->bytes();
-    }
-    const bool fits = WithReclaim(MemoryUse::kStaging, bytes, [&] {
-      MutexLock lock(&mutex_);
-      // It is granted as soon as it fits.
-      return waiting_.empty() || waiting_.front() != first || Fits(MemoryUse::kStaging, bytes);
-    });
+  int64_t bytes = 0;
+  {
     MutexLock lock(&mutex_);
-    GrantWaiting();
-    if (fits) continue;
-    if (waiting_.empty() || !IsAssured(waiting_.front()->bytes())) return;
-    GrantFirst();
+    bytes = wanted_;
   }
+  const bool fits = bytes == 0 || WithReclaim(MemoryUse::kStaging, bytes, [&] {
+                      MutexLock lock(&mutex_);
+                      return wanted_ != bytes || Fits(MemoryUse::kStaging, bytes);
+                    });
+  {
+    MutexLock lock(&mutex_);
+    reclaimed_all_ = !fits;
+    if (!pushes_wait_) return;
+  }
+  if (on_room_) on_room_();
 }
 
 int64_t MemoryBudget::taken_bytes(MemoryUse use) const {
@@ -208,50 +213,34 @@ bool MemoryBudget::FitsOrWantsTrim(MemoryUse use, int64_t more) {
   return false;
 }
 
-void MemoryBudget::GrantWaiting() {
-  while (!waiting_.empty() && Fits(MemoryUse::kStaging, waiting_.front()->bytes())) {
-    GrantFirst();
-  }
-}
-
-void MemoryBudget::GrantFirst() {
-  Claim* const claim = waiting_.front();
-  waiting_.pop_front();
-  Grant(claim);
-  // Under the lock, so that the claim cannot go away before the call.
-  claim->on_granted_();
-}
-
-void MemoryBudget::Grant(Claim* claim) {
-  Add(MemoryUse::kStaging, claim->bytes());
-  claim->granted_.store(true, std::memory_order_release);
-}
-
 bool MemoryBudget::ResizeClaim(Claim* claim, int64_t bytes, bool force) {
   if (claim->use_ != MemoryUse::kStaging && bytes > claim->bytes()) {
     MeasureHeap(bytes - claim->bytes());
   }
-  MutexLock lock(&mutex_);
-  const int64_t more = bytes - claim->bytes();
-  if (!FitsOrWantsTrim(claim->use_, more)) {
-    if (!force) return false;
-    wants_trim_ = wants_trim_ || HeapKeeps() > 0;
+  bool awaited = false;
+  {
+    MutexLock lock(&mutex_);
+    const int64_t more = bytes - claim->bytes();
+    if (!FitsOrWantsTrim(claim->use_, more)) {
+      if (!force) return false;
+      wants_trim_ = wants_trim_ || HeapKeeps() > 0;
+    }
+    Add(claim->use_, more);
+    claim->bytes_.store(bytes, std::memory_order_relaxed);
+    awaited = more < 0 && claim->use_ != MemoryUse::kStaging && pushes_wait_;
   }
-  Add(claim->use_, more);
-  claim->bytes_.store(bytes, std::memory_order_relaxed);
-  if (more < 0) GrantWaiting();
+  if (awaited) TickLater();
   return true;
 }
 
 void MemoryBudget::Withdraw(Claim* claim) {
-  MutexLock lock(&mutex_);
-  if (claim->granted()) {
+  bool awaited = false;
+  {
+    MutexLock lock(&mutex_);
     Add(claim->use_, -claim->bytes());
-  } else if (const auto place = std::find(waiting_.begin(), waiting_.end(), claim);
-             place != waiting_.end()) {
-    waiting_.erase(place);
+    awaited = claim->use_ != MemoryUse::kStaging && claim->bytes() > 0 && pushes_wait_;
   }
-  GrantWaiting();
+  if (awaited) TickLater();
 }
 
 bool MemoryBudget::ResizeAssurance(Assurance* assurance, int64_t bytes) {

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <set>
@@ -34,13 +33,11 @@ const char* NameOf(MemoryUse use);
 
 // The memory of a server, of which everything large is claimed before it is taken.
 //
-// State, scratch and shared regions stay for long: a claim of them is granted at once or not at
-// all. Pushes come and go: a claim of kStaging may wait. Versions are what the budget gets back
-// when something else needs the room, by the function of SetReclaim().
-//
-// Waiting cannot become a deadlock. Room is claimed for whole pushes, and for all pushes of a
-// synchronous step at once, so that whoever has a claim can finish without another one; and
-// everything else leaves free what one step of any run takes, as assured by Assure().
+// State, scratch and shared regions stay for long, pushes come and go; a claim of any is granted at
+// once or not at all. Who waits for room for a push does so at PushRoom, which sees to it that no
+// two steps wait for each other; and everything else leaves free what one step of any run takes, as
+// assured by Assure(). Versions are what the budget gets back when something else needs the room,
+// by the function of SetReclaim().
 //
 // Pushes lie in the heap, which keeps what they took for the next ones, so that their pages need
 // not be touched anew. It is made to give that back when something else needs the room, but not by
@@ -66,8 +63,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
     std::array<int64_t, kMemoryUses> by_use;
   };
 
-  // A part of the budget, or a place in the queue for one; given back with the last reference.
-  // Keeps the budget alive.
+  // A part of the budget; given back with the last reference. Keeps the budget alive.
   class Claim {
    public:
     ~Claim();
@@ -76,9 +72,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
     MemoryUse use() const { return use_; }
     int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
-    bool granted() const { return granted_.load(std::memory_order_acquire); }
 
-    // Changes a granted claim, without giving any of it back in between. False, with nothing
+    // Changes a claim, without giving any of it back in between. False, with nothing
     // changed, if there is no room for more. Neither reclaims nor trims, so it may be called with
     // any lock held; where a trim of the heap would make the room, the budget wants one from now
     // on.
@@ -89,14 +84,12 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
    private:
     friend class MemoryBudget;
-    Claim(std::shared_ptr<MemoryBudget> budget, MemoryUse use, int64_t bytes,
-          std::function<void()> on_granted);
+    Claim(std::shared_ptr<MemoryBudget> budget, MemoryUse use)
+        : budget_(std::move(budget)), use_(use) {}
 
     const std::shared_ptr<MemoryBudget> budget_;
     const MemoryUse use_;
-    const std::function<void()> on_granted_;
-    std::atomic<int64_t> bytes_;
-    std::atomic<bool> granted_{false};
+    std::atomic<int64_t> bytes_{0};
   };
 
   // Room that what stays for long leaves for one step of a run, its claims included.
@@ -130,13 +123,25 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // locks held. False if that is not to be had.
   bool MakeRoom(MemoryUse use, int64_t bytes);
 
-  // Claims `bytes` for pushes, or a place in the queue for them: claims are granted in the order
-  // they were made, so that small ones do not starve a large one. One that `extends` what the
-  // caller holds already does not queue behind the others, who may be waiting for what it holds.
-  // Where granted() is false at first, `on_granted` is called once it is true. It may be called in
-  // any thread and with any lock held, so it should do no more than schedule something. What has to
-  // be reclaimed for it is so later, so that this returns at once.
-  std::shared_ptr<Claim> TakeOrWait(int64_t bytes, bool extends, std::function<void()> on_granted);
+  // ---- For PushRoom. ----
+
+  // What pushes may take in all at present, with what they have already. Versions count for
+  // nothing, since they come back.
+  struct PushLimits {
+    int64_t room = 0;
+    // Small pushes may have so much more, a part of what their own limit leaves of the total: a
+    // step that needs all the room does not keep them waiting.
+    int64_t beside = 0;
+  };
+  PushLimits RoomForPushes() const;
+  // Claims `bytes` for a push, a small one if `beside`; null if so many are not left at once.
+  std::shared_ptr<Claim> TakeForPush(int64_t bytes, bool beside = false);
+  // Whether pushes wait, and for how many bytes that others would have to give back; 0: for none.
+  // That is reclaimed later, so that this returns at once.
+  void WantRoom(bool waits, int64_t bytes);
+  // Calls this, without a lock of the budget held, when there may be room for those who wait.
+  // To be set before the budget is used.
+  void SetOnRoom(std::function<void()> on_room) { on_room_ = std::move(on_room); }
 
   // An assurance of nothing yet.
   std::shared_ptr<Assurance> Assure();
@@ -159,8 +164,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   // Does `attempt`, for which `more` bytes for `use` are missing, again and again until it returns
   // true, or nothing can be given back any more that would help.
   bool WithReclaim(MemoryUse use, int64_t more, const std::function<bool()>& attempt);
-  // Trims if that is wanted, and reclaims for the claims that wait, the oldest first, as far as
-  // that goes. To be called now and then, without a lock held.
+  // Trims if that is wanted, and reclaims for the push that waits, as far as that goes. To be
+  // called now and then, without a lock held.
   void Tick();
 
   const Limits& limits() const { return limits_; }
@@ -171,6 +176,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   explicit MemoryBudget(const Limits& limits) : limits_(limits) {}
 
   bool Fits(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PushLimits PushLimitsNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What is left for `use`: what does not belong to pushes leaves them what a step is assured of,
   // and has no room where the heap keeps what is free.
   int64_t Left(MemoryUse use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -182,13 +188,9 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
     return bytes <= Assured() - taken(MemoryUse::kStaging) &&
            bytes <= limits_.of(MemoryUse::kStaging) - taken(MemoryUse::kStaging);
   }
-  void Grant(Claim* claim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void GrantFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether so much would fit if there were no versions.
   bool FitsWithoutVersions(MemoryUse use, int64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Add(MemoryUse use, int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Grants what fits, oldest first.
-  void GrantWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool ResizeClaim(Claim* claim, int64_t bytes, bool force);
   // Looks at the heap, now and then, for a claim that grows by `more`.
   void MeasureHeap(int64_t more);
@@ -212,6 +214,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
 
   const Limits limits_;
   std::function<bool()> reclaim_;
+  std::function<void()> on_room_;
   Scheduler later_;
   std::atomic<bool> ticks_later_{false};
   std::shared_ptr<Heap> heap_;
@@ -220,7 +223,9 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   int64_t all_taken_ ABSL_GUARDED_BY(mutex_) = 0;
   bool wants_trim_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t grown_ ABSL_GUARDED_BY(mutex_) = 0;  // What claims but those for pushes grew since.
-  std::deque<Claim*> waiting_ ABSL_GUARDED_BY(mutex_);
+  bool pushes_wait_ ABSL_GUARDED_BY(mutex_) = false;    // See WantRoom().
+  int64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;          // Likewise.
+  bool reclaimed_all_ ABSL_GUARDED_BY(mutex_) = false;  // And it did not fit.
   std::multiset<int64_t> assured_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -19,8 +19,6 @@ namespace {
 
 // A buffer that no step needed for so long goes back to the system.
 constexpr absl::Duration kBufferIdleTime = absl::Seconds(5);
-constexpr int kMaxDescribedWorkers = 1000;
-constexpr int kMostNamed = 10;  // Workers that a step waits for.
 // A little less than the 2 MiB that every message stays below.
 constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
@@ -103,7 +101,8 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
       policy_(MakeStepPolicy(spec_.policy())),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
-      room_(environment.budget, layout_.element_count() * int64_t{sizeof(float)}),
+      room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
+            [this] { WantRoom(); }),
       plateau_(spec_.schedule()) {
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
@@ -137,37 +136,6 @@ v1::Run Run::DescribeNow(Detail detail) const {
   return run;
 }
 
-void Run::DescribeWorkers(v1::Run* run) const {
-  const absl::Duration now = Now();
-  const absl::Time wall_time = environment_.clock->WallTime();
-  const auto describe = [&](const std::string& worker,
-                            const Member& member) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    v1::WorkerStatus& status = *run->add_workers();
-    status.set_worker(worker);
-    status.set_state(member.state);
-    status.set_last_sequence(member.ledger.sequence);
-    status.set_last_base_step(member.last_base_step);
-    const WorkerSession* const session = sessions_.Find(worker);
-    const absl::Duration last_sign = session != nullptr ? session->last_sign() : member.last_sign;
-    *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
-    status.set_missed_deadlines(member.missed);
-    status.set_applied_pushes(member.applied_pushes);
-    status.set_rejected_pushes(member.rejected_pushes);
-    status.set_address(member.address);
-    const std::shared_ptr<WorkerFloat16> float16 = sessions_.Float16Of(worker);
-    status.set_saturated_values(float16->saturated_values());
-    status.set_widened_chunks(float16->widened_chunks());
-  };
-  for (const auto& [worker, member] : members_.live()) {
-    if (run->workers_size() == kMaxDescribedWorkers) return;
-    describe(worker, *member);
-  }
-  for (const auto& [worker, member] : members_.all()) {
-    if (run->workers_size() == kMaxDescribedWorkers) return;
-    if (!member.live()) describe(worker, member);
-  }
-}
-
 v1::RunProgress Run::Progress() const {
   MutexLock lock(&mutex_);
   v1::RunProgress progress;
@@ -175,46 +143,9 @@ v1::RunProgress Run::Progress() const {
   return progress;
 }
 
-void Run::FillProgress(v1::RunProgress* progress) const {
-  progress->set_step(engine_.step());
-  progress->set_max_steps(spec_.max_steps());
-  progress->set_state(ShownState());
-  progress->set_learning_rate(RateAt(engine_.step()));
-  progress_.Fill(progress);
-  progress->set_saturated_values(float16_counts_->saturated_values);
-  progress->set_widened_chunks(float16_counts_->widened_chunks);
-  progress->set_live_workers(static_cast<int32_t>(members_.live_count()));
-  if (evaluation_.has_value()) *progress->mutable_evaluation() = *evaluation_;
-  const absl::Duration now = Moves() ? Now() : paused_at_;
-  *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
-  const RunSituation situation = Situation();
-  for (const std::string& worker : situation.waits_for) {
-    if (progress->waits_for_size() == kMostNamed) break;
-    progress->add_waits_for(worker);
-  }
-  if (!situation.waits_for.empty() && situation.waits_left < absl::InfiniteDuration()) {
-    *progress->mutable_waits_left() = ToProto(situation.waits_left);
-  }
-  const Condition condition = JudgeCondition(situation);
-  progress->set_condition(condition.kind);
-  progress->set_reason(condition.reason);
-  if (condition.since.has_value()) {
-    *progress->mutable_condition_time() = ToProto(Now() - *condition.since);
-  }
-  const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(now);
-  if (spec_.max_steps() > 0 && pace.has_value() && Moves()) {
-    // A century is as good as unknown, and stays within a Duration.
-    const absl::Duration time_left =
-        static_cast<double>(spec_.max_steps() - engine_.step()) * *pace;
-    if (time_left < absl::Hours(24 * 36525)) {
-      *progress->mutable_time_left() = ToProto(time_left);
-    }
-  }
-}
-
-Run::Metrics Run::ReadMetrics() const {
+RunMetrics Run::ReadMetrics() const {
   MutexLock lock(&mutex_);
-  Metrics metrics;
+  RunMetrics metrics;
   metrics.outcomes = progress_.outcomes();
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
@@ -235,31 +166,6 @@ void Run::Record(const std::string& author, const std::string& field, const std:
   change.set_old_value(old_value);
   change.set_new_value(new_value);
   history_.Add(std::move(change));
-}
-
-void Run::SetState(v1::RunState state, const std::string& author, const std::string& reason) {
-  if (state == state_) return;
-  signs_.stopped_by = author;
-  signs_.stop_reason = reason;
-  Record(author, "state", absl::StrCat("\"", v1::RunState_Name(state_), "\""),
-         absl::StrCat("\"", v1::RunState_Name(state), "\""));
-  SetMoving(state, held_);
-}
-
-void Run::SetMoving(v1::RunState state, bool held) {
-  const bool moved = Moves();
-  state_ = state;
-  held_ = held;
-  if (moved == Moves()) return;
-  const absl::Duration now = Now();
-  if (moved) {
-    paused_at_ = now;
-  } else {
-    paused_total_ += now - paused_at_;
-    progress_.pace().Interrupt();
-    first_waiting_at_ = now;
-    signs_.moved_at = now;
-  }
 }
 
 void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
@@ -292,6 +198,7 @@ void Run::Tick() {
     progress_.Sample(now);
     ExpireLeases();
     if (draining_) EndIdleSessions();
+    JudgeRoom();
     LogCondition();
     free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;
     if (free_buffers) buffers_freed_at_ = now;
@@ -342,7 +249,6 @@ void Run::EndEverything() {
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());
   pushes = waiting_.TakeAll();
-  room_.EndStep();
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
   if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());

@@ -21,10 +21,12 @@
 #include "core/run/run_condition.h"
 #include "core/run/run_environment.h"
 #include "core/run/run_history.h"
+#include "core/run/run_metrics.h"
 #include "core/run/run_signs.h"
 #include "core/run/sessions.h"
 #include "core/run/shared_parameters.h"
 #include "core/run/staging_room.h"
+#include "core/run/step_on_its_way.h"
 #include "core/run/trial_log.h"
 #include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
@@ -68,17 +70,7 @@ class Run : public std::enable_shared_from_this<Run> {
   v1::Run Describe(Detail detail) const;
   v1::RunProgress Progress() const;
 
-  // What only the metrics show.
-  struct Metrics {
-    PushOutcomeCounts outcomes;
-    SecondsHistogram apply_seconds;
-    StepProfile profile;
-    int64_t memory_bytes = 0;
-    int64_t block_allocations = 0;  // Buffers of the store made so far.
-    int64_t connected_workers = 0;
-    bool diverged = false;  // Its losses say so; see DivergenceDetector.
-  };
-  Metrics ReadMetrics() const;
+  RunMetrics ReadMetrics() const;
 
   // Changes the run. `request.receive` gets the answer when the change is in effect, or refused;
   // without a lock, perhaps within this call and perhaps on a thread of the pool. What is asked for
@@ -150,6 +142,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
   // Whether the step of a push that is coming in was made without it; then its room is given back.
   bool ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header);
+  // The room of the push that is coming in, if others need it; otherwise null.
+  StagingRoom::Claim TakeBackRoom(WorkerSession* session);
   void ParametersSent(WorkerSession* session);
   void ResumeReading(WorkerSession* session);
   void Leave(WorkerSession* session);
@@ -160,15 +154,6 @@ class Run : public std::enable_shared_from_this<Run> {
 
  private:
   using Outcome = v1::PushOutcome;
-
-  // A step on its way, with the pushes that it is made of, as its decision names them; or one push
-  // that becomes part of the window.
-  struct StepOnItsWay {
-    std::vector<PendingPush> pushes;
-    StepWork work;
-    std::optional<state::v1::FoldedPush> fold;
-    absl::Duration begin_at;
-  };
 
   Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
       RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin);
@@ -212,12 +197,22 @@ class Run : public std::enable_shared_from_this<Run> {
   // Whether a push is coming in or waits, or a step is on its way.
   bool AnyInFlight() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // ---- Pushes (run_pushes.cc) ----
+  // ---- Room for pushes (run_room.cc) ----
 
   // Makes sure that a step's pushes will find room, if it has `live` workers.
   absl::Status AssureStep(const StepPolicy& policy, int64_t live);
   // Whether the session has room for a push of the present step; claims it if not.
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How the run stands, for room_. After it has changed, and now and then.
+  void JudgeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Others need the room: has GiveUpRoom() called, on the pool.
+  void WantRoom();
+  // Drops the pushes that are not part of a step yet, and tells their workers.
+  void GiveUpRoom();
+  std::vector<PendingPush> DropPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Pushes (run_pushes.cc) ----
+
   // What becomes of a push whose header is valid, if it is not staged; see PushAdmission.
   absl::StatusOr<PushAdmission> AdmitPush(WorkerSession* session, const v1::PushHeader& header,
                                           Member* member) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -357,6 +352,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Tells the log when the run's condition has become one that somebody should know of.
   void LogCondition() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogMissing(const state::v1::StepDecision& decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the log whose pushes had to make room for others.
+  void LogDropped(std::vector<std::string> workers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Something happened that the run may have waited for.
   void NoteMove() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { signs_.moved_at = Now(); }
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)

@@ -199,8 +199,9 @@ Condition Waiting(const RunSituation& situation) {
   }
   if (!lacking.empty()) {
     condition.kind = v1::RUN_CONDITION_WAITING_FOR_MEMORY;
-    condition.reason = absl::StrCat("no room to stage what ", Names(lacking),
-                                    lacking.size() == 1 ? " sends" : " send");
+    condition.reason = absl::StrCat(
+        "no room to stage what ", Names(lacking), lacking.size() == 1 ? " sends" : " send",
+        situation.room_holders.empty() ? "" : ": ", situation.room_holders);
     return condition;
   }
   condition.kind = WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED).empty()

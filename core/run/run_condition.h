@@ -48,6 +48,9 @@ struct RunSituation {
     bool lacks_memory = false;  // What it sends waits for room to stage it.
   };
   std::vector<Worker> workers;
+  // Who has the room that they lack, if somebody has: `run big, which is paused, has 3.2 GB for
+  // w1`.
+  std::string room_holders;
   // Whom the next step waits for, and how long it goes on waiting before it is made without them;
   // infinite: for as long as it takes. As `workers`, and in the same order.
   std::vector<std::string> waits_for;

@@ -14,6 +14,7 @@
 #include "core/store/block.h"
 #include "core/store/snapshot.h"
 #include "core/store/version_readers.h"
+#include "core/sync/push_room.h"
 
 namespace gradd {
 
@@ -22,7 +23,8 @@ struct RunEnvironment {
   const Clock* clock = Clock::Real();
   Executor* pool = nullptr;  // In whose turn runs are made; each has its own turn after that.
   std::shared_ptr<MemoryBudget> budget;
-  std::shared_ptr<RunLog> log;  // What operators should know.
+  std::shared_ptr<PushRoom> push_room;  // In that budget.
+  std::shared_ptr<RunLog> log;          // What operators should know.
   std::shared_ptr<VersionReaders> readers;
   Limits limits;
   int64_t block_elements = kBlockElements;

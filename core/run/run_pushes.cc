@@ -13,27 +13,6 @@
 #include "core/run/run.h"
 
 namespace gradd {
-absl::Status Run::AssureStep(const StepPolicy& policy, int64_t live) {
-  return AssureStaging(policy, layout_.element_count(), live, *environment_.budget,
-                       memory_.step_room.get());
-}
-
-bool Run::ClaimRoom(WorkerSession* session) {
-  StagingRoom::Claim& claim = session->state().claim;
-  if (claim == nullptr) {
-    const int64_t whole_step =
-        policy_->needs_all() ? policy_->PushesAStep(members_.live_count()) : 0;
-    claim = room_.Take(OpenStep(), whole_step, [weak = weak_from_this(), pool = pool_] {
-      pool->Schedule([weak] {
-        const std::shared_ptr<Run> run = weak.lock();
-        if (run == nullptr) return;
-        MutexLock lock(&run->mutex_);
-        run->RetryAllHeld();
-      });
-    });
-  }
-  return claim->granted();
-}
 
 absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::PushHeader& header) {
   MutexLock lock(&mutex_);
@@ -48,12 +27,15 @@ absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::P
   if (member != nullptr && !follows_pending) admission = AdmitPush(session, header, member);
   if (admission.ok() && *admission == PushAdmission::kHold) {
     state.held = true;
+    // It does not wait for room, then.
+    if (state.claim != nullptr && state.claim->granted()) state.claim.reset();
     return admission;
   }
   // What was claimed for a push that waited is not needed if it is not staged now.
-  if (!admission.ok() || *admission != PushAdmission::kStage) room_.Return(&state.claim);
+  if (!admission.ok() || *admission != PushAdmission::kStage) state.claim.reset();
   if (!admission.ok()) return admission;
   state.receiving = true;
+  state.loses_room = false;
   if (*admission == PushAdmission::kStage) member->state = v1::WORKER_STATE_PUSHING;
   return admission;
 }
@@ -95,6 +77,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     MutexLock lock(&mutex_);
     WorkerSession::State& state = session->state();
     state.receiving = false;
+    state.drops = 0;
     Member* const member = MemberOf(session.get());
     if (member == nullptr) return;
     PendingPush pending;
@@ -107,11 +90,11 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
     if (state_ == v1::RUN_STATE_FINISHED) {
-      room_.Return(&pending.claim);
+      pending.claim.reset();
       SendRejection(session.get(), header.sequence(), FinishedError());
       EndIfHalfClosed(session.get());
     } else if (!policy_->Admits(header.base_step(), StateForPolicy())) {
-      room_.Return(&pending.claim);
+      pending.claim.reset();
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
       if (!members_.IsExpected(*member)) LogForgiveness(pending.worker, true);
@@ -146,27 +129,18 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
   if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
   if (why == PushAdmission::kRolledBack) outcome = v1::PUSH_OUTCOME_ROLLED_BACK;
+  if (why == PushAdmission::kResend) outcome = v1::PUSH_OUTCOME_RESEND;
   if (why == PushAdmission::kSuperseded || why == PushAdmission::kSkipped) {
     member->ledger = {header.sequence(), outcome, engine_.step()};
   } else if (why == PushAdmission::kDuplicate && header.sequence() > member->ledger.sequence &&
              header.sequence() != member->pending_sequence) {
-    // It was refused since, and nobody was there to be told.
-    SendRejection(session.get(), header.sequence(),
-                  Error(absl::StatusCode::kAborted, "REFUSED_BEFORE",
-                        "it was complete in an earlier session, and was refused since; push it "
-                        "again to see why"));
-    EndIfHalfClosed(session.get());
-    return;
+    // It was complete in an earlier session, and was dropped or refused since; nobody was there to
+    // be told.
+    outcome = v1::PUSH_OUTCOME_RESEND;
   }
+  if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
   Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
   if (draining_) EndIdleSessions();
-}
-
-bool Run::ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header) {
-  MutexLock lock(&mutex_);
-  if (policy_->Admits(header.base_step(), StateForPolicy())) return false;
-  room_.Return(&session->state().claim);
-  return true;
 }
 
 PendingPush* Run::FindPending(const std::string& worker) {
@@ -188,14 +162,14 @@ bool Run::CountSkip() {
 bool Run::SkipPush(WorkerSession* session) {
   MutexLock lock(&mutex_);
   if (!CountSkip()) return false;
-  room_.Return(&session->state().claim);
+  session->state().claim.reset();
   return true;
 }
 
 void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
   MutexLock lock(&mutex_);
   session->state().receiving = false;
-  room_.Return(&session->state().claim);
+  session->state().claim.reset();
   if (MemberOf(session) == nullptr) return;
   SendRejection(session, sequence, why);
   EndIfHalfClosed(session);
@@ -225,7 +199,7 @@ void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::St
 void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why) {
   for (PendingPush& pending : pushes) {
     GRADD_DCHECK(!pending.answered, absl::StrCat(pending.worker, " was told: applied"));
-    room_.Return(&pending.claim);
+    pending.claim.reset();
     members_.PushGone(members_.Find(pending.worker));
     if (pending.session != nullptr && sessions_.Has(pending.session.get())) {
       SendRejection(pending.session.get(), pending.push->header().sequence(), why);
@@ -256,12 +230,14 @@ void Run::Resolve(const PendingPush& pending, Outcome outcome) {
 void Run::SupersedeOldPushes() {
   if (!policy_->needs_all()) return;
   for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
-    room_.Return(&pending.claim);
+    pending.claim.reset();
     Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
   }
   for (const auto& [worker, session] : sessions_.all()) {
     const WorkerSession::State& state = session->state();
-    if (!state.receiving || state.claim == nullptr) continue;
+    if (state.claim == nullptr) continue;
+    if (state.held) ScheduleRetry(session);  // It need not wait for room any more.
+    if (!state.receiving) continue;
     pool_->Schedule([session = session] { session->DropIfSuperseded(); });
   }
 }

@@ -45,6 +45,7 @@ RunRegistry::RunRegistry(const Limits& limits, std::unique_ptr<Executor> pool, c
   environment_.clock = clock;
   environment_.pool = pool_.get();
   environment_.budget = MemoryBudget::Create(BudgetLimits(limits));
+  environment_.push_room = PushRoom::Create(environment_.budget, clock);
   environment_.log = std::make_shared<RunLog>();
   environment_.readers = VersionReaders::Create();
   const std::shared_ptr<Executor> turn = pool_->Share();

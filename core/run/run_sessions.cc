@@ -23,9 +23,6 @@ namespace {
 constexpr int64_t kMaxMessageBytes = int64_t{2} << 20;
 // Ids that a run remembers in its ledger, for each worker it may have at a time.
 constexpr int64_t kKnownWorkersFactor = 64;
-// How long a run that stops waits for the next part of a push that is coming in.
-constexpr absl::Duration kPatienceWhileDraining = absl::Seconds(2);
-
 // `computing`, `disconnected`.
 std::string WorkerStateText(v1::WorkerState state) {
   constexpr absl::string_view kPrefix = "WORKER_STATE_";
@@ -68,6 +65,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.parameter_encoding = *encoding;
   session->SetFloat16(std::move(float16));
   sessions_.Attach(session);
+  JudgeRoom();
 
   v1::TrainResponse response;
   *response.mutable_welcome() = WelcomeFor(member, *encoding);
@@ -261,7 +259,7 @@ void Run::AbandonSession(WorkerSession* session, const absl::Status& status) {
 }
 
 void Run::Detach(WorkerSession* session) {
-  room_.Return(&session->state().claim);
+  session->state().claim.reset();
   session->state().receiving = false;
   Member* const member = MemberOf(session);
   if (member == nullptr) return;
@@ -324,55 +322,6 @@ void Run::RetryAllHeld() {
   for (const auto& [worker, session] : sessions_.all()) {
     if (session->state().held) ScheduleRetry(session);
   }
-}
-
-bool Run::ReceivesPush(const WorkerSession& session) const {
-  return session.state().receiving && Now() - session.last_sign() < kPatienceWhileDraining;
-}
-
-bool Run::AnyInFlight() const {
-  if (!waiting_.empty() || step_ != nullptr) return true;
-  return std::any_of(sessions_.all().begin(), sessions_.all().end(),
-                     [&](const auto& entry)
-                         ABSL_NO_THREAD_SAFETY_ANALYSIS { return ReceivesPush(*entry.second); });
-}
-
-void Run::Drain() {
-  {
-    MutexLock lock(&mutex_);
-    if (draining_ || deleted_) return;
-    draining_ = true;
-    sessions_.Broadcast(v1::RUN_EVENT_KIND_STOPPING, engine_.step());
-    EndIdleSessions();
-  }
-  Advance();
-}
-
-bool Run::StepCanCome() const {
-  if (step_ != nullptr || !policy_->needs_all()) return true;
-  if (!members_.formed()) return false;
-  const std::vector<std::string> missing = members_.Missing();
-  return std::all_of(missing.begin(), missing.end(),
-                     [&](const std::string& worker) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                       return sessions_.Find(worker) != nullptr;
-                     });
-}
-
-void Run::EndIdleSessions() {
-  const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_ || !StepCanCome();
-  // All workers are needed for as long as one of them waits for a step that needs all.
-  if (policy_->needs_all() && !stuck && AnyInFlight()) return;
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) {
-    const bool in_flight = members_.Find(worker)->pending_sequence != 0 || ReceivesPush(*session);
-    if (stuck || !in_flight) EndSession(session.get(), StoppingError());
-  }
-}
-
-void Run::EndAllSessions(const absl::Status& status) {
-  MutexLock lock(&mutex_);
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) EndSession(session.get(), status);
 }
 
 }  // namespace gradd

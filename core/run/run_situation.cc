@@ -80,6 +80,7 @@ RunSituation Run::Situation() const {
       const WorkerSession::State& state = session->state();
       described.lacks_memory = state.held && state.claim && !state.claim->granted();
     }
+    if (described.lacks_memory) situation.room_holders = room_.Holders();
     situation.workers.push_back(std::move(described));
   }
   Explanation explanation = ExplainWait();

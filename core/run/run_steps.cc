@@ -68,7 +68,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
     std::vector<PendingPush> pushes = waiting_.Take(taken);
     for (size_t i = 0; i < verdict.dropped.size(); ++i) {
       PendingPush& pending = pushes[verdict.used.size() + i];
-      room_.Return(&pending.claim);
+      pending.claim.reset();
       Resolve(pending, verdict.dropped[i].outcome);
     }
     pushes.resize(verdict.used.size());
@@ -150,7 +150,7 @@ void Run::CompleteFold(StepOnItsWay* step) {
   engine_.EndFold();
   NoteMove();
   PendingPush& pending = step->pushes[0];
-  room_.Return(&pending.claim);  // For the next push of the window.
+  pending.claim.reset();  // For the next push of the window.
   Member* const member = members_.Find(pending.worker);
   members_.PushFolded(member);
   member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED,
@@ -204,16 +204,6 @@ bool Run::RejectLarge(std::vector<PendingPush> pushes, absl::string_view why) {
   return any;
 }
 
-void Run::PauseBecause(const std::string& reason) {
-  if (state_ == v1::RUN_STATE_RUNNING) {
-    SetState(v1::RUN_STATE_PAUSED, "", reason);
-    sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
-  }
-  if (trial_log_ != nullptr) {
-    trial_log_->Refuse(Error(absl::StatusCode::kOutOfRange, "NON_FINITE", reason));
-  }
-}
-
 void Run::Advance() {
   {
     MutexLock lock(&mutex_);
@@ -260,7 +250,7 @@ void Run::ApplySteps() {
   pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
 }
 
-std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
+std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   std::unique_ptr<StepOnItsWay> step = std::move(step_);
   const bool folds = step->fold.has_value();
   const bool undone = step->work.undone;
@@ -295,7 +285,7 @@ std::unique_ptr<Run::StepOnItsWay> Run::CompleteStep() {
 
 void Run::CountStep(const StepOnItsWay& step) {
   skipped_in_a_row_ = 0;
-  room_.EndStep();
+  room_.StepMade();
   const StepStatistics& statistics = step.work.statistics;
   progress_.AddStep(statistics);
   if (trial_log_ != nullptr) {
@@ -343,21 +333,6 @@ void Run::RecordReduction(double old_factor) {
   Record("reduce_on_plateau", "schedule.reduce_on_plateau",
          absl::StrFormat("%.15g", rate / plateau_.factor() * old_factor),
          absl::StrFormat("%.15g", rate));
-}
-
-void Run::FinishIfDone() {
-  const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
-  if (state_ != v1::RUN_STATE_FINISHED && done) FinishNow("", "");
-}
-
-void Run::FinishNow(const std::string& author, const std::string& reason) {
-  SetState(v1::RUN_STATE_FINISHED, author, reason);
-  if (trial_log_ == nullptr) LogEvent(LogEntry::Level::kInfo, "run finished", EndFields());
-  RejectPending(waiting_.TakeAll(), FinishedError());
-  sessions_.Broadcast(v1::RUN_EVENT_KIND_FINISHED, engine_.step());
-  RetryAllHeld();
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) EndIfHalfClosed(session.get());
 }
 
 }  // namespace gradd

@@ -9,7 +9,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "core/base/memory_budget.h"
+#include "core/run/staging_room.h"
 #include "core/run/worker_session.h"
 #include "core/step/step_policy.h"
 #include "core/sync/staged_push.h"
@@ -26,8 +26,8 @@ struct PushArrival {
 // A complete push that waits for its step.
 struct PendingPush {
   std::string worker;
+  StagingRoom::Claim claim;  // Goes after what it is for.
   std::shared_ptr<const StagedPush> push;
-  std::shared_ptr<MemoryBudget::Claim> claim;
   SessionPtr session;  // Where the result goes, if it is still the worker's.
   bool want_parameters = false;
   PushArrival arrival;

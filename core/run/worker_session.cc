@@ -74,6 +74,7 @@ bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
 
 bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
   const v1::Push& push = request.push();
+  last_part_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
   if (push.has_header()) {
     if (incoming_ != Incoming::kNone) {
       EndWith(OutOfOrder(absl::StrCat("push ", push.header().sequence(), " begins before push ",
@@ -184,6 +185,16 @@ void WorkerSession::DropIfSuperseded() {
   if (ended_ || incoming_ != Incoming::kStaged || !run_->ReturnIfSuperseded(this, header_)) return;
   incoming_ = Incoming::kIgnored;
   admission_ = PushAdmission::kSuperseded;
+  staged_.reset();
+}
+
+void WorkerSession::DropForRoom() {
+  MutexLock lock(&mutex_);
+  if (ended_ || incoming_ != Incoming::kStaged) return;
+  const StagingRoom::Claim claim = run_->TakeBackRoom(this);
+  if (claim == nullptr) return;
+  incoming_ = Incoming::kIgnored;
+  admission_ = PushAdmission::kResend;
   staged_.reset();
 }
 

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "core/base/memory_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/shared_region.h"
 #include "core/run/float16_counts.h"
 #include "core/run/session_sink.h"
+#include "core/run/staging_room.h"
 #include "core/store/payload.h"
 #include "core/sync/staged_push.h"
 #include "gradd/v1/training_service.pb.h"
@@ -33,6 +33,7 @@ enum class PushAdmission {
   kSuperseded,  // Its step happened before it began.
   kSkipped,     // It is not finite.
   kRolledBack,  // It was computed from parameters that the run does not have.
+  kResend,      // Others needed its room: it is to be pushed again.
 };
 
 // One worker's stream: the order of its requests, and the push that is coming in. What
@@ -83,8 +84,10 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     int64_t parameters_step = 0;  // Of the last such call.
     // Since when they could leave, all of them; in the infinite future while their step is applied.
     absl::Duration parameters_due_at;
-    std::shared_ptr<MemoryBudget::Claim> claim;  // For the push that is held or coming in.
-    std::shared_ptr<SharedRegion> gradient;      // Written by the worker; null: not shared.
+    StagingRoom::Claim claim;                // For the push that is held or coming in.
+    bool loses_room = false;                 // DropForRoom() will run.
+    int drops = 0;                           // How often the push that is coming in lost its room.
+    std::shared_ptr<SharedRegion> gradient;  // Written by the worker; null: not shared.
     std::shared_ptr<const void> gradient_quota;
   };
   State& state() { return state_; }
@@ -101,6 +104,10 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // Lets go of what was staged of a push whose step was made without it: it is answered when it is
   // complete. Not with the run's lock held.
   void DropIfSuperseded();
+  // The same for a push whose room others need; its worker is told to push it again.
+  void DropForRoom();
+  // When something of the push that is coming in last came, by Clock::Elapsed().
+  absl::Duration last_part() const { return absl::Nanoseconds(last_part_ns_.load()); }
   // Where to count what float16 has no room for. Set once, by the join.
   void SetFloat16(std::shared_ptr<WorkerFloat16> counts) { float16_ = std::move(counts); }
 
@@ -125,7 +132,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
 
   RunRegistry* const registry_;
   const std::string address_;
-  std::atomic<int64_t> last_sign_ns_{0};    // Clock::Elapsed() of the last sign of life.
+  std::atomic<int64_t> last_sign_ns_{0};  // Clock::Elapsed() of the last sign of life.
+  std::atomic<int64_t> last_part_ns_{0};
   std::shared_ptr<WorkerFloat16> float16_;  // The worker's; set by the join.
 
   // Taken before the run's mutex.

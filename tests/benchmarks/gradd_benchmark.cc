@@ -23,6 +23,7 @@ constexpr Group kGroups[] = {
     {"update", gradd::MeasureUpdate},
     {"optimizers", gradd::MeasureOptimizers},
     {"fairness", gradd::MeasureFairness},
+    {"beside", gradd::MeasureBeside},
     {"rows", gradd::MeasureRows},
     {"push_rate", gradd::MeasurePushRate},
     {"idle_sessions", gradd::MeasureIdleSessions},

@@ -214,6 +214,16 @@ TEST(PushMachineTest, DoesWhatTheTableSays) {
       {"and a skipped one", "open:0 order begin all SKIPPED", "header1,@0 @1 @2,commit SKIPPED->2"},
       {"a rejected one does not", "open:0 order begin all REJECTED order begin next",
        "header1,@0 @1 @2,commit NON_FINITE->1 header1,@0"},
+      {"one whose memory was needed is sent again, as often as the server says so",
+       "open:0 order+p begin all RESEND all RESEND next ahead next next APPLIED+p params",
+       "header1,@0 @1 @2,commit+p header1,@0 @1 @2,commit+p header1,@0 @1 @2,commit+p "
+       "APPLIED+p->2"},
+      {"also one that was only asked about",
+       "open:0 order begin all lost open:1 begin all RESEND all APPLIED",
+       "header1,@0 @1 @2,commit header1,commit header1,@0 @1 @2,commit APPLIED->2"},
+      {"and on the next stream if this one ends",
+       "open:0 order begin all RESEND next lost open:0 begin all APPLIED",
+       "header1,@0 @1 @2,commit header1,@0 header1,@0 @1 @2,commit APPLIED->2"},
       {"one that is rejected before its end is ended before the next one",
        "open:0 order begin next ahead REJECTED order begin all APPLIED",
        "header1,@0 NON_FINITE->1 commit header1,@0 @1 @2,commit APPLIED->2"},
@@ -224,6 +234,8 @@ TEST(PushMachineTest, DoesWhatTheTableSays) {
       {"of another push", "open:0 order begin all APPLIED#2", "header1,@0 @1 @2,commit BROKEN"},
       {"of one that waits", "open:0 order APPLIED", "BROKEN"},
       {"before its end", "open:0 order begin next APPLIED", "header1,@0 BROKEN"},
+      {"a wish for all of it before its end", "open:0 order begin next RESEND",
+       "header1,@0 BROKEN"},
       {"while its last chunk is only encoded", "open:0 order begin next next ahead APPLIED",
        "header1,@0 @1 BROKEN"},
       {"twice", "open:0 order+p begin all APPLIED+p APPLIED+p", "header1,@0 @1 @2,commit+p BROKEN"},
@@ -267,9 +279,14 @@ TEST(PushMachineTest, TheCallerHearsWhenNobodyReadsTheGradientAnyMore) {
 }
 
 TEST(PushMachineTest, TheSameBytesAreSentAgain) {
-  for (const PushEncoding::Kind kind :
-       {PushEncoding::Kind::kFloat32, PushEncoding::Kind::kInt8, PushEncoding::Kind::kTopK,
-        PushEncoding::Kind::kRandomK, PushEncoding::Kind::kRows}) {
+  for (const auto& [kind, again] :
+       {std::pair(PushEncoding::Kind::kFloat32, "lost open:0 begin all"),
+        std::pair(PushEncoding::Kind::kInt8, "lost open:0 begin all"),
+        std::pair(PushEncoding::Kind::kTopK, "lost open:0 begin all"),
+        std::pair(PushEncoding::Kind::kRandomK, "lost open:0 begin all"),
+        std::pair(PushEncoding::Kind::kRows, "lost open:0 begin all"),
+        std::pair(PushEncoding::Kind::kTopK, "RESEND all"),
+        std::pair(PushEncoding::Kind::kRandomK, "RESEND all")}) {
     PushEncoding encoding;
     encoding.kind = kind;
     Script script(encoding);
@@ -278,8 +295,8 @@ TEST(PushMachineTest, TheSameBytesAreSentAgain) {
     }
     script.Play("open:0 order begin all");
     const std::vector<std::string> once = script.data();
-    script.Play("lost open:0 begin all");
-    ASSERT_EQ(script.data().size(), 2 * once.size());
+    script.Play(again);
+    ASSERT_EQ(script.data().size(), 2 * once.size()) << again;
     for (size_t i = 0; i < once.size(); ++i) {
       EXPECT_EQ(script.data()[once.size() + i], once[i]) << static_cast<int>(kind) << " " << i;
     }
@@ -311,6 +328,8 @@ TEST(PushMachineTest, WhatDidNotBecomePartOfAStepComesWithTheNextPush) {
       {"SUPERSEDED", 4},
       {"SKIPPED", 4},
       {"REJECTED", 4},
+      {"RESEND all APPLIED", 3},
+      {"RESEND all STALE", 4},
       {"lost open:1 begin all DUPLICATE/APPLIED", 3},
       {"lost open:1 begin all DUPLICATE/SUPERSEDED", 4},
       {"lost open:1 begin all DUPLICATE", 3},  // Unknown: twice would be worse than not at all.

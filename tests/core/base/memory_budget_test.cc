@@ -20,13 +20,10 @@ MemoryBudget::Limits LimitsOf(int64_t total) {
 
 class MemoryBudgetTest : public testing::Test {
  protected:
-  ClaimPtr Stage(int64_t bytes, bool extends = false) {
-    return budget_->TakeOrWait(bytes, extends, [this] { ++grants_; });
-  }
+  ClaimPtr Stage(int64_t bytes) { return budget_->TakeForPush(bytes); }
   ClaimPtr Take(MemoryUse use, int64_t bytes) { return budget_->Take(use, bytes); }
 
   std::shared_ptr<MemoryBudget> budget_ = MemoryBudget::Create(LimitsOf(100));
-  int grants_ = 0;
 };
 
 TEST_F(MemoryBudgetTest, AllUsesTogetherStayBelowOneLimit) {
@@ -35,16 +32,18 @@ TEST_F(MemoryBudgetTest, AllUsesTogetherStayBelowOneLimit) {
   EXPECT_EQ(Take(MemoryUse::kScratch, 41), nullptr);
   const auto scratch = Take(MemoryUse::kScratch, 20);
   ASSERT_NE(scratch, nullptr);
-  const auto push = Stage(21);
-  EXPECT_FALSE(push->granted());
+  EXPECT_EQ(Stage(21), nullptr);
   EXPECT_EQ(budget_->taken_bytes(MemoryUse::kState), 60);
   EXPECT_EQ(budget_->taken_bytes(MemoryUse::kScratch), 20);
   EXPECT_EQ(budget_->taken_bytes(MemoryUse::kStaging), 0);
   EXPECT_EQ(budget_->taken_bytes(), 80);
+  EXPECT_EQ(budget_->RoomForPushes().room, 20);
   state.reset();
-  EXPECT_TRUE(push->granted());
-  EXPECT_EQ(grants_, 1);
+  EXPECT_EQ(budget_->RoomForPushes().room, 80);
+  const auto push = Stage(21);
+  EXPECT_NE(push, nullptr);
   EXPECT_EQ(budget_->taken_bytes(), 41);
+  EXPECT_EQ(budget_->RoomForPushes().room, 80) << "with what they have";
 }
 
 TEST_F(MemoryBudgetTest, AUseMayHaveALimitOfItsOwn) {
@@ -62,10 +61,9 @@ TEST_F(MemoryBudgetTest, AClaimChangesItsSize) {
   EXPECT_FALSE(claim->Resize(101));
   EXPECT_EQ(claim->bytes(), 40);
   EXPECT_TRUE(claim->Resize(100));
-  const auto push = Stage(50);
-  EXPECT_FALSE(push->granted());
+  EXPECT_EQ(Stage(50), nullptr);
   EXPECT_TRUE(claim->Resize(50));
-  EXPECT_TRUE(push->granted());
+  EXPECT_NE(Stage(50), nullptr);
 }
 
 TEST_F(MemoryBudgetTest, WhatCannotBeRefusedOverdrawsItAndNothingElseIsGranted) {
@@ -74,10 +72,9 @@ TEST_F(MemoryBudgetTest, WhatCannotBeRefusedOverdrawsItAndNothingElseIsGranted) 
   versions->ForceSize(30);
   EXPECT_EQ(budget_->taken_bytes(), 120);
   EXPECT_EQ(Take(MemoryUse::kScratch, 1), nullptr);
-  const auto push = Stage(5);
-  EXPECT_FALSE(push->granted());
+  EXPECT_EQ(Stage(5), nullptr);
   EXPECT_TRUE(versions->Resize(5));
-  EXPECT_TRUE(push->granted());
+  EXPECT_NE(Stage(5), nullptr);
 }
 
 TEST_F(MemoryBudgetTest, WhatStaysForLongLeavesRoomForAStepOfAnyRun) {
@@ -90,7 +87,7 @@ TEST_F(MemoryBudgetTest, WhatStaysForLongLeavesRoomForAStepOfAnyRun) {
   ASSERT_NE(state, nullptr);
   EXPECT_EQ(Take(MemoryUse::kShared, 1), nullptr);
   EXPECT_FALSE(small->Resize(41)) << "the state is there already";
-  EXPECT_TRUE(Stage(40)->granted());
+  EXPECT_NE(Stage(40), nullptr);
   EXPECT_TRUE(large->Resize(0));
   EXPECT_NE(Take(MemoryUse::kShared, 30), nullptr);
 }
@@ -113,37 +110,95 @@ TEST_F(MemoryBudgetTest, VersionsAreGivenBackForWhatNeedsTheRoom) {
   const auto state = Take(MemoryUse::kState, 35);
   EXPECT_NE(state, nullptr);
   EXPECT_EQ(versions.size(), 6U) << "no more than necessary";
-  const auto push = Stage(25);
-  EXPECT_TRUE(push->granted());
+  const auto stage = [this](int64_t bytes) {
+    EXPECT_EQ(Stage(bytes), nullptr);
+    budget_->WantRoom(true, bytes);
+    budget_->Tick();
+    return Stage(bytes);
+  };
+  const auto push = stage(25);
+  EXPECT_NE(push, nullptr);
   EXPECT_EQ(versions.size(), 4U);
-  const auto large = Stage(40);
-  EXPECT_TRUE(large->granted());
+  const auto large = stage(40);
+  EXPECT_NE(large, nullptr);
   EXPECT_TRUE(versions.empty());
 }
 
-// Whoever claims room for a push may hold locks.
+// Whoever wants room for a push may hold locks.
 TEST_F(MemoryBudgetTest, WhoWaitsLeavesReclaimingToOthers) {
   std::vector<ClaimPtr> versions;
   std::vector<std::function<void()>> tasks;
+  int calls = 0;
   const auto reclaim = [&versions] {
     if (versions.empty()) return false;
     versions.pop_back();
     return true;
   };
   budget_->SetReclaim(reclaim, [&tasks](auto task) { tasks.push_back(std::move(task)); });
-  const auto step = budget_->Assure();
-  ASSERT_TRUE(step->Resize(20));
+  budget_->SetOnRoom([&calls] { ++calls; });
   for (int i = 0; i < 10; ++i) versions.push_back(Take(MemoryUse::kVersions, 8));
-  const auto first = Stage(40);
-  const auto second = Stage(30);
-  EXPECT_FALSE(first->granted());
+  EXPECT_EQ(Stage(40), nullptr);
+  budget_->WantRoom(true, 40);
+  budget_->WantRoom(true, 40);
   EXPECT_EQ(versions.size(), 10U);
-  ASSERT_EQ(tasks.size(), 1U) << "one is enough for all who wait";
+  ASSERT_EQ(tasks.size(), 1U) << "one is enough";
+  EXPECT_EQ(calls, 0);
   tasks[0]();
-  EXPECT_TRUE(first->granted());
-  EXPECT_TRUE(second->granted());
-  EXPECT_EQ(grants_, 2);
-  EXPECT_EQ(versions.size(), 3U) << "no more than necessary";
+  EXPECT_EQ(calls, 1);
+  EXPECT_NE(Stage(40), nullptr);
+  EXPECT_EQ(versions.size(), 7U) << "no more than necessary";
+}
+
+TEST_F(MemoryBudgetTest, SmallPushesHaveALittleBesideALimitOfTheirOwn) {
+  MemoryBudget::Limits limits = LimitsOf(100);
+  limits.of(MemoryUse::kStaging) = 64;
+  budget_ = MemoryBudget::Create(limits);
+  EXPECT_EQ(budget_->RoomForPushes().beside, 2);
+  const auto large = Stage(64);
+  EXPECT_EQ(Stage(1), nullptr);
+  const auto small = budget_->TakeForPush(1, /*beside=*/true);
+  EXPECT_NE(small, nullptr);
+  EXPECT_EQ(budget_->TakeForPush(2, /*beside=*/true), nullptr);
+  const auto state = Take(MemoryUse::kState, 35);
+  EXPECT_NE(state, nullptr);
+  EXPECT_EQ(budget_->RoomForPushes().beside, 1);
+  EXPECT_EQ(budget_->TakeForPush(1, /*beside=*/true), nullptr) << "the total is all there is";
+}
+
+TEST_F(MemoryBudgetTest, WhoWaitsHearsOfRoomThatComesBack) {
+  int calls = 0;
+  budget_->SetOnRoom([&calls] { ++calls; });
+  auto state = Take(MemoryUse::kState, 60);
+  const auto scratch = Take(MemoryUse::kScratch, 30);
+  scratch->Resize(20);
+  EXPECT_EQ(calls, 0) << "nobody waits";
+  budget_->WantRoom(true, 0);
+  scratch->Resize(10);
+  EXPECT_EQ(calls, 1);
+  state.reset();
+  EXPECT_EQ(calls, 2);
+  auto push = Stage(50);
+  push.reset();
+  EXPECT_EQ(calls, 2) << "whoever lets go of a push knows";
+  budget_->WantRoom(false, 0);
+  scratch->Resize(0);
+  EXPECT_EQ(calls, 2);
+}
+
+// What a step is assured of and versions that do not come back stand in the way of.
+TEST_F(MemoryBudgetTest, APushOverdrawsItRatherThanWaitForAReaderForEver) {
+  budget_->SetReclaim([] { return false; });
+  const auto step = budget_->Assure();
+  ASSERT_TRUE(step->Resize(40));
+  const auto state = Take(MemoryUse::kState, 60);
+  const auto versions = Take(MemoryUse::kVersions, 0);
+  versions->ForceSize(30);
+  EXPECT_EQ(Stage(40), nullptr);
+  budget_->WantRoom(true, 40);
+  EXPECT_EQ(Stage(40), nullptr);
+  budget_->Tick();
+  EXPECT_NE(Stage(40), nullptr) << "they do not come back";
+  EXPECT_EQ(Stage(41), nullptr) << "nobody is assured of so much";
 }
 
 TEST_F(MemoryBudgetTest, NothingIsTakenFromVersionsThatWouldNotHelp) {
@@ -159,32 +214,14 @@ TEST_F(MemoryBudgetTest, NothingIsTakenFromVersionsThatWouldNotHelp) {
   const auto step = budget_->Assure();
   ASSERT_TRUE(step->Resize(20));
   const auto first = Stage(20);
-  const auto second = Stage(1);
-  EXPECT_FALSE(second->granted()) << "pushes have a limit of their own";
+  EXPECT_NE(first, nullptr);
+  EXPECT_EQ(Stage(1), nullptr) << "pushes have a limit of their own";
+  budget_->WantRoom(true, 1);
   budget_->Tick();
   EXPECT_EQ(Take(MemoryUse::kState, 81), nullptr) << "that would leave no room for a step";
   EXPECT_EQ(reclaims, 0);
   EXPECT_EQ(Take(MemoryUse::kState, 60), nullptr);
   EXPECT_EQ(reclaims, 1);
-}
-
-TEST_F(MemoryBudgetTest, ReclaimsForWhoWaits) {
-  ClaimPtr version;
-  budget_->SetReclaim([&version] {
-    if (version == nullptr) return false;
-    version.reset();
-    return true;
-  });
-  const auto state = Take(MemoryUse::kState, 60);
-  const auto push = Stage(60);
-  ASSERT_FALSE(push->granted());
-  version = Take(MemoryUse::kVersions, 40);
-  ASSERT_NE(version, nullptr);
-  state->Resize(30);
-  EXPECT_FALSE(push->granted());
-  budget_->Tick();
-  EXPECT_TRUE(push->granted());
-  EXPECT_EQ(version, nullptr);
 }
 
 TEST_F(MemoryBudgetTest, LivesAsLongAsItsClaims) {
@@ -197,37 +234,6 @@ TEST_F(MemoryBudgetTest, LivesAsLongAsItsClaims) {
   EXPECT_TRUE(alive.expired());
 }
 
-TEST_F(MemoryBudgetTest, GrantsTheOldestWaitingClaimFirst) {
-  auto a = Stage(100);
-  const auto large = Stage(90);
-  const auto small = Stage(5);
-  const auto second = Stage(20);
-  EXPECT_FALSE(small->granted()) << "a small claim overtook a large one";
-  a.reset();
-  EXPECT_TRUE(large->granted());
-  EXPECT_TRUE(small->granted());
-  EXPECT_FALSE(second->granted());
-  EXPECT_EQ(grants_, 2);
-  EXPECT_EQ(budget_->taken_bytes(), 95);
-}
-
-TEST_F(MemoryBudgetTest, AnExtendingClaimDoesNotQueueBehindThoseWhoWaitForItsOwner) {
-  const auto step = Stage(60);
-  const auto other_run = Stage(100);
-  const auto late_joiner = Stage(30, /*extends=*/true);
-  EXPECT_TRUE(late_joiner->granted());
-  EXPECT_FALSE(other_run->granted());
-}
-
-TEST_F(MemoryBudgetTest, WithdrawnClaimsLetTheNextOnesThrough) {
-  const auto a = Stage(50);
-  auto large = Stage(60);
-  const auto small = Stage(50);
-  EXPECT_FALSE(small->granted());
-  large.reset();
-  EXPECT_TRUE(small->granted());
-}
-
 TEST_F(MemoryBudgetTest, NeverExceedsItsLimitOverManyClaims) {
   std::vector<ClaimPtr> claims;
   unsigned state = 1;
@@ -238,17 +244,12 @@ TEST_F(MemoryBudgetTest, NeverExceedsItsLimitOverManyClaims) {
     } else if (state % 7 == 0) {
       if (auto claim = Take(MemoryUse::kVersions, state / 7 % 101)) claims.push_back(claim);
     } else {
-      claims.push_back(Stage(state / 7 % 101, state % 5 == 0));
+      if (auto claim = Stage(state / 7 % 101)) claims.push_back(claim);
     }
     int64_t granted = 0;
-    for (const auto& claim : claims) {
-      if (claim->granted()) granted += claim->bytes();
-    }
+    for (const auto& claim : claims) granted += claim->bytes();
     ASSERT_EQ(granted, budget_->taken_bytes());
     ASSERT_LE(granted, 100);
-    if (!claims.empty() && granted == 0) {
-      for (const auto& claim : claims) ASSERT_EQ(claim->bytes(), 0) << "nothing is granted";
-    }
   }
   claims.clear();
   EXPECT_EQ(budget_->taken_bytes(), 0);

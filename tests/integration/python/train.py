@@ -24,6 +24,8 @@ sequence = next(responses).welcome.last_sequence
 for response in responses:
     if response.push_result.outcome == api.PUSH_OUTCOME_REJECTED:
         sys.exit(response.push_result.message)
+    if response.push_result.outcome == api.PUSH_OUTCOME_RESEND:
+        requests.put(push)
     if not response.HasField("parameters"):
         continue
     step = response.parameters.step
@@ -37,7 +39,8 @@ for response in responses:
     header = api.PushHeader(sequence=sequence, base_step=step, examples=len(errors), loss=loss)
     chunk = api.ParameterChunk(data=struct.pack("<3f", *gradient))
     commit = api.PushCommit(want_parameters=True)
-    requests.put(api.TrainRequest(push=api.Push(header=header, chunk=chunk, commit=commit)))
+    push = api.TrainRequest(push=api.Push(header=header, chunk=chunk, commit=commit))
+    requests.put(push)
 requests.put(api.TrainRequest(leave=api.Leave()))
 for response in responses:
     pass

@@ -1,0 +1,68 @@
+// How a run stops with its server: what is in flight may complete, and nothing else begins.
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/run/run.h"
+#include "core/run/run_spec.h"
+
+namespace gradd {
+namespace {
+
+// How long a run that stops waits for the next part of a push that is coming in.
+constexpr absl::Duration kPatienceWhileDraining = absl::Seconds(2);
+
+}  // namespace
+
+bool Run::ReceivesPush(const WorkerSession& session) const {
+  return session.state().receiving && Now() - session.last_sign() < kPatienceWhileDraining;
+}
+
+bool Run::AnyInFlight() const {
+  if (!waiting_.empty() || step_ != nullptr) return true;
+  return std::any_of(sessions_.all().begin(), sessions_.all().end(),
+                     [&](const auto& entry)
+                         ABSL_NO_THREAD_SAFETY_ANALYSIS { return ReceivesPush(*entry.second); });
+}
+
+void Run::Drain() {
+  {
+    MutexLock lock(&mutex_);
+    if (draining_ || deleted_) return;
+    draining_ = true;
+    sessions_.Broadcast(v1::RUN_EVENT_KIND_STOPPING, engine_.step());
+    EndIdleSessions();
+  }
+  Advance();
+}
+
+bool Run::StepCanCome() const {
+  if (step_ != nullptr || !policy_->needs_all()) return true;
+  if (!members_.formed()) return false;
+  const std::vector<std::string> missing = members_.Missing();
+  return std::all_of(missing.begin(), missing.end(),
+                     [&](const std::string& worker) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                       return sessions_.Find(worker) != nullptr;
+                     });
+}
+
+void Run::EndIdleSessions() {
+  const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_ || !StepCanCome();
+  // All workers are needed for as long as one of them waits for a step that needs all.
+  if (policy_->needs_all() && !stuck && AnyInFlight()) return;
+  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
+  for (const auto& [worker, session] : sessions) {
+    const bool in_flight = members_.Find(worker)->pending_sequence != 0 || ReceivesPush(*session);
+    if (stuck || !in_flight) EndSession(session.get(), StoppingError());
+  }
+}
+
+void Run::EndAllSessions(const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
+  for (const auto& [worker, session] : sessions) EndSession(session.get(), status);
+}
+
+}  // namespace gradd

@@ -1,0 +1,23 @@
+#ifndef GRADD_CORE_RUN_RUN_METRICS_H_
+#define GRADD_CORE_RUN_RUN_METRICS_H_
+
+#include <cstdint>
+
+#include "core/diagnostics/progress_tracker.h"
+
+namespace gradd {
+
+// What only the metrics show of a run.
+struct RunMetrics {
+  PushOutcomeCounts outcomes;
+  SecondsHistogram apply_seconds;
+  StepProfile profile;
+  int64_t memory_bytes = 0;
+  int64_t block_allocations = 0;  // Buffers of the store made so far.
+  int64_t connected_workers = 0;
+  bool diverged = false;  // Its losses say so; see DivergenceDetector.
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_RUN_RUN_METRICS_H_
