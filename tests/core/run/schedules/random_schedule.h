@@ -76,6 +76,7 @@ class RandomSchedule {
 
   std::mt19937_64 random_;
   FakeClock clock_;
+  bool room_is_short_ = false;
   VirtualExecutor* executor_ = nullptr;  // The registry's.
   bool idle_ = true;                     // It was, after the last action.
   std::unique_ptr<RunRegistry> registry_;

@@ -164,7 +164,8 @@ void RandomWorker::NoteAnswers() {
     if (model_ != nullptr) model_->Answered(stream_.get(), result);
     --open_pushes_;
     step_ = std::max(step_, result.step());
-    if (result.outcome() == v1::PUSH_OUTCOME_REJECTED) {
+    if (result.outcome() == v1::PUSH_OUTCOME_REJECTED ||
+        result.outcome() == v1::PUSH_OUTCOME_RESEND) {
       queued_ = sequence_;
     } else {
       sequence_ = std::max(sequence_, result.sequence());

@@ -25,8 +25,11 @@ std::string NameOfPush(const std::string& worker, int64_t sequence) {
 
 }  // namespace
 
-RunModel::RunModel(std::shared_ptr<Run> run, const Clock* clock)
-    : run_(std::move(run)), clock_(clock), reference_(run_->layout().element_count()) {
+RunModel::RunModel(std::shared_ptr<Run> run, bool room_is_short, const Clock* clock)
+    : run_(std::move(run)),
+      room_is_short_(room_is_short),
+      clock_(clock),
+      reference_(run_->layout().element_count()) {
   ReadSpec(run_->Describe(Run::Detail::kSummary), /*undisturbed=*/true);
   sure_ = false;  // Until the first look at the parameters.
 }
@@ -111,8 +114,7 @@ void RunModel::Completed(const ScriptedWorker* stream, bool surely) {
     if (push.sequence == member.pending->sequence && member.pending->stream != stream) {
       // An earlier one that is refused with nobody there to be told cannot be told from one that
       // waits: which of the two counts is not known.
-      const bool unsure =
-          member.pending->stream == nullptr && (member.pending->huge || !member.pending->surely);
+      const bool unsure = MayBeGone(*member.pending);
       member.pending->stream = stream;
       member.pending->unsure = unsure;
       push.took_over = !unsure;
@@ -133,6 +135,7 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
   const auto outcome = result.outcome();
   const bool at_once =
       outcome == v1::PUSH_OUTCOME_DUPLICATE || outcome == v1::PUSH_OUTCOME_ROLLED_BACK ||
+      outcome == v1::PUSH_OUTCOME_RESEND ||
       (outcome == v1::PUSH_OUTCOME_REJECTED && result.reason() != "GRADIENT_TOO_LARGE");
   const auto same = [&](const Push& push) { return push.sequence == result.sequence(); };
   auto found = std::find_if(queue.begin(), queue.end(), same);
@@ -194,11 +197,18 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       break;
     case v1::PUSH_OUTCOME_DUPLICATE:
       return CheckDuplicate(push, member, result);
+    case v1::PUSH_OUTCOME_RESEND:  // Others needed its room, or it was refused with nobody there.
+      if (of_pending) {
+        refused_since_ = std::min(refused_since_, member.pending->complete_at);
+        member.pending.reset();
+      }
+      // What waited beside it may have waited since then only.
+      refused_large_ = true;
+      break;
     case v1::PUSH_OUTCOME_REJECTED:
       CheckRefused(push, result);
       if (!of_pending) break;
-      if (!at_once || result.reason() == "REFUSED_BEFORE" ||
-          member.pending->complete == answered.complete) {
+      if (!at_once || member.pending->complete == answered.complete) {
         refused_since_ = std::min(refused_since_, member.pending->complete_at);
         if (!at_once) member.missed = 0;  // It was complete in time, whatever was in it.
         member.pending.reset();
@@ -268,12 +278,9 @@ void RunModel::CheckRefused(const Push& push, const v1::PushResult& result) {
   } else if (reason == "GRADIENT_TOO_LARGE") {
     right = push.huge;
     refused_large_ = true;
-  } else if (reason == "RUN_FINISHED" || reason == "REFUSED_BEFORE") {
-    // What waited beside it has waited since then, and nobody was there to see when that was.
-    if (reason == "REFUSED_BEFORE") refused_large_ = true;
-    right = reason == "REFUSED_BEFORE" || Since(push.since, [](const Regime& regime) {
-              return regime.state == v1::RUN_STATE_FINISHED;
-            });
+  } else if (reason == "RUN_FINISHED") {
+    right = Since(push.since,
+                  [](const Regime& regime) { return regime.state == v1::RUN_STATE_FINISHED; });
   }
   if (!right) {
     Fail(absl::StrCat(NameOfPush(push.worker, push.sequence),

@@ -26,7 +26,8 @@ namespace gradd {
 // then Check(). An action is so small that at most one request is taken in it. Not thread safe.
 class RunModel {
  public:
-  RunModel(std::shared_ptr<Run> run, const Clock* clock);
+  // `room_is_short`: other runs may need the room of its pushes.
+  RunModel(std::shared_ptr<Run> run, bool room_is_short, const Clock* clock);
 
   // Empty as long as nothing is wrong.
   const std::string& fault() const { return fault_; }
@@ -127,9 +128,10 @@ class RunModel {
   // Finds out whether the spec was changed.
   void ReadSpec(const v1::Run& spec, bool undisturbed);
   bool IsSmall() const { return run_->layout().element_count() <= 64 * 1024; }
-  // One that is refused when nobody is there to be told cannot be told from one that waits.
-  static bool MayBeGone(const Push& push) {
-    return push.unsure || (push.stream == nullptr && (push.huge || !push.surely));
+  // One that is refused or dropped when nobody is there to be told cannot be told from one that
+  // waits.
+  bool MayBeGone(const Push& push) const {
+    return push.unsure || (push.stream == nullptr && (push.huge || !push.surely || room_is_short_));
   }
   template <typename Condition>
   bool Since(size_t first, const Condition& condition) const {
@@ -166,6 +168,7 @@ class RunModel {
   void FormIfAllAreThere() { formed_ = formed_ || (now_.workers > 0 && live() >= now_.workers); }
 
   std::shared_ptr<Run> run_;
+  const bool room_is_short_;
   const Clock* const clock_;
   std::string fault_;
   std::vector<Regime> past_;

@@ -101,9 +101,9 @@ void RunModel::ReadState(const std::string& worker, v1::WorkerState state, Membe
     Push& push = *member->pending;
     if (!refused) {
       push.surely = push.surely || (member->just_joined && state == v1::WORKER_STATE_WAITING);
-    } else if (push.huge || !push.surely || Since(push.since, [](const Regime& regime) {
-                 return regime.state == v1::RUN_STATE_FINISHED;
-               })) {
+    } else if (push.huge || !push.surely || room_is_short_ ||
+               Since(push.since,
+                     [](const Regime& regime) { return regime.state == v1::RUN_STATE_FINISHED; })) {
       refused_since_ = std::min(refused_since_, push.complete_at);
       member->pending.reset();
       waited_since_ = clock_->Elapsed();  // At the latest.
