@@ -55,8 +55,13 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_ma
 bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made,
                                StepWork* work) {
   const auto reserve = [&] {
-    return ReserveForStep(TouchedBlocks(work->pushes, *work->plan, store_, layout_.element_count()),
-                          store_, memory_.store.get(), *readers_, room_is_made, &work->next);
+    // With a window, rows that are missing are zeros; and it may be all that the step is made of.
+    std::vector<bool> touched;
+    if (window_ == nullptr) {
+      touched = TouchedBlocks(work->pushes, *work->plan, store_, layout_.element_count());
+    }
+    return ReserveForStep(touched, store_, memory_.store.get(), *readers_, room_is_made,
+                          &work->next);
   };
   try {
     if (work->watched) {

@@ -99,11 +99,7 @@ void RandomSchedule::Act() {
 void RandomSchedule::PassTime(absl::Duration duration) {
   clock_.Advance(duration);
   Note("tick after ", absl::FormatDuration(duration));
-  // One after the other: an action of the models' kind is one of one run.
-  for (const Playground& playground : playgrounds_) {
-    if (playground.run != nullptr) playground.run->Tick();
-  }
-  registry_->budget().Tick();
+  registry_->Tick();
   Settle(/*ticked=*/true);
 }
 

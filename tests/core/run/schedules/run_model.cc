@@ -183,11 +183,15 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       break;
     }
     case v1::PUSH_OUTCOME_SKIPPED:
-      if (!push.non_finite ||
-          !Since(push.since, [](const Regime& regime) { return regime.skips > 0; })) {
+      // It was staged, so there is no other one of that sequence.
+      if (of_pending && !MayBeGone(*member.pending)) {
+        Fail(absl::StrCat(name, " is skipped, and was complete in an earlier stream"));
+      }
+      if (!answered.non_finite ||
+          !Since(answered.since, [](const Regime& regime) { return regime.skips > 0; })) {
         Fail(absl::StrCat(name, " is skipped and is finite"));
       }
-      EnterLedger(&member, push, outcome, /*taken=*/false);
+      EnterLedger(&member, answered, outcome, /*taken=*/false);
       break;
     case v1::PUSH_OUTCOME_ROLLED_BACK:  // Nothing changed.
       if (!Since(push.since, [&](const Regime& regime) { return push.base_step > regime.step; })) {

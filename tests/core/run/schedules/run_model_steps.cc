@@ -177,7 +177,7 @@ void RunModel::AccountSteps(int64_t before, int64_t after) {
 bool RunModel::AreOfOneStep(const Push& push, const Push& next, int64_t step) const {
   const auto synchronous = [](const Regime& regime) { return regime.synchronous; };
   const auto may_be = [&](const Push& one) {
-    return Since(one.since, synchronous) &&
+    return Since(one.taken_since, synchronous) &&
            (one.part_of == step || one.outcome == v1::PUSH_OUTCOME_UNSPECIFIED);
   };
   // Of those that nobody was told of: if there is no other step that they could be of.
