@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
 

@@ -56,8 +56,7 @@ PushRoom::ClaimPtr PushRoom::Account::Take(const std::string& worker, int64_t st
   ticket->books = books_;
   ticket->worker = worker;
   ticket->step = step;
-  ticket->on_granted = std::move(on_granted);
-  room_->Enter(ticket.get());
+  room_->Enter(ticket.get(), std::move(on_granted));
   return std::make_unique<Claim>(room_, std::move(ticket));
 }
 
@@ -97,7 +96,7 @@ void PushRoom::Account::Dropped(bool rests) {
 
 std::string PushRoom::Account::Holders() const { return room_->Holders(*books_); }
 
-void PushRoom::Enter(Ticket* ticket) {
+void PushRoom::Enter(Ticket* ticket, std::function<void()> on_granted) {
   MutexLock lock(&mutex_);
   Books* const books = ticket->books.get();
   RoomAccount& account = books->account;
@@ -111,7 +110,8 @@ void PushRoom::Enter(Ticket* ticket) {
   ++account.waiting_pushes;
   ++waiting_;
   Update(books);
-  // Whoever is granted at once need not be told.
+  // Whoever is granted at once sees it.
+  if (ticket->bytes == nullptr) ticket->on_granted = std::move(on_granted);
 }
 
 void PushRoom::Leave(Ticket* ticket) {

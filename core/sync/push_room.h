@@ -133,7 +133,7 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
   PushRoom(std::shared_ptr<MemoryBudget> budget, const Clock* clock)
       : budget_(std::move(budget)), clock_(clock) {}
 
-  void Enter(Ticket* ticket);
+  void Enter(Ticket* ticket, std::function<void()> on_granted);
   void Leave(Ticket* ticket);
   // The open step of the run is another one.
   void BeginStep(Books* books, int64_t step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -38,9 +38,10 @@ class PushRoomTest : public testing::Test {
 TEST_F(PushRoomTest, WhoWaitsIsToldWhenThereIsRoom) {
   Start(10);
   const auto a = Open("a", 6, 0);
-  auto first = a->Take("w0", 0, nullptr);
-  EXPECT_TRUE(first->granted());
   int told = 0;
+  auto first = a->Take("w0", 0, [&] { ++told; });
+  EXPECT_TRUE(first->granted());
+  EXPECT_EQ(told, 0) << "that is seen at once";
   const auto second = a->Take("w1", 0, [&] { ++told; });
   EXPECT_FALSE(second->granted());
   EXPECT_EQ(a->Holders(), "this run has 6 bytes for w0");
