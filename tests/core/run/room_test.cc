@@ -498,11 +498,11 @@ TEST(RoomOnThreadsTest, EveryStepIsMadeHoweverOftenRunsArePaused) {
     registry.Tick();
     ASSERT_TRUE(paused->Resume("ada").ok());
     const auto done = [&](const auto& worker) {
-      worker->TakeResults();
       return worker->outcomes().size() - static_cast<size_t>(worker->resent()) ==
              static_cast<size_t>(step + 1);
     };
     while (!std::all_of(workers.begin(), workers.end(), done)) {
+      for (const auto& worker : workers) worker->TakeResults();
       registry.Tick();
       std::this_thread::yield();
     }
