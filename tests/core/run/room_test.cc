@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -338,6 +339,7 @@ TEST_F(RoomTest, WhatIsPushedAgainGivesTheSameParametersBitForBit) {
       EXPECT_EQ(b->Progress().step(), 1);
       EXPECT_EQ(of_a[0]->resent(), 1);
       EXPECT_EQ(of_a[1]->resent(), 1);
+      EXPECT_EQ(a->Progress().rejected_pushes(), 0);
       EXPECT_EQ(a->Progress().step(), 1);
       reason->go_on(a.get(), of_a);
       Settle();
@@ -462,6 +464,57 @@ TEST_F(RoomTest, ARunIsTriedWhoseStepNeedsMoreThanHalfOfTheRoom) {
   PushAll({workers[1]}, 0);
   EXPECT_EQ(run->Progress().step(), 1);
   EXPECT_EQ(registry_->claimed_bytes(), 0);
+}
+
+// The same with threads: runs are paused and go on while their workers push.
+TEST(RoomOnThreadsTest, EveryStepIsMadeHoweverOftenRunsArePaused) {
+  constexpr int kRuns = 4;
+  constexpr int kWorkers = 3;
+  constexpr int kSteps = 40;
+  FakeClock clock;
+  Limits limits;
+  limits.max_staged_bytes = kPushBytes * (kWorkers + 1);
+  RunRegistry registry(limits, /*threads=*/2, &clock);
+  std::vector<std::shared_ptr<gradd::Run>> runs;
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int r = 0; r < kRuns; ++r) {
+    const std::string id = "r" + std::to_string(r);
+    const v1::Run spec =
+        r == 0 ? AsynchronousSpec(kElements) : SynchronousSpec(kElements, kWorkers);
+    runs.push_back(*registry.Create(id, spec, ""));
+    for (int w = 0; w < kWorkers; ++w) {
+      workers.push_back(std::make_unique<Worker>(&registry, id, "w" + std::to_string(w)));
+    }
+  }
+  int64_t resent = 0;
+  for (int64_t step = 0; step < kSteps; ++step) {
+    gradd::Run* const paused = runs[static_cast<size_t>(step) % kRuns].get();
+    for (size_t w = 0; w < workers.size(); ++w) {
+      workers[w]->Push(step);
+      if (w != workers.size() / 2) continue;
+      ASSERT_TRUE(paused->Pause("ada").ok());
+    }
+    clock.Advance(absl::Seconds(1));
+    registry.Tick();
+    ASSERT_TRUE(paused->Resume("ada").ok());
+    const auto done = [&](const auto& worker) {
+      return worker->outcomes().size() - static_cast<size_t>(worker->resent()) ==
+             static_cast<size_t>(step + 1);
+    };
+    while (!std::all_of(workers.begin(), workers.end(), done)) {
+      for (const auto& worker : workers) worker->TakeResults();
+      registry.Tick();
+      std::this_thread::yield();
+    }
+  }
+  for (const auto& worker : workers) {
+    resent += worker->resent();
+    EXPECT_EQ(
+        std::count(worker->outcomes().begin(), worker->outcomes().end(), v1::PUSH_OUTCOME_APPLIED),
+        kSteps);
+  }
+  EXPECT_GT(resent, 0);
+  EXPECT_EQ(registry.claimed_bytes(), 0);
 }
 
 }  // namespace
