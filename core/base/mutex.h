@@ -44,10 +44,8 @@ class ABSL_LOCKABLE Mutex {
   static inline thread_local int held = 0;  // By this thread.
   std::mutex mutex_;
 
-  // Which thread has it, known by the address of its held: for the checks only. ThreadSanitizer has
-  // checks of its own, and takes a look before the lock for a race where gRPC orders what it does
-  // not see.
-#if defined(NDEBUG) || defined(__SANITIZE_THREAD__)
+  // Which thread has it, known by the address of its held: for the checks only.
+#ifdef NDEBUG
   static constexpr bool kKnowsOwner = false;
   static bool HeldHere() { return false; }
   void SetOwner(const int* /*thread*/) {}
