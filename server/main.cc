@@ -186,7 +186,7 @@ int main(int argc, char** argv) {
   spdlog::info("gradd {} serves gRPC on {} and HTTP on {}", gradd::kVersion,
                (*server)->grpc_address(),
                (*server)->http_address().empty() ? "none" : (*server)->http_address());
-  const gradd::MemoryBudget::Limits& memory = (*server)->registry()->budget().limits();
+  const gradd::MemoryBudget::Limits& memory = (*server)->memory_limits();
   spdlog::info("runs may take {} bytes of memory, {} of them for gradients that wait", memory.total,
                memory.of(gradd::MemoryUse::kStaging));
   int signal_number = 0;

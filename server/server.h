@@ -1,103 +1,44 @@
 #ifndef GRADD_SERVER_SERVER_H_
 #define GRADD_SERVER_SERVER_H_
 
-#include <grpcpp/server.h>
-
-#include <atomic>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 
 #include "absl/status/statusor.h"
-#include "core/base/awake_clock.h"
-#include "core/base/mutex.h"
-#include "core/base/thread_pool.h"
-#include "core/run/run_registry.h"
-#include "server/accept_loop.h"
-#include "server/grpc_health.h"
-#include "server/heap_trim.h"
-#include "server/http.h"
-#include "server/log_writer.h"
+#include "core/base/memory_budget.h"
 #include "server/options.h"
-#include "server/past.h"
-#include "server/peer_watch.h"
-#include "server/run_service.h"
-#include "server/runs_file.h"
-#include "server/socket_file.h"
-#include "server/ticked_streams.h"
-#include "server/training_service.h"
 
 namespace gradd {
 
-// A running gradd. Tests start it in their own process.
+class RunRegistry;
+
+// A running gradd. Tests start it in their own process. What it is made of is running_server.h's,
+// so that who starts one need not compile it.
 class Server {
  public:
   // Serves when it returns; what was started is stopped again if something fails.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
   // Stops, if Stop() has not been called.
-  ~Server();
+  virtual ~Server() = default;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   // Where it listens, with the port that was bound. http is empty if switched off.
-  const std::string& grpc_address() const { return grpc_address_; }
-  const std::string& http_address() const { return http_address_; }
+  virtual const std::string& grpc_address() const = 0;
+  virtual const std::string& http_address() const = 0;
+
+  // Bytes that runs may take.
+  virtual const MemoryBudget::Limits& memory_limits() const = 0;
 
   // Tells the sessions that it stops, lets pushes in flight finish, for options.drain at
   // most, then ends everything. Call once.
-  void Stop();
+  virtual void Stop() = 0;
 
-  RunRegistry* registry() { return &registry_; }
+  virtual RunRegistry* registry() = 0;
 
- private:
-  explicit Server(const ServerOptions& options);
-  absl::Status Listen();
-  absl::Status WriteReadyFile();
-  // Whether gRPC takes connections and answers.
-  bool Healthy() const;
-  // Finds out what was lost with the last server, if its file of runs is there.
-  absl::Status ReadPast();
-  // Says so, and begins this server's own.
-  void BeginRunsFile();
-  RunsRecord RunsNow(bool stopped) const;
-  // Writes it on the pool, when it is due.
-  void KeepRunsFile();
-  void EndRunsFile();
-  void ShutDownGrpc();
-  void TickUntilStopped();
-  int64_t Sessions() const;
-
-  const ServerOptions options_;
-  AwakeClock clock_;  // The ticker looks at it.
-  Past past_;
-  RunRegistry registry_;
-  std::unique_ptr<LogWriter> log_writer_;  // While it serves.
-  TickedStreams streams_;
-  PeerWatch peer_watch_;
-  const std::shared_ptr<Heap> heap_ = std::make_shared<Heap>();
-  HeapTrim heap_trim_;  // The ticker's.
-  TrainingService training_service_;
-  RunService run_service_;
-  std::unique_ptr<SocketFile> socket_file_;  // Of a unix-domain address.
-  std::unique_ptr<grpc::Server> grpc_;
-  std::optional<GrpcHealth> health_;  // Of grpc_.
-  std::unique_ptr<AcceptLoop> accept_loop_;
-  std::unique_ptr<HttpServer> http_;
-  bool ready_ = false;  // The ready file is there.
-  RunsFile runs_file_;
-  RunsFileSchedule runs_file_schedule_;  // The ticker's.
-  std::string grpc_address_;
-  std::string http_address_;
-
-  Mutex mutex_;
-  CondVar stopped_changed_;
-  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread ticker_;
-  std::atomic<bool> runs_file_is_written_{false};  // Now, or in a moment.
-  // Last, so that it is done before what it uses goes.
-  ThreadPool runs_file_thread_{1};
+ protected:
+  Server() = default;
 };
 
 }  // namespace gradd

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/mutex.h"
 #include "core/codec/dense.h"
+#include "core/run/run_registry.h"
 #include "server/server.h"
 #include "tests/support/flaky_proxy.h"
 #include "tests/support/specs.h"

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/session.h"
+#include "core/run/run_registry.h"
 #include "server/server.h"
 #include "tests/support/specs.h"
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/run/run_registry.h"
 #include "server/server.h"
 #include "tests/support/flaky_proxy.h"
 #include "tests/support/specs.h"

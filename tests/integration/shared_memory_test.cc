@@ -11,6 +11,7 @@
 
 #include "client/session.h"
 #include "core/base/error.h"
+#include "core/run/run_registry.h"
 #include "server/server.h"
 #include "tests/support/flaky_proxy.h"
 #include "tests/support/specs.h"

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/run/run_registry.h"
 #include "gradd/v1/training_service.grpc.pb.h"
 #include "server/address.h"
 #include "server/server.h"

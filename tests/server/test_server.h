@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "core/run/run_registry.h"
 #include "gradd/v1/run_service.grpc.pb.h"
 #include "server/server.h"
 
