@@ -70,11 +70,16 @@ void Run::Update(UpdateRequest request) {
   absl::Status possible = CheckChangeable();
   if (possible.ok()) possible = CheckMask(request.mask);
   if (!possible.ok()) return request.receive(possible);
+  UpdateQueue::Turn turn;
   {
     MutexLock lock(&mutex_);
-    if (!updates_.Begin(&request)) return;
+    turn = updates_.Begin(&request);
   }
-  WorkOn(std::move(request));
+  if (turn == UpdateQueue::Turn::kLater) return;
+  if (turn == UpdateQueue::Turn::kNow) return WorkOn(std::move(request));
+  request.receive(Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_UPDATES",
+                        absl::StrCat("run ", run_id_, ": ", UpdateQueue::kMostWaiting,
+                                     " changes wait for the one that is made, as many as may")));
 }
 
 std::optional<UpdateRequest> Run::NextUpdate() {

@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_RUN_UPDATE_QUEUE_H_
 #define GRADD_CORE_RUN_UPDATE_QUEUE_H_
 
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -28,7 +29,8 @@ struct UpdateRequest {
 // in effect or refused. The others wait in the order in which they came, so that each is validated
 // against what the one before has left.
 //
-// Whoever gets a request from Begin() or Next() works on it, and calls Next() when it is over.
+// Whoever gets a request from Begin() or Next() works on it, and calls Next() when it is over. At
+// most kMostWaiting wait: each is as large as whoever asked for it made it.
 //
 // Not thread safe.
 class UpdateQueue {
@@ -41,12 +43,21 @@ class UpdateQueue {
     bool begins_anew = false;  // Its schedule counts from when it comes into effect.
   };
 
-  // True: no other is worked on, so the caller works on `request`. False: it waits, and has been
-  // moved from.
-  [[nodiscard]] bool Begin(UpdateRequest* request) {
-    if (!working_) return working_ = true;
+  static constexpr size_t kMostWaiting = 64;
+
+  enum class Turn {
+    kNow,    // No other is worked on, so the caller works on the request.
+    kLater,  // It waits, and has been moved from.
+    kNever,  // Too many wait.
+  };
+  [[nodiscard]] Turn Begin(UpdateRequest* request) {
+    if (!working_) {
+      working_ = true;
+      return Turn::kNow;
+    }
+    if (waiting_.size() == kMostWaiting) return Turn::kNever;
     waiting_.push_back(std::move(*request));
-    return false;
+    return Turn::kLater;
   }
   // The one that was worked on is over. The next one, for the caller to work on, if there is any.
   std::optional<UpdateRequest> Next() {

@@ -148,6 +148,22 @@ TEST_F(UpdateTest, OneAtATimeEachValidatedAgainstTheOneBefore) {
   EXPECT_EQ(worker_->WaitForResult(1).step(), 2);
 }
 
+TEST_F(UpdateTest, SoManyWaitAndFurtherOnesAreRefused) {
+  BeginStep();
+  std::vector<Answer> answers;
+  for (size_t i = 0; i < 1 + UpdateQueue::kMostWaiting; ++i) {
+    answers.push_back(SetRate(1.0 / static_cast<double>(2 + i)));
+  }
+  Answer refused = SetRate(0.125);
+  ASSERT_TRUE(IsAnswered(refused));
+  EXPECT_EQ(refused.get().status().code(), absl::StatusCode::kResourceExhausted);
+  Settle();
+  for (Answer& answer : answers) EXPECT_TRUE(answer.get().ok());
+  Answer last = SetRate(0.125);
+  Settle();
+  EXPECT_EQ(last.get()->schedule().learning_rate(), 0.125) << "there is room again";
+}
+
 TEST_F(UpdateTest, APausedRunNeedsNoStep) {
   ASSERT_TRUE(run_->Pause("ada").ok());
   BeginStep();  // It waits.
