@@ -53,6 +53,21 @@ class FloodTest(ServerTest):
                 return True
         return connections, lambda: [c for c in connections if not closed(c)]
 
+    def busy_workers(self, count, elements):
+        """Processes that push to run r and ask for its parameters, over and over. They have joined."""
+        workers = []
+        for i in range(count):
+            worker = subprocess.Popen(
+                [sys.executable, "-c", BUSY_WORKER, self.grpc, f"w{i}", str(elements)],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.addCleanup(worker.stdout.close)
+            self.addCleanup(worker.wait)
+            self.addCleanup(worker.kill)
+            workers.append(worker)
+        for worker in workers:
+            self.assertEqual(worker.stdout.readline(), "joined\n")
+        return workers
+
     def list_anew(self):
         """ListRuns by a connection of its own."""
         with grpc.insecure_channel(self.grpc, (("grpc.use_local_subchannel_pool", 1),)) as channel:
@@ -237,22 +252,63 @@ class StoppedPeersTest(FloodTest):
         run = spec(self.ELEMENTS)
         run.policy.asynchronous.SetInParent()
         self.create("r", run)
-        workers = []
-        for i in range(4):
-            worker = subprocess.Popen(
-                [sys.executable, "-c", BUSY_WORKER, self.grpc, f"w{i}", str(self.ELEMENTS)],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            self.addCleanup(worker.stdout.close)
-            self.addCleanup(worker.wait)
-            self.addCleanup(worker.kill)
-            workers.append(worker)
-        for worker in workers:
-            self.assertEqual(worker.stdout.readline(), "joined\n")
+        workers = self.busy_workers(4, self.ELEMENTS)
         until("some steps", lambda: self.describe("r").progress.step >= 6)
         for worker in workers:
             worker.send_signal(signal.SIGSTOP)
         self.server.send_signal(signal.SIGTERM)
         self.assertEqual(self.server.wait(timeout=TIMEOUT_SECONDS), 0)
+
+
+class IdleTest(FloodTest):
+    ELEMENTS = 10_000_000
+
+    @unittest.skipIf(SANITIZED, "their allocators keep what is freed")
+    def test_an_idle_server_gives_back_what_was_sent(self):
+        self.list_anew()
+        before = self.resident_bytes()
+        run = spec(self.ELEMENTS)
+        run.policy.asynchronous.SetInParent()
+        self.create("r", run)
+        workers = self.busy_workers(4, self.ELEMENTS)
+        until("some steps", lambda: self.describe("r").progress.step >= 12)
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.wait()
+        self.runs.DeleteRun(run_api.DeleteRunRequest(name="runs/r"), timeout=TIMEOUT_SECONDS)
+        # It looks every ten seconds.
+        until("the memory", lambda: self.resident_bytes() - before < 30 << 20)
+
+
+class SlowPagesTest(FloodTest):
+    """Whoever asks for a page slowly, or does not read it, delays nobody else."""
+    SECONDS = 1
+
+    def assert_healthy_soon(self):
+        began = time.monotonic()
+        self.assertEqual(self.get("/healthz"), "ok\n")
+        if not SANITIZED:
+            self.assertLess(time.monotonic() - began, self.SECONDS)
+
+    def ask(self, count, request):
+        for _ in range(count):
+            connection = connect(self.http)
+            self.addCleanup(connection.close)
+            try:
+                connection.sendall(request)
+            except ConnectionError:
+                pass  # One of too many.
+
+    def test_headers_that_come_slowly(self):
+        self.ask(2000, b"GET /metrics HTTP/1.1\r\nHo")
+        self.assert_healthy_soon()
+
+    def test_pages_that_nobody_reads(self):
+        for i in range(50):
+            self.create(f"r{i}", spec())
+        self.ask(70, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assert_healthy_soon()
 
 
 class LeavingTest(FloodTest):
