@@ -10,4 +10,5 @@ deploy/packages.sh build data pictures test
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 cmake --preset "$preset" --log-level=WARNING
 cmake --build --preset "$preset" -- --quiet
+printf -- '-- built: %d s\n' "$SECONDS"
 ctest --preset "$preset" --progress

@@ -26,6 +26,7 @@ struct Settings {
 // The figures, a group at a time; README.md explains them. Each prints its lines.
 void MeasureSteps(const Settings& settings);
 void MeasurePageFaults(const Settings& settings);
+void MeasureFirstSharedStep(const Settings& settings);
 void MeasureTwoWorkers(const Settings& settings);
 void MeasureSmallStep(const Settings& settings);
 void MeasureUpdate(const Settings& settings);

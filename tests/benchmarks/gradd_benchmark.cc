@@ -17,6 +17,7 @@ struct Group {
 
 constexpr Group kGroups[] = {
     {"step", gradd::MeasureSteps},
+    {"first_shared_step", gradd::MeasureFirstSharedStep},
     {"page_faults", gradd::MeasurePageFaults},
     {"two_workers", gradd::MeasureTwoWorkers},
     {"small_step", gradd::MeasureSmallStep},

@@ -25,6 +25,7 @@ topk_push_over_f32_push <= 0.1
 two_workers_over_one <= 2.0
 small_step_over_pingpong <= 1.5
 adam_over_sweep >= 0.9
+sgd_over_sweep >= 0.9
 adam_over_torch_fused >= 1
 adam_w_over_torch_fused >= 1
 sgd_over_torch_fused >= 1

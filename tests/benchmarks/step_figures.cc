@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
 #include "tests/benchmarks/figure.h"
 #include "tests/benchmarks/machine.h"
 #include "tests/benchmarks/reference.h"
@@ -103,6 +104,33 @@ void MeasureSteps(const Settings& settings) {
   Print("topk_push_ms", topk_push * 1e3, "ms");
   Print("topk_push_over_f32_push", topk_push / f32_push, "x");
   CountAllocations(server, workers);
+}
+
+void MeasureFirstSharedStep(const Settings& settings) {
+  const StepVariant* shared = nullptr;
+  for (const StepVariant& variant : StepVariants()) {
+    if (std::string(variant.name) == "shm_step") shared = &variant;
+  }
+  const std::vector<float> gradient = Gradient(kLargeElements);
+  std::vector<double> firsts;
+  std::vector<double> others;
+  // Each run has regions of its own, whose pages nobody has had before.
+  GraddProcess server(settings.gradd);
+  constexpr int kRuns = 3;
+  for (int i = 0; i < kRuns; ++i) {
+    const std::string run = absl::StrCat("first-", i);
+    server.CreateRun(run, kLargeElements, 1);
+    SessionOptions options = WorkerOptions(server, run, "w");
+    shared->set(&options);
+    StepWorker worker(std::move(options), gradient);
+    const Clock* const clock = Clock::Real();
+    const absl::Duration begin = clock->Elapsed();
+    worker.Step();
+    firsts.push_back(absl::ToDoubleSeconds(clock->Elapsed() - begin));
+    others.push_back(MedianSeconds(5, {[&] { worker.Step(); }})[0]);
+  }
+  Print("first_shm_step_ms", Median(firsts) * 1e3, "ms");
+  Print("first_shm_step_over_shm_step", Median(firsts) / Median(others), "x");
 }
 
 void MeasureTwoWorkers(const Settings& settings) {

@@ -1,4 +1,4 @@
-// Adam as the server applies it, in this process, against an in-place sweep on the same blocks.
+// Steps as the server applies them, in this process, against an in-place sweep on the same blocks.
 
 #include <algorithm>
 #include <future>
@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/run/run_registry.h"
 #include "tests/benchmarks/figure.h"
@@ -16,8 +17,19 @@
 namespace gradd {
 namespace {
 
-constexpr double kAdamBytes = 28;   // Per element: p, m, v and g are read, p, m and v written.
-constexpr double kSweepBytes = 12;  // p and g are read, p is written.
+constexpr double kSweepBytes = 12;  // Per element: p and g are read, p is written.
+
+struct Rule {
+  const char* name;
+  double bytes;  // Per element.
+  void (*set)(v1::Optimizer* optimizer);
+};
+
+constexpr Rule kRules[] = {
+    // p, m, v and g are read, p, m and v written.
+    {"adam", 28, [](v1::Optimizer* optimizer) { optimizer->mutable_adam(); }},
+    {"sgd", kSweepBytes, [](v1::Optimizer* optimizer) { optimizer->mutable_sgd(); }},
+};
 
 // A push whose chunks all lie in `gradient`.
 void Push(FakeWorker* worker, int64_t step, const std::shared_ptr<std::vector<float>>& gradient) {
@@ -62,18 +74,16 @@ double Sweep(RunRegistry* registry, Run* run, const std::vector<float>& gradient
   return seconds->get_future().get();
 }
 
-}  // namespace
-
-void MeasureUpdate(const Settings& settings) {
+void MeasureRule(const Settings& settings, const Rule& rule) {
   RunRegistry registry(Limits(), static_cast<int>(std::thread::hardware_concurrency()));
   v1::Run spec = SynchronousSpec(kLargeElements, 1);
-  spec.mutable_optimizer()->mutable_adam();
+  rule.set(spec.mutable_optimizer());
   spec.mutable_schedule()->set_learning_rate(1e-3);
   const std::shared_ptr<Run> run = Must(registry.Create("update", spec, ""));
   FakeWorker worker(&registry, "update", "w");
   worker.Join();
   const auto gradient = std::make_shared<std::vector<float>>(kLargeElements, 1e-3f);
-  std::vector<double> adam;
+  std::vector<double> steps;
   std::vector<double> sweep;
   const int warm_up = 2;
   for (int64_t step = 0; step < warm_up + 2 * settings.rounds(); ++step) {
@@ -82,14 +92,20 @@ void MeasureUpdate(const Settings& settings) {
     const double after = run->ReadMetrics().apply_seconds.sum();
     const double swept = Sweep(&registry, run.get(), *gradient);
     if (step < warm_up) continue;
-    adam.push_back(after - before);
+    steps.push_back(after - before);
     sweep.push_back(swept);
   }
-  const double adam_rate = kLargeElements * kAdamBytes / Median(adam);
+  const double rate = kLargeElements * rule.bytes / Median(steps);
   const double sweep_rate = kLargeElements * kSweepBytes / Median(sweep);
-  Print("adam_gb_per_second", adam_rate / 1e9, "GB/s");
-  Print("sweep_gb_per_second", sweep_rate / 1e9, "GB/s");
-  Print("adam_over_sweep", adam_rate / sweep_rate, "x");
+  Print(absl::StrCat(rule.name, "_gb_per_second"), rate / 1e9, "GB/s");
+  Print(absl::StrCat(rule.name, "_sweep_gb_per_second"), sweep_rate / 1e9, "GB/s");
+  Print(absl::StrCat(rule.name, "_over_sweep"), rate / sweep_rate, "x");
+}
+
+}  // namespace
+
+void MeasureUpdate(const Settings& settings) {
+  for (const Rule& rule : kRules) MeasureRule(settings, rule);
 }
 
 }  // namespace gradd

@@ -72,6 +72,12 @@ inside sh -euc '
   grep -q RUN_STATE_FINISHED run.json
   kill -TERM $server
   wait $server
+  gradd --ready-file again 2>log & server=$!
+  for _ in $(seq 100); do [ -e again ] && break; sleep 0.1; done
+  cat log
+  grep -q "lost with it: smoke (step 200)" log
+  kill -TERM $server
+  wait $server
 ' >"$cache/smoke.log" 2>&1 || { cat "$cache/smoke.log" >&2; fail "it does not train"; }
 grep -o 'test accuracy [0-9.]*' "$cache/smoke.log" | tail -n 1
 echo "image_test: passed"

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -255,6 +256,22 @@ TEST_F(ServerTest, StopsWhilePullsAndWatchesAreOpen) {
   const grpc::Status watched = watching->Finish();
   EXPECT_EQ(watched.error_code(), grpc::StatusCode::UNAVAILABLE) << watched.error_message();
   stopper.join();
+}
+
+TEST(ProbeHealthTest, AServerThatTakesConnectionsAndAnswersNothingIsNotHealthy) {
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(silent, 8), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string port = std::to_string(ntohs(address.sin_port));
+  const absl::Status probed = ProbeHealth("127.0.0.1:" + port);
+  EXPECT_EQ(probed.code(), absl::StatusCode::kUnavailable) << probed;
+  EXPECT_THAT(probed.message(), HasSubstr("127.0.0.1:" + port));
+  close(silent);
 }
 
 TEST(ProbeHealthTest, SaysWhatIsWrong) {
