@@ -18,19 +18,18 @@ namespace {
 // What a push that was ignored is answered; `foreign`: it is of another timeline than the present.
 v1::PushOutcome OutcomeOfIgnored(const Member& member, const v1::PushHeader& header, bool foreign,
                                  PushAdmission why) {
+  const bool counted =
+      foreign ? member.ledger.IsOf(header) : header.sequence() <= member.ledger.sequence;
+  const bool waits = !foreign && header.sequence() == member.pending_sequence;
+  if (counted || waits) return v1::PUSH_OUTCOME_DUPLICATE;
   if (why == PushAdmission::kAborted) return v1::PUSH_OUTCOME_ABORTED;
-  if (foreign) {
-    return member.ledger.IsOf(header) ? v1::PUSH_OUTCOME_DUPLICATE : v1::PUSH_OUTCOME_ROLLED_BACK;
-  }
+  if (foreign) return v1::PUSH_OUTCOME_ROLLED_BACK;
   if (why == PushAdmission::kSuperseded) return v1::PUSH_OUTCOME_SUPERSEDED;
   if (why == PushAdmission::kSkipped) return v1::PUSH_OUTCOME_SKIPPED;
   if (why == PushAdmission::kRolledBack) return v1::PUSH_OUTCOME_ROLLED_BACK;
-  if (why == PushAdmission::kResend) return v1::PUSH_OUTCOME_RESEND;
-  // It may have been complete in an earlier session, and dropped or refused since; nobody was there
-  // to be told.
-  const bool gone =
-      header.sequence() > member.ledger.sequence && header.sequence() != member.pending_sequence;
-  return gone ? v1::PUSH_OUTCOME_RESEND : v1::PUSH_OUTCOME_DUPLICATE;
+  // Others needed its room. Or it was complete in an earlier session, and was dropped or refused
+  // since; nobody was there to be told.
+  return v1::PUSH_OUTCOME_RESEND;
 }
 
 }  // namespace
@@ -151,8 +150,9 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   session->state().claim.reset();
   Member* const member = MemberOf(session.get());
   if (member == nullptr) return;
-  if (why == PushAdmission::kDuplicate && header.sequence() == member->pending_sequence &&
-      !timelines_.IsForeign(header)) {
+  const bool foreign = timelines_.IsForeign(header);
+  const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
+  if (asks && !foreign && header.sequence() == member->pending_sequence) {
     PendingPush* const pending = FindPending(session->state().worker);
     if (pending != nullptr && pending->session != session) {
       // Complete since an earlier session: this one gets its result.
@@ -162,7 +162,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       return;
     }
   }
-  const Outcome outcome = OutcomeOfIgnored(*member, header, timelines_.IsForeign(header), why);
+  const Outcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
   if (outcome == v1::PUSH_OUTCOME_SUPERSEDED || outcome == v1::PUSH_OUTCOME_SKIPPED) {
     member->ledger = {header.sequence(), outcome, engine_.step(), header.timeline()};
   }

@@ -165,8 +165,7 @@ bool WorkerSession::HandleAbort(const v1::AbortPush& abort) {
     return true;
   }
   staged_.reset();
-  // What is a push that was complete in an earlier session is that one, to be taken back as such.
-  // If it has an answer already, that stays.
+  // A push that was complete in an earlier session is to be taken back as what it is.
   const bool repeated = incoming_ == Incoming::kIgnored && admission_ == PushAdmission::kDuplicate;
   switch (std::exchange(incoming_, Incoming::kNone)) {
     case Incoming::kStaged:
@@ -175,8 +174,7 @@ bool WorkerSession::HandleAbort(const v1::AbortPush& abort) {
                                          /*since_earlier=*/true)) {
         break;
       }
-      run_->CommitIgnored(shared_from_this(), header_,
-                          repeated ? PushAdmission::kDuplicate : PushAdmission::kAborted,
+      run_->CommitIgnored(shared_from_this(), header_, PushAdmission::kAborted,
                           /*want_parameters=*/false);
       break;
     case Incoming::kRejected:
