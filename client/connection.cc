@@ -45,6 +45,7 @@ std::future<absl::StatusOr<PushReport>> Connection::Order(PushOrder order) {
   order.loan = std::make_shared<PushLoan>();
   order.loan->vectors = thread_.facts().vectors;
   std::future<absl::StatusOr<PushReport>> future = order.loan->promise.get_future();
+  if (order.info.timeline == 0) order.info.timeline = timeline();
   const auto count = static_cast<size_t>(parameter_count());
   if (order.gradient.size() != count ||
       (!order.parameters.empty() && order.parameters.size() != count)) {
@@ -62,14 +63,18 @@ absl::StatusOr<int64_t> Connection::Pull(absl::Span<float> parameters, v1::Param
   const Clock& clock = *Clock::Real();
   Retry retry(options, std::random_device{}(), clock.Elapsed());
   while (true) {
-    absl::StatusOr<int64_t> step =
+    const absl::StatusOr<Pulled> pulled =
         PullOnce(options.server, thread_.run(), view, parameters, &receive_buffers_);
-    if (step.ok()) return step;
+    if (pulled.ok()) {
+      // Others are for looking at.
+      if (view == v1::PARAMETER_VIEW_TRAINING) thread_.NoteTimeline(pulled->timeline);
+      return pulled->step;
+    }
     const absl::Duration now = clock.Elapsed();
-    const Retry::Verdict verdict = retry.Ended(step.status(), now);
-    if (!verdict.failure.ok()) return step;
+    const Retry::Verdict verdict = retry.Ended(pulled.status(), now);
+    if (!verdict.failure.ok()) return pulled.status();
     if (options.log) {
-      options.log(absl::StrCat("pull failed (", step.status().message(), "), trying again"));
+      options.log(absl::StrCat("pull failed (", pulled.status().message(), "), trying again"));
     }
     GRADD_RETURN_IF_ERROR(exchange().Pause(verdict.at - now));
   }

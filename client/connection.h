@@ -31,6 +31,7 @@ class Connection {
   std::future<absl::StatusOr<PushReport>> Push(const Session::PushInfo& info);
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters, v1::ParameterView view);
   absl::StatusOr<int64_t> Pull();
+  void AbortPush() { exchange().AbortPush(); }
   absl::Status Leave() { return exchange().Leave(); }
 
   absl::Span<float> gradient() const;
@@ -40,6 +41,7 @@ class Connection {
   int64_t parameter_count() const { return thread_.facts().parameter_count; }
   int64_t max_steps() const { return thread_.facts().max_steps; }
   int64_t next_sequence() const { return thread_.exchange().next_sequence(); }
+  uint64_t timeline() const { return thread_.timeline(); }
   bool finished() const { return thread_.exchange().finished(); }
   int64_t reconnects() const { return thread_.exchange().reconnects(); }
   int64_t saturated_elements() const { return thread_.saturated_elements(); }

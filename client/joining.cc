@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/push_encoder.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
 
 namespace gradd {
 namespace {
@@ -59,6 +60,7 @@ v1::TrainRequest Joining::Request() const {
   join.set_worker(options_.worker);
   join.set_instance(instance_);
   join.set_want_shared_memory(want_shared_memory_);
+  join.set_sends_timelines(true);
   if (options_.layout.tensors_size() > 0) *join.mutable_layout() = options_.layout;
   for (const v1::Encoding encoding : options_.parameter_encodings) {
     join.add_parameter_encodings(encoding);
@@ -84,6 +86,7 @@ Joining::Verdict Joining::Welcomed(const v1::Welcome& welcome, Sequences known) 
     }
   }
   welcome_ = true;
+  timeline_ = welcome.timeline();
   return {};
 }
 
@@ -100,8 +103,14 @@ absl::Status Joining::CheckPushEncoding(const v1::Welcome& welcome) const {
 }
 
 absl::Status Joining::CheckSameRun(const v1::Welcome& welcome, Sequences known) const {
-  if (welcome.parameter_count() == facts_.parameter_count &&
-      welcome.last_sequence() >= known.least && welcome.last_sequence() <= known.most) {
+  if (!facts_.run_uid.empty() && welcome.run_uid() != facts_.run_uid) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(run_, " is another run than the one that this session joined: its uid is ",
+                     Quoted(welcome.run_uid()), ", expected ", Quoted(facts_.run_uid)));
+  }
+  const int64_t least = welcome.timeline() == timeline_ ? known.least : 0;
+  if (welcome.parameter_count() == facts_.parameter_count && welcome.last_sequence() >= least &&
+      welcome.last_sequence() <= known.most) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(absl::StrCat(
@@ -119,6 +128,7 @@ absl::Status Joining::SetUp(const v1::Welcome& welcome, Layout layout) {
   facts_.layout = welcome.layout();
   facts_.parameter_count = welcome.parameter_count();
   facts_.max_steps = welcome.max_steps();
+  facts_.run_uid = welcome.run_uid();
   layout_ = std::move(layout);
   return absl::OkStatus();
 }

@@ -18,7 +18,7 @@ namespace gradd {
 // `welcome` before it relies on it. It sends nothing.
 //
 // The first welcome fixes what the run is (Facts). A later one must be of the same run and know the
-// pushes that this session knows.
+// pushes that this session knows, unless a new timeline has begun: it may give them up.
 class Joining {
  public:
   // Constant from the first verdict kWelcome on.
@@ -26,6 +26,7 @@ class Joining {
     v1::Layout layout;
     int64_t parameter_count = 0;
     int64_t max_steps = 0;
+    std::string run_uid;  // Empty: the server does not say.
     // The session's own vectors, if it asked for shared memory. What lies behind them changes while
     // a push is in flight.
     std::shared_ptr<MappedVectors> vectors;
@@ -71,7 +72,8 @@ class Joining {
   const std::string run_;
   const uint64_t instance_;
   bool want_shared_memory_;
-  bool welcome_ = false;  // There was a verdict kWelcome.
+  bool welcome_ = false;   // There was a verdict kWelcome.
+  uint64_t timeline_ = 0;  // As the last one said.
   Facts facts_;
   std::optional<Layout> layout_;
 };

@@ -146,16 +146,17 @@ absl::StatusOr<int64_t> DecodeChunk(const v1::ParameterChunk& chunk, const Paylo
 }
 
 grpc::Status PullInto(const std::shared_ptr<grpc::Channel>& channel, const v1::PullRequest& request,
-                      grpc::ClientContext* context, absl::Span<float> parameters, int64_t* step,
+                      grpc::ClientContext* context, absl::Span<float> parameters, Pulled* pulled,
                       absl::Status* taken,
                       const std::function<void(const grpc::ByteBuffer&)>& received) {
   int64_t elements = 0;
-  *step = -1;
+  *pulled = Pulled();
   const auto take = [&](const v1::ParameterChunk& chunk, const Payload& data) {
-    const auto count = DecodeChunk(chunk, data, elements, *step, parameters);
+    const auto count = DecodeChunk(chunk, data, elements, pulled->step, parameters);
     if (!count.ok()) return count.status();
+    if (elements == 0) pulled->timeline = chunk.timeline();
     elements += *count;
-    *step = chunk.step();
+    pulled->step = chunk.step();
     return absl::OkStatus();
   };
   grpc::Status status = PullChunks(channel, request, context, take, taken, received);
@@ -165,23 +166,23 @@ grpc::Status PullInto(const std::shared_ptr<grpc::Channel>& channel, const v1::P
   return status;
 }
 
-absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& run,
-                                 v1::ParameterView view, absl::Span<float> parameters,
-                                 ReceiveBufferPin* pin) {
+absl::StatusOr<Pulled> PullOnce(const std::string& server, const std::string& run,
+                                v1::ParameterView view, absl::Span<float> parameters,
+                                ReceiveBufferPin* pin) {
   auto channel = MakeChannel(server);
   GRADD_RETURN_IF_ERROR(channel.status());
   v1::PullRequest request;
   request.set_run(run);
   request.set_view(view);
   grpc::ClientContext context;
-  int64_t step = -1;
+  Pulled pulled;
   absl::Status taken;
   const grpc::Status status =
-      PullInto(*channel, request, &context, parameters, &step, &taken,
+      PullInto(*channel, request, &context, parameters, &pulled, &taken,
                [pin](const grpc::ByteBuffer& message) { pin->Note(message); });
   GRADD_RETURN_IF_ERROR(taken);
   GRADD_RETURN_IF_ERROR(FromGrpcStatus(status, ReasonIn(context)));
-  return step;
+  return pulled;
 }
 
 }  // namespace gradd

@@ -46,18 +46,24 @@ absl::Status CheckComplete(int64_t received, int64_t total);
 absl::StatusOr<int64_t> DecodeChunk(const v1::ParameterChunk& chunk, const Payload& data,
                                     int64_t received, int64_t step, absl::Span<float> parameters);
 
-// Reads parameters into `parameters`, which must be as long as the run's vector, and sets `step` to
-// theirs. OK if the call is, too. See PullChunks().
+// Which parameters were read.
+struct Pulled {
+  int64_t step = -1;      // -1: none.
+  uint64_t timeline = 0;  // That it is a step of; 0: the server does not say.
+};
+
+// Reads parameters into `parameters`, which must be as long as the run's vector, and says which.
+// OK if the call is, too. See PullChunks().
 grpc::Status PullInto(const std::shared_ptr<grpc::Channel>& channel, const v1::PullRequest& request,
-                      grpc::ClientContext* context, absl::Span<float> parameters, int64_t* step,
+                      grpc::ClientContext* context, absl::Span<float> parameters, Pulled* pulled,
                       absl::Status* taken,
                       const std::function<void(const grpc::ByteBuffer&)>& received = nullptr);
 
-// The same for the run `runs/{run_id}`: one try on a connection of its own, and its step. `pin`
-// outlives it, and so serves the next one too.
-absl::StatusOr<int64_t> PullOnce(const std::string& server, const std::string& run,
-                                 v1::ParameterView view, absl::Span<float> parameters,
-                                 ReceiveBufferPin* pin);
+// The same for the run `runs/{run_id}`: one try on a connection of its own. `pin` outlives it, and
+// so serves the next one too.
+absl::StatusOr<Pulled> PullOnce(const std::string& server, const std::string& run,
+                                v1::ParameterView view, absl::Span<float> parameters,
+                                ReceiveBufferPin* pin);
 
 }  // namespace gradd
 

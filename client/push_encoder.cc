@@ -33,6 +33,7 @@ class SparsePushEncoder final : public PushEncoder {
   absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
                      std::shared_ptr<const void> /*owner*/) override {
     if (absl::Status added = feedback_.Add(gradient); !added.ok()) return added;
+    gradient_ = gradient;
     if (encoding_.kind == PushEncoding::Kind::kTopK) {
       top_k_.Select(feedback_.residual(), count_, &indices_);
     } else {
@@ -73,13 +74,23 @@ class SparsePushEncoder final : public PushEncoder {
 
   void Finish(bool applied) override {
     if (!applied) feedback_.GiveBack(indices_, values_);
+    gradient_ = {};
   }
+
+  void TakeBack() override {
+    feedback_.GiveBack(indices_, values_);
+    feedback_.Remove(gradient_);
+    gradient_ = {};
+  }
+
+  void Forget() override { feedback_.Clear(); }
 
  private:
   const PushEncoding encoding_;
   const int64_t elements_;
   const int64_t count_;  // Of the elements that a push sends.
   ErrorFeedback feedback_;
+  absl::Span<const float> gradient_;  // Of the push.
   TopK top_k_;
   std::vector<uint32_t> indices_;
   std::vector<float> values_;

@@ -21,14 +21,14 @@ inline constexpr int64_t kMinChunkBytes = Int8Bytes(kInt8GroupElements);
 // asked for, into memory that is used again when the transport is done with it.
 //
 // Begin() each push once; Rewind() whenever it is sent, also for the first time; then Next()
-// until done(); Finish() when its fate is known. Not thread safe.
+// until done(); Finish() or TakeBack() when its fate is known. Not thread safe.
 class PushEncoder {
  public:
   // For gradients of `layout`. `encoding` is valid.
   static std::unique_ptr<PushEncoder> Create(const PushEncoding& encoding, const Layout& layout);
   virtual ~PushEncoder() = default;
 
-  // Starts the push of `gradient`, which stays unchanged until the last Next(). With FLOAT32 the
+  // Starts the push of `gradient`, which stays unchanged until its end. With FLOAT32 the
   // payloads borrow it and hold `owner`. INVALID_ARGUMENT, and nothing changed, if it cannot be
   // encoded.
   virtual absl::Status Begin(int64_t sequence, absl::Span<const float> gradient,
@@ -47,6 +47,10 @@ class PushEncoder {
   // Ends the push and lets go of the gradient and its owner. Where it did not become part of a
   // step, what it sent stays for the next one, if the encoding keeps anything.
   virtual void Finish(bool applied) = 0;
+  // Ends a push that its caller takes back: nothing of it stays.
+  virtual void TakeBack() { Finish(/*applied=*/true); }
+  // What earlier pushes left behind does not count any more. Between two pushes.
+  virtual void Forget() {}
 
   // How many elements of the push were written as +-65,504 since FLOAT16 has no larger numbers.
   // Once it is done(), until the next Rewind().

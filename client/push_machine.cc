@@ -36,12 +36,15 @@ void PushMachine::Order(PushOrder order) {
   push_ = std::move(push);
 }
 
-void PushMachine::StreamOpened(int64_t last_sequence, int64_t max_chunk_bytes) {
-  max_chunk_bytes_ = max_chunk_bytes;
+void PushMachine::StreamOpened(const v1::Welcome& welcome) {
+  max_chunk_bytes_ = welcome.limits().max_chunk_bytes();
+  run_uid_ = welcome.run_uid();
   if (push_) {
-    push_->known = next_sequence_ <= last_sequence;
+    // One of a timeline that has ended counted on that one, or never will.
+    push_->known = next_sequence_ <= welcome.last_sequence() ||
+                   push_->order.info.timeline != welcome.timeline();
   } else {
-    next_sequence_ = last_sequence + 1;
+    next_sequence_ = welcome.last_sequence() + 1;
   }
 }
 
@@ -53,7 +56,11 @@ PushMachine::Action PushMachine::Begin() {
   }
   push.shared = vectors_ != nullptr && vectors_->attached() &&
                 push.order.gradient.data() == vectors_->gradient().data();
-  if (!push.encoding && !push.shared) {
+  if (!push.encoding && !push.shared && !push.aborts) {
+    if (const uint64_t timeline = push.order.info.timeline; timeline != encoded_timeline_) {
+      if (encoded_timeline_ != 0) encoder_->Forget();
+      encoded_timeline_ = timeline;
+    }
     const absl::Status begun =
         encoder_->Begin(next_sequence_, push.order.gradient, push.order.loan);
     if (!begun.ok()) {
@@ -66,6 +73,7 @@ PushMachine::Action PushMachine::Begin() {
   if (push.encoding) encoder_->Rewind(max_chunk_bytes_);
   push.phase = Phase::kSending;
   push.header_sent = false;
+  push.abort_sent = false;
   push.received_elements = 0;
   push.report = PushReport();
   push.report.sequence = next_sequence_;
@@ -80,33 +88,61 @@ void PushMachine::StreamEnded() {
   push_->known = false;
 }
 
+PushMachine::Action PushMachine::Abort() {
+  if (!push_ || push_->phase == Phase::kReceiving) return {};
+  push_->aborts = true;
+  if (!push_->begun) return Aborted();
+  ahead_.reset();
+  return {};
+}
+
+PushMachine::Action PushMachine::Aborted() {
+  push_->report.sequence = next_sequence_;
+  push_->report.outcome = v1::PUSH_OUTCOME_ABORTED;
+  return Complete(push_->report);
+}
+
+PushMessage PushMachine::NextOfAbort() {
+  Push& push = *push_;
+  PushMessage message;
+  if (!push.header_sent) {
+    FillHeader(message.request.mutable_push()->mutable_header());
+    return message;
+  }
+  message.request.mutable_abort_push()->set_sequence(next_sequence_);
+  push.abort_sent = true;
+  push.phase = Phase::kSent;
+  return message;
+}
+
 std::optional<PushMessage> PushMachine::Next() {
   if (std::exchange(end_owed_, false)) {
     PushMessage end;
     end.request.mutable_push()->mutable_commit();
     return end;
   }
-  if (!push_ || push_->phase != Phase::kSending) return std::nullopt;
+  if (!push_) return std::nullopt;
+  const bool sending = push_->phase == Phase::kSending;
+  if (push_->aborts && !push_->abort_sent && (sending || push_->phase == Phase::kSent)) {
+    return NextOfAbort();
+  }
+  if (!sending) return std::nullopt;
+  push_->begun = true;
   PushMessage message = ahead_ ? *std::exchange(ahead_, std::nullopt) : Encode();
   if (message.request.push().has_commit()) push_->phase = Phase::kSent;
   return message;
 }
 
 void PushMachine::EncodeAhead() {
-  if (!ahead_ && push_ && push_->phase == Phase::kSending) ahead_ = Encode();
+  if (ahead_ || !push_ || push_->phase != Phase::kSending || push_->aborts) return;
+  ahead_ = Encode();
 }
 
 PushMessage PushMachine::Encode() {
   Push& push = *push_;
   PushMessage message;
   v1::Push& part = *message.request.mutable_push();
-  if (!push.header_sent) {
-    part.mutable_header()->set_sequence(next_sequence_);
-    part.mutable_header()->set_base_step(push.order.info.base_step);
-    part.mutable_header()->set_examples(push.order.info.examples);
-    part.mutable_header()->set_loss(push.order.info.loss);
-    push.header_sent = true;
-  }
+  if (!push.header_sent) FillHeader(part.mutable_header());
   if (!push.known && push.shared) {
     part.set_gradient_is_shared(true);
   } else if (!push.known) {
@@ -118,6 +154,17 @@ PushMessage PushMachine::Encode() {
   return message;
 }
 
+void PushMachine::FillHeader(v1::PushHeader* header) {
+  const Session::PushInfo& info = push_->order.info;
+  header->set_sequence(next_sequence_);
+  header->set_base_step(info.base_step);
+  header->set_examples(info.examples);
+  header->set_loss(info.loss);
+  header->set_timeline(info.timeline);
+  header->set_run_uid(run_uid_);
+  push_->header_sent = true;
+}
+
 PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
   if (!push_ || result.sequence() != next_sequence_ || push_->phase == Phase::kWaiting ||
       push_->phase == Phase::kReceiving) {
@@ -125,7 +172,9 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
         absl::StrCat("a result for push ", result.sequence(), ", which is not the one in flight"));
   }
   Push& push = *push_;
+  if (result.outcome() == v1::PUSH_OUTCOME_ABORTED && push.abort_sent) return Aborted();
   if (result.outcome() == v1::PUSH_OUTCOME_RESEND && push.phase == Phase::kSent) {
+    if (push.aborts) return Aborted();
     push.known = false;
     return Begin();
   }
@@ -138,6 +187,15 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
     push.dropped = outcome != v1::PUSH_OUTCOME_APPLIED && outcome != v1::PUSH_OUTCOME_ACCUMULATED;
   }
   if (result.outcome() == v1::PUSH_OUTCOME_REJECTED) return Rejected(result);
+  if (result.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK && result.has_last_sequence()) {
+    if (result.last_sequence() < 0) {
+      return ProtocolBroken(absl::StrCat("a last sequence of ", result.last_sequence()));
+    }
+    push.next_sequence = result.last_sequence() + 1;
+  }
+  if (result.outcome() == v1::PUSH_OUTCOME_ABORTED) {
+    return ProtocolBroken(absl::StrCat("push ", result.sequence(), " aborted, and nobody asked"));
+  }
   if (push.phase == Phase::kSending) {
     return ProtocolBroken(absl::StrCat("a result for push ", result.sequence(), " before its end"));
   }
@@ -173,6 +231,7 @@ PushMachine::Action PushMachine::OnParameters(const v1::ParameterChunk& chunk,
       chunk, data, push.received_elements, push.report.parameters_step, push.order.parameters);
   if (!received.ok()) return ProtocolBroken(std::string(received.status().message()));
   push.report.parameters_step = chunk.step();
+  if (push.received_elements == 0) push.report.timeline = chunk.timeline();
   push.received_elements += *received;
   return push.received_elements == parameter_count_ ? Complete(push.report) : Action();
 }
@@ -189,12 +248,22 @@ PushMachine::Action PushMachine::OnSharedParameters(const v1::SharedParameters& 
     std::copy(values.begin(), values.end(), push.order.parameters.begin());
   }
   push.report.parameters_step = parameters.step();
+  push.report.timeline = parameters.timeline();
   return Complete(push.report);
 }
 
-std::shared_ptr<PushLoan> PushMachine::Finish(bool counted) {
-  if (push_->encoding) encoder_->Finish(/*applied=*/!push_->dropped);
-  if (counted) ++next_sequence_;
+std::shared_ptr<PushLoan> PushMachine::Finish(const absl::StatusOr<PushReport>& result) {
+  const auto outcome = result.ok() ? result->outcome : v1::PUSH_OUTCOME_UNSPECIFIED;
+  if (push_->encoding && outcome == v1::PUSH_OUTCOME_ABORTED) {
+    encoder_->TakeBack();
+  } else if (push_->encoding) {
+    encoder_->Finish(/*applied=*/!push_->dropped);
+  }
+  if (outcome == v1::PUSH_OUTCOME_ROLLED_BACK) encoder_->Forget();
+  const bool changed_nothing =
+      outcome == v1::PUSH_OUTCOME_ROLLED_BACK || outcome == v1::PUSH_OUTCOME_ABORTED;
+  if (result.ok() && !changed_nothing) ++next_sequence_;
+  if (push_->next_sequence.has_value()) next_sequence_ = *push_->next_sequence;
   // What was encoded ahead borrows the gradient.
   ahead_.reset();
   std::shared_ptr<PushLoan> loan = std::move(push_->order.loan);

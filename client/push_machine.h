@@ -41,7 +41,12 @@ struct PushMessage {
 // `welcome` says that the server has it already, only its end is sent, to ask for its result.
 //
 // With TopK and RandomK, what a push sent goes back into the residual if the server said that it
-// did not become part of a step, and so comes with the next push.
+// did not become part of a step, and so comes with the next push. Unless that was since it is of a
+// timeline that has ended (ROLLED_BACK): then the residual is, too, and is forgotten.
+//
+// Abort() takes a push back. If anything of it was sent, the server is told instead of the rest,
+// and says what became of it; on another stream, its first part without a chunk says which push is
+// meant.
 //
 // Not thread safe.
 class PushMachine {
@@ -73,13 +78,15 @@ class PushMachine {
   // Takes a push on, under the next sequence. Only while there is none.
   void Order(PushOrder order);
 
-  // A stream is open on which the server has pushes up to `last_sequence` and takes chunks of at
-  // most `max_chunk_bytes`.
-  void StreamOpened(int64_t last_sequence, int64_t max_chunk_bytes);
+  // A stream is open, and the server has said this.
+  void StreamOpened(const v1::Welcome& welcome);
   // Starts sending the push from its first chunk. Only while waiting() with a stream open.
   Action Begin();
   // The stream is gone: the push waits for the next one.
   void StreamEnded();
+
+  // The push is to be taken back, if there is one that is not answered.
+  Action Abort();
 
   // What to send next, if there is anything.
   std::optional<PushMessage> Next();
@@ -91,9 +98,9 @@ class PushMachine {
   Action OnParameters(const v1::ParameterChunk& chunk, const Payload& data);
   Action OnSharedParameters(const v1::SharedParameters& parameters);
 
-  // Ends the push; `counted` if its sequence is used up. The caller of the push gets its answer by
-  // the loan.
-  std::shared_ptr<PushLoan> Finish(bool counted);
+  // Ends the push, of which `result` says what became of it. Its caller gets its answer by the
+  // loan.
+  std::shared_ptr<PushLoan> Finish(const absl::StatusOr<PushReport>& result);
 
   // Whether there is a push.
   bool active() const { return push_.has_value(); }
@@ -121,10 +128,15 @@ class PushMachine {
     PushOrder order;
     Phase phase = Phase::kWaiting;
     bool header_sent = false;
-    bool known = false;     // The server has it already: ask, do not send it again.
-    bool shared = false;    // The server reads the gradient where it lies.
-    bool encoding = false;  // The encoder has begun it.
-    bool dropped = false;   // It did not become part of a step, as the server said.
+    bool begun = false;       // Something of it was sent, on whichever stream.
+    bool aborts = false;      // It is to be taken back.
+    bool abort_sent = false;  // The server was told, on this stream.
+    bool known = false;       // The server has its end or needs none: ask, do not send it again.
+    bool shared = false;      // The server reads the gradient where it lies.
+    bool encoding = false;    // The encoder has begun it.
+    bool dropped = false;     // It did not become part of a step, as the server said.
+    // The sequence after it, where the server says that it is not the next one.
+    std::optional<int64_t> next_sequence;
     int64_t received_elements = 0;
     PushReport report;
   };
@@ -133,6 +145,9 @@ class PushMachine {
   static Action ProtocolBroken(const std::string& what);
   static Action Fail(absl::Status why);
   PushMessage Encode();
+  void FillHeader(v1::PushHeader* header);
+  PushMessage NextOfAbort();
+  Action Aborted();
   Action Rejected(const v1::PushResult& result);
 
   std::string worker_;
@@ -141,6 +156,8 @@ class PushMachine {
   std::shared_ptr<MappedVectors> vectors_;
 
   int64_t next_sequence_ = 1;
+  uint64_t encoded_timeline_ = 0;  // Of the last push that the encoder began.
+  std::string run_uid_;
   std::optional<Push> push_;
   // Of the stream.
   int64_t max_chunk_bytes_ = 0;

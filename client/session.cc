@@ -26,6 +26,8 @@ std::future<absl::StatusOr<PushReport>> Session::Push(const PushInfo& info) {
   return connection_->Push(info);
 }
 
+void Session::AbortPush() { connection_->AbortPush(); }
+
 absl::Span<float> Session::gradient() const { return connection_->gradient(); }
 absl::Span<const float> Session::parameters() const { return connection_->parameters(); }
 bool Session::shares_memory() const { return connection_->shares_memory(); }
@@ -42,6 +44,7 @@ const v1::Layout& Session::layout() const { return connection_->layout(); }
 int64_t Session::parameter_count() const { return connection_->parameter_count(); }
 int64_t Session::max_steps() const { return connection_->max_steps(); }
 int64_t Session::next_sequence() const { return connection_->next_sequence(); }
+uint64_t Session::timeline() const { return connection_->timeline(); }
 bool Session::finished() const { return connection_->finished(); }
 int64_t Session::reconnects() const { return connection_->reconnects(); }
 

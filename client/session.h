@@ -48,10 +48,14 @@
 //   STALE       it was older than the run allows; dropped
 //   SUPERSEDED  its step happened without it; dropped
 //   SKIPPED     it was not finite, and the run skips such pushes
-//   ROLLED_BACK it was computed from parameters that the run does not have any more
+//   ROLLED_BACK it was computed from parameters that the run does not have any more: the run went
+//               back and began a new timeline. Nothing of it counts; compute anew from the present
+//               ones, which the push has brought if it asked for parameters
+//   ABORTED     AbortPush() took it back in time; nothing of it counts. No parameters come with it
 //   DUPLICATE   it counted, or was dropped, on a connection that broke; the server does not know
 //               which any more
-// after each of which the worker takes the parameters and goes on; or an error (ReasonOf() in
+// after each of which the worker takes the parameters and goes on, with the next sequence unless
+// the push was ROLLED_BACK or ABORTED; or an error (ReasonOf() in
 // core/base/error.h has the reason as a word):
 //   INVALID_ARGUMENT     the push was rejected, and changed nothing: NON_FINITE, and others. The
 //                        session goes on, with the same sequence.
@@ -138,6 +142,8 @@ struct PushReport {
   // The step of the parameters that were written to the caller's memory, or -1 if
   // none were.
   int64_t parameters_step = -1;
+  // The timeline that it is a step of; 0: none were, or the server does not say.
+  uint64_t timeline = 0;
 };
 
 // One worker's membership in one run, over one connection at a time.
@@ -150,6 +156,9 @@ class Session {
     int64_t base_step = 0;  // Step of the parameters it was computed from.
     int64_t examples = 0;   // At least 1.
     double loss = 0;        // Mean over the examples; finite.
+    // Of the parameters it was computed from, see timeline(); 0: of those that came last. To be set
+    // where others may have come since, as with gradients that are computed ahead.
+    uint64_t timeline = 0;
   };
 
   // Connects and joins. Fails at once where trying again cannot help (unknown run,
@@ -173,10 +182,16 @@ class Session {
   // At most one push is in flight: a second one waits for the first, or until Leave() is called.
   //
   // What the future says, and when, is written at the top of this file. With TopK and RandomK a
-  // gradient that did not become part of a step comes with the next push; do not push it again.
+  // gradient that did not become part of a step comes with the next push; do not push it again,
+  // unless the push was ROLLED_BACK or ABORTED: then it is gone.
   std::future<absl::StatusOr<PushReport>> Push(const PushInfo& info,
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters);
+
+  // Takes back the push in flight, if there is one, and returns at once; the push's future says
+  // what becomes of it: ABORTED; or, where its step is on its way or made, what it would have said
+  // anyway. While the server has no room for the push, it does not hear of this either.
+  void AbortPush();
 
   // The session's own vectors, if `shared_memory` was asked for; else empty. Their addresses stay
   // the same. Where the server shares its memory they lie in it, and a push moves no data;
@@ -220,6 +235,10 @@ class Session {
   // The sequence of the next push; 1 for a worker the run has not seen before.
   // Right after Open() it tells a restarted worker where to go on.
   int64_t next_sequence() const;
+
+  // The timeline of the training parameters that came last, with a push or by Pull(); before that,
+  // the run's when the session was opened. 0: the server knows of none.
+  uint64_t timeline() const;
 
   // Whether the run has reached its last step, as far as this session knows.
   bool finished() const;

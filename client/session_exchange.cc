@@ -29,6 +29,13 @@ void SessionExchange::Push(PushOrder order) {
   Wake();
 }
 
+void SessionExchange::AbortPush() {
+  MutexLock lock(&mutex_);
+  if (!push_in_flight_) return;
+  abort_ = true;
+  Wake();
+}
+
 absl::Status SessionExchange::Leave() {
   MutexLock lock(&mutex_);
   leave_ = true;
@@ -68,7 +75,8 @@ int64_t SessionExchange::reconnects() const {
 SessionExchange::Orders SessionExchange::Take() {
   MutexLock lock(&mutex_);
   woken_ = false;
-  return {std::exchange(push_, std::nullopt), leave_, close_, failure_};
+  return {std::exchange(push_, std::nullopt), std::exchange(abort_, false), leave_, close_,
+          failure_};
 }
 
 bool SessionExchange::closed() const {
@@ -97,6 +105,7 @@ void SessionExchange::PushCompleted(std::shared_ptr<PushLoan> loan,
     MutexLock lock(&mutex_);
     next_sequence_ = next_sequence;
     push_in_flight_ = false;
+    abort_ = false;  // Too late, and not for the next one.
     changed_.NotifyAll();
   }
   loan.reset();

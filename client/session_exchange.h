@@ -32,6 +32,8 @@ class SessionExchange {
   // Waits until no push is in flight, then orders this one. After Fail(), or Leave() from any
   // thread, the push's loan is given back with the error instead.
   void Push(PushOrder order);
+  // Orders to take back the push in flight, if there is one.
+  void AbortPush();
   // Orders to leave and waits for Left() or Fail().
   absl::Status Leave();
   // Orders to end everything. To be called once, and nothing else after it.
@@ -47,6 +49,7 @@ class SessionExchange {
 
   struct Orders {
     std::optional<PushOrder> push;
+    bool abort = false;  // The push in flight, this one included.
     bool leave = false;  // From the first time on.
     bool close = false;
     absl::Status failure;  // As told to Fail(): a push can have been ordered just before it.
@@ -77,6 +80,7 @@ class SessionExchange {
   // Orders.
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;  // They wait to be taken.
   std::optional<PushOrder> push_ ABSL_GUARDED_BY(mutex_);
+  bool abort_ ABSL_GUARDED_BY(mutex_) = false;
   bool leave_ ABSL_GUARDED_BY(mutex_) = false;
   bool close_ ABSL_GUARDED_BY(mutex_) = false;
   // What is known.

@@ -94,6 +94,7 @@ void SessionThread::HandleOrders() {
   SessionExchange::Orders orders = exchange_.Take();
   if (orders.push) push_.Order(*std::move(orders.push));
   if (!orders.failure.ok() && push_.active()) CompletePush(orders.failure);
+  if (orders.abort) Do(push_.Abort());
   if (orders.close) {
     course_ = Course::kOver;
     if (stream_ != nullptr) stream_->Cancel(absl::CancelledError("the session was closed"));
@@ -260,8 +261,9 @@ void SessionThread::HandleWelcome(const v1::Welcome& welcome) {
   if (first) {
     push_.SetUp({options_.worker, facts().parameter_count,
                  PushEncoder::Create(options_.push_encoding, joining_.layout()), facts().vectors});
+    NoteTimeline(welcome.timeline());
   }
-  push_.StreamOpened(welcome.last_sequence(), welcome.limits().max_chunk_bytes());
+  push_.StreamOpened(welcome);
   exchange_.Opened(welcome.state() == v1::RUN_STATE_FINISHED, push_.sequence());
   if (!first) Log(absl::StrCat("session with ", options_.server, " regained"));
   if (push_.waiting()) BeginPush();
@@ -283,6 +285,10 @@ void SessionThread::HandleEvent(const v1::RunEvent& event) {
       break;
     case v1::RUN_EVENT_KIND_STOPPING:
       Log("the server is stopping");
+      break;
+    case v1::RUN_EVENT_KIND_TIMELINE:
+      Log(absl::StrCat("run begins timeline ", event.timeline(), " at step ", event.step(),
+                       ": what was computed before counts no more"));
       break;
     case v1::RUN_EVENT_KIND_TRIAL:
       if (options_.on_trial) options_.on_trial(event.run());
@@ -319,8 +325,8 @@ void SessionThread::Do(PushMachine::Action action) {
 
 void SessionThread::CompletePush(absl::StatusOr<PushReport> result) {
   NoteSaturated();
-  const bool counted = result.ok() && result->outcome != v1::PUSH_OUTCOME_ROLLED_BACK;
-  std::shared_ptr<PushLoan> loan = push_.Finish(counted);
+  if (result.ok()) NoteTimeline(result->timeline);
+  std::shared_ptr<PushLoan> loan = push_.Finish(result);
   exchange_.PushCompleted(std::move(loan), std::move(result), push_.sequence());
 }
 

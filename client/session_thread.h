@@ -52,6 +52,11 @@ class SessionThread {
   const SessionExchange& exchange() const { return exchange_; }
   bool shares_memory() const { return shares_memory_.load(); }
   int64_t saturated_elements() const { return saturated_elements_.load(); }
+  // See Session::timeline(). Parameters of that timeline have come; 0: it is not known.
+  uint64_t timeline() const { return timeline_.load(); }
+  void NoteTimeline(uint64_t timeline) {
+    if (timeline != 0) timeline_.store(timeline);
+  }
 
  private:
   // What the thread is about.
@@ -96,6 +101,7 @@ class SessionThread {
 
   std::atomic<bool> shares_memory_{false};  // The last push.
   std::atomic<int64_t> saturated_elements_{0};
+  std::atomic<uint64_t> timeline_{0};
 
   // Used by the thread alone.
   grpc::CompletionQueue queue_;

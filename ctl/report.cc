@@ -338,6 +338,8 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
                      " of them parameters and optimizer state"),
         &page);
   }
+  // Each but the first began when the run went back.
+  if (run.timeline() > 1) AppendRow("timeline", absl::StrCat(run.timeline()), &page);
   AppendRow("optimizer", Describe(run.optimizer()), &page);
   if (const std::string decay = WeightDecayText(run.optimizer()); !decay.empty()) {
     AppendRow("weight decay", decay, &page);

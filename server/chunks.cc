@@ -14,6 +14,10 @@ BlockChunk MakeBlockChunk(const std::shared_ptr<const Snapshot>& snapshot, size_
   chunk.description.set_encoding(EncodingOfBlock(*snapshot, block));
   chunk.description.set_step(snapshot->step);
   chunk.description.set_parameter_count(snapshot->element_count);
+  if (block == 0 && snapshot->timeline != nullptr) {
+    chunk.description.set_timeline(snapshot->timeline->number);
+    chunk.description.set_run_uid(snapshot->timeline->run_uid);
+  }
   chunk.data = BlockPayload(snapshot, block);
   return chunk;
 }

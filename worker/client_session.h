@@ -29,6 +29,7 @@ class ClientSession : public TrainingSession {
   absl::Status Leave() override { return session_->Leave(); }
   int64_t next_sequence() const override { return session_->next_sequence(); }
   bool finished() const override { return session_->finished(); }
+  uint64_t timeline() const override { return session_->timeline(); }
 
  private:
   std::unique_ptr<Session> session_;

@@ -62,15 +62,15 @@ absl::StatusOr<int64_t> EvaluationClient::PullOnce(grpc::ClientContext* context,
   v1::PullRequest request;
   request.set_run(RunName(options_.run));
   request.set_view(v1::PARAMETER_VIEW_EVALUATION);
-  int64_t step = -1;
+  Pulled pulled;
   absl::Status taken;
-  const grpc::Status status = PullInto(channel_, request, context, parameters, &step, &taken);
+  const grpc::Status status = PullInto(channel_, request, context, parameters, &pulled, &taken);
   if (!taken.ok()) {
     return absl::Status(taken.code(),
                         absl::StrCat("parameters of ", request.run(), ": ", taken.message()));
   }
   if (!status.ok()) return FromGrpc(status);
-  return step;
+  return pulled.step;
 }
 
 absl::StatusOr<int64_t> EvaluationClient::Pull(absl::Span<float> parameters) {

@@ -121,6 +121,8 @@ absl::StatusOr<bool> TrainingLoop::Answered(const absl::StatusOr<PushReport>& re
                      "asynchronous run"));
   }
   summary_.step = std::max(report->step, report->parameters_step);
+  // The run may have gone back behind its last evaluation.
+  evaluated_step_ = std::min(evaluated_step_, summary_.step);
   if (report->parameters_step >= 0) {
     *base_step = report->parameters_step;
   } else if (!accumulated && !session_->finished()) {
@@ -135,6 +137,7 @@ absl::Status TrainingLoop::Train() {
   absl::StatusOr<int64_t> pulled = session_->Pull(absl::MakeSpan(own_parameters_));
   if (!pulled.ok()) return pulled.status();
   int64_t base_step = *pulled;
+  uint64_t timeline = session_->timeline();  // That it is a step of.
   summary_.step = base_step;
   // Only what is passed from here on: a worker that joins at step 950 does not owe the
   // evaluation of step 900.
@@ -144,8 +147,10 @@ absl::Status TrainingLoop::Train() {
   while (SequenceIsDue(session_->next_sequence())) {
     const int64_t sequence = session_->next_sequence();
     int64_t gradient_step = base_step;
+    uint64_t gradient_timeline = timeline;
     if (computed == sequence) {
       gradient_step = held_step_;
+      gradient_timeline = held_timeline_;
       std::copy(next_gradient_.begin(), next_gradient_.end(), gradient_.begin());
     } else {
       loss = Gradient(sequence, parameters_, gradient_);
@@ -155,10 +160,11 @@ absl::Status TrainingLoop::Train() {
     if (options_.prefetch) {
       std::copy(parameters_.begin(), parameters_.end(), held_parameters_.begin());
       held_step_ = base_step;
+      held_timeline_ = timeline;
     }
-    std::future<absl::StatusOr<PushReport>> push =
-        session_->Push({gradient_step, static_cast<int64_t>(indices_.size()), loss}, gradient_,
-                       absl::MakeSpan(own_parameters_));
+    std::future<absl::StatusOr<PushReport>> push = session_->Push(
+        {gradient_step, static_cast<int64_t>(indices_.size()), loss, gradient_timeline}, gradient_,
+        absl::MakeSpan(own_parameters_));
     if (options_.prefetch && SequenceIsDue(sequence + 1)) {
       loss = Gradient(sequence + 1, held_parameters_, absl::MakeSpan(next_gradient_));
       computed = sequence + 1;
@@ -170,6 +176,10 @@ absl::Status TrainingLoop::Train() {
     const absl::StatusOr<bool> goes_on = Answered(*report, &base_step);
     if (!goes_on.ok()) return goes_on.status();
     if (!*goes_on) break;
+    timeline = session_->timeline();
+    // What was computed ahead is of a past that was given up, too.
+    const bool rolled_back = report->ok() && (*report)->outcome == v1::PUSH_OUTCOME_ROLLED_BACK;
+    if (rolled_back || timeline != held_timeline_) computed = 0;
     if (EvaluationIsDue()) {
       const absl::Status evaluated = Evaluate();
       if (!evaluated.ok()) {

@@ -108,6 +108,7 @@ class TrainingLoop {
   std::vector<float> held_parameters_;
   std::vector<float> next_gradient_;
   int64_t held_step_ = 0;  // Of held_parameters_.
+  uint64_t held_timeline_ = 0;
 
   // Last, so first destroyed: a push in flight uses the vectors.
   std::unique_ptr<TrainingSession> session_;

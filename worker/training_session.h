@@ -29,6 +29,7 @@ class TrainingSession {
   virtual absl::Status Leave() = 0;
   virtual int64_t next_sequence() const = 0;
   virtual bool finished() const = 0;
+  virtual uint64_t timeline() const = 0;
 };
 
 // Where evaluations get their parameters from and go to.

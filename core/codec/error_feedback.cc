@@ -1,5 +1,6 @@
 #include "core/codec/error_feedback.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -36,5 +37,11 @@ void ErrorFeedback::Take(absl::Span<const uint32_t> indices, absl::Span<float> v
 void ErrorFeedback::GiveBack(absl::Span<const uint32_t> indices, absl::Span<const float> values) {
   for (size_t i = 0; i < indices.size(); ++i) residual_[indices[i]] += values[i];
 }
+
+void ErrorFeedback::Remove(absl::Span<const float> gradient) {
+  for (size_t i = 0; i < residual_.size(); ++i) residual_[i] -= gradient[i];
+}
+
+void ErrorFeedback::Clear() { std::fill(residual_.begin(), residual_.end(), 0.0F); }
 
 }  // namespace gradd

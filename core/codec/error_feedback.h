@@ -29,6 +29,11 @@ class ErrorFeedback {
   // Adds them again.
   void GiveBack(absl::Span<const uint32_t> indices, absl::Span<const float> values);
 
+  // Takes out what Add() has added, but for rounding.
+  void Remove(absl::Span<const float> gradient);
+  // Nothing is left from now on.
+  void Clear();
+
  private:
   std::vector<float> residual_;
 };

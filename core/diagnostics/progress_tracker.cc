@@ -45,7 +45,8 @@ void ProgressTracker::Fill(v1::RunProgress* progress) const {
   progress->set_applied_pushes(applied);
   progress->set_rejected_pushes(std::accumulate(outcomes_.begin(), outcomes_.end(), int64_t{0}) -
                                 applied - outcomes_[v1::PUSH_OUTCOME_DUPLICATE] -
-                                outcomes_[v1::PUSH_OUTCOME_RESEND]);
+                                outcomes_[v1::PUSH_OUTCOME_RESEND] -
+                                outcomes_[v1::PUSH_OUTCOME_ABORTED]);
   progress->set_steps_per_second(StepsPerSecond());
   progress->set_examples_per_second(Rate(&Counts::examples));
   if (steps_ == 0) return;

@@ -14,8 +14,14 @@ namespace gradd {
 struct LedgerEntry {
   int64_t sequence = 0;  // 0: none yet.
   v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
-  int64_t step =
-      0;  // It became part of, if it was applied; otherwise the run's, when it was answered.
+  // It became part of, if it was applied; otherwise the run's, when it was answered.
+  int64_t step = 0;
+  uint64_t timeline = 0;  // That it was computed on.
+
+  // Whether it is the entry of that push: on another timeline, the same sequence is another push.
+  bool IsOf(const v1::PushHeader& header) const {
+    return header.sequence() == sequence && header.timeline() == timeline;
+  }
 };
 
 // A worker that has joined at least once. A plain value: how it is connected is not in it.

@@ -107,6 +107,7 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
   members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
+  engine_.SetTimeline(timelines_.present());
   signs_.moved_at = created_at_;
 }
 
@@ -127,6 +128,8 @@ v1::Run Run::DescribeNow(Detail detail) const {
   *run.mutable_create_time() = ToProto(create_time_);
   run.set_state_bytes(engine_.state_bytes());
   run.set_memory_bytes(engine_.memory_bytes());
+  run.set_timeline(timelines_.present()->number);
+  run.set_uid(timelines_.present()->run_uid);
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
   DescribeWorkers(&run);

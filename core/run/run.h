@@ -18,6 +18,7 @@
 #include "core/diagnostics/progress_tracker.h"
 #include "core/members/membership.h"
 #include "core/run/float16_counts.h"
+#include "core/run/held_run.h"
 #include "core/run/run_condition.h"
 #include "core/run/run_environment.h"
 #include "core/run/run_history.h"
@@ -27,6 +28,7 @@
 #include "core/run/shared_parameters.h"
 #include "core/run/staging_room.h"
 #include "core/run/step_on_its_way.h"
+#include "core/run/timelines.h"
 #include "core/run/trial_log.h"
 #include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
@@ -82,6 +84,10 @@ class Run : public std::enable_shared_from_this<Run> {
   absl::Status Resume(const std::string& author);
   absl::Status Finish(const std::string& author, const std::string& reason);
   absl::Status ReportEvaluation(const v1::Evaluation& evaluation);
+  // Ends the present timeline and begins the next one: at once, or when the step or the change that
+  // is on its way is done. Parameters, ledger and window stay as they are then; pushes that wait or
+  // come in are answered ROLLED_BACK, and so is whatever else was computed on the timelines before.
+  absl::Status BeginTimeline(const std::string& author);
 
   // Ends all sessions; no step happens any more.
   void Delete();
@@ -110,13 +116,6 @@ class Run : public std::enable_shared_from_this<Run> {
   // once, or when the step that is being applied is done; with the run's lock held. It gets
   // FAILED_PRECONDITION, and nothing is held, if the run is held already, is finished, or has no
   // worker that is connected or not yet all that a synchronous run starts with.
-  struct HeldRun {
-    v1::Run spec;
-    int connected_workers = 0;
-    std::shared_ptr<const Snapshot> snapshot;  // With all slots.
-    std::shared_ptr<const UpdatePlan> plan;    // As it is until Release().
-  };
-  using HeldRunReceiver = std::function<void(absl::StatusOr<HeldRun>)>;
   void Hold(HeldRunReceiver receive);
   // Tells all workers of these runs, and those that join until Release().
   void AnnounceTrials(std::vector<std::string> names);
@@ -127,8 +126,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // ---- For WorkerSession, in the order of a session's life. ----
 
   absl::Status Join(const SessionPtr& session, const v1::Join& join);
-  // Begins a push.
-  absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session, const v1::PushHeader& header);
+  // Begins a push. Fills in the timeline where the header leaves it to the session's welcome.
+  absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session, v1::PushHeader* header);
   // The push that is being staged is not finite. False if it may not be skipped.
   bool SkipPush(WorkerSession* session);
   // Stages the gradient that the session shares.
@@ -136,12 +135,16 @@ class Run : public std::enable_shared_from_this<Run> {
   // The push is complete and valid: it waits for its step.
   void CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
                   bool want_parameters, const PushArrival& arrival);
-  // The push was ignored.
+  // The push was ignored, or taken back before its end.
   void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
                      bool want_parameters);
   void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
-  // Whether the step of a push that is coming in was made without it; then its room is given back.
-  bool ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header);
+  // Takes back the complete push that waits for its step and came in this session, or in an earlier
+  // one; false, with nothing done, if there is none.
+  bool AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier);
+  // Why a push that is coming in cannot become part of a step any more: its step was made without
+  // it, or a new timeline began. Then its room is given back.
+  std::optional<PushAdmission> ReturnIfInVain(WorkerSession* session, const v1::PushHeader& header);
   // The room of the push that is coming in, if others need it; otherwise null.
   StagingRoom::Claim TakeBackRoom(WorkerSession* session);
   void ParametersSent(WorkerSession* session);
@@ -223,10 +226,10 @@ class Run : public std::enable_shared_from_this<Run> {
   bool CountSkip() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enters a push that waited into the ledger and answers it.
   void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Counts what became of a push and, unless it is `answered`, tells `session`, if it is still
+  // Counts what became of a push and tells `session` what it has not been `told`, if it is still
   // the member's.
   void Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-              Outcome outcome, bool want_parameters, bool answered)
+              Outcome outcome, bool want_parameters, Told told)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
                   bool parameters_follow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -275,6 +278,12 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] std::unique_ptr<StepOnItsWay> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The step is done.
   void CountStep(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Timelines (run_timeline.cc) ----
+
+  // Begins those that were asked for, if nothing is on its way.
+  void BeginTimelines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginNextTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Changes of the plan (run_changes.cc) ----
 
@@ -393,6 +402,7 @@ class Run : public std::enable_shared_from_this<Run> {
   bool deleted_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 
+  Timelines timelines_ ABSL_GUARDED_BY(mutex_);
   Membership members_ ABSL_GUARDED_BY(mutex_);
   Sessions sessions_ ABSL_GUARDED_BY(mutex_);
   SharedParameters shared_ ABSL_GUARDED_BY(mutex_);

@@ -25,6 +25,7 @@ void Run::FillChanges() {
     // whoever began it fills.
     again = engine_.changes();
     CompleteUpdate();
+    BeginTimelines();
     SendSnapshots();
     TellHolder();
   }

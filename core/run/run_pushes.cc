@@ -13,18 +13,43 @@
 #include "core/run/run.h"
 
 namespace gradd {
+namespace {
 
-absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::PushHeader& header) {
+// What a push that was ignored is answered; `foreign`: it is of another timeline than the present.
+v1::PushOutcome OutcomeOfIgnored(const Member& member, const v1::PushHeader& header, bool foreign,
+                                 PushAdmission why) {
+  const bool counted =
+      foreign ? member.ledger.IsOf(header) : header.sequence() <= member.ledger.sequence;
+  const bool waits = !foreign && header.sequence() == member.pending_sequence;
+  if (counted || waits) return v1::PUSH_OUTCOME_DUPLICATE;
+  if (why == PushAdmission::kAborted) return v1::PUSH_OUTCOME_ABORTED;
+  if (foreign) return v1::PUSH_OUTCOME_ROLLED_BACK;
+  if (why == PushAdmission::kSuperseded) return v1::PUSH_OUTCOME_SUPERSEDED;
+  if (why == PushAdmission::kSkipped) return v1::PUSH_OUTCOME_SKIPPED;
+  if (why == PushAdmission::kRolledBack) return v1::PUSH_OUTCOME_ROLLED_BACK;
+  // Others needed its room. Or it was complete in an earlier session, and was dropped or refused
+  // since; nobody was there to be told.
+  return v1::PUSH_OUTCOME_RESEND;
+}
+
+}  // namespace
+
+absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, v1::PushHeader* header) {
   MutexLock lock(&mutex_);
   WorkerSession::State& state = session->state();
   state.held = false;
+  if (header->timeline() == 0) {
+    header->set_timeline(state.timeline);
+  } else {
+    state.sends_timelines = true;
+  }
   Member* const member = MemberOf(session);
   // Without one, its stream is ending; what it still sends is held until that is done. And its last
   // push may be part of the step on its way, whose parameters it may have already.
   const bool follows_pending = member != nullptr && member->pending_sequence != 0 &&
-                               header.sequence() == member->pending_sequence + 1;
+                               header->sequence() == member->pending_sequence + 1;
   absl::StatusOr<PushAdmission> admission = PushAdmission::kHold;
-  if (member != nullptr && !follows_pending) admission = AdmitPush(session, header, member);
+  if (member != nullptr && !follows_pending) admission = AdmitPush(session, *header, member);
   if (admission.ok() && *admission == PushAdmission::kHold) {
     state.held = true;
     // It does not wait for room, then.
@@ -43,11 +68,15 @@ absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, const v1::P
 absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::PushHeader& header,
                                              Member* member) {
   GRADD_RETURN_IF_ERROR(CheckHeader(header));
+  GRADD_RETURN_IF_ERROR(timelines_.CheckRun(header));
   // A worker that does not read what it asked for may not make the server keep another
   // version of the parameters for it.
   if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
   // It has read what it needed, unless it is to push several times from the same parameters.
   if (WindowOf(spec_.optimizer()) == 1) sessions_.Unmap(session->state().worker);
+  if (timelines_.IsForeign(header)) {
+    return member->ledger.IsOf(header) ? PushAdmission::kDuplicate : PushAdmission::kRolledBack;
+  }
   const int64_t last = member->ledger.sequence;
   if (header.sequence() <= last || header.sequence() == member->pending_sequence) {
     return PushAdmission::kDuplicate;
@@ -89,7 +118,11 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
-    if (state_ == v1::RUN_STATE_FINISHED) {
+    if (timelines_.IsForeign(header)) {
+      pending.claim.reset();
+      Answer(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters,
+             Told::kNothing);
+    } else if (state_ == v1::RUN_STATE_FINISHED) {
       pending.claim.reset();
       SendRejection(session.get(), header.sequence(), FinishedError());
       EndIfHalfClosed(session.get());
@@ -114,40 +147,51 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
                         bool want_parameters) {
   MutexLock lock(&mutex_);
   session->state().receiving = false;
+  session->state().claim.reset();
   Member* const member = MemberOf(session.get());
   if (member == nullptr) return;
-  if (header.sequence() == member->pending_sequence) {
+  const bool foreign = timelines_.IsForeign(header);
+  const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
+  if (asks && !foreign && header.sequence() == member->pending_sequence) {
     PendingPush* const pending = FindPending(session->state().worker);
     if (pending != nullptr && pending->session != session) {
       // Complete since an earlier session: this one gets its result.
       pending->session = session;
       pending->want_parameters = want_parameters;
+      pending->told = Told::kNothing;
       return;
     }
   }
-  Outcome outcome = v1::PUSH_OUTCOME_DUPLICATE;
-  if (why == PushAdmission::kSuperseded) outcome = v1::PUSH_OUTCOME_SUPERSEDED;
-  if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
-  if (why == PushAdmission::kRolledBack) outcome = v1::PUSH_OUTCOME_ROLLED_BACK;
-  if (why == PushAdmission::kResend) outcome = v1::PUSH_OUTCOME_RESEND;
-  if (why == PushAdmission::kSuperseded || why == PushAdmission::kSkipped) {
-    member->ledger = {header.sequence(), outcome, engine_.step()};
-  } else if (why == PushAdmission::kDuplicate && header.sequence() > member->ledger.sequence &&
-             header.sequence() != member->pending_sequence) {
-    // It was complete in an earlier session, and was dropped or refused since; nobody was there to
-    // be told.
-    outcome = v1::PUSH_OUTCOME_RESEND;
+  const Outcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
+  if (outcome == v1::PUSH_OUTCOME_SUPERSEDED || outcome == v1::PUSH_OUTCOME_SKIPPED) {
+    member->ledger = {header.sequence(), outcome, engine_.step(), header.timeline()};
   }
   if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
-  Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
+  Answer(member, session, header, outcome, want_parameters, Told::kNothing);
   if (draining_) EndIdleSessions();
+}
+
+bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) {
+  std::vector<PendingPush> taken;  // Let go of without the lock: it may be large.
+  MutexLock lock(&mutex_);
+  Member* const member = MemberOf(session.get());
+  if (member == nullptr || member->pending_sequence != sequence) return false;
+  const PendingPush* const waiting = waiting_.Find(session->state().worker);
+  if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
+  session->state().receiving = false;
+  taken = waiting_.TakeOf(session->state().worker);
+  members_.PushGone(member);
+  Answer(member, session, taken[0].push->header(), v1::PUSH_OUTCOME_ABORTED,
+         /*want_parameters=*/false, Told::kNothing);
+  if (draining_) EndIdleSessions();
+  return true;
 }
 
 PendingPush* Run::FindPending(const std::string& worker) {
   if (PendingPush* const waiting = waiting_.Find(worker); waiting != nullptr) return waiting;
   if (step_ == nullptr) return nullptr;
   for (PendingPush& pending : step_->pushes) {
-    if (pending.worker == worker && !pending.answered) return &pending;
+    if (pending.worker == worker && pending.told != Told::kResult) return &pending;
   }
   return nullptr;
 }
@@ -198,7 +242,8 @@ void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::St
 
 void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why) {
   for (PendingPush& pending : pushes) {
-    GRADD_DCHECK(!pending.answered, absl::StrCat(pending.worker, " was told: applied"));
+    GRADD_DCHECK(pending.told == Told::kNothing,
+                 absl::StrCat(pending.worker, " was told: applied"));
     pending.claim.reset();
     members_.PushGone(members_.Find(pending.worker));
     if (pending.session != nullptr && sessions_.Has(pending.session.get())) {
@@ -219,12 +264,13 @@ void Run::Resolve(const PendingPush& pending, Outcome outcome) {
   if (member == nullptr) return;
   const v1::PushHeader& header = pending.push->header();
   // A ledger that skips or goes back would lose pushes, or apply them twice.
-  GRADD_DCHECK(header.sequence() == member->ledger.sequence + (pending.answered ? 0 : 1),
+  const bool in_ledger = pending.told == Told::kResult;
+  GRADD_DCHECK(header.sequence() == member->ledger.sequence + (in_ledger ? 0 : 1),
                absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
                             member->ledger.sequence));
-  member->ledger = {header.sequence(), outcome, engine_.step()};
+  member->ledger = {header.sequence(), outcome, engine_.step(), header.timeline()};
   members_.PushGone(member);
-  Answer(member, pending.session, header, outcome, pending.want_parameters, pending.answered);
+  Answer(member, pending.session, header, outcome, pending.want_parameters, pending.told);
 }
 
 void Run::SupersedeOldPushes() {
@@ -238,12 +284,12 @@ void Run::SupersedeOldPushes() {
     if (state.claim == nullptr) continue;
     if (state.held) ScheduleRetry(session);  // It need not wait for room any more.
     if (!state.receiving) continue;
-    pool_->Schedule([session = session] { session->DropIfSuperseded(); });
+    pool_->Schedule([session = session] { session->DropIfInVain(); });
   }
 }
 
 void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-                 Outcome outcome, bool want_parameters, bool answered) {
+                 Outcome outcome, bool want_parameters, Told told) {
   progress_.AddOutcome(outcome);
   member->last_base_step = header.base_step();
   if (outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED) {
@@ -258,11 +304,12 @@ void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader
   if (present == nullptr) return;
   member->state = v1::WORKER_STATE_COMPUTING;
   const bool is_present = present == session.get();
-  if (is_present && !answered) {
-    SendResult(present, header.sequence(), outcome, engine_.step(), want_parameters);
-    if (want_parameters) SendParametersTo(session);
+  if (is_present && told != Told::kResult) {
+    const bool follow = want_parameters && told == Told::kNothing;
+    SendResult(present, header.sequence(), outcome, engine_.step(), follow);
+    if (follow) SendParametersTo(session);
   }
-  if (is_present && answered) present->state().parameters_due_at = completed_at_;
+  if (is_present && told != Told::kNothing) present->state().parameters_due_at = completed_at_;
   if (present->state().held) ScheduleRetry(present->shared_from_this());
   EndIfHalfClosed(present);
 }
@@ -280,6 +327,9 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
       sequence == member->ledger.sequence) {
     result.set_committed_outcome(member->ledger.outcome);
     result.set_committed_step(member->ledger.step);
+  }
+  if (outcome == v1::PUSH_OUTCOME_ROLLED_BACK && member != nullptr) {
+    result.set_last_sequence(member->ledger.sequence);
   }
   session->state().sink->Send(std::move(response));
 }

@@ -92,12 +92,13 @@ std::vector<PendingPush> Run::DropPushes() {
   std::vector<PendingPush> dropped;
   if (!only_quiet) dropped = waiting_.TakeAll();
   for (const PendingPush& pending : dropped) {
-    GRADD_DCHECK(!pending.answered, absl::StrCat(pending.worker, " was told: applied"));
+    GRADD_DCHECK(pending.told == Told::kNothing,
+                 absl::StrCat(pending.worker, " was told: applied"));
     workers.push_back(pending.worker);
     Member* const member = members_.Find(pending.worker);
     members_.PushGone(member);
     Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_RESEND,
-           /*want_parameters=*/false, /*answered=*/false);
+           /*want_parameters=*/false, Told::kNothing);
   }
   if (!workers.empty()) LogDropped(std::move(workers));
   if (draining_) EndIdleSessions();
@@ -112,11 +113,13 @@ StagingRoom::Claim Run::TakeBackRoom(WorkerSession* session) {
   return std::move(state.claim);
 }
 
-bool Run::ReturnIfSuperseded(WorkerSession* session, const v1::PushHeader& header) {
+std::optional<PushAdmission> Run::ReturnIfInVain(WorkerSession* session,
+                                                 const v1::PushHeader& header) {
   MutexLock lock(&mutex_);
-  if (policy_->Admits(header.base_step(), StateForPolicy())) return false;
+  const bool foreign = timelines_.IsForeign(header);
+  if (!foreign && policy_->Admits(header.base_step(), StateForPolicy())) return std::nullopt;
   session->state().claim.reset();
-  return true;
+  return foreign ? PushAdmission::kRolledBack : PushAdmission::kSuperseded;
 }
 
 void Run::LogDropped(std::vector<std::string> workers) const {

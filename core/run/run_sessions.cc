@@ -63,6 +63,9 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.worker = join.worker();
   state.instance = join.instance();
   state.parameter_encoding = *encoding;
+  state.parameters_before_result = join.parameters_before_result();
+  state.timeline = timelines_.present()->number;
+  state.sends_timelines = join.sends_timelines();
   session->SetFloat16(std::move(float16));
   sessions_.Attach(session);
   JudgeRoom();
@@ -129,6 +132,8 @@ v1::Welcome Run::WelcomeFor(const Member& member, v1::Encoding encoding) {
   }
   welcome.set_parameter_encoding(encoding);
   welcome.set_parameter_count(layout_.element_count());
+  welcome.set_timeline(timelines_.present()->number);
+  welcome.set_run_uid(timelines_.present()->run_uid);
   return welcome;
 }
 

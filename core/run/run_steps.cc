@@ -153,10 +153,10 @@ void Run::CompleteFold(StepOnItsWay* step) {
   pending.claim.reset();  // For the next push of the window.
   Member* const member = members_.Find(pending.worker);
   members_.PushFolded(member);
-  member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED,
-                    engine_.step()};
+  member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED, engine_.step(),
+                    pending.push->header().timeline()};
   Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ACCUMULATED,
-         /*want_parameters=*/false, /*answered=*/false);
+         /*want_parameters=*/false, Told::kNothing);
 }
 
 bool Run::LeavesEarly(const PendingPush& pending) const {
@@ -170,21 +170,24 @@ void Run::AnswerEarly(StepOnItsWay* step) {
   for (PendingPush& pending : step->pushes) {
     if (step->work.next.empty() || !LeavesEarly(pending)) continue;
     WorkerSession* const session = pending.session.get();
-    const int64_t sequence = pending.push->header().sequence();
-    SendResult(session, sequence, v1::PUSH_OUTCOME_APPLIED, OpenStep(),
-               /*parameters_follow=*/true);
+    const bool before_result = session->state().parameters_before_result;
+    pending.told = before_result ? Told::kParameters : Told::kResult;
+    if (!before_result) {
+      const v1::PushHeader& header = pending.push->header();
+      SendResult(session, header.sequence(), v1::PUSH_OUTCOME_APPLIED, OpenStep(),
+                 /*parameters_follow=*/true);
+      // In the ledger at once: a worker whose stream breaks now asks at its next join.
+      Member* const member = MemberOf(session);
+      GRADD_DCHECK(header.sequence() == member->ledger.sequence + 1,
+                   absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
+                                member->ledger.sequence));
+      member->ledger = {header.sequence(), v1::PUSH_OUTCOME_APPLIED, OpenStep(), header.timeline()};
+    }
     ++session->state().parameters_on_way;
     session->state().parameters_step = OpenStep();
     session->state().parameters_due_at = absl::InfiniteDuration();
-    // In the ledger at once: a worker whose stream breaks now asks at its next join.
-    Member* const member = MemberOf(session);
-    GRADD_DCHECK(sequence == member->ledger.sequence + 1,
-                 absl::StrCat("push ", sequence, " of ", pending.worker, " after ",
-                              member->ledger.sequence));
-    member->ledger = {sequence, v1::PUSH_OUTCOME_APPLIED, OpenStep()};
     const v1::Encoding encoding = session->state().parameter_encoding;
     session->state().sink->SendParameters(step->work.next[encoding], encoding);
-    pending.answered = true;
   }
 }
 
@@ -276,6 +279,7 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   if (undone) SupersedeOldPushes();  // The policy may be another one since.
   if (undone && !waiting_.empty()) first_waiting_at_ = Now();
   CompleteUpdate();
+  BeginTimelines();
   SendSnapshots();
   FinishIfDone();
   TellHolder();

@@ -36,7 +36,7 @@ void Run::Hold(HeldRunReceiver receive) {
   }
 }
 
-absl::StatusOr<Run::HeldRun> Run::DescribeHeld() {
+absl::StatusOr<HeldRun> Run::DescribeHeld() {
   if (state_ == v1::RUN_STATE_FINISHED) {
     SetMoving(state_, /*held=*/false);
     return FinishedError();

@@ -43,6 +43,14 @@ void SendEvent(WorkerSession* session, v1::RunEventKind event, int64_t step) {
   session->state().sink->Send(std::move(response));
 }
 
+void SendTimeline(WorkerSession* session, uint64_t timeline, int64_t step) {
+  v1::TrainResponse response;
+  response.mutable_event()->set_kind(v1::RUN_EVENT_KIND_TIMELINE);
+  response.mutable_event()->set_step(step);
+  response.mutable_event()->set_timeline(timeline);
+  session->state().sink->Send(std::move(response));
+}
+
 void SendTrials(WorkerSession* session, const std::vector<std::string>& names, int64_t step) {
   for (const std::string& name : names) {
     v1::TrainResponse response;

@@ -100,6 +100,10 @@ void SharedParameters::Begin(StepEngine* engine) {
 
 bool SharedParameters::Describe(const Snapshot& snapshot, v1::SharedParameters* shared) {
   shared->set_step(snapshot.step);
+  if (snapshot.timeline != nullptr) {
+    shared->set_timeline(snapshot.timeline->number);
+    shared->set_run_uid(snapshot.timeline->run_uid);
+  }
   for (const BlockRef& block : snapshot.parameters) {
     if (block.region_offset() < 0) return false;
     shared->add_block_offsets(block.region_offset());

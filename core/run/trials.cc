@@ -80,20 +80,20 @@ void Trials::Start(RunRegistry* registry, v1::RunTrialsRequest request, const st
   }
   if (!checked.ok()) return receive(checked);
   const auto create = [registry, origin, caller, runs, request = std::move(request),
-                       receive = std::move(receive)](const absl::StatusOr<Run::HeldRun>& held) {
+                       receive = std::move(receive)](const absl::StatusOr<HeldRun>& held) {
     registry->pool()->Schedule(
         [=] { receive(Create(registry, request, origin, caller, runs, held)); });
   };
   if (origin != nullptr) {
     origin->Hold(create);
   } else {
-    create(Run::HeldRun());
+    create(HeldRun());
   }
 }
 
 absl::StatusOr<std::unique_ptr<Trials>> Trials::Create(
     RunRegistry* registry, const v1::RunTrialsRequest& request, std::shared_ptr<Run> origin,
-    const std::string& caller, CallerShares::Ticket runs, absl::StatusOr<Run::HeldRun> held) {
+    const std::string& caller, CallerShares::Ticket runs, absl::StatusOr<HeldRun> held) {
   GRADD_RETURN_IF_ERROR(held.status());
   if (request.has_run()) held->spec = request.run();
   // From here on, its end is that of all trials.
@@ -128,7 +128,7 @@ Trials::~Trials() {
   if (origin_ != nullptr) origin_->Release();
 }
 
-absl::Status Trials::Add(const v1::Trial& trial, const Run::HeldRun& held) {
+absl::Status Trials::Add(const v1::Trial& trial, const HeldRun& held) {
   v1::Run spec = held.spec;
   RunOrigin begin;
   begin.snapshot = held.snapshot;  // Null where there is no run.

@@ -55,8 +55,8 @@ class Trials {
          const std::string& caller, CallerShares::Ticket runs);
   static absl::StatusOr<std::unique_ptr<Trials>> Create(
       RunRegistry* registry, const v1::RunTrialsRequest& request, std::shared_ptr<Run> origin,
-      const std::string& caller, CallerShares::Ticket runs, absl::StatusOr<Run::HeldRun> held);
-  absl::Status Add(const v1::Trial& trial, const Run::HeldRun& held);
+      const std::string& caller, CallerShares::Ticket runs, absl::StatusOr<HeldRun> held);
+  absl::Status Add(const v1::Trial& trial, const HeldRun& held);
 
   RunRegistry* const registry_;
   const absl::Duration idle_timeout_;

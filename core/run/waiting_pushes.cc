@@ -57,6 +57,12 @@ std::vector<PendingPush> WaitingPushes::TakeAll() {
   return std::exchange(pushes_, {});
 }
 
+std::vector<PendingPush> WaitingPushes::TakeOf(const std::string& worker) {
+  const PendingPush* const found = Find(worker);
+  if (found == nullptr) return {};
+  return Take({static_cast<size_t>(found - pushes_.data())});
+}
+
 std::vector<PendingPush> WaitingPushes::TakeOlderThan(int64_t step) {
   std::vector<size_t> old;
   for (size_t i = 0; i < facts_.size(); ++i) {

@@ -23,6 +23,13 @@ struct PushArrival {
   absl::Duration complete_at;  // By Clock::Elapsed().
 };
 
+// What the worker of a push knows of its fate already.
+enum class Told {
+  kNothing,
+  kParameters,  // The parameters are on their way, ahead of the result.
+  kResult,      // The result is sent, and the parameters are on their way.
+};
+
 // A complete push that waits for its step.
 struct PendingPush {
   std::string worker;
@@ -31,7 +38,7 @@ struct PendingPush {
   SessionPtr session;  // Where the result goes, if it is still the worker's.
   bool want_parameters = false;
   PushArrival arrival;
-  bool answered = false;  // The result is sent, and the parameters are on their way.
+  Told told = Told::kNothing;
   // Pushes of the same worker that were in the window when it came.
   int64_t in_window = 0;
   int64_t place = 0;  // It was the so many-th that waited; set by WaitingPushes.
@@ -52,6 +59,8 @@ class WaitingPushes {
   // Takes out those with these indices, in that order.
   std::vector<PendingPush> Take(const std::vector<size_t>& indices);
   std::vector<PendingPush> TakeAll();
+  // Takes out that of a worker; there is at most one.
+  std::vector<PendingPush> TakeOf(const std::string& worker);
   // Takes out those from older parameters than those of `step`.
   std::vector<PendingPush> TakeOlderThan(int64_t step);
 

@@ -55,6 +55,8 @@ bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
   switch (request.request_case()) {
     case v1::TrainRequest::kPush:
       return HandlePush(std::move(request), std::move(data));
+    case v1::TrainRequest::kAbortPush:
+      return HandleAbort(request.abort_push());
     case v1::TrainRequest::kHeartbeat:
       return true;
     case v1::TrainRequest::kLeave:
@@ -68,7 +70,7 @@ bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
       break;
   }
   EndWith(Error(absl::StatusCode::kInvalidArgument, "REQUEST_EMPTY",
-                "a request has neither join, push, heartbeat nor leave"));
+                "a request has neither join, push, abort_push, heartbeat nor leave"));
   return false;
 }
 
@@ -81,12 +83,12 @@ bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
                                       header_.sequence(), " is committed")));
       return false;
     }
-    const auto admission = run_->BeginPush(this, push.header());
+    header_ = push.header();
+    const auto admission = run_->BeginPush(this, &header_);
     if (admission.ok() && *admission == PushAdmission::kHold) {
       held_ = Held{std::move(request), std::move(data)};
       return false;
     }
-    header_ = push.header();
     if (!admission.ok()) {
       Reject(admission.status());
     } else if (*admission == PushAdmission::kStage) {
@@ -150,6 +152,38 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
   staged_.reset();
 }
 
+bool WorkerSession::HandleAbort(const v1::AbortPush& abort) {
+  if (abort.sequence() < 1) {
+    EndWith(
+        Error(absl::StatusCode::kInvalidArgument, "SEQUENCE_INVALID",
+              absl::StrCat("abort_push.sequence: ", abort.sequence(), ", at least 1 expected")));
+    return false;
+  }
+  last_part_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
+  if (incoming_ == Incoming::kNone || header_.sequence() != abort.sequence()) {
+    run_->AbortWaiting(shared_from_this(), abort.sequence(), /*since_earlier=*/false);
+    return true;
+  }
+  staged_.reset();
+  // A push that was complete in an earlier session is to be taken back as what it is.
+  const bool repeated = incoming_ == Incoming::kIgnored && admission_ == PushAdmission::kDuplicate;
+  switch (std::exchange(incoming_, Incoming::kNone)) {
+    case Incoming::kStaged:
+    case Incoming::kIgnored:
+      if (repeated && run_->AbortWaiting(shared_from_this(), abort.sequence(),
+                                         /*since_earlier=*/true)) {
+        break;
+      }
+      run_->CommitIgnored(shared_from_this(), header_, PushAdmission::kAborted,
+                          /*want_parameters=*/false);
+      break;
+    case Incoming::kRejected:
+    case Incoming::kNone:
+      break;
+  }
+  return true;
+}
+
 void WorkerSession::SkipOrReject(const absl::Status& why) {
   if (ReasonOf(why) != "NON_FINITE" || !run_->SkipPush(this)) return Reject(why);
   incoming_ = Incoming::kIgnored;
@@ -180,11 +214,13 @@ void WorkerSession::RetryHeld() {
   if (HandlePush(std::move(held.request), std::move(held.data))) run_->ResumeReading(this);
 }
 
-void WorkerSession::DropIfSuperseded() {
+void WorkerSession::DropIfInVain() {
   MutexLock lock(&mutex_);
-  if (ended_ || incoming_ != Incoming::kStaged || !run_->ReturnIfSuperseded(this, header_)) return;
+  if (ended_ || incoming_ != Incoming::kStaged) return;
+  const std::optional<PushAdmission> why = run_->ReturnIfInVain(this, header_);
+  if (!why.has_value()) return;
   incoming_ = Incoming::kIgnored;
-  admission_ = PushAdmission::kSuperseded;
+  admission_ = *why;
   staged_.reset();
 }
 

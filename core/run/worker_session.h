@@ -32,8 +32,9 @@ enum class PushAdmission {
   kDuplicate,   // Its sequence is known already.
   kSuperseded,  // Its step happened before it began.
   kSkipped,     // It is not finite.
-  kRolledBack,  // It was computed from parameters that the run does not have.
+  kRolledBack,  // It was computed from parameters that the run does not have any more.
   kResend,      // Others needed its room: it is to be pushed again.
+  kAborted,     // Its worker took it back.
 };
 
 // One worker's stream: the order of its requests, and the push that is coming in. What
@@ -77,11 +78,14 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     std::string worker;
     uint64_t instance = 0;
     v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
-    bool held = false;            // A request waits for Run::BeginPush().
-    bool receiving = false;       // A push has begun and is not committed.
-    bool half_closed = false;     // No request will come any more.
-    int parameters_on_way = 0;    // Calls of SendParameters() of which not all has left.
-    int64_t parameters_step = 0;  // Of the last such call.
+    bool parameters_before_result = false;
+    uint64_t timeline = 0;         // As its welcome said.
+    bool sends_timelines = false;  // It says so, or has sent one.
+    bool held = false;             // A request waits for Run::BeginPush().
+    bool receiving = false;        // A push has begun and is not committed.
+    bool half_closed = false;      // No request will come any more.
+    int parameters_on_way = 0;     // Calls of SendParameters() of which not all has left.
+    int64_t parameters_step = 0;   // Of the last such call.
     // Since when they could leave, all of them; in the infinite future while their step is applied.
     absl::Duration parameters_due_at;
     StagingRoom::Claim claim;                // For the push that is held or coming in.
@@ -101,9 +105,9 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   absl::Duration last_sign() const { return absl::Nanoseconds(last_sign_ns_.load()); }
   // Handles the request that had to wait, if it can go on now. Not with the run's lock held.
   void RetryHeld();
-  // Lets go of what was staged of a push whose step was made without it: it is answered when it is
-  // complete. Not with the run's lock held.
-  void DropIfSuperseded();
+  // Lets go of what was staged of a push that cannot become part of a step any more, see
+  // Run::ReturnIfInVain(): it is answered when it is complete. Not with the run's lock held.
+  void DropIfInVain();
   // The same for a push whose room others need; its worker is told to push it again.
   void DropForRoom();
   // When something of the push that is coming in last came, by Clock::Elapsed().
@@ -123,6 +127,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   bool Dispatch(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HandlePush(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleChunk(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HandleAbort(const v1::AbortPush& abort) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes in what the message carries of a gradient.
   absl::Status Stage(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What was staged is not right: the push is skipped, or refused.

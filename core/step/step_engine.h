@@ -122,6 +122,11 @@ class StepEngine {
 
   // ---- What others read; all of it only while the engine is settled ----
 
+  // What is read from now on is of that timeline.
+  void SetTimeline(std::shared_ptr<const Timeline> timeline) {
+    store_.SetTimeline(std::move(timeline));
+    training_snapshot_.reset();
+  }
   // All workers of a step share one.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents);
   // What the parameters are trained at lies in `region` from the next step on.

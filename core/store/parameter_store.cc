@@ -239,6 +239,7 @@ void ParameterStore::ReserveAll(ReservedFor who, const BlockCounts& blocks) {
 std::shared_ptr<Snapshot> ParameterStore::NewSnapshot(int64_t step) const {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->step = step;
+  snapshot->timeline = timeline_;
   snapshot->element_count = element_count_;
   snapshot->block_elements = block_elements_;
   snapshot->memory = memory_;

@@ -84,6 +84,9 @@ class ParameterStore {
   // References to every block, in time proportional to the number of blocks.
   std::shared_ptr<const Snapshot> TakeSnapshot(SnapshotContents contents) const;
 
+  // What the snapshots from now on say that they are of.
+  void SetTimeline(std::shared_ptr<const Timeline> timeline) { timeline_ = std::move(timeline); }
+
   // The largest magnitude of any parameter, and of any slot; not finite if one is not.
   float LargestParameter(Executor* pool) const;
   float LargestSlot(Executor* pool) const;
@@ -223,6 +226,7 @@ class ParameterStore {
   std::shared_ptr<BlockPool> encoded_pool_;
   SlotVectors layout_;
   int64_t step_ = 0;
+  std::shared_ptr<const Timeline> timeline_;
   BlockVector parameters_;
   std::vector<BlockVector> slots_;  // As layout_.slots; empty refs for blocks that they have not.
 };

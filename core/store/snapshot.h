@@ -10,6 +10,7 @@
 #include "core/store/block_progress.h"
 #include "core/store/payload.h"
 #include "core/store/store_memory.h"
+#include "core/store/timeline.h"
 #include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
@@ -35,6 +36,7 @@ struct SnapshotSlot {
 // unchanged: the next step writes elsewhere. Immutable but for `progress`, so safe from any thread.
 struct Snapshot {
   int64_t step = 0;
+  std::shared_ptr<const Timeline> timeline;  // That `step` is a step of; null: of no run.
   int64_t element_count = 0;
   int64_t block_elements = 0;
   BlockVector parameters;

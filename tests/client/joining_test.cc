@@ -46,6 +46,7 @@ TEST(JoiningTest, TheRequestSaysWhatTheOptionsSay) {
   EXPECT_TRUE(join.want_shared_memory());
   EXPECT_EQ(join.parameter_encodings_size(), 2);
   EXPECT_EQ(join.layout().tensors_size(), 1);
+  EXPECT_TRUE(join.sends_timelines());
 }
 
 TEST(JoiningTest, SharedMemoryIsNotAskedForWhereGradientsOrParametersAreEncoded) {
@@ -119,6 +120,24 @@ TEST(JoiningTest, ALaterWelcomeMustBeOfTheSameRun) {
   *smaller.mutable_layout() = VectorLayout(9).message();
   smaller.set_parameter_count(9);
   EXPECT_EQ(joining.Welcomed(smaller, {3, 3}).kind, Verdict::Kind::kFail);
+}
+
+TEST(JoiningTest, ANewTimelineMayKnowFewerPushesAndIsStillOfTheSameRun) {
+  const SessionOptions options = JoiningOptions();
+  Joining joining(options);
+  v1::Welcome welcome = GoodWelcome();
+  welcome.set_timeline(1);
+  welcome.set_run_uid("ab");
+  ASSERT_EQ(joining.Welcomed(welcome, {}).kind, Verdict::Kind::kWelcome);
+  EXPECT_EQ(joining.facts().run_uid, "ab");
+  EXPECT_EQ(joining.Welcomed(welcome, {4, 5}).kind, Verdict::Kind::kFail);
+  welcome.set_timeline(2);
+  EXPECT_EQ(joining.Welcomed(welcome, {4, 5}).kind, Verdict::Kind::kWelcome);
+  EXPECT_EQ(joining.Welcomed(welcome, {4, 5}).kind, Verdict::Kind::kFail) << "it is no new one";
+  welcome.set_run_uid("cd");
+  const Joining::Verdict other = joining.Welcomed(welcome, {3, 3});
+  EXPECT_EQ(other.kind, Verdict::Kind::kFail);
+  EXPECT_THAT(other.why.message(), HasSubstr("its uid is \"cd\", expected \"ab\""));
 }
 
 TEST(JoiningTest, WhereTheServersMemoryCannotBeOpenedItJoinsAgainWithoutIt) {

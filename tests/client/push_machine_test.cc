@@ -50,16 +50,23 @@ class Script {
 
  private:
   void Tell(absl::string_view event) {
+    const std::vector<absl::string_view> of = absl::StrSplit(event, '@');
+    const uint64_t timeline = of.size() > 1 ? std::stoull(std::string(of[1])) : 0;
+    event = of[0];
     if (event == "order" || event == "order+p") {
       PushOrder order;
-      order.info = {7, 2, 0.5};
+      order.info = {7, 2, 0.5, timeline};
       order.gradient = gradient_;
       if (event == "order+p") order.parameters = absl::MakeSpan(parameters_);
       order.loan = std::make_shared<PushLoan>();
       future_ = order.loan->promise.get_future();
       machine_.Order(std::move(order));
     } else if (absl::ConsumePrefix(&event, "open:")) {
-      machine_.StreamOpened(std::stoi(std::string(event)), kMinChunkBytes);
+      v1::Welcome welcome;
+      welcome.set_last_sequence(std::stoi(std::string(event)));
+      welcome.mutable_limits()->set_max_chunk_bytes(kMinChunkBytes);
+      welcome.set_timeline(timeline);
+      machine_.StreamOpened(welcome);
     } else if (event == "begin") {
       Note(machine_.Begin());
     } else if (event == "next") {
@@ -68,6 +75,8 @@ class Script {
       while (const auto next = machine_.Next()) NoteNext(next);
     } else if (event == "ahead") {
       machine_.EncodeAhead();
+    } else if (event == "abort") {
+      Note(machine_.Abort());
     } else if (event == "lost") {
       machine_.StreamEnded();
     } else if (event == "params") {
@@ -81,13 +90,15 @@ class Script {
     }
   }
 
-  // OUTCOME[/COMMITTED][+p][#SEQUENCE]
+  // OUTCOME[/COMMITTED][+p][:LAST_SEQUENCE][#SEQUENCE]
   v1::PushResult Result(absl::string_view text) const {
     v1::PushResult result;
     const std::vector<absl::string_view> numbered = absl::StrSplit(text, '#');
     result.set_sequence(numbered.size() > 1 ? std::stoi(std::string(numbered[1]))
                                             : machine_.sequence());
-    absl::string_view outcomes = numbered[0];
+    const std::vector<absl::string_view> with_last = absl::StrSplit(numbered[0], ':');
+    if (with_last.size() > 1) result.set_last_sequence(std::stoi(std::string(with_last[1])));
+    absl::string_view outcomes = with_last[0];
     result.set_parameters_follow(absl::ConsumeSuffix(&outcomes, "+p"));
     const std::vector<absl::string_view> parts = absl::StrSplit(outcomes, '/');
     result.set_outcome(OutcomeOf(parts[0]));
@@ -118,7 +129,15 @@ class Script {
     }
     const v1::Push& push = next->request.push();
     std::vector<std::string> parts;
-    if (push.has_header()) parts.push_back(absl::StrCat("header", push.header().sequence()));
+    if (next->request.has_abort_push()) {
+      parts.push_back(absl::StrCat("abort", next->request.abort_push().sequence()));
+    }
+    if (push.has_header()) {
+      parts.push_back(absl::StrCat("header", push.header().sequence()));
+      if (push.header().timeline() != 0) {
+        absl::StrAppend(&parts.back(), "t", push.header().timeline());
+      }
+    }
     if (push.has_chunk())
       parts.push_back(absl::StrCat("@", push.chunk().offset() / kLeastChunkElements));
     if (push.has_commit()) parts.push_back(push.commit().want_parameters() ? "commit+p" : "commit");
@@ -137,7 +156,7 @@ class Script {
         std::string how = action.result.ok() ? v1::PushOutcome_Name(action.result->outcome)
                                              : ReasonOf(action.result.status());
         if (action.result.ok() && action.result->parameters_step >= 0) how += "+p";
-        machine_.Finish(action.result.ok())->result = action.result;
+        machine_.Finish(action.result)->result = action.result;
         done_.push_back(
             absl::StrCat(absl::StripPrefix(how, "PUSH_OUTCOME_"), "->", machine_.sequence()));
         break;
@@ -229,7 +248,61 @@ TEST(PushMachineTest, DoesWhatTheTableSays) {
        "header1,@0 NON_FINITE->1 commit header1,@0 @1 @2,commit APPLIED->2"},
       {"but not on another stream", "open:0 order begin next REJECTED lost open:0 order begin next",
        "header1,@0 NON_FINITE->1 header1,@0"},
+      // Timelines.
+      {"a push says of which timeline it is, whichever is the stream's",
+       "open:0@3 order@3 begin next lost open:0@3 begin next", "header1t3,@0 header1t3,@0"},
+      {"of one that has ended the server is only asked",
+       "open:0@1 order@1 begin next lost open:0@2 begin all ROLLED_BACK:0 order@2 begin next",
+       "header1t1,@0 header1t1,commit ROLLED_BACK->1 header1t2,@0"},
+      {"it may have counted before",
+       "open:0@1 order@1 begin all lost open:1@2 begin all DUPLICATE/APPLIED",
+       "header1t1,@0 @1 @2,commit header1t1,commit APPLIED->2"},
+      {"the worker goes on where the server says",
+       "open:7@1 order@1 begin all ROLLED_BACK:3 order@2 begin next",
+       "header8t1,@0 @1 @2,commit ROLLED_BACK->4 header4t2,@0"},
+      {"with the parameters that come", "open:0 order+p begin all ROLLED_BACK+p:0 params",
+       "header1,@0 @1 @2,commit+p ROLLED_BACK+p->1"},
+      {"and with the same sequence, from a server that does not say",
+       "open:7 order begin all ROLLED_BACK", "header8,@0 @1 @2,commit ROLLED_BACK->8"},
+      // Aborts.
+      {"a push that is not begun is taken back here", "order abort order open:0 begin next",
+       "ABORTED->1 header1,@0"},
+      {"one that is begun ends with its abort",
+       "open:0 order begin next abort all ABORTED order begin next",
+       "header1,@0 abort1 ABORTED->1 header1,@0"},
+      {"what was encoded ahead is not sent",
+       "open:0 order begin next ahead abort ahead all ABORTED order begin all",
+       "header1,@0 abort1 ABORTED->1 header1,@0 @1 @2,commit"},
+      {"one that is out is aborted behind it", "open:0 order begin all abort all ABORTED",
+       "header1,@0 @1 @2,commit abort1 ABORTED->1"},
+      {"twice is once", "open:0 order begin all abort abort all abort all ABORTED",
+       "header1,@0 @1 @2,commit abort1 ABORTED->1"},
+      {"where it comes too late, the push has its own answer",
+       "open:0 order begin all abort all APPLIED order begin next",
+       "header1,@0 @1 @2,commit abort1 APPLIED->2 header2,@0"},
+      {"also before the abort is out", "open:0 order begin all abort APPLIED next",
+       "header1,@0 @1 @2,commit APPLIED->2 nothing"},
+      {"one whose parameters come is answered",
+       "open:0 order+p begin all APPLIED+p abort params next",
+       "header1,@0 @1 @2,commit+p APPLIED+p->2 nothing"},
+      {"one that the server has dropped is not sent again",
+       "open:0 order begin all abort all RESEND next",
+       "header1,@0 @1 @2,commit abort1 ABORTED->1 nothing"},
+      {"one that is refused before its end has that end",
+       "open:0 order begin next abort REJECTED order begin all",
+       "header1,@0 NON_FINITE->1 commit header1,@0 @1 @2,commit"},
+      {"on another stream its first part says which is meant",
+       "open:0 order begin all lost abort open:0 begin all ABORTED",
+       "header1,@0 @1 @2,commit header1 abort1 ABORTED->1"},
+      {"also if the first abort was lost",
+       "open:0 order begin all abort all lost open:0 begin all DUPLICATE/APPLIED",
+       "header1,@0 @1 @2,commit abort1 header1 abort1 APPLIED->2"},
+      {"without a push it is nothing", "open:0 abort next", "nothing"},
       // What no server of this protocol says.
+      {"an abort that nobody asked for", "open:0 order begin all ABORTED",
+       "header1,@0 @1 @2,commit BROKEN"},
+      {"a last sequence below 0", "open:0 order begin all ROLLED_BACK:-1",
+       "header1,@0 @1 @2,commit BROKEN"},
       {"a result without a push", "open:0 APPLIED#1", "BROKEN"},
       {"of another push", "open:0 order begin all APPLIED#2", "header1,@0 @1 @2,commit BROKEN"},
       {"of one that waits", "open:0 order APPLIED", "BROKEN"},
@@ -316,6 +389,13 @@ TEST(PushMachineTest, WhatTheServerKnowsIsBetweenTheLastTwoPushes) {
   EXPECT_EQ(script.machine().most_known(), 5);
 }
 
+// The one element of a sparse chunk, an index and a value; 0: it has none.
+float ValueIn(const std::string& sent) {
+  float value = 0;
+  if (!sent.empty()) std::memcpy(&value, sent.data() + sizeof(uint32_t), sizeof(value));
+  return value;
+}
+
 // TopK with room for 1 of 2 elements: 4 is sent, 3 waits in the residual. The next gradient is 0,
 // so what is sent then is what the first push left behind.
 TEST(PushMachineTest, WhatDidNotBecomePartOfAStepComesWithTheNextPush) {
@@ -333,6 +413,9 @@ TEST(PushMachineTest, WhatDidNotBecomePartOfAStepComesWithTheNextPush) {
       {"lost open:1 begin all DUPLICATE/APPLIED", 3},
       {"lost open:1 begin all DUPLICATE/SUPERSEDED", 4},
       {"lost open:1 begin all DUPLICATE", 3},  // Unknown: twice would be worse than not at all.
+      // What was computed on a timeline that has ended is gone, and so is what was taken back.
+      {"ROLLED_BACK:0", 0},
+      {"abort all ABORTED", 0},
   };
   for (const auto& row : rows) {
     PushEncoding encoding;
@@ -343,13 +426,39 @@ TEST(PushMachineTest, WhatDidNotBecomePartOfAStepComesWithTheNextPush) {
     script.Play(absl::StrCat("open:0 order begin all ", row.fate));
     script.gradient() = {0, 0};
     script.Play("order begin all");
-    // An index and a value.
-    const std::string& sent = script.data().back();
-    ASSERT_EQ(sent.size(), 8U);
-    float value = 0;
-    std::memcpy(&value, sent.data() + 4, sizeof(value));
-    EXPECT_EQ(value, row.next) << row.fate;
+    EXPECT_EQ(ValueIn(script.data().back()), row.next) << row.fate;
   }
+}
+
+TEST(PushMachineTest, WhatPushesOfATimelineLeftBehindEndsWithIt) {
+  for (const auto& [next, left] :
+       {std::pair("order@1 begin all", 3.0F), {"order@2 begin all", 0.0F}}) {
+    PushEncoding encoding;
+    encoding.kind = PushEncoding::Kind::kTopK;
+    encoding.fraction = 0.5;
+    Script script(encoding, 2);
+    script.gradient() = {4, 3};
+    script.Play("open:0@1 order@1 begin all APPLIED");
+    script.gradient() = {0, 0};
+    script.Play(next);
+    EXPECT_EQ(ValueIn(script.data().back()), left) << next;
+  }
+}
+
+// Two gradients, of which the second is taken back: what the first left behind stays.
+TEST(PushMachineTest, WhatIsTakenBackLeavesTheRestAlone) {
+  PushEncoding encoding;
+  encoding.kind = PushEncoding::Kind::kTopK;
+  encoding.fraction = 0.5;
+  Script script(encoding, 2);
+  script.gradient() = {4, 3};
+  script.Play("open:0 order begin all APPLIED");
+  script.gradient() = {64, 32};
+  EXPECT_EQ(script.Play("order begin next abort next ABORTED"),
+            "header2,@0,commit abort2 ABORTED->2");
+  script.gradient() = {0, 0};
+  script.Play("order begin all");
+  EXPECT_EQ(ValueIn(script.data().back()), 3);
 }
 
 TEST(PushMachineTest, AGradientThatCannotBeEncodedIsItsCallersError) {

@@ -66,6 +66,23 @@ TEST_F(SessionExchangeTest, WakesOnceUntilItsOrdersAreTaken) {
   EXPECT_FALSE(exchange_.Take().push.has_value());
 }
 
+TEST_F(SessionExchangeTest, AnAbortIsOfThePushInFlightAndOfNoLaterOne) {
+  exchange_.AbortPush();
+  EXPECT_EQ(wakes_, 0) << "there is none";
+  const std::future<absl::StatusOr<PushReport>> first = Push();
+  exchange_.AbortPush();
+  SessionExchange::Orders orders = exchange_.Take();
+  EXPECT_TRUE(orders.push.has_value());
+  EXPECT_TRUE(orders.abort);
+  EXPECT_FALSE(exchange_.Take().abort);
+  exchange_.AbortPush();
+  Answer(std::move(orders.push->loan));
+  const std::future<absl::StatusOr<PushReport>> second = Push();
+  orders = exchange_.Take();
+  EXPECT_TRUE(orders.push.has_value());
+  EXPECT_FALSE(orders.abort);
+}
+
 TEST_F(SessionExchangeTest, ASecondPushWaitsForTheFirst) {
   const std::future<absl::StatusOr<PushReport>> first = Push();
   std::atomic<bool> second_ordered{false};

@@ -256,6 +256,7 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
   AddFashion();
   server_.runs["runs/fashion"].set_state_bytes(94'200);
   server_.runs["runs/fashion"].set_memory_bytes(125'600);
+  server_.runs["runs/fashion"].set_timeline(1);
   ASSERT_EQ(Run({"show", "runs/fashion"}), kExitOk) << console_.err;
   EXPECT_THAT(console_.out, StartsWith("fashion  running\n"));
   for (const char* expected :
@@ -264,6 +265,10 @@ TEST_F(GradctlTest, ShowIsAPageWithTensorsSettingsWorkersAndChanges) {
         "grace", "125,600 bytes, 94,200 of them parameters and optimizer state"}) {
     EXPECT_THAT(console_.out, HasSubstr(expected));
   }
+  EXPECT_THAT(console_.out, testing::Not(HasSubstr("timeline")));
+  server_.runs["runs/fashion"].set_timeline(3);
+  ASSERT_EQ(Run({"show", "runs/fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, testing::ContainsRegex("\n  timeline +3\n"));
 }
 
 TEST_F(GradctlTest, ShowSaysHowWeightDecayActs) {

@@ -37,6 +37,7 @@ FakeWorker::~FakeWorker() {
 
 void FakeWorker::Join(bool want_parameters) {
   v1::TrainRequest request;
+  *request.mutable_join() = join_;
   request.mutable_join()->set_run(absl::StrCat("runs/", run_));
   request.mutable_join()->set_worker(worker_);
   request.mutable_join()->set_instance(instance_);
@@ -52,26 +53,56 @@ void FakeWorker::Request(v1::TrainRequest request, Payload data) {
   Drain();
 }
 
+v1::PushHeader FakeWorker::Header(int64_t sequence, int64_t base_step, int64_t examples,
+                                  double loss) const {
+  v1::PushHeader header;
+  header.set_sequence(sequence);
+  header.set_base_step(base_step);
+  header.set_examples(examples);
+  header.set_loss(loss);
+  header.set_timeline(timeline_);
+  return header;
+}
+
+void FakeWorker::RequestChunk(v1::Push push, int64_t offset, std::vector<float> values) {
+  const auto owner = std::make_shared<const std::vector<float>>(std::move(values));
+  push.mutable_chunk()->set_offset(offset);
+  v1::TrainRequest request;
+  *request.mutable_push() = std::move(push);
+  const Payload::Slice slice(reinterpret_cast<const std::byte*>(owner->data()),
+                             owner->size() * sizeof(float));
+  Request(std::move(request), Payload({slice}, owner));
+}
+
 void FakeWorker::Push(int64_t sequence, int64_t base_step, const std::vector<float>& gradient,
                       bool want_parameters, int64_t examples, double loss, int64_t chunk_elements) {
-  const auto bytes = std::make_shared<std::vector<float>>(gradient);
   const auto size = static_cast<int64_t>(gradient.size());
   for (int64_t at = 0; at < size; at += chunk_elements) {
-    const int64_t count = std::min(chunk_elements, size - at);
-    v1::TrainRequest request;
-    v1::Push& push = *request.mutable_push();
-    if (at == 0) {
-      push.mutable_header()->set_sequence(sequence);
-      push.mutable_header()->set_base_step(base_step);
-      push.mutable_header()->set_examples(examples);
-      push.mutable_header()->set_loss(loss);
-    }
-    push.mutable_chunk()->set_offset(at);
-    if (at + count == size) push.mutable_commit()->set_want_parameters(want_parameters);
-    const Payload::Slice slice(reinterpret_cast<const std::byte*>(bytes->data() + at),
-                               static_cast<size_t>(count) * sizeof(float));
-    Request(std::move(request), Payload({slice}, bytes));
+    const int64_t end = std::min(at + chunk_elements, size);
+    v1::Push push;
+    if (at == 0) *push.mutable_header() = Header(sequence, base_step, examples, loss);
+    if (end == size) push.mutable_commit()->set_want_parameters(want_parameters);
+    RequestChunk(std::move(push), at, {gradient.begin() + at, gradient.begin() + end});
   }
+}
+
+void FakeWorker::PushPart(int64_t sequence, int64_t base_step, const std::vector<float>& gradient) {
+  v1::Push push;
+  *push.mutable_header() = Header(sequence, base_step, 1, 1);
+  RequestChunk(std::move(push), 0, gradient);
+}
+
+void FakeWorker::PushRest(int64_t offset, const std::vector<float>& gradient,
+                          bool want_parameters) {
+  v1::Push push;
+  push.mutable_commit()->set_want_parameters(want_parameters);
+  RequestChunk(std::move(push), offset, gradient);
+}
+
+void FakeWorker::Abort(int64_t sequence) {
+  v1::TrainRequest request;
+  request.mutable_abort_push()->set_sequence(sequence);
+  Request(std::move(request));
 }
 
 void FakeWorker::Leave() {
@@ -194,6 +225,12 @@ std::vector<float> FakeWorker::WaitForParameters(int64_t step) const {
 size_t FakeWorker::snapshots() const {
   MutexLock lock(&mutex_);
   return snapshots_.size();
+}
+
+uint64_t FakeWorker::parameters_timeline() const {
+  MutexLock lock(&mutex_);
+  if (snapshots_.empty() || snapshots_.back()->timeline == nullptr) return 0;
+  return snapshots_.back()->timeline->number;
 }
 
 bool FakeWorker::abandoned() const {

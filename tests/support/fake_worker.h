@@ -21,6 +21,11 @@ class FakeWorker : public SessionSink {
   FakeWorker(RunRegistry* registry, std::string run, std::string worker, uint64_t instance = 0);
   ~FakeWorker() override;
 
+  // What its joins say besides.
+  v1::Join& join() { return join_; }
+  // What its pushes say from now on; 0: nothing.
+  void SetTimeline(uint64_t timeline) { timeline_ = timeline; }
+
   // What a worker does.
   void Join(bool want_parameters = false);
   void Request(v1::TrainRequest request, Payload data = Payload());
@@ -28,6 +33,11 @@ class FakeWorker : public SessionSink {
   void Push(int64_t sequence, int64_t base_step, const std::vector<float>& gradient,
             bool want_parameters = false, int64_t examples = 1, double loss = 1,
             int64_t chunk_elements = 1 << 18);
+  // The first elements of one.
+  void PushPart(int64_t sequence, int64_t base_step, const std::vector<float>& gradient);
+  // The rest of one: elements from `offset` on, and the end.
+  void PushRest(int64_t offset, const std::vector<float>& gradient, bool want_parameters = false);
+  void Abort(int64_t sequence);
   void Leave();
   void Disconnect();
   // Whether parameters leave as soon as they are sent; otherwise DeliverParameters() does it.
@@ -43,6 +53,8 @@ class FakeWorker : public SessionSink {
   v1::PushResult WaitForResult(size_t index) const;
   std::vector<float> WaitForParameters(int64_t step) const;
   std::vector<v1::RunEventKind> events() const;
+  // Of the last parameters; 0: none came, or they are of no run.
+  uint64_t parameters_timeline() const;
   size_t snapshots() const;
   // Whether its stream was ended without what was still on its way.
   bool abandoned() const;
@@ -68,6 +80,9 @@ class FakeWorker : public SessionSink {
   };
   // Takes the snapshot's blocks from `block` on, as they become final.
   void Take(std::shared_ptr<const Snapshot> snapshot, size_t block);
+  v1::PushHeader Header(int64_t sequence, int64_t base_step, int64_t examples, double loss) const;
+  // A chunk of a push, with its header, its end, or both.
+  void RequestChunk(v1::Push push, int64_t offset, std::vector<float> values);
   // Handles queued requests until the session holds one back.
   void Drain();
   template <typename Condition>
@@ -78,6 +93,8 @@ class FakeWorker : public SessionSink {
   const std::string worker_;
   const uint64_t instance_;
   const std::shared_ptr<WorkerSession> session_;
+  v1::Join join_;
+  uint64_t timeline_ = 0;
   bool hold_parameters_ = false;
   bool same_host_ = false;
 

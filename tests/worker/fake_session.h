@@ -40,6 +40,9 @@ struct FakeRun {
   std::function<void()> on_push;
   // Reports to give instead of applying the pushes, in order; empty ones are applied.
   std::deque<std::function<absl::StatusOr<PushReport>(const PushReport& normal)>> script;
+  // That its parameters are of, and that pushes say.
+  uint64_t timeline = 1;
+  std::vector<uint64_t> timelines_pushed;
   // The next push is never answered.
   bool swallow = false;
   bool finished_early = false;
@@ -53,6 +56,7 @@ class FakeSession : public TrainingSession {
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters) override {
     if (run_->on_push) run_->on_push();
+    if (run_->record) run_->timelines_pushed.push_back(info.timeline);
     if (run_->record) {
       run_->pushes.push_back({run_->last_sequence + 1,
                               info.base_step,
@@ -76,7 +80,9 @@ class FakeSession : public TrainingSession {
       run_->script.pop_front();
     }
     if (scripted) {
-      promise.set_value(scripted(report));
+      const absl::StatusOr<PushReport> said = scripted(report);
+      if (said.ok() && said->parameters_step >= 0) timeline_ = run_->timeline;
+      promise.set_value(said);
       return future;
     }
     ++run_->step;
@@ -90,6 +96,7 @@ class FakeSession : public TrainingSession {
 
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) override {
     ++run_->pulls;
+    timeline_ = run_->timeline;
     std::copy(run_->parameters.begin(), run_->parameters.end(), parameters.begin());
     return run_->step;
   }
@@ -98,12 +105,14 @@ class FakeSession : public TrainingSession {
     return absl::OkStatus();
   }
   int64_t next_sequence() const override { return run_->last_sequence + 1; }
+  uint64_t timeline() const override { return timeline_; }
   bool finished() const override {
     return run_->finished_early || (run_->max_steps > 0 && run_->step >= run_->max_steps);
   }
 
  private:
   FakeRun* run_;
+  uint64_t timeline_ = 1;  // Of the parameters that came last.
   std::vector<std::promise<absl::StatusOr<PushReport>>> unanswered_;
 };
 

@@ -173,6 +173,32 @@ TEST_F(TrainingLoopTest, PushesThatWereNotAppliedDoNotStopTraining) {
   }
 }
 
+// The run goes back by a step that it has made; the worker computes the same mini-batch anew.
+TEST_F(TrainingLoopTest, APushThatIsRolledBackIsComputedAnewFromThePresentParameters) {
+  for (const bool prefetch : {false, true}) {
+    SCOPED_TRACE(prefetch);
+    run_ = FakeRun();
+    run_.parameters = initial_;
+    options_.prefetch = prefetch;
+    run_.max_steps = 5;
+    run_.script = {nullptr, [this](PushReport report) {
+                     run_.timeline = 2;
+                     --run_.last_sequence;
+                     report.outcome = v1::PUSH_OUTCOME_ROLLED_BACK;
+                     report.step = report.parameters_step = run_.step;
+                     report.timeline = 2;
+                     return report;
+                   }};
+    const absl::StatusOr<TrainingSummary> summary = Run();
+    ASSERT_TRUE(summary.ok()) << summary.status();
+    EXPECT_EQ(summary->pushes, 6);
+    EXPECT_EQ(summary->applied, 5);
+    EXPECT_EQ(run_.timelines_pushed, std::vector<uint64_t>({1, 1, 2, 2, 2, 2}));
+    EXPECT_EQ(run_.pushes[2].sequence, run_.pushes[1].sequence);
+    EXPECT_EQ(run_.pushes[2].base_step, 1) << "not what was computed ahead";
+  }
+}
+
 TEST_F(TrainingLoopTest, ARejectedPushEndsTrainingWithTheServersWords) {
   run_.script.push_back([](const PushReport&) {
     return absl::InvalidArgumentError("push 1: the gradient is not finite");
@@ -407,6 +433,7 @@ class SynchronousRun {
       return run_->step_;
     }
     absl::Status Leave() override { return absl::OkStatus(); }
+    uint64_t timeline() const override { return 1; }
     int64_t next_sequence() const override {
       const std::lock_guard<std::mutex> lock(run_->mutex_);
       return run_->step_ + 1;

@@ -190,7 +190,7 @@ TEST_F(UpdateTest, NorDoesOneThatIsFinishedHeldOrDraining) {
   ASSERT_TRUE(IsAnswered(more));
   EXPECT_EQ(more.get()->state(), v1::RUN_STATE_RUNNING);
 
-  run_->Hold([](const absl::StatusOr<gradd::Run::HeldRun>& held) { EXPECT_TRUE(held.ok()); });
+  run_->Hold([](const absl::StatusOr<HeldRun>& held) { EXPECT_TRUE(held.ok()); });
   Answer held = SetRate(0.5);
   Settle();
   ASSERT_TRUE(IsAnswered(held));

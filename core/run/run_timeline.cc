@@ -1,0 +1,80 @@
+// How a run begins a new timeline: what was computed on the one before counts no more.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/run/run_spec.h"
+
+namespace gradd {
+
+absl::Status Run::BeginTimeline(const std::string& author) {
+  GRADD_RETURN_IF_ERROR(CheckChangeable());
+  MutexLock lock(&mutex_);
+  if (deleted_) return DeletedError();
+  if (draining_) return StoppingError();
+  timelines_.Ask(author);
+  BeginTimelines();
+  return absl::OkStatus();
+}
+
+void Run::BeginTimelines() {
+  if (deleted_ || !engine_.settled()) return;
+  for (const std::string& author : timelines_.TakeAsked()) BeginNextTimeline(author);
+}
+
+void Run::BeginNextTimeline(const std::string& author) {
+  const uint64_t ended = timelines_.present()->number;
+  timelines_.BeginNext();
+  engine_.SetTimeline(timelines_.present());
+  NoteMove();
+  Record(author, "timeline", absl::StrCat(ended), absl::StrCat(ended + 1));
+  LogEvent(LogEntry::Level::kInfo, "timeline begun",
+           {{"timeline", absl::StrCat(ended + 1)},
+            {"step", absl::StrCat(engine_.step())},
+            {"by", author}});
+  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
+  for (const auto& [worker, session] : sessions) {
+    if (!session->state().sends_timelines) continue;
+    SendTimeline(session.get(), timelines_.present()->number, engine_.step());
+  }
+  const auto dropped = std::make_shared<std::vector<PendingPush>>(waiting_.TakeAll());
+  for (const PendingPush& pending : *dropped) {
+    GRADD_DCHECK(pending.told == Told::kNothing,
+                 absl::StrCat(pending.worker, " was told: applied"));
+    const bool goes_on = pending.session != nullptr && pending.session->state().sends_timelines;
+    Member* const member = members_.Find(pending.worker);
+    members_.PushGone(member);
+    Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ROLLED_BACK,
+           goes_on && pending.want_parameters, Told::kNothing);
+  }
+  // They may be large, and their room is theirs until they are gone.
+  pool_->Schedule([dropped] { dropped->clear(); });
+  for (const auto& [worker, session] : sessions) {
+    const WorkerSession::State& state = session->state();
+    if (!sessions_.Has(session.get())) continue;
+    if (!state.sends_timelines) {
+      DismissSession(session.get(),
+                     Error(absl::StatusCode::kAborted, "TIMELINE_ENDED",
+                           absl::StrCat("run \"", run_id_, "\" began timeline ", ended + 1,
+                                        " at step ", engine_.step(),
+                                        ", and this stream, which was "
+                                        "welcome on timeline ",
+                                        state.timeline,
+                                        ", has never sent one; join again and take the "
+                                        "parameters")));
+      continue;
+    }
+    if (state.held) ScheduleRetry(session);
+    if (state.receiving) pool_->Schedule([session = session] { session->DropIfInVain(); });
+  }
+  JudgeRoom();
+}
+
+}  // namespace gradd
