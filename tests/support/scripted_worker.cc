@@ -19,12 +19,12 @@ void ScriptedWorker::Send(v1::TrainRequest request, Payload data) {
   if (session_->Handle(std::move(request), std::move(data))) held_ = false;
 }
 
-void ScriptedWorker::Join(const std::string& run, bool want_parameters) {
+void ScriptedWorker::Join(const std::string& run, v1::Join join) {
   v1::TrainRequest request;
+  *request.mutable_join() = std::move(join);
   request.mutable_join()->set_run(absl::StrCat("runs/", run));
   request.mutable_join()->set_worker(worker_);
   request.mutable_join()->set_instance(instance_);
-  request.mutable_join()->set_want_parameters(want_parameters);
   Send(std::move(request));
 }
 

@@ -35,7 +35,8 @@ class ScriptedWorker final : public SessionSink {
   bool IsOpen() const { return !end_.has_value() && !gone_; }
   // Sends one request; only if CanSend().
   void Send(v1::TrainRequest request, Payload data = Payload());
-  void Join(const std::string& run, bool want_parameters);
+  // What the join says besides is in `join`.
+  void Join(const std::string& run, v1::Join join);
   void HalfClose();
   // The stream is gone.
   void Disconnect();

@@ -132,6 +132,10 @@ void RandomSchedule::CheckClaims() {
       Fail(absl::StrCat(worker->run(), "/", worker->id(),
                         " half-closed its stream and waits for nothing, and it has not ended"));
     }
+    if (worker->MissedTimeline()) {
+      Fail(absl::StrCat(worker->run(), "/", worker->id(),
+                        " has never sent a timeline, a new one has begun, and its stream goes on"));
+    }
   }
   for (const Playground& playground : playgrounds_) {
     if (playground.run != nullptr && !playground.model->NothingInFlight()) return;
@@ -160,7 +164,12 @@ void RandomSchedule::Look() {
 void RandomSchedule::Govern() {
   Playground& playground = playgrounds_[Draw(playgrounds_.size())];
   if (playground.run == nullptr) return;
-  const size_t what = Draw(40);
+  const size_t what = Draw(46);
+  if (what >= 40) {
+    if (!playground.run->BeginTimeline("ada").ok()) return;
+    Note("begins a timeline of ", playground.id);
+    return playground.model->AskedForTimeline();
+  }
   if (what < 16) {
     do {
       Change(&playground);

@@ -23,6 +23,11 @@ namespace gradd {
 // do what a seed says, in an order that it says, while the server's tasks run in between and time
 // passes as it says. Nothing waits for anything. Models say what must come of it.
 //
+// Workers join, push, repeat themselves, take pushes back, push what is malformed, late or of a
+// timeline that is not the present one, leave, fall silent and die. People change, pause, resume,
+// try out and delete runs and begin timelines. What is new in a run comes here as something that is
+// done (RandomWorker, RandomSchedule) and as a rule of what must come of it (RunModel).
+//
 //   RandomSchedule schedule(seed);
 //   schedule.Play();
 //   EXPECT_EQ(schedule.fault(), "") << "seed " << seed;

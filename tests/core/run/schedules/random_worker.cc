@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "core/base/error.h"
 #include "tests/support/fake_worker.h"
 
 namespace gradd {
@@ -64,6 +65,7 @@ void RandomWorker::Act(bool orderly) {
   if (stream_->unread() > 0 && Chance(orderly ? 1 : 3)) return Read();
   if (half_closed_ || !stream_->CanSend()) return;
   if (what < 16 && queue_.empty()) return SendBare(/*leave=*/false);
+  if (what < 20 && queued_ > 0) return Abort();
   if (!queue_.empty()) return SendPart();
   // Mostly one push at a time.
   if (!orderly && (open_pushes_ == 0 || Chance(10))) BeginPush();
@@ -72,13 +74,17 @@ void RandomWorker::Act(bool orderly) {
 void RandomWorker::Join() {
   if (Chance(5)) ++instance_;
   auto stream = std::make_unique<ScriptedWorker>(registry_, id_, instance_);
-  const bool wants = !Chance(4);
-  stream->Join(run_, wants);
+  v1::Join join;
+  join.set_want_parameters(!Chance(4));
+  join.set_sends_timelines(!Chance(3));
+  join.set_parameters_before_result(Chance(3));
+  stream->Join(run_, join);
   if (!stream->welcome().has_value()) {
     Note("may not join: ", stream->end().value_or(absl::UnknownError("no answer")).message());
     return;
   }
-  Note("joins as ", instance_, " after ", stream->welcome()->last_sequence());
+  Note("joins as ", instance_, " after ", stream->welcome()->last_sequence(),
+       join.sends_timelines() ? ", sends timelines" : "");
   if (stream_ != nullptr) old_streams_.push_back(std::move(stream_));
   stream_ = std::move(stream);
   sent_.reset();
@@ -88,6 +94,8 @@ void RandomWorker::Join() {
   open_pushes_ = 0;
   sequence_ = queued_ = stream_->welcome()->last_sequence();
   step_ = stream_->welcome()->step();
+  timeline_ = stream_->welcome()->timeline();
+  says_timelines_ = join.sends_timelines();
   if (model_ != nullptr) model_->Joined(stream_.get());
 }
 
@@ -107,9 +115,11 @@ void RandomWorker::Read() {
   if (model_ != nullptr) {
     model_->SignOfLife(id_);
     model_->SawParameters(snapshot->step, ValuesOf(*snapshot));
+    model_->SawTimeline(snapshot->timeline->number);
   }
   step_ = std::max(step_, snapshot->step);
-  Note("reads step ", snapshot->step);
+  timeline_ = snapshot->timeline->number;
+  Note("reads step ", snapshot->step, " of timeline ", timeline_);
 }
 
 void RandomWorker::ReadAll() {
@@ -138,6 +148,7 @@ void RandomWorker::SendPart() {
   queue_.pop_front();
   sent_ = part;
   if (model_ != nullptr) model_->SignOfLife(id_);
+  if (part.begins && part.request.push().header().timeline() != 0) says_timelines_ = true;
   Note("sends ", part.begins ? "the begin" : "a part", part.completes ? " and the end" : "",
        " of push ", part.push.sequence);
   stream_->Send(std::move(part.request), std::move(part.data));
@@ -146,6 +157,12 @@ void RandomWorker::SendPart() {
 void RandomWorker::NoteTaken() {
   if (!sent_.has_value() || stream_->held()) return;
   const Part part = *std::exchange(sent_, std::nullopt);
+  if (part.aborts) {
+    if (model_ != nullptr) {
+      model_->Aborted(stream_.get(), part.push.sequence, /*surely=*/stream_->IsOpen());
+    }
+    return;
+  }
   if (part.begins) ++open_pushes_;
   if (model_ == nullptr) return;
   const bool surely = stream_->IsOpen();
@@ -164,8 +181,12 @@ void RandomWorker::NoteAnswers() {
     if (model_ != nullptr) model_->Answered(stream_.get(), result);
     --open_pushes_;
     step_ = std::max(step_, result.step());
-    if (result.outcome() == v1::PUSH_OUTCOME_REJECTED ||
-        result.outcome() == v1::PUSH_OUTCOME_RESEND) {
+    if (result.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK) {
+      queued_ = sequence_ = result.last_sequence();
+      if (!result.parameters_follow()) timeline_ = TimelineTold();  // It pulls them.
+    } else if (result.outcome() == v1::PUSH_OUTCOME_REJECTED ||
+               result.outcome() == v1::PUSH_OUTCOME_RESEND ||
+               result.outcome() == v1::PUSH_OUTCOME_ABORTED) {
       queued_ = sequence_;
     } else {
       sequence_ = std::max(sequence_, result.sequence());
@@ -176,6 +197,9 @@ void RandomWorker::NoteAnswers() {
 
 void RandomWorker::NoteEnds() {
   if (stream_ == nullptr || stream_->IsOpen() || model_ == nullptr) return;
+  if (stream_->end().has_value() && ReasonOf(*stream_->end()) == "TIMELINE_ENDED") {
+    model_->EndedWithTimeline(stream_.get(), says_timelines_);
+  }
   model_->Closed(stream_.get());
   sent_.reset();
   queue_.clear();
@@ -193,7 +217,13 @@ SentPush RandomWorker::Choose() {
     gradient[i] = scale * pattern_[at];
     if (++at == pattern_.size()) at = 0;
   }
-  switch (Draw(40)) {
+  push.timeline = timeline_;
+  switch (Draw(44)) {
+    case 40:  // Of one that has ended, or is yet to come.
+    case 41:
+      push.timeline += Draw(3);
+      push.timeline -= std::min<uint64_t>(push.timeline, Draw(3));
+      break;
     case 0:
       push.sequence = std::max<int64_t>(push.sequence - 1 - static_cast<int64_t>(Draw(2)), 0);
       break;
@@ -232,10 +262,32 @@ void RandomWorker::BeginPush() {
   const SentPush push = Choose();
   Note("begins push ", push.sequence, " from step ", push.base_step, " with ", push.examples,
        push.malformed ? ", malformed" : "", push.non_finite ? ", not finite" : "",
-       push.huge ? ", huge" : "");
+       push.huge ? ", huge" : "", ", of timeline ", push.timeline);
   queued_ = std::max(queued_, push.sequence);
   Cut(push);
   SendPart();
+}
+
+void RandomWorker::Abort() {
+  Part part;
+  part.aborts = true;
+  part.push.sequence = queue_.empty() ? queued_ : queue_.front().push.sequence;
+  if (Chance(8)) part.push.sequence += static_cast<int64_t>(Draw(3)) - 1;
+  part.push.sequence = std::max<int64_t>(part.push.sequence, 1);
+  if (!queue_.empty() && queue_.front().push.sequence == part.push.sequence) queue_.clear();
+  part.request.mutable_abort_push()->set_sequence(part.push.sequence);
+  Note("takes back push ", part.push.sequence);
+  if (model_ != nullptr) model_->SignOfLife(id_);
+  sent_ = part;
+  stream_->Send(std::move(part.request));
+}
+
+uint64_t RandomWorker::TimelineTold() const {
+  uint64_t told = stream_->welcome()->timeline();
+  for (const v1::RunEvent& event : stream_->events()) {
+    if (event.kind() == v1::RUN_EVENT_KIND_TIMELINE) told = event.timeline();
+  }
+  return told;
 }
 
 void RandomWorker::Cut(const SentPush& push) {
@@ -254,6 +306,11 @@ void RandomWorker::Cut(const SentPush& push) {
       header.set_base_step(push.base_step);
       header.set_examples(push.malformed && what == 0 ? 0 : push.examples);
       header.set_loss(1);
+      // What is of the stream's first timeline may leave it to that.
+      const bool says = says_timelines_ || Chance(8);
+      const bool may_not = push.timeline != stream_->welcome()->timeline();
+      if (says && (may_not || !Chance(8))) header.set_timeline(push.timeline);
+      if (header.timeline() == 0) part.push.timeline = stream_->welcome()->timeline();
     }
     int64_t offset = at;
     if (push.malformed && what == 1) offset += 1;                  // Past the end.

@@ -52,6 +52,11 @@ class RandomWorker {
            open_pushes_ == 0 && !stream_->held() && model_ != nullptr && !model_->Waits(id_);
   }
   bool IsOpen() const { return stream_ != nullptr && stream_->IsOpen(); }
+  // Whether its stream should have ended: a new timeline has begun, and it has never said one.
+  bool MissedTimeline() const {
+    return IsOpen() && !says_timelines_ && model_ != nullptr &&
+           stream_->welcome()->timeline() != model_->timeline();
+  }
   // What it has begun is not sent to its end.
   bool HasMoreToSend() const { return !queue_.empty() && stream_ != nullptr && stream_->IsOpen(); }
   const std::string& id() const { return id_; }
@@ -64,6 +69,7 @@ class RandomWorker {
     Payload data;
     bool begins = false;
     bool completes = false;
+    bool aborts = false;  // It is no message of a push but takes it back.
     SentPush push;
   };
 
@@ -81,6 +87,9 @@ class RandomWorker {
   void SendPart();
   void SendBare(bool leave);
   void BeginPush();
+  void Abort();
+  // That its newest parameters are of, as far as it knows, when the server has sent it none.
+  uint64_t TimelineTold() const;
   // Chooses what is wrong with a push, if anything.
   SentPush Choose();
   void Cut(const SentPush& push);
@@ -104,9 +113,11 @@ class RandomWorker {
   bool dead_ = false;
   int silent_ = 0;  // For so many turns.
   uint64_t instance_ = 1;
-  int64_t sequence_ = 0;  // The last one that counts.
-  int64_t queued_ = 0;    // The last one that was begun.
-  int64_t step_ = 0;      // Of the newest parameters that it knows of.
+  int64_t sequence_ = 0;         // The last one that counts.
+  int64_t queued_ = 0;           // The last one that was begun.
+  int64_t step_ = 0;             // Of the newest parameters that it knows of.
+  uint64_t timeline_ = 0;        // Likewise.
+  bool says_timelines_ = false;  // On this stream.
   int64_t open_pushes_ = 0;
   size_t results_ = 0;
 };

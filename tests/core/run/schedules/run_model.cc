@@ -84,7 +84,17 @@ void RunModel::Joined(const ScriptedWorker* stream) {
     Fail(absl::StrCat("welcome.last_sequence of ", stream->worker(), " is ",
                       welcome.last_sequence(), ", and its ledger ", member.sequence));
   }
+  if (welcome.timeline() != now_.timeline) {
+    Fail(absl::StrCat("welcome.timeline is ", welcome.timeline(), " and not ", now_.timeline));
+  }
   FormIfAllAreThere();
+}
+
+void RunModel::EndedWithTimeline(const ScriptedWorker* stream, bool says_timelines) {
+  if (says_timelines || stream->welcome()->timeline() == now_.timeline) {
+    Fail(absl::StrCat("the stream of ", stream->worker(), " ended for want of a timeline, and it ",
+                      says_timelines ? "has sent one" : "needs none"));
+  }
 }
 
 void RunModel::SignOfLife(const std::string& worker) {
@@ -107,11 +117,12 @@ void RunModel::Completed(const ScriptedWorker* stream, bool surely) {
   Push& push = queue.back();
   push.complete = ++completions_;
   push.complete_at = clock_->Elapsed();
+  push.complete_since = past_.size();
   push.surely = surely;
   Member& member = members_[push.worker];
   if (member.pending.has_value()) {
     // Complete since an earlier stream: this one gets its answer.
-    if (push.sequence == member.pending->sequence && member.pending->stream != stream) {
+    if (IsPending(push, member) && member.pending->stream != stream) {
       // An earlier one that is refused with nobody there to be told cannot be told from one that
       // waits: which of the two counts is not known.
       const bool unsure = MayBeGone(*member.pending);
@@ -122,10 +133,40 @@ void RunModel::Completed(const ScriptedWorker* stream, bool surely) {
     return;
   }
   if (push.sequence != member.sequence + 1 || push.malformed || push.non_finite) return;
+  if (push.timeline != now_.timeline) return;
   // Where steps and folds are made on the pool, the first one may have been taken already.
   const bool first = window_.empty() && !AnyPending();
   if (first || !IsSmall()) waited_since_ = clock_->Elapsed();
   member.pending = push;
+}
+
+void RunModel::Aborted(const ScriptedWorker* stream, int64_t sequence, bool surely) {
+  std::deque<Push>& queue = unanswered_[stream];
+  Member& member = members_[stream->worker()];
+  const auto same = [&](const Push& push) { return push.sequence == sequence; };
+  if (!queue.empty() && queue.back().complete < 0) {
+    Push& incoming = queue.back();
+    if (!same(incoming)) return;
+    // That is its end.
+    incoming.complete = ++completions_;
+    incoming.complete_at = clock_->Elapsed();
+    incoming.complete_since = past_.size();
+    incoming.aborted = true;
+    if (IsPending(incoming, member) && member.pending->stream != stream) {
+      // It waits since an earlier stream; unless its step is on its way, it is that one.
+      const bool unsure = MayBeGone(*member.pending);
+      member.pending->stream = stream;
+      member.pending->unsure = unsure;
+      member.pending->aborted = true;
+      incoming.took_over = !unsure;
+    }
+    return;
+  }
+  if (!member.pending.has_value() || !same(*member.pending) || member.pending->stream != stream)
+    return;
+  member.pending->aborted = true;
+  if (!surely) member.pending->unsure = true;
+  for (Push& push : queue) push.aborted = push.aborted || same(push);
 }
 
 void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& result) {
@@ -135,20 +176,29 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
   const auto outcome = result.outcome();
   const bool at_once =
       outcome == v1::PUSH_OUTCOME_DUPLICATE || outcome == v1::PUSH_OUTCOME_ROLLED_BACK ||
-      outcome == v1::PUSH_OUTCOME_RESEND ||
+      outcome == v1::PUSH_OUTCOME_RESEND || outcome == v1::PUSH_OUTCOME_ABORTED ||
       (outcome == v1::PUSH_OUTCOME_REJECTED && result.reason() != "GRADIENT_TOO_LARGE");
   const auto same = [&](const Push& push) { return push.sequence == result.sequence(); };
   auto found = std::find_if(queue.begin(), queue.end(), same);
   if (found == queue.end()) return Fail(absl::StrCat(name, " is answered once more"));
-  if (at_once && same(queue.back())) found = queue.end() - 1;
+  // Of those that are not refused, all are complete.
+  const bool of_last = outcome == v1::PUSH_OUTCOME_REJECTED || queue.back().complete >= 0;
+  if (at_once && of_last && same(queue.back())) found = queue.end() - 1;
   if (found != queue.begin() && !at_once) {
     Fail(absl::StrCat(name, " is answered before push ", queue.front().sequence));
   }
-  const bool of_pending = member.pending.has_value() && same(*member.pending);
+  const bool of_pending = IsPending(*found, member);
   // Of a push that was complete in an earlier stream, the answer is about that one.
   const Push push = of_pending && !at_once ? *member.pending : *found;
   const Push answered = *found;
   queue.erase(found);
+  if (outcome != v1::PUSH_OUTCOME_ROLLED_BACK && outcome != v1::PUSH_OUTCOME_DUPLICATE &&
+      outcome != v1::PUSH_OUTCOME_REJECTED && outcome != v1::PUSH_OUTCOME_ABORTED &&
+      !Since(push.complete_since,
+             [&](const Regime& regime) { return push.timeline == regime.timeline; })) {
+    Fail(absl::StrCat(name, " is ", v1::PushOutcome_Name(outcome), ", and its timeline ",
+                      push.timeline, " is not the present one"));
+  }
   switch (outcome) {
     case v1::PUSH_OUTCOME_APPLIED:
     case v1::PUSH_OUTCOME_ACCUMULATED: {
@@ -194,10 +244,15 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       EnterLedger(&member, answered, outcome, /*taken=*/false);
       break;
     case v1::PUSH_OUTCOME_ROLLED_BACK:  // Nothing changed.
-      if (!Since(push.since, [&](const Regime& regime) { return push.base_step > regime.step; })) {
-        Fail(absl::StrCat(name, " from step ", push.base_step, " is called ahead and is not"));
+      CheckRolledBack(answered, member, result);
+      if (of_pending && (member.pending->complete == answered.complete || answered.took_over ||
+                         member.pending->timeline != now_.timeline)) {
+        Drop(&member);
       }
-      if (of_pending && member.pending->complete == answered.complete) member.pending.reset();
+      break;
+    case v1::PUSH_OUTCOME_ABORTED:
+      if (!answered.aborted) Fail(absl::StrCat(name, " is aborted, and nobody took it back"));
+      if (of_pending && member.pending->aborted) Drop(&member);
       break;
     case v1::PUSH_OUTCOME_DUPLICATE:
       return CheckDuplicate(push, member, result);
@@ -226,6 +281,13 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
   if (member.sequence == result.sequence()) member.committed_step = result.step();
 }
 
+void RunModel::Drop(Member* member) {
+  refused_since_ = std::min(refused_since_, member->pending->complete_at);
+  // It may have been gone before, and what waited beside it may have waited since then only.
+  if (MayBeGone(*member->pending)) refused_large_ = true;
+  member->pending.reset();
+}
+
 void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome outcome, bool taken) {
   if (push.sequence != member->sequence + 1) {
     Fail(absl::StrCat(NameOfPush(push.worker, push.sequence), " counts after push ",
@@ -233,6 +295,7 @@ void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome out
   }
   member->sequence = push.sequence;
   member->outcome = outcome;
+  member->timeline = push.timeline;
   member->committed_step = -1;
   member->taken = taken;
   if (member->pending.has_value() && member->pending->sequence == push.sequence) {
@@ -247,12 +310,38 @@ void RunModel::EnterLedger(Member* member, const Push& push, v1::PushOutcome out
   if (IsSmall()) taken_.back().taken_since = past_.size() - 1;
 }
 
+void RunModel::CheckRolledBack(const Push& push, const Member& member,
+                               const v1::PushResult& result) {
+  const std::string name = NameOfPush(push.worker, push.sequence);
+  if (!Since(push.since, [&](const Regime& regime) {
+        return push.base_step > regime.step || push.timeline != regime.timeline;
+      })) {
+    Fail(absl::StrCat(name, " from step ", push.base_step, " of timeline ", push.timeline,
+                      " is rolled back and is neither ahead nor of another timeline"));
+  }
+  if (push.sequence == member.sequence && push.timeline == member.timeline) {
+    Fail(absl::StrCat(name, " is rolled back, and it counts"));
+  }
+  // What nobody was told of may be in the ledger already.
+  if (result.last_sequence() < member.sequence ||
+      result.last_sequence() > member.sequence + (member.pending.has_value() ? 1 : 0)) {
+    Fail(absl::StrCat(name, " is rolled back to push ", result.last_sequence(), " and not ",
+                      member.sequence));
+  }
+}
+
 void RunModel::CheckDuplicate(const Push& push, const Member& member,
                               const v1::PushResult& result) {
   const std::string name = NameOfPush(push.worker, push.sequence);
-  const bool waits = member.pending.has_value() && member.pending->sequence == push.sequence;
+  const bool waits = IsPending(push, member);
   if (push.took_over && waits) {
     return Fail(absl::StrCat(name, " is called a duplicate while it waits for its step"));
+  }
+  // The present timeline may be another one since the answer was decided; not in the same action.
+  if (push.timeline != now_.timeline && push.timeline != past_.back().timeline &&
+      (push.sequence != member.sequence || push.timeline != member.timeline)) {
+    return Fail(absl::StrCat(name, " of timeline ", push.timeline,
+                             " is called a duplicate, and is not the one in the ledger"));
   }
   if (push.sequence > member.sequence && !waits) {
     return Fail(absl::StrCat(name, " is called a duplicate, and the ledger has ", member.sequence));

@@ -35,6 +35,7 @@ class RunModel {
   int64_t step() const { return now_.step; }
   bool moves() const { return now_.moves; }
   v1::RunState state() const { return now_.state; }
+  uint64_t timeline() const { return now_.timeline; }
 
   // ---- What happened ----
 
@@ -45,11 +46,18 @@ class RunModel {
   // ended meanwhile.
   void Began(const ScriptedWorker* stream, const SentPush& push);
   void Completed(const ScriptedWorker* stream, bool surely);
+  // A push was taken back, if there is one of that stream and sequence.
+  void Aborted(const ScriptedWorker* stream, int64_t sequence, bool surely);
   void Answered(const ScriptedWorker* stream, const v1::PushResult& result);
   void Left(const std::string& worker) { members_[worker].leaves = true; }
   void Closed(const ScriptedWorker* stream);
   // Parameters as somebody got them.
   void SawParameters(int64_t step, const std::vector<float>& values);
+  void SawTimeline(uint64_t timeline);
+  // A stream ended since a new timeline has begun.
+  void EndedWithTimeline(const ScriptedWorker* stream, bool says_timelines);
+  // Somebody had the next timeline begin, when that is possible.
+  void AskedForTimeline() { ++timelines_asked_; }
 
   // ---- What holds ----
 
@@ -75,6 +83,7 @@ class RunModel {
   // What an action found the run to be.
   struct Regime {
     int64_t step = 0;
+    uint64_t timeline = 1;
     v1::RunState state = v1::RUN_STATE_RUNNING;
     bool moves = true;
     bool synchronous = true;
@@ -90,9 +99,11 @@ class RunModel {
     absl::Duration lease;
   };
   struct Push : SentPush {
-    size_t since = 0;        // Index of the regime in which it began.
-    size_t taken_since = 0;  // The first one in which it may have become part of a step.
-    int64_t complete = -1;   // Order of completion; -1: not yet.
+    size_t since = 0;           // Index of the regime in which it began.
+    size_t taken_since = 0;     // The first one in which it may have become part of a step.
+    int64_t complete = -1;      // Order of completion; -1: not yet.
+    size_t complete_since = 0;  // Index of the regime in which it was.
+    bool aborted = false;       // Its worker has taken it back, if that was in time.
     absl::Duration complete_at;
     int64_t ledger = 0;      // Its worker's last sequence when it began.
     bool surely = true;      // That it is complete.
@@ -110,6 +121,7 @@ class RunModel {
     bool just_joined = false;
     const ScriptedWorker* stream = nullptr;                  // Null: not connected.
     int64_t sequence = 0;                                    // The ledger's.
+    uint64_t timeline = 0;                                   // That the push was of.
     int64_t committed_step = -1;                             // Of the same; -1: not known.
     v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;  // Unspecified: not known.
     bool taken = false;  // Its push became part of a step, or of the next one.
@@ -141,7 +153,10 @@ class RunModel {
     return condition(now_);
   }
   void EnterLedger(Member* member, const Push& push, v1::PushOutcome outcome, bool taken);
+  // The member's push waits no longer, and is part of nothing.
+  void Drop(Member* member);
   void CheckRefused(const Push& push, const v1::PushResult& result);
+  void CheckRolledBack(const Push& push, const Member& member, const v1::PushResult& result);
   void CheckDuplicate(const Push& push, const Member& member, const v1::PushResult& result);
   // What became of pushes that nobody was there to be told of.
   void ReadWorkers(const v1::Run& run, bool idle);
@@ -163,6 +178,11 @@ class RunModel {
   bool IsExpected(const Member& member) const {
     return member.live && (now_.forgives == 0 || member.missed < now_.forgives);
   }
+  // Whether it is that worker's push which waits, perhaps since an earlier stream.
+  static bool IsPending(const Push& push, const Member& member) {
+    return member.pending.has_value() && member.pending->sequence == push.sequence &&
+           member.pending->timeline == push.timeline;
+  }
   int64_t live() const;
   // Once as many are live as a synchronous run starts with; one that starts with nobody never is.
   void FormIfAllAreThere() { formed_ = formed_ || (now_.workers > 0 && live() >= now_.workers); }
@@ -180,6 +200,7 @@ class RunModel {
   bool formed_ = false;
   bool was_formed_ = false;  // Before this action.
   int64_t completions_ = 0;
+  uint64_t timelines_asked_ = 0;
   std::vector<Push> taken_;   // In this action.
   std::vector<Push> window_;  // Of the step that is being filled.
   absl::Duration waited_since_;

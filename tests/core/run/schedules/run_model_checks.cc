@@ -16,7 +16,7 @@ bool RunModel::AnyPending() const {
 bool RunModel::NothingInFlight() const {
   if (AnyPending()) return false;
   const auto keeps_no_room = [&](const Push& push) {
-    return now_.synchronous && push.base_step < now_.step;
+    return (now_.synchronous && push.base_step < now_.step) || push.timeline != now_.timeline;
   };
   return std::all_of(unanswered_.begin(), unanswered_.end(), [&](const auto& entry) {
     return std::all_of(entry.second.begin(), entry.second.end(), keeps_no_room);
@@ -26,10 +26,8 @@ bool RunModel::NothingInFlight() const {
 void RunModel::CheckAnswers() {
   for (const auto& [stream, pushes] : unanswered_) {
     if (!stream->IsOpen()) continue;
-    const std::optional<Push>& pending = members_[stream->worker()].pending;
     for (const Push& push : pushes) {
-      if (push.complete < 0 || (pending.has_value() && push.sequence == pending->sequence))
-        continue;
+      if (push.complete < 0 || IsPending(push, members_[push.worker])) continue;
       Fail(absl::StrCat("push ", push.sequence, " of ", push.worker,
                         " is complete, waits for no step, and is not answered"));
     }
@@ -58,6 +56,17 @@ void RunModel::CheckLeases(bool idle, bool ticked) {
 
 void RunModel::CheckDue(bool ticked) {
   for (const auto& [worker, member] : members_) {
+    if (member.pending.has_value() && member.pending->timeline != now_.timeline) {
+      Fail(absl::StrCat("push ", member.pending->sequence, " of ", worker, " of timeline ",
+                        member.pending->timeline, " waits, and timeline ", now_.timeline,
+                        " has begun"));
+    }
+  }
+  if (now_.timeline != timelines_asked_ + 1) {
+    Fail(absl::StrCat("it is on timeline ", now_.timeline, " after ", timelines_asked_,
+                      " that were to begin"));
+  }
+  for (const auto& [worker, member] : members_) {
     if (!now_.synchronous || !member.pending.has_value() || MayBeGone(*member.pending)) continue;
     if (member.pending->base_step < now_.step) {
       Fail(absl::StrCat("push ", member.pending->sequence, " of ", worker, " from step ",
@@ -84,7 +93,8 @@ void RunModel::CheckDue(bool ticked) {
   if (formed_ && all_complete && IsSmall() && !joined_)
     Fail("all pushes are in, and no step is made");
   if (ticked && clock_->Elapsed() - waited_since_ >= now_.deadline) {
-    Fail("the deadline is over, and no step is made");
+    Fail(absl::StrCat("the deadline is over, and no step is made ",
+                      absl::FormatDuration(clock_->Elapsed() - waited_since_), " later"));
   }
 }
 

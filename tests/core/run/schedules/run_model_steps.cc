@@ -41,6 +41,8 @@ void RunModel::Look(bool undisturbed) {
   ReadSpec(described_, undisturbed);
   past_.push_back(now_);
   now_.step = described_.progress().step();
+  now_.timeline = described_.timeline();
+  if (now_.timeline < past_.back().timeline) Fail("its timeline went back");
   now_.state = described_.state();
   now_.moves = now_.state == v1::RUN_STATE_RUNNING;
   if (now_.step < past_.back().step) Fail(absl::StrCat("it was at step ", past_.back().step));
@@ -95,6 +97,11 @@ void RunModel::ReadWorkers(const v1::Run& run, bool idle) {
 }
 
 void RunModel::ReadState(const std::string& worker, v1::WorkerState state, Member* member) {
+  if (member->pending.has_value() && member->pending->stream == nullptr &&
+      member->pending->timeline != now_.timeline) {
+    Drop(member);                       // Rolled back, with nobody there to be told.
+    waited_since_ = clock_->Elapsed();  // At the latest.
+  }
   if (member->pending.has_value() && member->pending->stream == nullptr) {
     const bool refused = now_.state == v1::RUN_STATE_FINISHED ||
                          (member->just_joined && state == v1::WORKER_STATE_COMPUTING);
@@ -277,6 +284,12 @@ void RunModel::CheckSteps(bool idle) {
     sure_ = true;
   }
   compares_ = false;
+}
+
+void RunModel::SawTimeline(uint64_t timeline) {
+  if (timeline < 1 || timeline > now_.timeline) {
+    Fail(absl::StrCat("somebody got parameters of timeline ", timeline));
+  }
 }
 
 void RunModel::SawParameters(int64_t step, const std::vector<float>& values) {

@@ -17,6 +17,7 @@ struct SentPush {
   int64_t sequence = 0;
   int64_t base_step = 0;
   int64_t examples = 1;
+  uint64_t timeline = 0;  // That it is of.
   // Null where the push is malformed in a way that leaves none.
   std::shared_ptr<const std::vector<float>> gradient;
   bool malformed = false;
