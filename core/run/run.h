@@ -338,8 +338,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void DescribeWorkers(v1::Run* run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(const std::string& author, const std::string& field, const std::string& old_value,
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `author` is empty where the server itself does it; `reason` says what for: `the result of step
-  // 17 is not finite`.
+  // `author` is empty where the server itself does it; `reason` says what for: `step 17 was
+  // undone, since its result is not finite at a learning rate of 0.1`.
   void SetState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes these over, and the time at which that stops the run or lets it go on.
