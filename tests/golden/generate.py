@@ -187,9 +187,9 @@ def finiteness(make):
     return result
 
 
-# The rates of a scheduler whose base rate is 0.3. Of 1,000 steps every 11th is kept, and the `events` with the steps
-# before and after them.
-def rates(make, *events):
+# What a scheduler does to the base rate 0.3, or to a momentum of 0.9. Of 1,000 steps every 11th is kept, and the `events`
+# with the steps before and after them.
+def cycled(value, make, events):
     optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.3, momentum=0.9)
     scheduler = make(optimizer)
     kept = {step + i for step in events for i in (-1, 0, 1)} | set(range(0, 1000, 11)) | {998, 999}
@@ -198,11 +198,19 @@ def rates(make, *events):
         # Where torch has both, the closed form: the recursive one amplifies rounding errors near its end.
         closed = getattr(scheduler, '_get_closed_form_lr', None)
         if step in kept:
-            result.append([step, closed()[0] if closed else optimizer.param_groups[0]['lr']])
+            result.append([step, closed()[0] if closed else optimizer.param_groups[0][value]])
         optimizer.step()
         if step < 999:  # Some end there.
             scheduler.step()
     return result
+
+
+def rates(make, *events):
+    return cycled('lr', make, events)
+
+
+def momenta(make, *events):
+    return cycled('momentum', make, events)
 
 
 def one_cycle(**options):
@@ -266,6 +274,19 @@ SCHEDULES = {
                        100, 200, 777),
     'piecewise_interpolated': rates(formula(lambda s: float(numpy.interp(s, [100, 200, 201, 777], [0.5, 1, 0.25, 3]))),
                                     100, 200, 777),
+    'cyclic_triangular_momentum': momenta(cyclic(mode='triangular'), 60, 120, 180, 240),
+    'cyclic_triangular2_momentum': momenta(cyclic(mode='triangular2', step_size_down=40), 60, 100, 160, 200),
+    'cyclic_exp_range_momentum': momenta(cyclic(mode='exp_range', gamma=0.997, step_size_down=140), 60, 200, 260),
+    'cyclic_exp_range_momentum_options': momenta(
+        cyclic(mode='exp_range', gamma=0.99, base_momentum=0.3, max_momentum=0.99), 60, 120),
+    'one_cycle_momentum': momenta(one_cycle(), 299, 300),
+    'one_cycle_linear_momentum': momenta(one_cycle(anneal_strategy='linear', pct_start=0.2503, base_momentum=0.5,
+                                                   max_momentum=0.9), 249, 250),
+    'one_cycle_three_phase_momentum': momenta(one_cycle(three_phase=True), 299, 598),
+    'one_cycle_three_phase_linear_momentum': momenta(
+        one_cycle(three_phase=True, anneal_strategy='linear', pct_start=0.4), 399, 798),
+    'one_cycle_without_rise_momentum': momenta(one_cycle(pct_start=0.)),
+    'one_cycle_all_rise_momentum': momenta(one_cycle(pct_start=1.)),
 }
 
 
