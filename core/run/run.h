@@ -289,6 +289,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Goes on with the next plan, if there is one and it can.
   void ChangePlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for one for which there was no memory.
+  void RetryChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Fills the slots of the plan that is on its way and goes on with it, and what has come since.
   // Called without the lock, by the one who made it the one on its way.
   void FillChanges();
@@ -316,6 +318,10 @@ class Run : public std::enable_shared_from_this<Run> {
   // Makes the change the accepted one, to come into effect as soon as the engine is settled; that
   // may be at once. True if slots have to be filled first, by the caller.
   absl::StatusOr<bool> Accept(UpdateRequest request);
+  // The plan of a run that is changed to `spec`, with its memory, and with room made for its slots
+  // and a window of so many bytes. Takes long: without the lock.
+  absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const v1::Run& spec,
+                                                       int64_t window_bytes) const;
   // If the engine is settled and a change was accepted, that is in effect now: has it answered, and
   // the next one begun, on the pool.
   void CompleteUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
