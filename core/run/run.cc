@@ -202,6 +202,7 @@ void Run::Tick() {
     ExpireLeases();
     if (draining_) EndIdleSessions();
     JudgeRoom();
+    RetryChange();
     LogCondition();
     free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;
     if (free_buffers) buffers_freed_at_ = now;
@@ -255,6 +256,7 @@ void Run::EndEverything() {
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
   if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());
+  CompleteUpdate();  // One that is late.
 }
 
 }  // namespace gradd

@@ -289,6 +289,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Goes on with the next plan, if there is one and it can.
   void ChangePlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for one for which there was no memory.
+  void RetryChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Fills the slots of the plan that is on its way and goes on with it, and what has come since.
   // Called without the lock, by the one who made it the one on its way.
   void FillChanges();
@@ -316,6 +318,10 @@ class Run : public std::enable_shared_from_this<Run> {
   // Makes the change the accepted one, to come into effect as soon as the engine is settled; that
   // may be at once. True if slots have to be filled first, by the caller.
   absl::StatusOr<bool> Accept(UpdateRequest request);
+  // The plan of a run that is changed to `spec`, with its memory, and with room made for its slots
+  // and a window of so many bytes. Takes long: without the lock.
+  absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const v1::Run& spec,
+                                                       int64_t window_bytes) const;
   // If the engine is settled and a change was accepted, that is in effect now: has it answered, and
   // the next one begun, on the pool.
   void CompleteUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -338,8 +344,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void DescribeWorkers(v1::Run* run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Record(const std::string& author, const std::string& field, const std::string& old_value,
               const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `author` is empty where the server itself does it; `reason` says what for: `the result of step
-  // 17 is not finite`.
+  // `author` is empty where the server itself does it; `reason` says what for: `step 17 was
+  // undone, since its result is not finite at a learning rate of 0.1`.
   void SetState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes these over, and the time at which that stops the run or lets it go on.

@@ -9,10 +9,21 @@
 namespace gradd {
 
 void Run::ChangePlan() {
-  if (engine_.Change()) return;
-  // It comes after a later step: here is nobody who could be told.
-  LogEvent(LogEntry::Level::kWarning, "change waits for memory",
-           {{"step", absl::StrCat(engine_.step())}});
+  if (engine_.Change() || environment_.log == nullptr) return;
+  // It comes after a later step, or with Tick(). Whoever asked for it is answered then.
+  environment_.log->AddLimited(absl::StrCat("change waits for memory ", run_id_), Now(),
+                               {LogEntry::Level::kWarning,
+                                "change waits for memory",
+                                {{"run", run_id_}, {"step", absl::StrCat(engine_.step())}}});
+}
+
+void Run::RetryChange() {
+  if (!engine_.change_is_late()) return;
+  ChangePlan();
+  CompleteUpdate();
+  if (engine_.changes()) {
+    pool_->Schedule([self = shared_from_this()] { self->FillChanges(); });
+  }
 }
 
 void Run::FillChanges() {

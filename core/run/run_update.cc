@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -118,15 +119,9 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
   const bool begins_anew = SettleBegin(before, mask, &updated);
   *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
-  auto plan = ValidateMutableFields(updated, layout_, environment_.block_elements,
-                                    StepThreads(environment_), environment_.limits);
-  GRADD_RETURN_IF_ERROR(plan.status());
-  plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
-  GRADD_RETURN_IF_ERROR(plan.status());
   const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
-  const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
-  environment_.budget->MakeRoom(
-      MemoryUse::kState, StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
+  auto plan = MakePlan(updated, adds_window ? Window::BytesFor(layout_.element_count()) : 0);
+  GRADD_RETURN_IF_ERROR(plan.status());
   std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
   MutexLock lock(&mutex_);
   if (deleted_) return DeletedError();
@@ -138,8 +133,9 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), OpenStep()));
   GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
   const bool had_window = WindowOf(spec_.optimizer()) > 1;
-  GRADD_RETURN_IF_ERROR(engine_.KeepWindow(WindowOf(updated.optimizer()) > 1));
-  if (absl::Status reserved = engine_.Reserve(*std::move(plan)); !reserved.ok()) {
+  absl::Status reserved = engine_.KeepWindow(WindowOf(updated.optimizer()) > 1);
+  if (reserved.ok()) reserved = engine_.Reserve(*std::move(plan));
+  if (!reserved.ok()) {
     AssureStep(*policy_, members_.live_count()).IgnoreError();
     engine_.KeepWindow(had_window).IgnoreError();
     return reserved;
@@ -153,8 +149,25 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   return engine_.changes();
 }
 
+absl::StatusOr<std::shared_ptr<UpdatePlan>> Run::MakePlan(const v1::Run& spec,
+                                                          int64_t window_bytes) const {
+  try {
+    auto plan = ValidateMutableFields(spec, layout_, environment_.block_elements,
+                                      StepThreads(environment_), environment_.limits);
+    GRADD_RETURN_IF_ERROR(plan.status());
+    plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
+    GRADD_RETURN_IF_ERROR(plan.status());
+    environment_.budget->MakeRoom(
+        MemoryUse::kState,
+        StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
+    return plan;
+  } catch (const std::bad_alloc&) {
+    return StateOutOfMemory(run_id_);
+  }
+}
+
 void Run::CompleteUpdate() {
-  if (!engine_.settled()) return;
+  if (!engine_.settled() || (engine_.change_is_late() && !deleted_)) return;
   const std::optional<UpdateQueue::Accepted> update = updates_.TakeAccepted();
   if (!update.has_value()) return;
   absl::StatusOr<v1::Run> answer = DeletedError();

@@ -34,7 +34,7 @@ absl::StatusOr<std::shared_ptr<UpdatePlan>> ClaimPlan(const std::string& run_id,
       return false;
     }
   });
-  if (!allocated) return SlotsOutOfMemory(run_id);
+  if (!allocated) return StateOutOfMemory(run_id);
   return std::shared_ptr<UpdatePlan>(claimed, raw);
 }
 

@@ -13,14 +13,20 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
   // The present plan goes on until the step on its way is done: slots are there for the larger of
   // the two.
   const int64_t before = memory_.store->state_bytes();
-  const int64_t bytes = std::max({StoreBytes(layout_, *plan), StoreBytes(layout_, *plan_),
-                                  next_plan_ == nullptr ? 0 : StoreBytes(layout_, *next_plan_),
-                                  change_ ? StoreBytes(layout_, *change_->plan) : 0});
+  int64_t bytes = 0;
+  SlotVectors slots;
+  try {
+    slots = plan->slots(change_ ? change_->plan.get() : plan_.get());
+    bytes = std::max({StoreBytes(layout_, *plan), StoreBytes(layout_, *plan_),
+                      next_plan_ == nullptr ? 0 : StoreBytes(layout_, *next_plan_),
+                      change_ ? StoreBytes(layout_, *change_->plan) : 0});
+  } catch (const std::bad_alloc&) {
+    return StateOutOfMemory(run_id_);
+  }
   if (!budget_->WithReclaim(MemoryUse::kState, bytes - before,
                             [&] { return memory_.store->ResizeState(bytes); })) {
     return StateTooLarge(run_id_, bytes - before, *budget_);
   }
-  const SlotVectors slots = plan->slots(change_ ? change_->plan.get() : plan_.get());
   const SlotVectors& present = change_ ? change_->slots.slots() : store_.slots();
   const auto reserve = [&] {
     try {
@@ -32,7 +38,7 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
   };
   if (!budget_->WithReclaim(MemoryUse::kVersions, 0, reserve)) {
     memory_.store->ResizeState(before);
-    return SlotsOutOfMemory(run_id_);
+    return StateOutOfMemory(run_id_);
   }
   next_plan_ = std::move(plan);
   return absl::OkStatus();
@@ -42,6 +48,7 @@ bool StepEngine::Change() {
   if (next_plan_ == nullptr || !settled()) return true;
   PlanChange change;
   try {
+    change.store_bytes = StoreBytes(layout_, *next_plan_);
     change.slots = store_.BeginChange(next_plan_->slots(plan_.get()));
   } catch (const std::bad_alloc&) {
     // Its blocks are reserved, so that not even the lists of them can be had.
@@ -71,7 +78,7 @@ void StepEngine::TakeOver(PlanChange change) {
   plan_ = std::move(change.plan);
   // Nothing is refused here: Reserve() has claimed the larger of the two.
   if (next_plan_ == nullptr) {
-    const bool resized = memory_.store->ResizeState(StoreBytes(layout_, *plan_));
+    const bool resized = memory_.store->ResizeState(change.store_bytes);
     GRADD_DCHECK(resized, "the plan takes more than was claimed for it");
   }
   guard_.PlanChanged();

@@ -44,10 +44,11 @@ absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const Memor
                             " for everything are taken, pushes of a step not counted"));
 }
 
-absl::Status SlotsOutOfMemory(const std::string& run_id) {
+absl::Status StateOutOfMemory(const std::string& run_id) {
   return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
                absl::StrCat("run \"", run_id,
-                            "\": the server's machine does not have the memory for the slots"));
+                            "\": the server's machine does not have the memory for what its "
+                            "steps go on from"));
 }
 
 absl::Status AssureStaging(const StepPolicy& policy, int64_t elements, int64_t live_workers,

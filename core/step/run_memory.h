@@ -37,7 +37,7 @@ absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const Mem
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
 
 // RESOURCE_EXHAUSTED: the budget has room, and the machine has not.
-absl::Status SlotsOutOfMemory(const std::string& run_id);
+absl::Status StateOutOfMemory(const std::string& run_id);
 
 // Makes sure that pushes of `elements` elements can be staged at any time, and for a synchronous
 // run all of a step at once; else RESOURCE_EXHAUSTED with the numbers.

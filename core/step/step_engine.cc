@@ -204,8 +204,13 @@ absl::Status StepEngine::KeepWindow(bool keep) {
     if (window_ != nullptr && window_->pushes() == 0 && settled()) window_.reset();
     return absl::OkStatus();
   }
-  if (window_ == nullptr) {
-    window_ = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
+  try {
+    if (window_ == nullptr) {
+      window_ = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
+    }
+  } catch (const std::bad_alloc&) {
+    keeps_window_ = false;
+    return StateOutOfMemory(run_id_);
   }
   if (window_ != nullptr) return absl::OkStatus();
   keeps_window_ = false;

@@ -64,6 +64,8 @@ class StepEngine {
   // Neither a step nor a change is on its way: the store stays as it is.
   bool settled() const { return !step_on_its_way_ && !change_.has_value(); }
   bool changes() const { return change_.has_value(); }
+  // There is a next plan, and nothing is on its way: Change() found no memory.
+  bool change_is_late() const { return next_plan_ != nullptr && settled(); }
   const ParameterStore& store() const { return store_; }
   // Nobody changes it while no step is on its way.
   std::shared_ptr<const UpdatePlan> plan() const { return plan_; }
@@ -152,6 +154,7 @@ class StepEngine {
   struct PlanChange {
     std::shared_ptr<UpdatePlan> plan;
     ParameterStore::SlotChange slots;
+    int64_t store_bytes = 0;  // With them.
   };
 
   int64_t bytes_beside_store() const {

@@ -58,7 +58,12 @@ bool StepUndo::Accept(const ParameterStore& store, const UpdatePlan& plan, Execu
 }
 
 absl::Status StepUndo::Undo(ParameterStore* store, UpdatePlan* plan) const {
-  GRADD_RETURN_IF_ERROR(store->Restore(*store_));
+  try {
+    GRADD_RETURN_IF_ERROR(store->Restore(*store_));
+  } catch (const std::bad_alloc&) {
+    return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
+                 "the server's machine does not have the memory to undo a step");
+  }
   return plan->Restore(plan_);
 }
 

@@ -67,7 +67,8 @@ class StepUndo {
   static bool Accept(const ParameterStore& store, const UpdatePlan& plan, Executor* pool,
                      StepGuard* guard);
 
-  // Of the store and the plan that it was made from; INVALID_ARGUMENT for others.
+  // Of the store and the plan that it was made from; INVALID_ARGUMENT for others, and
+  // RESOURCE_EXHAUSTED if the machine has no memory, with nothing changed.
   absl::Status Undo(ParameterStore* store, UpdatePlan* plan) const;
 
  private:

@@ -1,6 +1,5 @@
 #include "core/step/window.h"
 
-#include <new>
 #include <utility>
 
 namespace gradd {
@@ -12,11 +11,7 @@ std::unique_ptr<Window> Window::Create(int64_t elements, int64_t block_elements,
   if (!budget->WithReclaim(MemoryUse::kState, bytes, [&] { return claim->Resize(bytes); })) {
     return nullptr;
   }
-  try {
-    return std::unique_ptr<Window>(new Window(std::move(claim), elements, block_elements));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
+  return std::unique_ptr<Window>(new Window(std::move(claim), elements, block_elements));
 }
 
 Window::Window(std::shared_ptr<MemoryBudget::Claim> claim, int64_t elements, int64_t block_elements)

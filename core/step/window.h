@@ -36,8 +36,9 @@ class Window {
  public:
   // What it claims, as state.
   static int64_t BytesFor(int64_t elements) { return elements * int64_t{sizeof(float)}; }
-  // Null if the budget has no room, or the machine no memory. Others' versions may be taken for it,
-  // but the heap is not trimmed, as the run's lock may be held: see MemoryBudget::MakeRoom().
+  // Null if the budget has no room; throws std::bad_alloc if the machine has no memory. Others'
+  // versions may be taken for it, but the heap is not trimmed, as the run's lock may be held: see
+  // MemoryBudget::MakeRoom().
   static std::unique_ptr<Window> Create(int64_t elements, int64_t block_elements,
                                         MemoryBudget* budget);
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
@@ -168,21 +169,17 @@ void BlockPool::FreeIdle() {
 
 BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
   Unused unused;
-  // How many more of them may go; of other lengths, all.
-  std::vector<std::pair<int64_t, int64_t>> spare;  // Elements, blocks.
-  for (const Reserved& reserved : reserved_) {
-    if (reserved.all() == 0) continue;
-    spare.emplace_back(reserved.elements, FreeBlocks(reserved.elements) - reserved.all());
+  for (Reserved& reserved : reserved_) {
+    reserved.spare = FreeBlocks(reserved.elements) - reserved.all();
   }
   const auto take = [&](size_t blocks, int64_t elements) {
     const auto count = static_cast<int64_t>(blocks);
-    const auto left = std::find_if(spare.begin(), spare.end(),
-                                   [&](const auto& entry) { return entry.first == elements; });
-    if (left != spare.end() && count > left->second) return false;
+    Reserved* const reserved = FindReserved(elements);  // Null: all may go.
+    if (reserved != nullptr && count > reserved->spare) return false;
     const auto bytes = static_cast<int64_t>(blocks * BufferBytes(elements));
     if (unused.bytes + bytes > most_bytes) return false;
     unused.bytes += bytes;
-    if (left != spare.end()) left->second -= count;
+    if (reserved != nullptr) reserved->spare -= count;
     return true;
   };
   const auto erase = [](std::vector<BlockRef::Header*>* headers, const auto& gone) {
@@ -198,11 +195,12 @@ BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
     }
     blocks_ -= blocks;
     buffer.is_taken = true;
-    unused.buffers.push_back(std::move(buffers_[i]));
+    buffer.next_unused = std::move(unused.buffers);
+    unused.buffers = std::move(buffers_[i]);
     buffers_[i] = std::move(buffers_.back());
     buffers_.pop_back();
   }
-  if (!unused.buffers.empty()) {
+  if (unused.buffers != nullptr) {
     const auto of_taken = [](const BlockRef::Header* header) {
       const auto* const buffer = static_cast<const Buffer*>(header->buffer);
       return buffer != nullptr && buffer->is_taken;
@@ -217,7 +215,7 @@ BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
     if (buffer->free_blocks + buffer->absent_blocks == buffer->blocks.size()) return false;
     if (!take(1, header->elements)) return false;
     --buffer->free_blocks;
-    unused.blocks.push_back(header);
+    header->next_unused = std::exchange(unused.blocks, header);
     return true;
   });
   AddFreeBytes(-unused.bytes);
@@ -225,16 +223,21 @@ BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
 }
 
 int64_t BlockPool::Free(Unused unused) {
-  if (unused.bytes == 0 && unused.buffers.empty()) return 0;
-  unused.buffers.clear();
-  for (const BlockRef::Header* const header : unused.blocks) {
+  if (unused.bytes == 0 && unused.buffers == nullptr) return 0;
+  // One after the other: a long list must not end itself by recursion.
+  while (unused.buffers != nullptr) {
+    unused.buffers = std::exchange(unused.buffers->next_unused, nullptr);
+  }
+  for (const BlockRef::Header* header = unused.blocks; header != nullptr;
+       header = header->next_unused) {
     GiveBackPages(header->data, BufferBytes(header->elements));
   }
-  if (!unused.blocks.empty()) {
+  if (unused.blocks != nullptr) {
     MutexLock lock(&mutex_);
-    for (BlockRef::Header* const header : unused.blocks) {
+    for (BlockRef::Header* header = unused.blocks; header != nullptr;) {
       absent_.push_back(header);
       ++static_cast<Buffer*>(header->buffer)->absent_blocks;
+      header = std::exchange(header->next_unused, nullptr);
     }
   }
   allocated_bytes_.fetch_sub(unused.bytes, std::memory_order_relaxed);

@@ -59,6 +59,7 @@ class BlockRef {
     int64_t region_offset = -1;
     void* buffer = nullptr;           // BlockPool::Buffer; null in a region.
     std::shared_ptr<BlockPool> pool;  // Set while references > 0.
+    Header* next_unused = nullptr;    // See BlockPool::Unused.
   };
 
   explicit BlockRef(Header* header) : header_(header) {}
@@ -144,11 +145,13 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
     size_t free_blocks = 0;
     size_t absent_blocks = 0;
     bool is_taken = false;  // Out of the pool: see TakeUnused().
+    std::unique_ptr<Buffer> next_unused;
   };
-  // What has been taken out of the pool to go back to the system.
+  // What has been taken out of the pool to go back to the system. Lists that need no memory: where
+  // none is left is where they are wanted most.
   struct Unused {
-    std::vector<std::unique_ptr<Buffer>> buffers;
-    std::vector<BlockRef::Header*> blocks;  // Beside others that are in use.
+    std::unique_ptr<Buffer> buffers;
+    BlockRef::Header* blocks = nullptr;  // Beside others that are in use.
     int64_t bytes = 0;
   };
   // How many blocks of one length are reserved for each.
@@ -158,6 +161,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 
     int64_t elements = 0;
     std::array<int64_t, kReservers> blocks = {};
+    int64_t spare = 0;  // For TakeUnused(): how many of that length may go.
   };
   // Null if nothing of that length has ever been reserved.
   Reserved* FindReserved(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -165,7 +169,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
   // A block that is free or can be made; `reserved`: or that belongs to the caller.
   BlockRef Take(int64_t elements, bool reserved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BlockRef::Header* TakeFree(int64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes out free blocks of at most so many bytes, and none that are reserved.
+  // Takes out free blocks of at most so many bytes, and none that are reserved. Allocates nothing.
   Unused TakeUnused(int64_t most_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives their memory back, and says how many bytes that were. Without the lock: it takes time.
   int64_t Free(Unused unused);

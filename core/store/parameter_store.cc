@@ -1,6 +1,8 @@
 #include "core/store/parameter_store.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
@@ -41,21 +43,25 @@ absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
   return absl::OkStatus();
 }
 
-// The largest magnitude in vectors of as many blocks each.
+// The largest magnitude in vectors of as many blocks each. Takes no memory: it is asked for after a
+// step, when none may be missing.
 float LargestOf(absl::Span<const BlockVector> vectors, Executor* pool) {
   if (vectors.empty()) return 0;
-  std::vector<float> of_block(vectors[0].size());
-  pool->ParallelFor(static_cast<int64_t>(of_block.size()), [&](int64_t block) {
-    const auto index = static_cast<size_t>(block);
+  std::atomic<float> largest{0};
+  pool->ParallelFor(static_cast<int64_t>(vectors[0].size()), [&](int64_t block) {
+    float of_block = 0;
     for (const BlockVector& vector : vectors) {
-      if (!vector[index]) continue;
-      const float largest = LargestMagnitude(vector[index].data(), vector[index].elements());
-      of_block[index] = LargerMagnitude(of_block[index], largest);
+      const BlockRef& values = vector[static_cast<size_t>(block)];
+      if (!values) continue;
+      of_block = LargerMagnitude(of_block, LargestMagnitude(values.data(), values.elements()));
+    }
+    float so_far = largest.load(std::memory_order_relaxed);
+    // Also where it is no number, which none replaces.
+    while (!(of_block <= so_far) && !std::isnan(so_far) &&
+           !largest.compare_exchange_weak(so_far, of_block, std::memory_order_relaxed)) {
     }
   });
-  float largest = 0;
-  for (const float of_one : of_block) largest = LargerMagnitude(largest, of_one);
-  return largest;
+  return largest.load(std::memory_order_relaxed);
 }
 
 // The one with `name`, or null.

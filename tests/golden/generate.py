@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Writes optimizers.json, rows.json, groups.json and schedules.json: what torch computes (1.13, Debian's python3-torch;
-groups.json is of 2.15). With arguments, only files of these names: generate.py groups
+"""Writes optimizers.json, rows.json, groups.json, schedules.json and finite.json: what torch computes (1.13, Debian's
+python3-torch; groups.json and finite.json are of 2.15). With arguments, only files of these names: generate.py groups
 
 Each optimizer runs 1,000 steps on eight float32 parameters whose gradient is
   a_i * (p_i - c_i) + 0.1 * sin(0.7 * step + i),  a_i = 0.2 * (i + 1),  c_i = (-1)^i * (0.5 + 0.2 * i)
@@ -12,6 +12,10 @@ each step the gradient has only row step modulo 6, and the rows r for which step
 
 Groups: fifteen parameters that are 1 at first, in tensors of 4, 2, 6 and 3, where i counts modulo 8 in a and c but not in
 the sine; 200 steps of AdamW with one bound of the gradient's norm, warm-up and half a cosine. Every 10th state is kept.
+
+Finite: fifty-three parameters that are 1 at first, whose gradient is 0.1 and -0.2 in turn. After some such steps comes one
+with huge elements, and then three more as before. Kept are the magnitude, in how many elements it was, after how many
+steps, and whether the parameters and all that the optimizer keeps stayed finite.
 """
 import json
 import math
@@ -157,9 +161,35 @@ def groups_trajectory(groups):
     return states
 
 
-# The rates of a scheduler whose base rate is 0.3. Of 1,000 steps every 11th is kept, and the `events` with the steps
-# before and after them.
-def rates(make, *events):
+# Whether one optimizer is, with all that it keeps.
+def is_finite(p, optimizer):
+    numbers = [p] + [value for value in optimizer.state[p].values() if torch.is_tensor(value)]
+    return all(bool(torch.isfinite(number.detach()).all()) for number in numbers)
+
+
+def finiteness(make):
+    size = 53
+    result = []
+    for magnitude in (2e19, 1e30):
+        for count in (1, size):
+            for before in (0, 3):
+                p = torch.ones(size, dtype=torch.float32, requires_grad=True)
+                optimizer = make([p])
+                finite = True
+                for step in range(before + 4):
+                    values = [0.1 if i % 2 == 0 else -0.2 for i in range(size)]
+                    if step == before:
+                        values[:count] = [-magnitude if i % 3 == 0 else magnitude for i in range(count)]
+                    p.grad = torch.tensor(values, dtype=torch.float32)
+                    optimizer.step()
+                    finite = finite and is_finite(p, optimizer)
+                result.append([magnitude, count, before, finite])
+    return result
+
+
+# What a scheduler does to the base rate 0.3, or to a momentum of 0.9. Of 1,000 steps every 11th is kept, and the `events`
+# with the steps before and after them.
+def cycled(value, make, events):
     optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.3, momentum=0.9)
     scheduler = make(optimizer)
     kept = {step + i for step in events for i in (-1, 0, 1)} | set(range(0, 1000, 11)) | {998, 999}
@@ -168,11 +198,19 @@ def rates(make, *events):
         # Where torch has both, the closed form: the recursive one amplifies rounding errors near its end.
         closed = getattr(scheduler, '_get_closed_form_lr', None)
         if step in kept:
-            result.append([step, closed()[0] if closed else optimizer.param_groups[0]['lr']])
+            result.append([step, closed()[0] if closed else optimizer.param_groups[0][value]])
         optimizer.step()
         if step < 999:  # Some end there.
             scheduler.step()
     return result
+
+
+def rates(make, *events):
+    return cycled('lr', make, events)
+
+
+def momenta(make, *events):
+    return cycled('momentum', make, events)
 
 
 def one_cycle(**options):
@@ -236,6 +274,19 @@ SCHEDULES = {
                        100, 200, 777),
     'piecewise_interpolated': rates(formula(lambda s: float(numpy.interp(s, [100, 200, 201, 777], [0.5, 1, 0.25, 3]))),
                                     100, 200, 777),
+    'cyclic_triangular_momentum': momenta(cyclic(mode='triangular'), 60, 120, 180, 240),
+    'cyclic_triangular2_momentum': momenta(cyclic(mode='triangular2', step_size_down=40), 60, 100, 160, 200),
+    'cyclic_exp_range_momentum': momenta(cyclic(mode='exp_range', gamma=0.997, step_size_down=140), 60, 200, 260),
+    'cyclic_exp_range_momentum_options': momenta(
+        cyclic(mode='exp_range', gamma=0.99, base_momentum=0.3, max_momentum=0.99), 60, 120),
+    'one_cycle_momentum': momenta(one_cycle(), 299, 300),
+    'one_cycle_linear_momentum': momenta(one_cycle(anneal_strategy='linear', pct_start=0.2503, base_momentum=0.5,
+                                                   max_momentum=0.9), 249, 250),
+    'one_cycle_three_phase_momentum': momenta(one_cycle(three_phase=True), 299, 598),
+    'one_cycle_three_phase_linear_momentum': momenta(
+        one_cycle(three_phase=True, anneal_strategy='linear', pct_start=0.4), 399, 798),
+    'one_cycle_without_rise_momentum': momenta(one_cycle(pct_start=0.)),
+    'one_cycle_all_rise_momentum': momenta(one_cycle(pct_start=1.)),
 }
 
 
@@ -265,7 +316,8 @@ here = os.path.dirname(os.path.abspath(__file__))
 for name, content in (('optimizers', lambda: {n: trajectory(m) for n, m in CASES.items()}),
                       ('rows', lambda: {n: rows_trajectory(m) for n, m in ROWS_CASES.items()}),
                       ('groups', lambda: {n: groups_trajectory(m) for n, m in GROUPS_CASES.items()}),
-                      ('schedules', lambda: SCHEDULES)):
+                      ('schedules', lambda: SCHEDULES),
+                      ('finite', lambda: {n: finiteness(m) for n, m in CASES.items()})):
     if sys.argv[1:] and name not in sys.argv[1:]:
         continue
     with open(os.path.join(here, name + '.json'), 'w') as out:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <limits>
 #include <new>
@@ -16,13 +17,27 @@ constexpr size_t kNothing = std::numeric_limits<size_t>::max();  // No allocatio
 std::atomic<size_t> least_counted{kNothing};
 std::atomic<int64_t> allocations{0};
 
+std::atomic<size_t> least_failing{kNothing};
+std::atomic<int64_t> until_failure{0};
+std::atomic<bool> fails_from_then_on{false};
+std::atomic<int64_t> failures{0};
+
 void Count(size_t bytes) {
   if (bytes < least_counted.load(std::memory_order_relaxed)) return;
   allocations.fetch_add(1, std::memory_order_relaxed);
 }
 
+bool Fails(size_t bytes) {
+  if (bytes < least_failing.load(std::memory_order_relaxed)) return false;
+  const int64_t left = until_failure.fetch_sub(1);
+  if (left > 0 || (left < 0 && !fails_from_then_on)) return false;
+  ++failures;
+  return true;
+}
+
 void* Allocate(size_t size, size_t alignment) {
   Count(size);
+  if (Fails(size)) throw std::bad_alloc();
   void* const memory =
       alignment <= alignof(std::max_align_t)
           ? std::malloc(size)
@@ -44,6 +59,17 @@ AllocationWatch::~AllocationWatch() { least_counted = kNothing; }
 
 int64_t AllocationWatch::count() { return allocations; }
 
+AllocationFailure::AllocationFailure(size_t least_bytes, int64_t before, Which which) {
+  failures = 0;
+  until_failure = before;
+  fails_from_then_on = which == Which::kFromThenOn;
+  least_failing = least_bytes;
+}
+
+AllocationFailure::~AllocationFailure() { least_failing = kNothing; }
+
+int64_t AllocationFailure::count() { return failures; }
+
 }  // namespace gradd
 
 // The other forms of new and delete end in these.
@@ -61,6 +87,10 @@ void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment
 void* mmap(void* address, size_t length, int protection, int flags, int file,
            off_t offset) noexcept {
   Count(length);
+  if (Fails(length)) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
   return reinterpret_cast<void*>(
       syscall(SYS_mmap, address, length, protection, flags, file, offset));
 }

@@ -28,8 +28,8 @@ bool IsTaken(const v1::PushResult& result) {
          result.outcome() == v1::PUSH_OUTCOME_ACCUMULATED;
 }
 
-Trainee::Trainee(const v1::Run& spec, int64_t block_elements, int threads)
-    : registry_(Limits(), threads, &clock_, block_elements) {
+Trainee::Trainee(const v1::Run& spec, int64_t block_elements, int threads, const Limits& limits)
+    : registry_(limits, threads, &clock_, block_elements) {
   auto run = registry_.Create("r", spec, "");
   EXPECT_TRUE(run.ok()) << run.status();
   run_ = *std::move(run);

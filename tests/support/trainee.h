@@ -33,7 +33,8 @@ bool IsTaken(const v1::PushResult& result);
 // One run on a server of its own, with its synchronous workers "a", "b", ... joined.
 class Trainee {
  public:
-  explicit Trainee(const v1::Run& spec, int64_t block_elements = kTileElements, int threads = 2);
+  explicit Trainee(const v1::Run& spec, int64_t block_elements = kTileElements, int threads = 2,
+                   const Limits& limits = Limits());
 
   // Pushes for the present step, and does not wait for the answer.
   void Send(size_t worker, const std::vector<Part>& parts, int64_t examples = 1);
@@ -50,6 +51,8 @@ class Trainee {
 
   gradd::Run* run() const { return run_.get(); }
   FakeWorker* worker(size_t index) const { return workers_[index].get(); }
+  RunRegistry* registry() { return &registry_; }
+  FakeClock* clock() { return &clock_; }
 
  private:
   FakeClock clock_;

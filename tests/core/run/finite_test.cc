@@ -1,13 +1,18 @@
 // No finite gradient leaves a number in a run that is not finite.
 
 #include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "tests/core/optim/optimizer_table.h"
 #include "tests/core/run/every_stage.h"
 #include "tests/support/specs.h"
 #include "tests/support/trainee.h"
@@ -16,6 +21,7 @@
 namespace gradd {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 using Values = std::vector<float>;
@@ -121,21 +127,52 @@ TEST_P(FiniteTest, TinyElementsAndZerosAreTaken) {
 INSTANTIATE_TEST_SUITE_P(Table, FiniteTest, testing::ValuesIn(EveryOptimizerAndStage()),
                          [](const auto& param) { return param.param.name; });
 
-// torch 1.13 and 2.15 stay finite with these, at defaults.
+// One row of tests/golden/finite.json: what came after some ordinary steps, and whether torch's
+// parameters and all that its optimizer keeps were finite from then on.
+struct GoldenHuge {
+  explicit GoldenHuge(const nlohmann::json& row)
+      : magnitude(row[0]), count(row[1]), before(row[2]), finite(row[3]) {}
+  float magnitude;
+  size_t count;
+  int before;
+  bool finite;
+};
+
+void ExpectHugeIsTaken(const NamedOptimizer& optimizer, const GoldenHuge& row) {
+  SCOPED_TRACE(testing::Message() << optimizer.name << ": " << row.magnitude << " in " << row.count
+                                  << " elements after " << row.before << " steps");
+  Trainee trainee(SpecOf(optimizer, 1));
+  Values huge = Ordinary();
+  for (size_t i = 0; i < row.count; ++i) huge[i] = i % 3 == 0 ? -row.magnitude : row.magnitude;
+  for (int step = 0; step < row.before + 4; ++step) {
+    const v1::PushResult result = PushOne(&trainee, step == row.before ? huge : Ordinary());
+    ASSERT_EQ(result.outcome(), v1::PUSH_OUTCOME_APPLIED) << step << ": " << result.message();
+    ExpectFinite(trainee);
+  }
+}
+
+// Every optimizer that torch has, at its defaults and with options: torch's own word on which huge
+// gradients leave all numbers finite.
 TEST(FiniteResultTest, WhatTorchTakesIsTaken) {
-  size_t found = 0;
-  for (const NamedOptimizer& optimizer : EveryOptimizerAndStage()) {
-    for (const char* const name : {"adam", "adam_w", "rms_prop", "ada_delta", "n_adam", "r_adam"}) {
-      if (optimizer.name != name) continue;
-      ++found;
-      Trainee trainee(SpecOf(optimizer, 1));
-      Values huge = Ordinary();
-      huge[7] = 2e19F;
-      EXPECT_EQ(PushOne(&trainee, huge).outcome(), v1::PUSH_OUTCOME_APPLIED) << name;
-      ExpectFinite(trainee);
+  std::ifstream file(GRADD_GOLDEN "/finite.json");
+  const nlohmann::json golden = nlohmann::json::parse(file);
+  size_t optimizers = 0;
+  size_t taken = 0;
+  for (const OptimizerCase& optimizer : OptimizerTable()) {
+    if (!golden.contains(optimizer.name)) continue;
+    ++optimizers;
+    NamedOptimizer named{optimizer.name, {}, optimizer.learning_rate};
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(optimizer.spec, &named.spec));
+    for (const auto& row : golden[optimizer.name]) {
+      const GoldenHuge huge(row);
+      ASSERT_TRUE(huge.count == 1 || huge.count == kElements);
+      if (!huge.finite) continue;
+      ++taken;
+      ExpectHugeIsTaken(named, huge);
     }
   }
-  EXPECT_EQ(found, 6U);
+  EXPECT_EQ(optimizers, golden.size());
+  EXPECT_GT(taken, 4 * optimizers);
 }
 
 TEST(FiniteResultTest, TheOtherPushesOfAnUndoneStepWaitForAnotherOneOfItsWorker) {
@@ -177,18 +214,43 @@ TEST(FiniteResultTest, NoBlockLeavesBeforeAStepOfUnknownResultIsSeenToBeFinite) 
   EXPECT_EQ(worker->snapshots_sent_early(), 1);
 }
 
+// That the server has paused the run at `step` because of `what`, and says so: to who asks for the
+// run, to its worker, and, once, in the log.
+void ExpectPauseIsSaid(Trainee* trainee, const std::string& what, int64_t step) {
+  const std::string reason = "by the server, because " + what;
+  const v1::RunProgress progress = trainee->run()->Progress();
+  EXPECT_EQ(progress.state(), v1::RUN_STATE_PAUSED);
+  EXPECT_EQ(progress.step(), step);
+  EXPECT_EQ(progress.condition(), v1::RUN_CONDITION_PAUSED);
+  EXPECT_EQ(progress.reason(), reason);
+  EXPECT_THAT(trainee->worker(0)->events(), ElementsAre(v1::RUN_EVENT_KIND_PAUSED));
+  std::vector<std::string> lines;
+  for (int second = 0; second < 3; ++second) {
+    trainee->clock()->Advance(absl::Seconds(1));
+    trainee->registry()->Tick();
+    for (const LogEntry& entry : trainee->registry()->log()->Take(trainee->clock()->Elapsed())) {
+      if (entry.event == "run paused") lines.push_back(entry.Line());
+    }
+  }
+  EXPECT_THAT(lines,
+              ElementsAre(absl::StrCat("run paused: run=r reason=\"", reason, "\" step=", step)));
+  const v1::Run shown = trainee->run()->Describe(gradd::Run::Detail::kFull);
+  ASSERT_EQ(shown.history_size(), 1);
+  EXPECT_EQ(shown.history(0).field(), "state");
+  EXPECT_EQ(shown.history(0).author(), "");
+  EXPECT_EQ(shown.history(0).new_value(), "\"RUN_STATE_PAUSED\"");
+}
+
 TEST(FiniteResultTest, AStepThatNoPushIsToBlameForIsUndoneAndPausesTheRun) {
   v1::Run spec = SynchronousSpec(2, 1);
   spec.mutable_layout()->mutable_tensors(0)->mutable_initializer()->set_constant(3e38F);
   spec.mutable_optimizer()->set_weight_decay(1e6);
   Trainee trainee(spec);
   trainee.Send(0, {{0, {1e10F, 0}}});
-  EXPECT_EQ(trainee.run()->Progress().state(), v1::RUN_STATE_PAUSED);
-  EXPECT_EQ(trainee.run()->Progress().step(), 0);
+  ExpectPauseIsSaid(&trainee,
+                    "step 1 was undone, since its result is not finite at a learning rate of 1",
+                    /*step=*/0);
   EXPECT_EQ(trainee.parameters(), Values(2, 3e38F));
-  const v1::Run shown = trainee.run()->Describe(gradd::Run::Detail::kFull);
-  ASSERT_EQ(shown.history_size(), 1);
-  EXPECT_EQ(shown.history(0).new_value(), "\"RUN_STATE_PAUSED\"");
 
   v1::Run smaller;
   smaller.mutable_optimizer()->set_weight_decay(0.5);
@@ -198,6 +260,26 @@ TEST(FiniteResultTest, AStepThatNoPushIsToBlameForIsUndoneAndPausesTheRun) {
   ASSERT_TRUE(trainee.run()->Resume("ada").ok());
   EXPECT_EQ(trainee.Results()[0].outcome(), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(trainee.parameters(), Values(2, 1.5e38F));
+  EXPECT_THAT(trainee.worker(0)->events(),
+              ElementsAre(v1::RUN_EVENT_KIND_PAUSED, v1::RUN_EVENT_KIND_RESUMED));
+}
+
+// The only way to parameters that are not finite: an ordinary push, parameters at the end of
+// float32, and no memory to keep what was before.
+TEST(FiniteResultTest, AStepThatCouldNotBeUndonePausesTheRunToo) {
+  v1::Run spec = SynchronousSpec(2, 1);
+  spec.mutable_layout()->mutable_tensors(0)->mutable_initializer()->set_constant(3e38F);
+  spec.mutable_optimizer()->set_weight_decay(1e6);
+  Limits limits;
+  limits.max_memory_bytes = 2 * 2 * sizeof(float);  // The parameters and a push.
+  limits.max_staged_bytes = limits.max_memory_bytes;
+  Trainee trainee(spec, kTileElements, /*threads=*/2, limits);
+  EXPECT_EQ(PushOne(&trainee, {1e10F, 0}).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_FALSE(std::isfinite(trainee.parameters()[0]));
+  ExpectPauseIsSaid(&trainee,
+                    "the parameters are not finite after step 1: create the run anew, with a "
+                    "smaller learning rate",
+                    /*step=*/1);
 }
 
 }  // namespace

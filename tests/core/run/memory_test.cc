@@ -354,6 +354,20 @@ TEST_F(MemoryTest, ARefusedChangeLeavesTheClaimsAsTheyWere) {
   EXPECT_TRUE(Change(run.get(), "optimizer", momentum).ok());
 }
 
+// Also not what its policy was assured of.
+TEST_F(MemoryTest, ARefusedWindowLeavesTheAssuranceOfTheStepAsItWas) {
+  Start(/*vectors=*/6);
+  const auto run = Create("r", SynchronousSpec(kElements, 1));
+  v1::Run wider = SynchronousSpec(kElements, 5);
+  wider.mutable_optimizer()->set_accumulation_steps(2);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  mask.add_paths("optimizer.accumulation_steps");
+  EXPECT_EQ(ReasonOf(UpdateAndWait(run.get(), wider, mask, "ada")), "STATE_TOO_LARGE");
+  // Two runs, and a push.
+  EXPECT_NE(Create("s", SynchronousSpec(kElements, 1)), nullptr);
+}
+
 TEST_F(MemoryTest, ARunWhoseStepFindsNoRoomIsRefused) {
   Start(/*vectors=*/4);
   EXPECT_EQ(ReasonOf(registry_->Create("r", SynchronousSpec(kElements, 5), "").status()),

@@ -678,6 +678,36 @@ TEST(RunLimitsTest, TooManyWorkersAreRefused) {
   EXPECT_EQ(d.end(), std::nullopt);
 }
 
+// Ids stay for their ledger when their workers are gone, and there is an end to them.
+TEST(RunLimitsTest, TooManyWorkerIdsAreRefused) {
+  Limits limits;
+  limits.max_workers_per_run = 2;
+  constexpr int kMostIds = 2 * 64;
+  FakeClock clock;
+  RunRegistry registry(limits, 1, &clock);
+  ASSERT_TRUE(registry.Create("r", AsynchronousSpec(1), "").ok());
+  for (int i = 0; i < kMostIds; ++i) {
+    FakeWorker worker(&registry, "r", "w" + std::to_string(i));
+    worker.Join();
+    ASSERT_EQ(worker.end(), std::nullopt) << i;
+    worker.Leave();
+  }
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    FakeWorker fresh(&registry, "r", "fresh");
+    fresh.Join();
+    const absl::Status refused = fresh.WaitForEnd();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ReasonOf(refused), "TOO_MANY_WORKER_IDS");
+    EXPECT_EQ(refused.message(),
+              "run \"r\" has seen 128 different worker ids, its limit; use stable ids");
+    EXPECT_EQ(fresh.welcome(), std::nullopt);
+    FakeWorker known(&registry, "r", "w" + std::to_string(attempt));
+    known.Join();
+    EXPECT_EQ(known.end(), std::nullopt);
+    EXPECT_NE(known.welcome(), std::nullopt);
+  }
+}
+
 TEST_F(RunTest, AWorkerThatDoesNotReadItsParametersCannotPush) {
   const auto run = Create(AsynchronousSpec(1));
   auto a = std::make_unique<FakeWorker>(&registry_, "r", "a");

@@ -8,12 +8,14 @@
 #include <cmath>
 #include <cstdint>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace gradd {
@@ -499,6 +501,51 @@ TEST(ValidateScheduleTest, ListsAreBounded) {
   }
   EXPECT_THAT(std::string(ValidateSchedule(sequence).message()),
               HasSubstr(" bytes, at most 65536 expected"));
+}
+
+// What tests/golden/generate.py computes under `name`: torch's momentum, step by step.
+constexpr GoldenSchedule kGoldenMomentum[] = {
+    {"cyclic_triangular_momentum", "cyclic { up_steps: 60 max_factor: 6 momentum {} }"},
+    {"cyclic_triangular2_momentum",
+     "cyclic { up_steps: 60 down_steps: 40 max_factor: 6 form: CYCLIC_FORM_TRIANGULAR2 "
+     "momentum {} }"},
+    {"cyclic_exp_range_momentum",
+     "cyclic { up_steps: 60 down_steps: 140 max_factor: 6 form: CYCLIC_FORM_EXP_RANGE "
+     "gamma: 0.997 momentum {} }"},
+    {"cyclic_exp_range_momentum_options",
+     "cyclic { up_steps: 60 max_factor: 6 form: CYCLIC_FORM_EXP_RANGE gamma: 0.99 "
+     "momentum { low: 0.3 high: 0.99 } }"},
+    {"one_cycle_momentum", "one_cycle { total_steps: 1000 momentum {} }"},
+    {"one_cycle_linear_momentum",
+     "one_cycle { total_steps: 1000 rise_fraction: 0.2503 annealing: ANNEALING_LINEAR "
+     "momentum { low: 0.5 high: 0.9 } }"},
+    {"one_cycle_three_phase_momentum",
+     "one_cycle { total_steps: 1000 three_phase: true momentum {} }"},
+    {"one_cycle_three_phase_linear_momentum",
+     "one_cycle { total_steps: 1000 three_phase: true rise_fraction: 0.4 "
+     "annealing: ANNEALING_LINEAR momentum {} }"},
+    {"one_cycle_without_rise_momentum",
+     "one_cycle { total_steps: 1000 rise_fraction: 0 momentum {} }"},
+    {"one_cycle_all_rise_momentum", "one_cycle { total_steps: 1000 rise_fraction: 1 momentum {} }"},
+};
+
+TEST(MomentumTest, EveryShapeIsTorchs) {
+  const nlohmann::json golden = GoldenRates();
+  size_t momenta = 0;
+  for (const auto& [name, points] : golden.items()) {
+    if (absl::StrContains(name, "momentum")) ++momenta;
+  }
+  EXPECT_EQ(momenta, std::size(kGoldenMomentum));
+  for (const GoldenSchedule& entry : kGoldenMomentum) {
+    SCOPED_TRACE(entry.name);
+    const v1::Schedule schedule = ParseShape(entry.shape);
+    ASSERT_TRUE(ValidateSchedule(schedule).ok()) << ValidateSchedule(schedule);
+    ASSERT_GT(golden[entry.name].size(), 90u);
+    for (const auto& point : golden[entry.name]) {
+      const auto step = point[0].get<int64_t>();
+      EXPECT_NEAR(Momentum(schedule, step), point[1].get<double>(), 1e-12) << "step " << step;
+    }
+  }
 }
 
 // The values are those of torch's CyclicLR and OneCycleLR, worked out by hand.
