@@ -146,13 +146,13 @@ v1::RunProgress Run::Progress() const {
 RunMetrics Run::ReadMetrics() const {
   MutexLock lock(&mutex_);
   RunMetrics metrics;
-  metrics.outcomes = progress_.outcomes();
+  metrics.outcomes = outcomes_.counts();
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
-  metrics.diverged = progress_.divergence().has_value();
+  metrics.diverged = losses_.divergence().has_value();
   return metrics;
 }
 

@@ -15,7 +15,9 @@
 #include "absl/time/time.h"
 #include "core/base/executor.h"
 #include "core/base/mutex.h"
+#include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/progress_tracker.h"
+#include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
 #include "core/run/float16_counts.h"
 #include "core/run/run_condition.h"
@@ -406,6 +408,8 @@ class Run : public std::enable_shared_from_this<Run> {
       ABSL_GUARDED_BY(mutex_);
 
   Plateau plateau_ ABSL_GUARDED_BY(mutex_);
+  LossTracker losses_ ABSL_GUARDED_BY(mutex_);
+  PushOutcomes outcomes_ ABSL_GUARDED_BY(mutex_);
   ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
   // Shared with workers' sessions, which may outlive the run.
   const std::shared_ptr<Float16Counts> float16_counts_ = std::make_shared<Float16Counts>();

@@ -52,6 +52,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_state(ShownState());
   progress->set_learning_rate(RateAt(engine_.step()));
   progress_.Fill(progress);
+  outcomes_.Fill(progress);
   progress->set_saturated_values(float16_counts_->saturated_values);
   progress->set_widened_chunks(float16_counts_->widened_chunks);
   progress->set_live_workers(static_cast<int32_t>(members_.live_count()));

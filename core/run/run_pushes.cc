@@ -98,6 +98,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
       if (!members_.IsExpected(*member)) LogForgiveness(pending.worker, true);
+      members_.Expect(member);
       members_.PushWaits(member, header.sequence());
       if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
         first_waiting_at_ = Now();
@@ -182,7 +183,7 @@ void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::St
   const std::string& worker = session->state().worker;
   member->state = v1::WORKER_STATE_COMPUTING;
   ++member->rejected_pushes;
-  progress_.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
+  outcomes_.Add(v1::PUSH_OUTCOME_REJECTED);
   NoteRejection(worker, sequence, why);
   if (trial_log_ != nullptr) trial_log_->Refuse(why);
   v1::TrainResponse response;
@@ -244,7 +245,7 @@ void Run::SupersedeOldPushes() {
 
 void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
                  Outcome outcome, bool want_parameters, bool answered) {
-  progress_.AddOutcome(outcome);
+  outcomes_.Add(outcome);
   member->last_base_step = header.base_step();
   if (outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED) {
     ++member->applied_pushes;

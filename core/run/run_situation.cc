@@ -55,7 +55,7 @@ RunSituation Run::Situation() const {
   situation.stopped_by = signs_.stopped_by;
   situation.stop_reason = signs_.stop_reason;
   situation.trials = static_cast<int64_t>(trials_.size());
-  situation.divergence = progress_.divergence();
+  situation.divergence = losses_.divergence();
   situation.non_finite_pushes = signs_.non_finite_pushes;
   situation.non_finite_reason = signs_.non_finite_reason;
   situation.non_finite_at = signs_.non_finite_at;

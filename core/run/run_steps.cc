@@ -31,10 +31,10 @@ PolicyState Run::StateForPolicy() const {
   state.waiting = waiting_.facts();
   state.window = WindowOf(spec_.optimizer());
   if (const Window* const window = engine_.window(); window != nullptr) {
-    state.window_pushes = window->pushes();
-    state.window_examples = window->examples();
-    state.window_loss = window->loss();
-    state.window_staleness = window->staleness();
+    state.window_pushes = window->facts().pushes;
+    state.window_examples = window->facts().examples;
+    state.window_loss = window->facts().loss;
+    state.window_staleness = window->facts().staleness;
   }
   if (!waiting_.empty() || state.window_pushes > 0) state.waited = Now() - first_waiting_at_;
   return state;
@@ -131,6 +131,7 @@ void Run::MakeRoomForStep() {
 }
 
 bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
+  fold.set_largest(push[0].push->largest());
   if (!engine_.BeginFold(*push[0].push)) {
     const float largest = push[0].push->largest();
     RejectPending(std::move(push),
@@ -152,6 +153,7 @@ void Run::CompleteFold(StepOnItsWay* step) {
   PendingPush& pending = step->pushes[0];
   pending.claim.reset();  // For the next push of the window.
   Member* const member = members_.Find(pending.worker);
+  members_.PushGone(member);
   members_.PushFolded(member);
   member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED,
                     engine_.step()};
@@ -286,18 +288,19 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
 void Run::CountStep(const StepOnItsWay& step) {
   skipped_in_a_row_ = 0;
   room_.StepMade();
-  const StepStatistics& statistics = step.work.statistics;
-  progress_.AddStep(statistics);
+  const state::v1::StepDecision& decision = step.work.decision;
+  losses_.AddStep(decision.loss(), decision.examples(), decision.staleness());
+  progress_.AddStep(step.work.statistics, losses_.summary());
   if (trial_log_ != nullptr) {
     v1::TrialStep trial_step;
     trial_step.set_step(engine_.step());
-    trial_step.set_loss(statistics.loss);
-    trial_step.set_smoothed_loss(progress_.smoothed_loss());
-    trial_step.set_learning_rate(step.work.decision.learning_rate());
+    trial_step.set_loss(decision.loss());
+    trial_step.set_smoothed_loss(losses_.summary().smoothed);
+    trial_step.set_learning_rate(decision.learning_rate());
     trial_log_->AddStep(std::move(trial_step), Now());
   }
   const double factor = plateau_.factor();
-  if (plateau_.ObserveTrainingLoss(engine_.step(), progress_.smoothed_loss())) {
+  if (plateau_.ObserveTrainingLoss(engine_.step(), losses_.summary().smoothed)) {
     RecordReduction(factor);
   }
   completed_at_ = Now();

@@ -43,7 +43,7 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_ma
   work->plan = plan_;
   work->guard = guard_;
   for (const auto& push : work->pushes) work->largest = std::max(work->largest, push->largest());
-  const float in_window = window_ == nullptr ? 0 : window_->largest();
+  const float in_window = window_ == nullptr ? 0 : window_->facts().largest;
   const state::v1::StepDecision& decision = work->decision;
   const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
                       plan_->largest_rate_factor();
@@ -124,9 +124,6 @@ void StepEngine::Apply(StepWork* work) {
   store_.CommitStep();
 
   const TileNorms sum = plan.EndStep();
-  work->statistics.loss = decision.loss();
-  work->statistics.examples = decision.examples();
-  work->statistics.staleness = decision.staleness();
   work->statistics.gradient_norm = std::sqrt(sum.gradient);
   work->statistics.update_norm = std::sqrt(sum.update);
   work->statistics.parameter_norm = std::sqrt(sum.parameters);
@@ -201,7 +198,7 @@ absl::Status StepEngine::KeepWindow(bool keep) {
   keeps_window_ = keep;
   if (!keep) {
     // What is in it makes the next step.
-    if (window_ != nullptr && window_->pushes() == 0 && settled()) window_.reset();
+    if (window_ != nullptr && window_->facts().pushes == 0 && settled()) window_.reset();
     return absl::OkStatus();
   }
   if (window_ == nullptr) {
@@ -220,7 +217,7 @@ bool StepEngine::BeginFold(const StagedPush& push) {
 }
 
 void StepEngine::Fold(const state::v1::FoldedPush& how, const StagedPush& push) {
-  window_->Fold(how, push, step_ - how.push().base_step(), executor_.get());
+  window_->Fold(how, push, step_, executor_.get());
 }
 
 void StepEngine::EndFold() { step_on_its_way_ = false; }

@@ -27,7 +27,7 @@ Window::Window(std::shared_ptr<MemoryBudget::Claim> claim, int64_t elements, int
   }
 }
 
-void Window::Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t staleness,
+void Window::Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t step,
                   Executor* executor) {
   const float keep = how.keep();
   const float take = how.push().coefficient();
@@ -46,19 +46,7 @@ void Window::Fold(const state::v1::FoldedPush& how, const StagedPush& push, int6
       }
     }
   });
-  const state::v1::DecidedPush& decided = how.push();
-  ++pushes_;
-  examples_ += decided.examples();
-  const double share = static_cast<double>(decided.examples()) / static_cast<double>(examples_);
-  loss_ += share * (decided.loss() - loss_);
-  staleness_ = std::max(staleness_, staleness);
-  largest_ = std::max(largest_, push.largest());
-}
-
-void Window::Clear() {
-  pushes_ = examples_ = staleness_ = 0;
-  loss_ = 0;
-  largest_ = 0;
+  facts_.Add(how, step);
 }
 
 }  // namespace gradd
