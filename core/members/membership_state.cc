@@ -74,7 +74,7 @@ absl::Status Membership::Read(const state::v1::MembersState& state, absl::Durati
     Member& member = at->second;
     const bool live = read.gone() == v1::WORKER_STATE_UNSPECIFIED;
     member.state = live ? v1::WORKER_STATE_DISCONNECTED : read.gone();
-    member.ledger = {read.sequence(), read.outcome(), read.step()};
+    member.ledger = member.told = {read.sequence(), read.outcome(), read.step()};
     member.last_base_step = read.last_base_step();
     member.in_window = read.in_window();
     member.missed = read.missed();

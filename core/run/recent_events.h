@@ -11,13 +11,13 @@
 
 namespace gradd {
 
-// An event log in memory, which forgets the oldest events: it keeps as many of the newest ones as
-// take at most `most_bytes` when they are written down. Thread safe.
+// An event log in memory, without the pushes, which forgets the oldest events: it keeps as many of
+// the newest ones as take at most `most_bytes` when they are written down. Thread safe.
 class RecentEvents final : public EventLog {
  public:
   explicit RecentEvents(size_t most_bytes) : most_bytes_(most_bytes) {}
 
-  void Append(const state::v1::Event& event) override {
+  void Append(const state::v1::Event& event, Pushes /*pushes*/) override {
     std::string written = event.SerializeAsString();
     MutexLock lock(&mutex_);
     bytes_ += written.size();

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/run/recent_events.h"
 #include "core/run/run_spec.h"
 #include "core/step/claimed_plan.h"
 #include "core/store/initializer.h"
@@ -19,6 +20,8 @@ namespace {
 
 // A buffer that no step needed for so long goes back to the system.
 constexpr absl::Duration kBufferIdleTime = absl::Seconds(5);
+// Of events that nobody else keeps.
+constexpr size_t kKeptEventBytes = size_t{64} << 10;
 // A little less than the 2 MiB that every message stays below.
 constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
@@ -68,25 +71,26 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
                                environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
-  std::shared_ptr<Run> run(new Run(run_id, std::move(kept), *std::move(layout), *std::move(plan),
+  std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
   if (WindowOf(spec.optimizer()) > 1) {
     environment.budget->MakeRoom(MemoryUse::kState, Window::BytesFor(run->layout_.element_count()));
-    GRADD_RETURN_IF_ERROR(run->engine_.KeepWindow(true));
+    GRADD_RETURN_IF_ERROR(run->engine_.BeginWithWindow());
   }
   if (origin != nullptr && origin->plan != nullptr) {
     GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin->snapshot, *origin->plan));
   }
+  run->EnterCreated(std::move(kept));
   return run;
 }
 
-Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
-         RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin)
+Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
+         const std::shared_ptr<UpdatePlan>& plan, RunMemory memory,
+         const RunEnvironment& environment, const RunOrigin* origin)
     : run_id_(std::move(run_id)),
       trial_of_(origin == nullptr ? "" : origin->trial_of),
       layout_(std::move(layout)),
       environment_(environment),
-      create_time_(environment.clock->WallTime()),
       created_at_(environment.clock->Elapsed()),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
@@ -97,16 +101,14 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
            environment.readers, memory_},
           MakeStore(layout_, spec, *plan, memory_, environment, origin), plan,
           origin == nullptr ? std::optional(LargestInitialValue(layout_.message())) : std::nullopt),
-      spec_(std::move(spec)),
-      policy_(MakeStepPolicy(spec_.policy())),
+      events_(environment.open_log ? environment.open_log(run_id_)
+                                   : std::make_shared<RecentEvents>(kKeptEventBytes)),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
       room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
-            [this] { WantRoom(); }),
-      plateau_(spec_.schedule()) {
+            [this] { WantRoom(); }) {
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
-  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
   signs_.moved_at = created_at_;
 }
 
@@ -121,10 +123,10 @@ v1::Run Run::Describe(Detail detail) const {
 }
 
 v1::Run Run::DescribeNow(Detail detail) const {
-  v1::Run run = spec_;
+  v1::Run run = record_.spec();
   run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
-  *run.mutable_create_time() = ToProto(create_time_);
+  *run.mutable_create_time() = record_.create_time();
   run.set_state_bytes(engine_.state_bytes());
   run.set_memory_bytes(engine_.memory_bytes());
   FillProgress(run.mutable_progress());
@@ -132,7 +134,8 @@ v1::Run Run::DescribeNow(Detail detail) const {
   DescribeWorkers(&run);
   if (detail == Detail::kWorkers) return run;
   constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
-  history_.AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes, &run);
+  record_.history().AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes,
+                             &run);
   return run;
 }
 
@@ -146,31 +149,27 @@ v1::RunProgress Run::Progress() const {
 RunMetrics Run::ReadMetrics() const {
   MutexLock lock(&mutex_);
   RunMetrics metrics;
-  metrics.outcomes = outcomes_.counts();
+  metrics.outcomes = record_.outcomes().counts();
+  for (size_t i = 0; i < metrics.outcomes.size(); ++i) {
+    metrics.outcomes[i] += told_again_.counts()[i];
+  }
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
-  metrics.diverged = losses_.divergence().has_value();
+  metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }
 
-void Run::Record(const std::string& author, const std::string& field, const std::string& old_value,
-                 const std::string& new_value) {
-  v1::Change change;
-  *change.mutable_time() = ToProto(environment_.clock->WallTime());
-  change.set_step(OpenStep());
-  change.set_author(author);
-  change.set_field(field);
-  change.set_old_value(old_value);
-  change.set_new_value(new_value);
-  history_.Add(std::move(change));
+void Run::WriteState(state::v1::RunState* state) const {
+  MutexLock lock(&mutex_);
+  record_.Write(state);
 }
 
 void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   MutexLock lock(&mutex_);
-  if (deleted_) {
+  if (record_.deleted()) {
     receive(nullptr);
   } else if (!engine_.settled()) {
     snapshot_requests_.emplace_back(contents, std::move(receive));
@@ -182,7 +181,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
 absl::Status Run::CheckContents(SnapshotContents contents) const {
   if (contents != SnapshotContents::kAverage) return absl::OkStatus();
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
+  if (record_.deleted()) return DeletedError();
   if (engine_.keeps_average()) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition, "NO_AVERAGE",
                absl::StrCat("the optimizer of run \"", run_id_,
@@ -191,9 +190,16 @@ absl::Status Run::CheckContents(SnapshotContents contents) const {
 
 void Run::Tick() {
   bool free_buffers = false;
+  bool fills = false;
   {
     MutexLock lock(&mutex_);
-    if (deleted_) return;
+    if (record_.deleted()) return;
+    if (engine_.settled() && engine_.has_next_plan()) {
+      // It had no memory when its time came.
+      ChangePlan();
+      CompleteUpdate();
+      fills = engine_.changes();
+    }
     const absl::Duration now = Now();
     progress_.Sample(now);
     ExpireLeases();
@@ -204,12 +210,13 @@ void Run::Tick() {
     if (free_buffers) buffers_freed_at_ = now;
   }
   if (free_buffers) memory_.store->FreeIdle();
+  if (fills) return FillChanges();
   Advance();
 }
 
 absl::Status Run::FinishedError() const {
   return Error(absl::StatusCode::kFailedPrecondition, "RUN_FINISHED",
-               absl::StrCat("run \"", run_id_, "\" is finished at step ", engine_.step(),
+               absl::StrCat("run \"", run_id_, "\" is finished at step ", record_.step(),
                             "; a larger max_steps lets it go on"));
 }
 
@@ -223,7 +230,7 @@ void Run::FreeIfDeleted() {
   std::shared_ptr<const SharedRegion> region;
   {
     MutexLock lock(&mutex_);
-    if (!deleted_ || !engine_.settled()) return;
+    if (!record_.deleted() || !engine_.settled()) return;
     remains = engine_.TakeAll();
     region = shared_.TakeRegion();
   }
@@ -243,8 +250,10 @@ void Run::Delete() {
 void Run::EndEverything() {
   std::vector<PendingPush> pushes;  // Let go of without the lock: they may be large.
   MutexLock lock(&mutex_);
-  if (deleted_) return;
-  deleted_ = true;
+  if (record_.deleted()) return;
+  state::v1::Event event;
+  event.mutable_deleted();
+  Enter(&event);
   sessions_.Broadcast(v1::RUN_EVENT_KIND_DELETED, engine_.step());
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());

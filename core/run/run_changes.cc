@@ -10,9 +10,12 @@ namespace gradd {
 
 void Run::ChangePlan() {
   if (engine_.Change()) return;
-  // It comes after a later step: here is nobody who could be told.
-  LogEvent(LogEntry::Level::kWarning, "change waits for memory",
-           {{"step", absl::StrCat(engine_.step())}});
+  // It comes after a later step, or with a tick; whoever asked for it waits.
+  if (environment_.log == nullptr) return;
+  environment_.log->AddLimited(absl::StrCat("change waits ", run_id_), Now(),
+                               {LogEntry::Level::kWarning,
+                                "change waits for memory",
+                                {{"run", run_id_}, {"step", absl::StrCat(engine_.step())}}});
 }
 
 void Run::FillChanges() {

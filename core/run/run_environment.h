@@ -2,6 +2,7 @@
 #define GRADD_CORE_RUN_RUN_ENVIRONMENT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "core/base/executor.h"
 #include "core/base/memory_budget.h"
 #include "core/optim/update_plan.h"
+#include "core/run/event_log.h"
 #include "core/run/limits.h"
 #include "core/run/run_log.h"
 #include "core/store/block.h"
@@ -26,6 +28,8 @@ struct RunEnvironment {
   std::shared_ptr<PushRoom> push_room;  // In that budget.
   std::shared_ptr<RunLog> log;          // What operators should know.
   std::shared_ptr<VersionReaders> readers;
+  // Where the events of a run go; empty: the newest ones are kept in memory.
+  std::function<std::shared_ptr<EventLog>(const std::string& run_id)> open_log;
   Limits limits;
   int64_t block_elements = kBlockElements;
 };

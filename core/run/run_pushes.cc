@@ -47,7 +47,7 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   // version of the parameters for it.
   if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
   // It has read what it needed, unless it is to push several times from the same parameters.
-  if (WindowOf(spec_.optimizer()) == 1) sessions_.Unmap(session->state().worker);
+  if (WindowOf(record_.spec().optimizer()) == 1) sessions_.Unmap(session->state().worker);
   const int64_t last = member->ledger.sequence;
   if (header.sequence() <= last || header.sequence() == member->pending_sequence) {
     return PushAdmission::kDuplicate;
@@ -59,15 +59,16 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
                      session->state().worker, "\" has committed ", last, ", expected ", last + 1));
   }
   if (header.base_step() > engine_.step()) return PushAdmission::kRolledBack;
-  if (state_ == v1::RUN_STATE_FINISHED) return FinishedError();
-  if (!policy_->Admits(header.base_step(), StateForPolicy())) return PushAdmission::kSuperseded;
+  if (over_) return FinishedError();
+  if (!record_.policy().Admits(header.base_step(), StateForPolicy()))
+    return PushAdmission::kSuperseded;
   if (!std::isfinite(header.loss())) {
-    if (CountSkip()) return PushAdmission::kSkipped;
+    if (CountSkip(session)) return PushAdmission::kSkipped;
     return InvalidArgument(
         "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
   }
   // A server that stops lets a step complete that needs all, and begins nothing else.
-  if (draining_ && !(policy_->needs_all() && AnyInFlight())) return PushAdmission::kHold;
+  if (draining_ && !(record_.policy().needs_all() && AnyInFlight())) return PushAdmission::kHold;
   return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
 }
 
@@ -89,17 +90,16 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
-    if (state_ == v1::RUN_STATE_FINISHED) {
+    if (over_) {
       pending.claim.reset();
       SendRejection(session.get(), header.sequence(), FinishedError());
       EndIfHalfClosed(session.get());
-    } else if (!policy_->Admits(header.base_step(), StateForPolicy())) {
+    } else if (!record_.policy().Admits(header.base_step(), StateForPolicy())) {
       pending.claim.reset();
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
-      if (!members_.IsExpected(*member)) LogForgiveness(pending.worker, true);
-      members_.Expect(member);
-      members_.PushWaits(member, header.sequence());
+      ExpectAgain(pending.worker, *member);
+      record_.members().PushWaits(member, header.sequence());
       if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
         first_waiting_at_ = Now();
         NoteMove();
@@ -115,6 +115,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
                         bool want_parameters) {
   MutexLock lock(&mutex_);
   session->state().receiving = false;
+  session->state().skips = false;
   Member* const member = MemberOf(session.get());
   if (member == nullptr) return;
   if (header.sequence() == member->pending_sequence) {
@@ -131,8 +132,9 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   if (why == PushAdmission::kSkipped) outcome = v1::PUSH_OUTCOME_SKIPPED;
   if (why == PushAdmission::kRolledBack) outcome = v1::PUSH_OUTCOME_ROLLED_BACK;
   if (why == PushAdmission::kResend) outcome = v1::PUSH_OUTCOME_RESEND;
-  if (why == PushAdmission::kSuperseded || why == PushAdmission::kSkipped) {
-    member->ledger = {header.sequence(), outcome, engine_.step()};
+  if (why == PushAdmission::kSuperseded || why == PushAdmission::kSkipped ||
+      why == PushAdmission::kRolledBack) {
+    EnterAnswer(session->state().worker, header.sequence(), header.base_step(), outcome);
   } else if (why == PushAdmission::kDuplicate && header.sequence() > member->ledger.sequence &&
              header.sequence() != member->pending_sequence) {
     // It was complete in an earlier session, and was dropped or refused since; nobody was there to
@@ -140,7 +142,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
     outcome = v1::PUSH_OUTCOME_RESEND;
   }
   if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
-  Answer(member, session, header, outcome, want_parameters, /*answered=*/false);
+  Tell(member, session, header, outcome, want_parameters, /*answered=*/false);
   if (draining_) EndIdleSessions();
 }
 
@@ -153,16 +155,30 @@ PendingPush* Run::FindPending(const std::string& worker) {
   return nullptr;
 }
 
-bool Run::CountSkip() {
+void Run::ExpectAgain(const std::string& worker, const Member& member) {
+  if (member.missed == 0) return;
+  if (!record_.members().IsExpected(member)) LogForgiveness(worker, true);
+  state::v1::MemberChange change;
+  change.set_worker(worker);
+  change.set_kind(state::v1::MemberChange::KIND_EXPECTED);
+  EnterMember(std::move(change));
+}
+
+bool Run::CountSkip(WorkerSession* session) {
+  // Those that are still coming in count as well.
+  int64_t skips = record_.skipped_in_a_row();
+  for (const auto& [worker, other] : sessions_.all()) {
+    if (other->state().skips) ++skips;
+  }
   // Valid since the run was created or updated.
-  if (skipped_in_a_row_ >= *ReadSkipNonFinite(spec_.optimizer())) return false;
-  ++skipped_in_a_row_;
+  if (skips >= *ReadSkipNonFinite(record_.spec().optimizer())) return false;
+  session->state().skips = true;
   return true;
 }
 
 bool Run::SkipPush(WorkerSession* session) {
   MutexLock lock(&mutex_);
-  if (!CountSkip()) return false;
+  if (!CountSkip(session)) return false;
   session->state().claim.reset();
   return true;
 }
@@ -170,6 +186,7 @@ bool Run::SkipPush(WorkerSession* session) {
 void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
   MutexLock lock(&mutex_);
   session->state().receiving = false;
+  session->state().skips = false;
   session->state().claim.reset();
   if (MemberOf(session) == nullptr) return;
   SendRejection(session, sequence, why);
@@ -181,9 +198,8 @@ void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::St
   Member* const member = MemberOf(session);
   if (member == nullptr) return;
   const std::string& worker = session->state().worker;
+  EnterAnswer(worker, sequence, /*base_step=*/0, v1::PUSH_OUTCOME_REJECTED);
   member->state = v1::WORKER_STATE_COMPUTING;
-  ++member->rejected_pushes;
-  outcomes_.Add(v1::PUSH_OUTCOME_REJECTED);
   NoteRejection(worker, sequence, why);
   if (trial_log_ != nullptr) trial_log_->Refuse(why);
   v1::TrainResponse response;
@@ -201,7 +217,7 @@ void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why
   for (PendingPush& pending : pushes) {
     GRADD_DCHECK(!pending.answered, absl::StrCat(pending.worker, " was told: applied"));
     pending.claim.reset();
-    members_.PushGone(members_.Find(pending.worker));
+    record_.members().PushGone(record_.members().Find(pending.worker));
     if (pending.session != nullptr && sessions_.Has(pending.session.get())) {
       SendRejection(pending.session.get(), pending.push->header().sequence(), why);
     }
@@ -215,21 +231,17 @@ void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why
 }
 
 void Run::Resolve(const PendingPush& pending, Outcome outcome) {
-  Member* const member = members_.Find(pending.worker);
+  Member* const member = record_.members().Find(pending.worker);
   GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
   if (member == nullptr) return;
   const v1::PushHeader& header = pending.push->header();
-  // A ledger that skips or goes back would lose pushes, or apply them twice.
-  GRADD_DCHECK(header.sequence() == member->ledger.sequence + (pending.answered ? 0 : 1),
-               absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
-                            member->ledger.sequence));
-  member->ledger = {header.sequence(), outcome, engine_.step()};
-  members_.PushGone(member);
-  Answer(member, pending.session, header, outcome, pending.want_parameters, pending.answered);
+  EnterAnswer(pending.worker, header.sequence(), header.base_step(), outcome);
+  record_.members().PushGone(member);
+  Tell(member, pending.session, header, outcome, pending.want_parameters, /*answered=*/false);
 }
 
 void Run::SupersedeOldPushes() {
-  if (!policy_->needs_all()) return;
+  if (!record_.policy().needs_all()) return;
   for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
     pending.claim.reset();
     Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
@@ -243,16 +255,10 @@ void Run::SupersedeOldPushes() {
   }
 }
 
-void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-                 Outcome outcome, bool want_parameters, bool answered) {
-  outcomes_.Add(outcome);
-  member->last_base_step = header.base_step();
-  if (outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED) {
-    ++member->applied_pushes;
-  }
-  if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED ||
-      outcome == v1::PUSH_OUTCOME_SKIPPED || outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
-    ++member->rejected_pushes;
+void Run::Tell(Member* member, const SessionPtr& session, const v1::PushHeader& header,
+               Outcome outcome, bool want_parameters, bool answered) {
+  if (outcome == v1::PUSH_OUTCOME_DUPLICATE || outcome == v1::PUSH_OUTCOME_RESEND) {
+    told_again_.Add(outcome);
   }
   WorkerSession* const present =
       session == nullptr ? nullptr : sessions_.Find(session->state().worker);
@@ -278,9 +284,9 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
   result.set_parameters_follow(parameters_follow);
   const Member* const member = MemberOf(session);
   if (outcome == v1::PUSH_OUTCOME_DUPLICATE && member != nullptr &&
-      sequence == member->ledger.sequence) {
-    result.set_committed_outcome(member->ledger.outcome);
-    result.set_committed_step(member->ledger.step);
+      sequence == member->told.sequence) {
+    result.set_committed_outcome(member->told.outcome);
+    result.set_committed_step(member->told.step);
   }
   session->state().sink->Send(std::move(response));
 }

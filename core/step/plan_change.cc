@@ -9,7 +9,14 @@
 
 namespace gradd {
 
-absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
+absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window) {
+  std::unique_ptr<Window> window;
+  if (keeps_window && window_ == nullptr && next_window_ == nullptr) {
+    window = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
+    if (window == nullptr) {
+      return StateTooLarge(run_id_, Window::BytesFor(layout_.element_count()), *budget_);
+    }
+  }
   // The present plan goes on until the step on its way is done: slots are there for the larger of
   // the two.
   const int64_t before = memory_.store->state_bytes();
@@ -35,6 +42,8 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
     return SlotsOutOfMemory(run_id_);
   }
   next_plan_ = std::move(plan);
+  next_keeps_window_ = keeps_window;
+  if (window != nullptr) next_window_ = std::move(window);
   return absl::OkStatus();
 }
 
@@ -48,6 +57,7 @@ bool StepEngine::Change() {
     return false;
   }
   change.plan = std::exchange(next_plan_, nullptr);
+  change.keeps_window = next_keeps_window_;
   memory_.store->EndReservations(ReservedFor::kChange);
   if (change.slots.has_fresh()) {
     change_.emplace(std::move(change));
@@ -69,6 +79,11 @@ void StepEngine::TakeOver(PlanChange change) {
   change.plan->Continue(*plan_);
   store_.Adopt(std::move(change.slots));
   plan_ = std::move(change.plan);
+  keeps_window_ = change.keeps_window;
+  if (keeps_window_ && window_ == nullptr) window_ = std::move(next_window_);
+  next_window_.reset();
+  // What is in it makes the next step.
+  if (!keeps_window_ && window_ != nullptr && window_->facts().pushes == 0) window_.reset();
   // Nothing is refused here: Reserve() has claimed the larger of the two.
   if (next_plan_ == nullptr) {
     const bool resized = memory_.store->ResizeState(StoreBytes(layout_, *plan_));

@@ -95,10 +95,9 @@ class StepEngine {
 
   // ---- The window, where several pushes of a worker make a step ----
 
-  // Whether there is one, from now on; one with something in it stays until the next step.
-  // RESOURCE_EXHAUSTED, with nothing changed, where the memory for it is not left. May be called
-  // beside Apply() and Fill().
-  absl::Status KeepWindow(bool keep);
+  // There is one from the beginning: before any step and change. RESOURCE_EXHAUSTED, with nothing
+  // changed, where the memory for it is not left.
+  absl::Status BeginWithWindow();
   // Null if there is none.
   const Window* window() const { return window_.get(); }
   // A push becomes part of the window: BeginFold(), Fold(), which takes long, EndFold(). Meanwhile
@@ -110,9 +109,12 @@ class StepEngine {
   // ---- The plan ----
 
   // Claims and reserves the slots of `plan`, which is allocated, see ClaimPlan(), besides those of
-  // the present one, and makes it the next one. RESOURCE_EXHAUSTED, with nothing changed, where so
-  // much is not left. May be called beside Apply() and Fill().
-  absl::Status Reserve(std::shared_ptr<UpdatePlan> plan);
+  // the present one, and makes it the next one. With it, there is a window or there is none; one
+  // with something in it then stays until the next step. RESOURCE_EXHAUSTED, with nothing changed,
+  // where so much is not left. May be called beside Apply() and Fill().
+  absl::Status Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window);
+  // Whether one waits to take the present one's place.
+  bool has_next_plan() const { return next_plan_ != nullptr; }
   // Goes on with the next plan, if there is one and the engine is settled: at once; or, where slots
   // take time to fill, after Fill() and Adopt(). False if the machine has no memory for that: the
   // next plan then waits for the next call.
@@ -140,6 +142,7 @@ class StepEngine {
     std::shared_ptr<const UpdatePlan> plan;
     std::shared_ptr<const UpdatePlan> next_plan;
     std::unique_ptr<Window> window;
+    std::unique_ptr<Window> next_window;
   };
   Remains TakeAll();
 
@@ -147,6 +150,7 @@ class StepEngine {
   struct PlanChange {
     std::shared_ptr<UpdatePlan> plan;
     ParameterStore::SlotChange slots;
+    bool keeps_window = false;
   };
 
   int64_t bytes_beside_store() const {
@@ -176,6 +180,9 @@ class StepEngine {
   StepGuard guard_;
   std::unique_ptr<Window> window_;  // Null: every push makes a step, or part of one.
   bool keeps_window_ = false;       // After the step that it is part of.
+  // The same with the next plan; this one is there if a window has to be.
+  std::unique_ptr<Window> next_window_;
+  bool next_keeps_window_ = false;
   int64_t step_ = 0;
   bool step_on_its_way_ = false;  // Or a fold.
   std::weak_ptr<const Snapshot> training_snapshot_;

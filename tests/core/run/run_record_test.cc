@@ -180,8 +180,8 @@ TEST_F(RunRecordTest, AChangeIsInTheHistoryFieldByField) {
             "change { author: 'ada' mask { paths: 'schedule.learning_rate' paths: 'max_steps' } "
             "spec { optimizer { sgd {} } schedule { learning_rate: 0.25 begins_at: 1 } "
             "policy { asynchronous {} } max_steps: 4 } }"});
-  EXPECT_THAT(History(), ElementsAre("1 ada schedule.learning_rate 0.5 0.25",
-                                     "1 ada schedule.begins_at  1"));
+  EXPECT_THAT(History(),
+              ElementsAre("1 ada schedule.learning_rate 0.5 0.25", "1 ada schedule.begins_at  1"));
   EXPECT_EQ(record_.RateAt(1), 0.25);
   EXPECT_EQ(record_.policy().starts_with(), 0) << "the policy is another one";
 }
@@ -257,7 +257,7 @@ TEST(RecentEventsTest, TheOldestAreForgotten) {
     state::v1::Event event;
     event.set_number(i);
     event.mutable_member()->set_worker("a");
-    events.Append(event);
+    events.Append(event, {});
   }
   const std::vector<state::v1::Event> kept = events.All();
   ASSERT_GT(kept.size(), 5U);

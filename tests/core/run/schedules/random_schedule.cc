@@ -25,7 +25,7 @@ void RandomSchedule::Fail(const std::string& what) {
   if (fault_.empty()) fault_ = what;
 }
 
-RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed) {
+RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed), when_(seed) {
   const size_t runs = 1 + Draw(3);
   int64_t largest_step = 0;  // In bytes of pushes.
   for (size_t i = 0; i < runs; ++i) {
@@ -45,6 +45,13 @@ RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed) {
   auto executor = std::make_unique<VirtualExecutor>(seed + 1);
   executor_ = executor.get();
   registry_ = std::make_unique<RunRegistry>(limits, std::move(executor), &clock_, kTileElements);
+  registry_->SetEventLogs([this](const std::string& run_id) -> std::shared_ptr<EventLog> {
+    const auto log = std::make_shared<ReplayedRecord>();
+    for (Playground& playground : playgrounds_) {
+      if (playground.id == run_id) playground.replayed = log;
+    }
+    return log;
+  });
   Note("there is room for ", limits.max_staged_bytes, " bytes of pushes");
   for (Playground& playground : playgrounds_) Create(&playground);
 }
@@ -123,6 +130,18 @@ void RandomSchedule::Settle(bool ticked) {
     Fail(playground.model->fault());
   }
   if (idle) CheckClaims();
+  constexpr uint64_t kActionsBetween = 40;
+  if (when_() % kActionsBetween == 0) CheckEvents();
+}
+
+void RandomSchedule::CheckEvents() {
+  for (const Playground& playground : playgrounds_) {
+    if (playground.run == nullptr) continue;
+    state::v1::RunState live;
+    playground.run->WriteState(&live);
+    const std::string difference = playground.replayed->Compare(live, when_() % 2 == 0);
+    if (!difference.empty()) Fail(absl::StrCat("run ", playground.id, ": ", difference));
+  }
 }
 
 void RandomSchedule::CheckClaims() {
@@ -171,6 +190,7 @@ void RandomSchedule::Govern() {
   if (Chance(4)) {
     Note("deletes ", playground.id);
     registry_->Delete(absl::StrCat("runs/", playground.id)).IgnoreError();
+    if (!playground.replayed->deleted()) Fail("a run is deleted, and its last event is another");
     for (const auto& worker : workers_) {
       if (worker->run() != playground.id) continue;
       if (worker->IsOpen()) Fail("a stream of a deleted run is open");
@@ -276,6 +296,7 @@ void RandomSchedule::Finish() {
 }
 
 void RandomSchedule::CheckEnd() {
+  CheckEvents();
   for (const Playground& playground : playgrounds_) {
     if (playground.run == nullptr) continue;
     const v1::Run run = playground.run->Describe(Run::Detail::kWorkers);

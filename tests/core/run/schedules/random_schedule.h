@@ -13,6 +13,7 @@
 #include "core/run/trials.h"
 #include "tests/core/run/schedules/asked_updates.h"
 #include "tests/core/run/schedules/random_worker.h"
+#include "tests/core/run/schedules/replayed_record.h"
 #include "tests/core/run/schedules/run_model.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/virtual_executor.h"
@@ -45,6 +46,7 @@ class RandomSchedule {
     int64_t workers = 1;  // That a synchronous run starts with.
     v1::Run spec;
     std::shared_ptr<Run> run;  // Null: it was deleted.
+    std::shared_ptr<ReplayedRecord> replayed;
     std::unique_ptr<RunModel> model;
     std::unique_ptr<AskedUpdates> updates;
   };
@@ -69,12 +71,15 @@ class RandomSchedule {
   // After every action: tells the models what came of it.
   void Settle(bool ticked = false);
   void CheckClaims();
+  // That the events of the runs lead to what they are.
+  void CheckEvents();
 
   // The end: everybody but those who are gone finishes what it has begun, and nothing may wait.
   void Finish();
   void CheckEnd();
 
   std::mt19937_64 random_;
+  std::mt19937_64 when_;  // Records are compared.
   FakeClock clock_;
   bool room_is_short_ = false;
   VirtualExecutor* executor_ = nullptr;  // The registry's.
