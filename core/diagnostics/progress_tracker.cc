@@ -45,4 +45,17 @@ void ProgressTracker::Fill(v1::RunProgress* progress) const {
   profile_.Fill(progress->mutable_profile());
 }
 
+void ProgressTracker::Write(state::v1::StepResult* result) const {
+  result->set_gradient_norm(last_.gradient_norm);
+  result->set_update_norm(last_.update_norm);
+  result->set_parameter_norm(last_.parameter_norm);
+}
+
+void ProgressTracker::Read(const state::v1::StepResult& result, const LossSummary& losses) {
+  last_ = {result.gradient_norm(), result.update_norm(), result.parameter_norm(),
+           absl::ZeroDuration()};
+  losses_ = losses;
+  samples_.clear();
+}
+
 }  // namespace gradd

@@ -9,6 +9,7 @@
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/step_pace.h"
 #include "core/diagnostics/step_profile.h"
+#include "gradd/state/v1/run_state.pb.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -34,6 +35,11 @@ class ProgressTracker {
 
   // Fills in what is known here: losses, norms, examples, rates.
   void Fill(v1::RunProgress* progress) const;
+
+  void Write(state::v1::StepResult* result) const;
+  // Goes on where that came out of the last step, and the losses came to `losses`; rates begin
+  // anew.
+  void Read(const state::v1::StepResult& result, const LossSummary& losses);
 
   // Steps per second over the last ten seconds.
   double StepsPerSecond() const;

@@ -42,15 +42,26 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   return spec;
 }
 
+// How long the run has been at it already.
+absl::Duration ElapsedBefore(const RunOrigin* origin) {
+  return origin == nullptr || origin->capture == nullptr
+             ? absl::ZeroDuration()
+             : FromProto(origin->capture->state.elapsed());
+}
+
 // The parameters and slots that a run begins with.
 ParameterStore MakeStore(const Layout& layout, const v1::Run& spec, const UpdatePlan& plan,
                          const RunMemory& memory, const RunEnvironment& environment,
                          const RunOrigin* origin) {
-  if (origin == nullptr || origin->snapshot == nullptr) {
+  const Snapshot* const first = origin == nullptr ? nullptr
+                                : origin->capture != nullptr
+                                    ? origin->capture->vectors.snapshot.get()
+                                    : origin->snapshot.get();
+  if (first == nullptr) {
     return ParameterStore(layout, spec.seed(), plan.slots(nullptr), environment.pool,
                           environment.block_elements, memory.store);
   }
-  return ParameterStore(*origin->snapshot, plan.slots(nullptr), environment.pool, memory.store);
+  return ParameterStore(*first, plan.slots(nullptr), environment.pool, memory.store);
 }
 
 }  // namespace
@@ -61,7 +72,12 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  v1::Run kept = SpecOf(run_id, spec);
+  const RunCapture* const capture = origin == nullptr ? nullptr : origin->capture.get();
+  v1::Run kept = SpecOf(run_id, capture == nullptr ? spec : capture->state.spec());
+  if (capture != nullptr) {
+    // It counts from where it did.
+    *kept.mutable_schedule() = capture->state.spec().schedule();
+  }
   auto plan = ValidateMutableFields(kept, *layout, environment.block_elements,
                                     StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
@@ -73,6 +89,10 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
+  if (capture != nullptr) {
+    GRADD_RETURN_IF_ERROR(run->GoOnFrom(*capture));
+    return run;
+  }
   if (WindowOf(spec.optimizer()) > 1) {
     environment.budget->MakeRoom(MemoryUse::kState, Window::BytesFor(run->layout_.element_count()));
     GRADD_RETURN_IF_ERROR(run->engine_.BeginWithWindow());
@@ -91,7 +111,7 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       trial_of_(origin == nullptr ? "" : origin->trial_of),
       layout_(std::move(layout)),
       environment_(environment),
-      created_at_(environment.clock->Elapsed()),
+      created_at_(environment.clock->Elapsed() - ElapsedBefore(origin)),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
       staging_blocks_(BlockPool::CreateForPushes(
@@ -258,6 +278,9 @@ void Run::EndEverything() {
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());
   pushes = waiting_.TakeAll();
+  for (const CaptureReceiver& receive : std::exchange(capture_requests_, {})) {
+    pool_->Schedule([receive, error = DeletedError()] { receive(error); });
+  }
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
   if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());

@@ -20,6 +20,7 @@
 #include "core/members/membership.h"
 #include "core/run/event_log.h"
 #include "core/run/float16_counts.h"
+#include "core/run/run_capture.h"
 #include "core/run/run_condition.h"
 #include "core/run/run_environment.h"
 #include "core/run/run_metrics.h"
@@ -110,6 +111,13 @@ class Run : public std::enable_shared_from_this<Run> {
   void RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive);
   // FAILED_PRECONDITION if the run's optimizer does not keep that.
   absl::Status CheckContents(SnapshotContents contents) const;
+
+  // Calls `receive` with the run as it is between two steps: when the step that is being applied is
+  // done, on a thread of the pool. No step begins while optimizers' state is copied.
+  // RESOURCE_EXHAUSTED if there is no room for the copy. Run::Create() goes on from it.
+  using CaptureReceiver =
+      std::function<void(const absl::StatusOr<std::shared_ptr<const RunCapture>>&)>;
+  void Capture(CaptureReceiver receive);
 
   // ---- For Trials. ----
 
@@ -312,6 +320,14 @@ class Run : public std::enable_shared_from_this<Run> {
   // The step is done.
   void CountStep(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // ---- Captures (run_capture.cc) ----
+
+  // If somebody asked for one, and this is a time between two steps and changes.
+  void BeginCapture() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CompleteCapture(const std::shared_ptr<RunCapture>& capture,
+                       const std::vector<CaptureReceiver>& receivers);
+  absl::Status GoOnFrom(const RunCapture& capture);
+
   // ---- Changes of the plan (run_changes.cc) ----
 
   // Goes on with the next plan, if there is one and it can.
@@ -424,6 +440,7 @@ class Run : public std::enable_shared_from_this<Run> {
   absl::Duration first_waiting_at_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<StepOnItsWay> step_ ABSL_GUARDED_BY(mutex_);
   bool makes_room_ ABSL_GUARDED_BY(mutex_) = false;  // MakeRoomForStep() will run.
+  std::vector<CaptureReceiver> capture_requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::pair<SnapshotContents, SnapshotReceiver>> snapshot_requests_
       ABSL_GUARDED_BY(mutex_);
 

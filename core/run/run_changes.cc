@@ -30,6 +30,7 @@ void Run::FillChanges() {
     CompleteUpdate();
     SendSnapshots();
     TellHolder();
+    BeginCapture();
   }
   Advance();
   FreeIfDeleted();

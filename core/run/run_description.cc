@@ -33,6 +33,7 @@ void Run::DescribeWorkers(v1::Run* run) const {
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);
     const std::shared_ptr<WorkerFloat16> float16 = sessions_.Float16Of(worker);
+    if (float16 == nullptr) return;  // It has not joined since the run was restored.
     status.set_saturated_values(float16->saturated_values());
     status.set_widened_chunks(float16->widened_chunks());
   };

@@ -12,6 +12,7 @@
 #include "core/optim/update_plan.h"
 #include "core/run/event_log.h"
 #include "core/run/limits.h"
+#include "core/run/run_capture.h"
 #include "core/run/run_log.h"
 #include "core/store/block.h"
 #include "core/store/snapshot.h"
@@ -46,6 +47,8 @@ struct RunOrigin {
   // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
   // the same. Null: it begins with its first step. Nobody changes it before the copy is made.
   std::shared_ptr<const UpdatePlan> plan;
+  // Instead of both: where the run itself was captured. Its spec is the one that it had there.
+  std::shared_ptr<const RunCapture> capture;
   // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
   // change it. Empty: it is none.
   std::string trial_of;

@@ -286,6 +286,7 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   SendSnapshots();
   FinishIfDone();
   TellHolder();
+  BeginCapture();
   if (draining_) EndIdleSessions();
   return step;
 }

@@ -15,6 +15,7 @@
 #include "core/base/memory_budget.h"
 #include "core/base/shared_region.h"
 #include "core/optim/update_plan.h"
+#include "core/step/engine_vectors.h"
 #include "core/step/run_memory.h"
 #include "core/step/step_gradient.h"
 #include "core/step/step_guard.h"
@@ -58,6 +59,11 @@ class StepEngine {
   // counts from 0. INVALID_ARGUMENT, with nothing changed, names what differs; RESOURCE_EXHAUSTED
   // where there is no room to copy that state. Takes long.
   absl::Status GoOnFrom(const Snapshot& snapshot, const UpdatePlan& plan);
+  // Goes on where an engine of the same layout, plan and length of blocks was copied, with its
+  // count of steps: before any step and change. `window` is what lay in the window; `keeps_window`:
+  // there is one from now on. INVALID_ARGUMENT names what differs, RESOURCE_EXHAUSTED says that
+  // there is no room; the engine is of no use then. Takes long.
+  absl::Status Restore(const EngineVectors& vectors, const WindowFacts& window, bool keeps_window);
 
   // Steps applied. May be called beside Apply() and Fill().
   int64_t step() const { return step_; }
@@ -122,6 +128,14 @@ class StepEngine {
   void Fill();
   void Adopt();
 
+  // ---- Copies of what it goes on from ----
+
+  // Copies everything: BeginCopy(), Copy(), which takes long, EndCopy(). Meanwhile the engine is
+  // not settled. RESOURCE_EXHAUSTED if there is no room for the copy.
+  void BeginCopy(EngineVectors* copy);
+  absl::Status Copy(EngineVectors* copy);
+  void EndCopy() { step_on_its_way_ = false; }
+
   // ---- What others read; all of it only while the engine is settled ----
 
   // All workers of a step share one.
@@ -184,7 +198,7 @@ class StepEngine {
   std::unique_ptr<Window> next_window_;
   bool next_keeps_window_ = false;
   int64_t step_ = 0;
-  bool step_on_its_way_ = false;  // Or a fold.
+  bool step_on_its_way_ = false;  // Or a fold, or a copy.
   std::weak_ptr<const Snapshot> training_snapshot_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "core/base/executor.h"
 #include "core/base/memory_budget.h"
 #include "core/optim/optimizer.h"
@@ -49,6 +50,12 @@ class Window {
             Executor* executor);
   // Nothing is in it from now on.
   void Clear() { facts_ = {}; }
+
+  // Copies of its blocks. Throws std::bad_alloc if there is no memory. Takes long.
+  BlockVector Copy() const;
+  // Has what Copy() of a window with these facts has given. INVALID_ARGUMENT, with nothing changed,
+  // names what differs. Takes long.
+  absl::Status Restore(const BlockVector& blocks, const WindowFacts& facts);
 
   // What was folded since the last Clear().
   const WindowFacts& facts() const { return facts_; }

@@ -5,6 +5,7 @@
 #include "google/protobuf/util/field_mask_util.h"
 #include "tests/core/run/schedules/random_spec.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/trainee.h"
 
 namespace gradd {
 namespace {
@@ -46,7 +47,7 @@ RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed), when_(seed) {
   executor_ = executor.get();
   registry_ = std::make_unique<RunRegistry>(limits, std::move(executor), &clock_, kTileElements);
   registry_->SetEventLogs([this](const std::string& run_id) -> std::shared_ptr<EventLog> {
-    const auto log = std::make_shared<ReplayedRecord>();
+    const auto log = std::make_shared<Replayed>(when_());
     for (Playground& playground : playgrounds_) {
       if (playground.id == run_id) playground.replayed = log;
     }
@@ -139,7 +140,16 @@ void RandomSchedule::CheckEvents() {
     if (playground.run == nullptr) continue;
     state::v1::RunState live;
     playground.run->WriteState(&live);
-    const std::string difference = playground.replayed->Compare(live, when_() % 2 == 0);
+    Replayed& replayed = *playground.replayed;
+    std::string difference = replayed.record.Compare(live, when_() % 2 == 0);
+    if (difference.empty()) difference = replayed.engine.fault();
+    const auto taken = std::make_shared<std::shared_ptr<const Snapshot>>();
+    playground.run->RequestSnapshot(SnapshotContents::kAll,
+                                    [taken](auto snapshot) { *taken = std::move(snapshot); });
+    // Null where a step is on its way, which is replayed already.
+    if (*taken != nullptr && BitsOf(**taken, {}) != BitsOf(*replayed.engine.TakeSnapshot(), {})) {
+      difference = absl::StrCat("its events lead to other bits at step ", replayed.engine.step());
+    }
     if (!difference.empty()) Fail(absl::StrCat("run ", playground.id, ": ", difference));
   }
 }
@@ -190,7 +200,8 @@ void RandomSchedule::Govern() {
   if (Chance(4)) {
     Note("deletes ", playground.id);
     registry_->Delete(absl::StrCat("runs/", playground.id)).IgnoreError();
-    if (!playground.replayed->deleted()) Fail("a run is deleted, and its last event is another");
+    if (!playground.replayed->record.deleted())
+      Fail("a run is deleted, and its last event is another");
     for (const auto& worker : workers_) {
       if (worker->run() != playground.id) continue;
       if (worker->IsOpen()) Fail("a stream of a deleted run is open");

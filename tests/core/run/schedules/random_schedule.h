@@ -13,9 +13,10 @@
 #include "core/run/trials.h"
 #include "tests/core/run/schedules/asked_updates.h"
 #include "tests/core/run/schedules/random_worker.h"
-#include "tests/core/run/schedules/replayed_record.h"
 #include "tests/core/run/schedules/run_model.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/replayed_engine.h"
+#include "tests/support/replayed_record.h"
 #include "tests/support/virtual_executor.h"
 
 namespace gradd {
@@ -41,12 +42,23 @@ class RandomSchedule {
   int64_t steps() const { return steps_; }
 
  private:
+  // A run made once more from its events.
+  struct Replayed final : EventLog {
+    explicit Replayed(uint64_t seed)
+        : engine(2 * kTileElements, std::make_unique<VirtualExecutor>(seed)) {}
+    void Append(const state::v1::Event& event, Pushes pushes) override {
+      record.Append(event, pushes);
+      engine.Append(event, pushes);
+    }
+    ReplayedRecord record;
+    ReplayedEngine engine;
+  };
   struct Playground {
     std::string id;
     int64_t workers = 1;  // That a synchronous run starts with.
     v1::Run spec;
     std::shared_ptr<Run> run;  // Null: it was deleted.
-    std::shared_ptr<ReplayedRecord> replayed;
+    std::shared_ptr<Replayed> replayed;
     std::unique_ptr<RunModel> model;
     std::unique_ptr<AskedUpdates> updates;
   };

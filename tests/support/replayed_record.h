@@ -1,5 +1,5 @@
-#ifndef GRADD_TESTS_CORE_RUN_SCHEDULES_REPLAYED_RECORD_H_
-#define GRADD_TESTS_CORE_RUN_SCHEDULES_REPLAYED_RECORD_H_
+#ifndef GRADD_TESTS_SUPPORT_REPLAYED_RECORD_H_
+#define GRADD_TESTS_SUPPORT_REPLAYED_RECORD_H_
 
 #include <memory>
 #include <string>
@@ -29,4 +29,4 @@ class ReplayedRecord final : public EventLog {
 
 }  // namespace gradd
 
-#endif  // GRADD_TESTS_CORE_RUN_SCHEDULES_REPLAYED_RECORD_H_
+#endif  // GRADD_TESTS_SUPPORT_REPLAYED_RECORD_H_

@@ -1,4 +1,4 @@
-#include "tests/core/run/schedules/replayed_record.h"
+#include "tests/support/replayed_record.h"
 
 #include "absl/strings/str_cat.h"
 
