@@ -100,7 +100,9 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   if (origin != nullptr && origin->plan != nullptr) {
     GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin->snapshot, *origin->plan));
   }
-  run->EnterCreated(std::move(kept));
+  *kept.mutable_layout() = run->layout_.message();
+  MutexLock lock(&run->mutex_);
+  run->events_.Create(std::move(kept));
   return run;
 }
 
@@ -122,7 +124,8 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
           MakeStore(layout_, spec, *plan, memory_, environment, origin), plan,
           origin == nullptr ? std::optional(LargestInitialValue(layout_.message())) : std::nullopt),
       events_(environment.open_log ? environment.open_log(run_id_)
-                                   : std::make_shared<RecentEvents>(kKeptEventBytes)),
+                                   : std::make_shared<RecentEvents>(kKeptEventBytes),
+              environment.clock, &record_),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
       room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
@@ -271,9 +274,7 @@ void Run::EndEverything() {
   std::vector<PendingPush> pushes;  // Let go of without the lock: they may be large.
   MutexLock lock(&mutex_);
   if (record_.deleted()) return;
-  state::v1::Event event;
-  event.mutable_deleted();
-  Enter(&event);
+  events_.Delete();
   sessions_.Broadcast(v1::RUN_EVENT_KIND_DELETED, engine_.step());
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());

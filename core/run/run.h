@@ -18,11 +18,11 @@
 #include "core/diagnostics/progress_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
-#include "core/run/event_log.h"
 #include "core/run/float16_counts.h"
 #include "core/run/run_capture.h"
 #include "core/run/run_condition.h"
 #include "core/run/run_environment.h"
+#include "core/run/run_events.h"
 #include "core/run/run_metrics.h"
 #include "core/run/run_record.h"
 #include "core/run/run_signs.h"
@@ -174,27 +174,6 @@ class Run : public std::enable_shared_from_this<Run> {
       const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
       const RunOrigin* origin);
 
-  // ---- Events (run_events.cc) ----
-
-  // The event, which has neither number nor time yet and takes these pushes, is in the log and in
-  // effect.
-  void Enter(state::v1::Event* event, EventLog::Pushes pushes = {})
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EnterCreated(v1::Run spec);
-  // It cannot be undone from now on.
-  void EnterStep(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EnterFold(const state::v1::FoldedPush& fold, const PendingPush& push)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A member's push is answered without a step.
-  void EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step, Outcome outcome)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EnterMember(state::v1::MemberChange change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EnterChange(const UpdateQueue::Accepted& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `author` is empty where the server itself does it; `reason` says what for: `the result of step
-  // 17 is not finite`.
-  void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   // ---- Sessions (run_sessions.cc) ----
 
   // The member whose session this is; null if another one took over or the run is gone.
@@ -264,7 +243,10 @@ class Run : public std::enable_shared_from_this<Run> {
   // A push of the member is complete: steps wait for it again, if they did not.
   void ExpectAgain(const std::string& worker, const Member& member)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Answers a push that waited, and that no step takes.
+  // A member's push is answered without a step.
+  void EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step, Outcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for one that waited, whose worker is told.
   void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers a push that a step has taken, or the window.
   void TellTaken(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -293,13 +275,15 @@ class Run : public std::enable_shared_from_this<Run> {
   // If a step is due, makes it the one on its way. `room_is_made`: nothing more can be given back
   // for it.
   void BeginStepIfDue(bool room_is_made = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AnswerDropped(const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same for what has been decided; false if it came to nothing, so that something else may be
   // due. A step that finds no memory waits: for MakeRoomForStep(), and after it for Tick().
   bool BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes,
                  bool room_is_made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerDropped(const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // It is decided for good, and in the log.
+  void EnterStep(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives back one piece of what others could do without, which takes long, and tries again.
   void MakeRoomForStep();
   void CompleteFold(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -338,6 +322,9 @@ class Run : public std::enable_shared_from_this<Run> {
   // Give those who wait for it what holds between two steps and changes, if this is such a time.
   void SendSnapshots() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellHolder() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Goes on, stands still, or is over.
+  void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stops a run whose numbers are not finite.
   void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // No step happens any more: those who wait and all that are connected are told.
@@ -357,6 +344,7 @@ class Run : public std::enable_shared_from_this<Run> {
   // If the engine is settled and a change was accepted, that is in effect now: has it answered, and
   // the next one begun, on the pool.
   void CompleteUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EnterChange(const UpdateQueue::Accepted& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- How it stands (run.cc, run_situation.cc) ----
 
@@ -420,10 +408,10 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Used without the lock by the thread that applies a step or fills a change; see there.
   StepEngine engine_;
-  const std::shared_ptr<EventLog> events_;  // Appended to under the lock.
 
   mutable Mutex mutex_;
   RunRecord record_ ABSL_GUARDED_BY(mutex_);
+  RunEvents events_ ABSL_GUARDED_BY(mutex_);  // Which change it.
   UpdateQueue updates_ ABSL_GUARDED_BY(mutex_);
   bool over_ ABSL_GUARDED_BY(mutex_) = false;                // It is finished, and people are told.
   bool held_ ABSL_GUARDED_BY(mutex_) = false;                // By Trials.

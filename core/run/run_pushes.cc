@@ -158,10 +158,7 @@ PendingPush* Run::FindPending(const std::string& worker) {
 void Run::ExpectAgain(const std::string& worker, const Member& member) {
   if (member.missed == 0) return;
   if (!record_.members().IsExpected(member)) LogForgiveness(worker, true);
-  state::v1::MemberChange change;
-  change.set_worker(worker);
-  change.set_kind(state::v1::MemberChange::KIND_EXPECTED);
-  EnterMember(std::move(change));
+  events_.ChangeMember(worker, state::v1::MemberChange::KIND_EXPECTED);
 }
 
 bool Run::CountSkip(WorkerSession* session) {
@@ -228,6 +225,19 @@ void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why
     if (session->state().held) ScheduleRetry(session->shared_from_this());
     EndIfHalfClosed(session);
   }
+}
+
+void Run::EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step,
+                      Outcome outcome) {
+  state::v1::AnsweredPush answer;
+  answer.set_worker(worker);
+  answer.set_sequence(sequence);
+  answer.set_base_step(base_step);
+  answer.set_outcome(outcome);
+  answer.set_step(engine_.step());
+  events_.Answer(std::move(answer));
+  Member* const member = record_.members().Find(worker);
+  if (member->ledger.sequence == sequence) member->told = member->ledger;
 }
 
 void Run::Resolve(const PendingPush& pending, Outcome outcome) {

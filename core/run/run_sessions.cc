@@ -50,10 +50,8 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
 
   NoteMove();
   state::v1::MemberChange change;
-  change.set_worker(join.worker());
-  change.set_kind(state::v1::MemberChange::KIND_JOINED);
   change.set_address(session->address());
-  EnterMember(std::move(change));
+  events_.ChangeMember(join.worker(), state::v1::MemberChange::KIND_JOINED, std::move(change));
   std::shared_ptr<WorkerFloat16> float16 = sessions_.Float16Of(join.worker());
   if (float16 == nullptr) {
     float16 = std::make_shared<WorkerFloat16>(run_id_, join.worker(), float16_counts_,
@@ -212,10 +210,7 @@ void Run::Leave(WorkerSession* session) {
       const std::string worker = session->state().worker;
       DismissSession(session, absl::OkStatus());
       sessions_.Unmap(worker);
-      state::v1::MemberChange change;
-      change.set_worker(worker);
-      change.set_kind(state::v1::MemberChange::KIND_LEFT);
-      EnterMember(std::move(change));
+      events_.ChangeMember(worker, state::v1::MemberChange::KIND_LEFT);
     }
   }
   Advance();
@@ -311,10 +306,8 @@ void Run::ExpireLeases() {
     }
     sessions_.Unmap(name);
     state::v1::MemberChange change;
-    change.set_worker(name);
-    change.set_kind(state::v1::MemberChange::KIND_LOST);
     change.set_unread(unread);
-    EnterMember(std::move(change));
+    events_.ChangeMember(name, state::v1::MemberChange::KIND_LOST, std::move(change));
     LogEvent(LogEntry::Level::kWarning, "worker lost",
              {{"worker", name},
               {"reason", absl::StrCat("its lease of ", lease_text, " ended",

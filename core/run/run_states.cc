@@ -9,6 +9,12 @@
 
 namespace gradd {
 
+void Run::EnterState(v1::RunState state, const std::string& author, const std::string& reason) {
+  events_.ChangeState(state, author, reason);
+  over_ = state == v1::RUN_STATE_FINISHED;
+  NoteMoving();
+}
+
 void Run::NoteMoving() {
   if (std::exchange(moved_, Moves()) == moved_) return;
   const absl::Duration now = Now();

@@ -116,6 +116,19 @@ bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> p
   return true;
 }
 
+void Run::EnterStep(StepOnItsWay* step) {
+  state::v1::StepDecision& decision = step->work.decision;
+  LogMissing(decision);
+  events_.MakeStep(&decision, step->work.pushes);
+  step->entered = true;
+  for (const std::string& worker : decision.missing()) {
+    const Member* const member = record_.members().Find(worker);
+    if (member->live() && member->missed == record_.policy().forgives()) {
+      LogForgiveness(worker, false);
+    }
+  }
+}
+
 void Run::MakeRoomForStep() {
   const bool made =
       environment_.budget->TrimIfWanted() || environment_.readers->GiveBack(memory_.store.get());
@@ -139,7 +152,7 @@ bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
                                         "undone for it"));
     return false;
   }
-  EnterFold(fold, push[0]);
+  events_.Fold(fold, push[0].push);
   step_ = std::make_unique<StepOnItsWay>();
   step_->begin_at = Now();
   step_->entered = true;

@@ -162,6 +162,24 @@ void Run::CompleteUpdate() {
   });
 }
 
+void Run::EnterChange(const UpdateQueue::Accepted& update) {
+  state::v1::SpecChange change;
+  *change.mutable_spec() = update.updated;
+  if (update.begins_anew && update.updated.schedule().begins_at() != engine_.step()) {
+    change.mutable_spec()->mutable_schedule()->set_begins_at(engine_.step());
+  }
+  *change.mutable_mask() = update.request.mask;
+  change.set_author(update.request.author);
+  events_.ChangeSpec(std::move(change));
+  // There was room for the larger one of the two policies.
+  AssureStep(record_.policy(), record_.members().live_count()).IgnoreError();
+  SupersedeOldPushes();
+  if (record_.state() == v1::RUN_STATE_RUNNING && std::exchange(over_, false)) {
+    NoteMoving();
+    sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
+  }
+}
+
 absl::Status Run::CheckChangeable() const {
   if (!is_trial()) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition, "RUN_IS_TRIAL",
@@ -229,9 +247,7 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
   }
   const std::optional<v1::Evaluation>& newest = record_.evaluation();
   if (newest.has_value() && evaluation.step() < newest->step()) return absl::OkStatus();
-  state::v1::Event event;
-  *event.mutable_evaluation() = evaluation;
-  Enter(&event);
+  events_.Evaluate(evaluation);
   return absl::OkStatus();
 }
 
