@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/error.h"
 #include "core/base/number_text.h"
 
 namespace gradd {
@@ -101,6 +102,57 @@ void DivergenceDetector::AddBlock(int64_t first_step, double mean) {
   best_ = std::min(best_, mean);
   history_.push_back(mean);
   while (history_.size() > kHistory) history_.pop_front();
+}
+
+void DivergenceDetector::Write(state::v1::DivergenceState* state) const {
+  state->set_sum(sum_);
+  state->set_steps(steps_);
+  state->set_first_step(first_step_);
+  state->set_best(best_);
+  state->set_start(start_);
+  state->clear_history();
+  for (const double mean : history_) state->add_history(mean);
+  state->set_against(against_);
+  state->set_since_step(since_step_);
+  state->set_first_high(first_high_);
+  state->set_limit(limit_);
+  state->set_diverged(divergence_.has_value());
+  if (!divergence_.has_value()) return;
+  state->set_diverged_since_step(divergence_->since_step);
+  state->set_diverged_loss(divergence_->loss);
+  state->set_diverged_best(divergence_->best);
+}
+
+absl::Status DivergenceDetector::Read(const state::v1::DivergenceState& state) {
+  if (state.steps() < 0 || state.steps() >= kBlockSteps) {
+    return InvalidArgument("STATE_INVALID", absl::StrCat("divergence.steps: ", state.steps(),
+                                                         " is outside [0, ", kBlockSteps, ")"));
+  }
+  if (state.history_size() > static_cast<int>(kHistory)) {
+    return InvalidArgument("STATE_INVALID",
+                           absl::StrCat("divergence.history: ", state.history_size(),
+                                        " means, at most ", kHistory, " expected"));
+  }
+  if (state.against() < 0 || state.against() >= kInARow) {
+    return InvalidArgument("STATE_INVALID", absl::StrCat("divergence.against: ", state.against(),
+                                                         " is outside [0, ", kInARow, ")"));
+  }
+  sum_ = state.sum();
+  steps_ = state.steps();
+  first_step_ = state.first_step();
+  best_ = state.best();
+  start_ = state.start();
+  history_.assign(state.history().begin(), state.history().end());
+  against_ = state.against();
+  since_step_ = state.since_step();
+  first_high_ = state.first_high();
+  limit_ = state.limit();
+  divergence_.reset();
+  if (state.diverged()) {
+    divergence_ =
+        Divergence{state.diverged_since_step(), state.diverged_loss(), state.diverged_best()};
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace gradd

@@ -7,6 +7,9 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
+#include "gradd/state/v1/diagnostics.pb.h"
+
 namespace gradd {
 
 // The loss has left for good.
@@ -48,6 +51,11 @@ class DivergenceDetector {
   void Add(int64_t step, double loss);
 
   const std::optional<Divergence>& divergence() const { return divergence_; }
+
+  void Write(state::v1::DivergenceState* state) const;
+  // Goes on from what Write() has given. INVALID_ARGUMENT, with nothing changed, names a number
+  // that no detector has.
+  absl::Status Read(const state::v1::DivergenceState& state);
 
  private:
   void AddBlock(int64_t first_step, double mean);

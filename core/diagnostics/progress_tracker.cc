@@ -1,7 +1,5 @@
 #include "core/diagnostics/progress_tracker.h"
 
-#include <numeric>
-
 namespace gradd {
 namespace {
 
@@ -9,22 +7,15 @@ constexpr absl::Duration kRateWindow = absl::Seconds(10);
 
 }  // namespace
 
-void ProgressTracker::AddStep(const StepStatistics& step) {
+void ProgressTracker::AddStep(const StepStatistics& step, const LossSummary& losses) {
   last_ = step;
-  ++steps_;
-  examples_ += step.examples;
-  loss_.Add(step.loss);
-  divergence_.Add(steps_, step.loss);
+  losses_ = losses;
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
   profile_.Add(StepProfile::kApply, step.apply_time);
-  if (steps_ == 1 || !(loss_.value() >= best_loss_)) {
-    best_loss_ = loss_.value();
-    best_step_ = steps_;
-  }
 }
 
 void ProgressTracker::Sample(absl::Duration now) {
-  samples_.push_back({now, steps_, examples_});
+  samples_.push_back({now, losses_.steps, losses_.examples});
   while (samples_.size() > 2 && now - samples_[1].at >= kRateWindow) samples_.pop_front();
 }
 
@@ -39,26 +30,32 @@ double ProgressTracker::Rate(int64_t Counts::*count) const {
 double ProgressTracker::StepsPerSecond() const { return Rate(&Counts::steps); }
 
 void ProgressTracker::Fill(v1::RunProgress* progress) const {
-  progress->set_examples(examples_);
-  const int64_t applied =
-      outcomes_[v1::PUSH_OUTCOME_APPLIED] + outcomes_[v1::PUSH_OUTCOME_ACCUMULATED];
-  progress->set_applied_pushes(applied);
-  progress->set_rejected_pushes(std::accumulate(outcomes_.begin(), outcomes_.end(), int64_t{0}) -
-                                applied - outcomes_[v1::PUSH_OUTCOME_DUPLICATE] -
-                                outcomes_[v1::PUSH_OUTCOME_RESEND] -
-                                outcomes_[v1::PUSH_OUTCOME_ABORTED]);
+  progress->set_examples(losses_.examples);
   progress->set_steps_per_second(StepsPerSecond());
   progress->set_examples_per_second(Rate(&Counts::examples));
-  if (steps_ == 0) return;
-  progress->set_loss(last_.loss);
-  progress->set_smoothed_loss(loss_.value());
-  progress->set_best_smoothed_loss(best_loss_);
-  progress->set_best_step(best_step_);
+  if (losses_.steps == 0) return;
+  progress->set_loss(losses_.loss);
+  progress->set_smoothed_loss(losses_.smoothed);
+  progress->set_best_smoothed_loss(losses_.best_smoothed);
+  progress->set_best_step(losses_.best_step);
   progress->set_gradient_norm(last_.gradient_norm);
   progress->set_update_norm(last_.update_norm);
   progress->set_parameter_norm(last_.parameter_norm);
-  progress->set_staleness(last_.staleness);
+  progress->set_staleness(losses_.staleness);
   profile_.Fill(progress->mutable_profile());
+}
+
+void ProgressTracker::Write(state::v1::StepResult* result) const {
+  result->set_gradient_norm(last_.gradient_norm);
+  result->set_update_norm(last_.update_norm);
+  result->set_parameter_norm(last_.parameter_norm);
+}
+
+void ProgressTracker::Read(const state::v1::StepResult& result, const LossSummary& losses) {
+  last_ = {result.gradient_norm(), result.update_norm(), result.parameter_norm(),
+           absl::ZeroDuration()};
+  losses_ = losses;
+  samples_.clear();
 }
 
 }  // namespace gradd

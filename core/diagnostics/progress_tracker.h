@@ -1,31 +1,21 @@
 #ifndef GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_
 #define GRADD_CORE_DIAGNOSTICS_PROGRESS_TRACKER_H_
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <optional>
 
 #include "absl/time/time.h"
-#include "core/diagnostics/divergence.h"
 #include "core/diagnostics/histogram.h"
-#include "core/diagnostics/smoothed_mean.h"
+#include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/step_pace.h"
 #include "core/diagnostics/step_profile.h"
+#include "gradd/state/v1/run_state.pb.h"
 #include "gradd/v1/run.pb.h"
-#include "gradd/v1/training_service.pb.h"
 
 namespace gradd {
 
-// Pushes by what became of them, indexed by v1::PushOutcome.
-using PushOutcomeCounts = std::array<int64_t, v1::PushOutcome_ARRAYSIZE>;
-
-// What one step tells about convergence.
+// What comes out of one step.
 struct StepStatistics {
-  double loss = 0;  // Mean per example.
-  int64_t examples = 0;
-  int64_t staleness = 0;  // Greatest among the pushes, in steps.
   // L2 norms of the mean gradient, of the update and of the parameters after it.
   double gradient_norm = 0;
   double update_norm = 0;
@@ -33,27 +23,27 @@ struct StepStatistics {
   absl::Duration apply_time;  // From aggregation to commit.
 };
 
-// Follows the steps of one run. Not thread safe.
+// Follows how the steps of one run come out, and how fast they come: as people see it, so up to the
+// last step that is complete. Not thread safe.
 class ProgressTracker {
  public:
-  void AddStep(const StepStatistics& step);
-  void AddOutcome(v1::PushOutcome outcome) { ++outcomes_[static_cast<size_t>(outcome)]; }
+  // A step is complete. `losses` is what they come to with it.
+  void AddStep(const StepStatistics& step, const LossSummary& losses);
 
   // Remembers the counts at `now`, about ten times a second, for the rates.
   void Sample(absl::Duration now);
 
-  // Fills in what is known here: loss, norms, counts, rates.
+  // Fills in what is known here: losses, norms, examples, rates.
   void Fill(v1::RunProgress* progress) const;
+
+  void Write(state::v1::StepResult* result) const;
+  // Goes on where that came out of the last step, and the losses came to `losses`; rates begin
+  // anew.
+  void Read(const state::v1::StepResult& result, const LossSummary& losses);
 
   // Steps per second over the last ten seconds.
   double StepsPerSecond() const;
 
-  // 0 before the first step.
-  double smoothed_loss() const { return loss_.value(); }
-
-  const std::optional<Divergence>& divergence() const { return divergence_.divergence(); }
-
-  const PushOutcomeCounts& outcomes() const { return outcomes_; }
   const SecondsHistogram& apply_seconds() const { return apply_seconds_; }
 
   StepPace& pace() { return pace_; }
@@ -71,13 +61,7 @@ class ProgressTracker {
   double Rate(int64_t Counts::*count) const;
 
   StepStatistics last_;
-  int64_t steps_ = 0;
-  int64_t examples_ = 0;
-  PushOutcomeCounts outcomes_{};
-  SmoothedMean loss_;
-  double best_loss_ = 0;  // Smoothed.
-  int64_t best_step_ = 0;
-  DivergenceDetector divergence_;
+  LossSummary losses_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;
   StepPace pace_;

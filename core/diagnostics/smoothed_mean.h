@@ -1,6 +1,11 @@
 #ifndef GRADD_CORE_DIAGNOSTICS_SMOOTHED_MEAN_H_
 #define GRADD_CORE_DIAGNOSTICS_SMOOTHED_MEAN_H_
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "gradd/state/v1/diagnostics.pb.h"
+
 namespace gradd {
 
 // Exponentially smoothed mean, bias corrected as Adam's first moment is (Kingma and Ba 2015,
@@ -13,6 +18,22 @@ class SmoothedMean {
   }
   // 0 before the first value.
   double value() const { return bias_ < 1 ? average_ / (1 - bias_) : 0; }
+
+  void Write(state::v1::MeanState* state) const {
+    state->set_average(average_);
+    state->set_bias(bias_);
+  }
+  // Goes on from what Write() has given. INVALID_ARGUMENT, with nothing changed, if the bias is
+  // none.
+  absl::Status Read(const state::v1::MeanState& state) {
+    if (!(state.bias() >= 0 && state.bias() <= 1)) {
+      return InvalidArgument("STATE_INVALID",
+                             absl::StrCat("mean.bias: ", state.bias(), " is outside [0, 1]"));
+    }
+    average_ = state.average();
+    bias_ = state.bias();
+    return absl::OkStatus();
+  }
 
  private:
   static constexpr double kDecay = 0.95;

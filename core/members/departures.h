@@ -15,7 +15,7 @@ namespace gradd {
 struct Departure {
   std::string worker;
   bool said_so = false;  // It left; otherwise its lease ended.
-  absl::Duration at;     // By Clock::Elapsed().
+  absl::Duration at;     // In the time of whoever keeps it.
   // Its lease ended since it did not read the parameters that were sent to it.
   bool unread = false;
 };
@@ -25,6 +25,7 @@ class Departures {
  public:
   static constexpr size_t kMost = 8;
 
+  // The newest one.
   void Add(Departure departure) {
     Forget(departure.worker);
     departures_.push_front(std::move(departure));

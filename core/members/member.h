@@ -30,6 +30,9 @@ struct Member {
 
   v1::WorkerState state = v1::WORKER_STATE_COMPUTING;
   LedgerEntry ledger;
+  // The same as far as the worker was told: a step that cannot be undone is in the ledger before it
+  // is complete.
+  LedgerEntry told;
   int64_t pending_sequence = 0;  // Of its complete push that waits; 0: none.
   int64_t last_base_step = 0;
   // Pushes of it that are part of the next step already; see PolicyState::window.

@@ -53,8 +53,13 @@ void Membership::Retire(const std::string& worker, v1::WorkerState state, absl::
 void Membership::PushWaits(Member* member, int64_t sequence) {
   Count(*member, -1);
   member->pending_sequence = sequence;
-  member->missed = 0;
   if (member->live()) member->state = v1::WORKER_STATE_WAITING;
+  Count(*member, 1);
+}
+
+void Membership::Expect(Member* member) {
+  Count(*member, -1);
+  member->missed = 0;
   Count(*member, 1);
 }
 
@@ -66,7 +71,6 @@ void Membership::PushGone(Member* member) {
 
 void Membership::PushFolded(Member* member) {
   Count(*member, -1);
-  member->pending_sequence = 0;
   if (++member->in_window == 1) in_window_.push_back(member);
   Count(*member, 1);
 }

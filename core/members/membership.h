@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/members/departures.h"
 #include "core/members/member.h"
+#include "gradd/state/v1/members.pb.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -20,6 +22,10 @@ namespace gradd {
 // has it. Pointers to members stay valid. Not thread safe.
 class Membership {
  public:
+  Membership() = default;
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
+
   // How pushes make a step: `window` >= 1 of each, and after `forgives` steps in a row that
   // were made without a worker, steps no longer wait for it; 0: they always do.
   void Configure(int64_t window, int64_t forgives);
@@ -37,11 +43,13 @@ class Membership {
   // No longer live, but in `state`. When the last one goes, the run is not formed any more.
   void Retire(const std::string& worker, v1::WorkerState state, absl::Duration now, bool unread);
 
-  // A complete push of the member waits; it is expected again.
+  // A complete push of the member waits.
   void PushWaits(Member* member, int64_t sequence);
+  // Steps wait for it again, however many it has missed.
+  void Expect(Member* member);
   // It waits no longer, whatever became of it.
   void PushGone(Member* member);
-  // It became part of the window.
+  // One became part of the window. If it waited, that is over with PushGone() only.
   void PushFolded(Member* member);
   // A step was made: the next one begins with nothing of anybody. It was made without those who
   // were Missing() when it was decided.
@@ -79,6 +87,13 @@ class Membership {
 
   // The last ones that went, the newest first.
   const Departures& departures() const { return departures_; }
+
+  // What outlives the server: not how workers are connected, nor which of their pushes wait.
+  void Write(state::v1::MembersState* state) const;
+  // Goes on from what Write() has given, with nobody connected and no push that waits; to be
+  // followed by Configure(). Live members have given their last sign of life at `now`.
+  // INVALID_ARGUMENT names the worker and what of it no member has; this one is of no use then.
+  absl::Status Read(const state::v1::MembersState& state, absl::Duration now);
 
  private:
   void Recount();

@@ -10,7 +10,9 @@
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/run/recent_events.h"
 #include "core/run/run_spec.h"
+#include "core/run/timelines.h"
 #include "core/step/claimed_plan.h"
 #include "core/store/initializer.h"
 
@@ -19,6 +21,8 @@ namespace {
 
 // A buffer that no step needed for so long goes back to the system.
 constexpr absl::Duration kBufferIdleTime = absl::Seconds(5);
+// Of events that nobody else keeps.
+constexpr size_t kKeptEventBytes = size_t{64} << 10;
 // A little less than the 2 MiB that every message stays below.
 constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
@@ -39,15 +43,26 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   return spec;
 }
 
+// How long the run has been at it already.
+absl::Duration ElapsedBefore(const RunOrigin* origin) {
+  return origin == nullptr || origin->capture == nullptr
+             ? absl::ZeroDuration()
+             : FromProto(origin->capture->state.elapsed());
+}
+
 // The parameters and slots that a run begins with.
 ParameterStore MakeStore(const Layout& layout, const v1::Run& spec, const UpdatePlan& plan,
                          const RunMemory& memory, const RunEnvironment& environment,
                          const RunOrigin* origin) {
-  if (origin == nullptr || origin->snapshot == nullptr) {
+  const Snapshot* const first = origin == nullptr ? nullptr
+                                : origin->capture != nullptr
+                                    ? origin->capture->vectors.snapshot.get()
+                                    : origin->snapshot.get();
+  if (first == nullptr) {
     return ParameterStore(layout, spec.seed(), plan.slots(nullptr), environment.pool,
                           environment.block_elements, memory.store);
   }
-  return ParameterStore(*origin->snapshot, plan.slots(nullptr), environment.pool, memory.store);
+  return ParameterStore(*first, plan.slots(nullptr), environment.pool, memory.store);
 }
 
 }  // namespace
@@ -58,7 +73,12 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  v1::Run kept = SpecOf(run_id, spec);
+  const RunCapture* const capture = origin == nullptr ? nullptr : origin->capture.get();
+  v1::Run kept = SpecOf(run_id, capture == nullptr ? spec : capture->state.spec());
+  if (capture != nullptr) {
+    // It counts from where it did.
+    *kept.mutable_schedule() = capture->state.spec().schedule();
+  }
   auto plan = ValidateMutableFields(kept, *layout, environment.block_elements,
                                     StepThreads(environment), limits);
   GRADD_RETURN_IF_ERROR(plan.status());
@@ -68,26 +88,34 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
                                environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
-  std::shared_ptr<Run> run(new Run(run_id, std::move(kept), *std::move(layout), *std::move(plan),
+  std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
+  if (capture != nullptr) {
+    GRADD_RETURN_IF_ERROR(run->GoOnFrom(*capture));
+    return run;
+  }
   if (WindowOf(spec.optimizer()) > 1) {
     environment.budget->MakeRoom(MemoryUse::kState, Window::BytesFor(run->layout_.element_count()));
-    GRADD_RETURN_IF_ERROR(run->engine_.KeepWindow(true));
+    GRADD_RETURN_IF_ERROR(run->engine_.BeginWithWindow());
   }
   if (origin != nullptr && origin->plan != nullptr) {
     GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin->snapshot, *origin->plan));
   }
+  *kept.mutable_layout() = run->layout_.message();
+  MutexLock lock(&run->mutex_);
+  run->events_.Create(std::move(kept), MakeRunUid());
+  run->engine_.SetTimeline(run->record_.timeline());
   return run;
 }
 
-Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
-         RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin)
+Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
+         const std::shared_ptr<UpdatePlan>& plan, RunMemory memory,
+         const RunEnvironment& environment, const RunOrigin* origin)
     : run_id_(std::move(run_id)),
       trial_of_(origin == nullptr ? "" : origin->trial_of),
       layout_(std::move(layout)),
       environment_(environment),
-      create_time_(environment.clock->WallTime()),
-      created_at_(environment.clock->Elapsed()),
+      created_at_(environment.clock->Elapsed() - ElapsedBefore(origin)),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
       staging_blocks_(BlockPool::CreateForPushes(
@@ -97,17 +125,15 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
            environment.readers, memory_},
           MakeStore(layout_, spec, *plan, memory_, environment, origin), plan,
           origin == nullptr ? std::optional(LargestInitialValue(layout_.message())) : std::nullopt),
-      spec_(std::move(spec)),
-      policy_(MakeStepPolicy(spec_.policy())),
+      events_(environment.open_log ? environment.open_log(run_id_)
+                                   : std::make_shared<RecentEvents>(kKeptEventBytes),
+              environment.clock, &record_),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
       room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
-            [this] { WantRoom(); }),
-      plateau_(spec_.schedule()) {
+            [this] { WantRoom(); }) {
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
-  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
-  engine_.SetTimeline(timelines_.present());
   signs_.moved_at = created_at_;
 }
 
@@ -122,20 +148,21 @@ v1::Run Run::Describe(Detail detail) const {
 }
 
 v1::Run Run::DescribeNow(Detail detail) const {
-  v1::Run run = spec_;
+  v1::Run run = record_.spec();
   run.set_state(ShownState());
   run.set_parameter_count(layout_.element_count());
-  *run.mutable_create_time() = ToProto(create_time_);
+  *run.mutable_create_time() = record_.create_time();
   run.set_state_bytes(engine_.state_bytes());
   run.set_memory_bytes(engine_.memory_bytes());
-  run.set_timeline(timelines_.present()->number);
-  run.set_uid(timelines_.present()->run_uid);
+  run.set_timeline(record_.timeline()->number);
+  run.set_uid(record_.timeline()->run_uid);
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
   DescribeWorkers(&run);
   if (detail == Detail::kWorkers) return run;
   constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
-  history_.AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes, &run);
+  record_.history().AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes,
+                             &run);
   return run;
 }
 
@@ -149,31 +176,27 @@ v1::RunProgress Run::Progress() const {
 RunMetrics Run::ReadMetrics() const {
   MutexLock lock(&mutex_);
   RunMetrics metrics;
-  metrics.outcomes = progress_.outcomes();
+  metrics.outcomes = record_.outcomes().counts();
+  for (size_t i = 0; i < metrics.outcomes.size(); ++i) {
+    metrics.outcomes[i] += other_outcomes_.counts()[i];
+  }
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
-  metrics.diverged = progress_.divergence().has_value();
+  metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }
 
-void Run::Record(const std::string& author, const std::string& field, const std::string& old_value,
-                 const std::string& new_value) {
-  v1::Change change;
-  *change.mutable_time() = ToProto(environment_.clock->WallTime());
-  change.set_step(OpenStep());
-  change.set_author(author);
-  change.set_field(field);
-  change.set_old_value(old_value);
-  change.set_new_value(new_value);
-  history_.Add(std::move(change));
+void Run::WriteState(state::v1::RunState* state) const {
+  MutexLock lock(&mutex_);
+  record_.Write(state);
 }
 
 void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   MutexLock lock(&mutex_);
-  if (deleted_) {
+  if (record_.deleted()) {
     receive(nullptr);
   } else if (!engine_.settled()) {
     snapshot_requests_.emplace_back(contents, std::move(receive));
@@ -185,7 +208,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
 absl::Status Run::CheckContents(SnapshotContents contents) const {
   if (contents != SnapshotContents::kAverage) return absl::OkStatus();
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
+  if (record_.deleted()) return DeletedError();
   if (engine_.keeps_average()) return absl::OkStatus();
   return Error(absl::StatusCode::kFailedPrecondition, "NO_AVERAGE",
                absl::StrCat("the optimizer of run \"", run_id_,
@@ -196,7 +219,7 @@ void Run::Tick() {
   bool free_buffers = false;
   {
     MutexLock lock(&mutex_);
-    if (deleted_) return;
+    if (record_.deleted()) return;
     const absl::Duration now = Now();
     progress_.Sample(now);
     ExpireLeases();
@@ -213,7 +236,7 @@ void Run::Tick() {
 
 absl::Status Run::FinishedError() const {
   return Error(absl::StatusCode::kFailedPrecondition, "RUN_FINISHED",
-               absl::StrCat("run \"", run_id_, "\" is finished at step ", engine_.step(),
+               absl::StrCat("run \"", run_id_, "\" is finished at step ", record_.step(),
                             "; a larger max_steps lets it go on"));
 }
 
@@ -227,7 +250,7 @@ void Run::FreeIfDeleted() {
   std::shared_ptr<const SharedRegion> region;
   {
     MutexLock lock(&mutex_);
-    if (!deleted_ || !engine_.settled()) return;
+    if (!record_.deleted() || !engine_.settled()) return;
     remains = engine_.TakeAll();
     region = shared_.TakeRegion();
   }
@@ -247,12 +270,15 @@ void Run::Delete() {
 void Run::EndEverything() {
   std::vector<PendingPush> pushes;  // Let go of without the lock: they may be large.
   MutexLock lock(&mutex_);
-  if (deleted_) return;
-  deleted_ = true;
+  if (record_.deleted()) return;
+  events_.Delete();
   sessions_.Broadcast(v1::RUN_EVENT_KIND_DELETED, engine_.step());
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());
   pushes = waiting_.TakeAll();
+  for (const CaptureReceiver& receive : std::exchange(capture_requests_, {})) {
+    pool_->Schedule([receive, error = DeletedError()] { receive(error); });
+  }
   for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
   snapshot_requests_.clear();
   if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());

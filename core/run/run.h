@@ -16,24 +16,25 @@
 #include "core/base/executor.h"
 #include "core/base/mutex.h"
 #include "core/diagnostics/progress_tracker.h"
+#include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
 #include "core/run/float16_counts.h"
 #include "core/run/held_run.h"
+#include "core/run/run_capture.h"
 #include "core/run/run_condition.h"
 #include "core/run/run_environment.h"
-#include "core/run/run_history.h"
+#include "core/run/run_events.h"
 #include "core/run/run_metrics.h"
+#include "core/run/run_record.h"
 #include "core/run/run_signs.h"
 #include "core/run/sessions.h"
 #include "core/run/shared_parameters.h"
 #include "core/run/staging_room.h"
 #include "core/run/step_on_its_way.h"
-#include "core/run/timelines.h"
 #include "core/run/trial_log.h"
 #include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
 #include "core/run/worker_session.h"
-#include "core/schedule/plateau.h"
 #include "core/step/step_decision.h"
 #include "core/step/step_engine.h"
 #include "core/step/step_policy.h"
@@ -44,8 +45,12 @@
 
 namespace gradd {
 
-// One training run: it puts in order what its parts do. Membership knows the workers, the policy
-// says when a step is due, StepEngine makes it, and sessions are told.
+// One training run: it puts in order what its parts do. RunRecord is what it goes on from, and
+// changes by events; the policy says when a step is due, StepEngine makes it, and sessions are
+// told.
+//
+// A step is entered as an event when it begins, if it is known that it need not be undone; so the
+// record may be a step ahead of what people see.
 //
 // A step is applied without the lock, by one thread at a time together with the pool;
 // everything else happens under it and takes microseconds. Nothing here waits: what cannot
@@ -73,6 +78,8 @@ class Run : public std::enable_shared_from_this<Run> {
   v1::RunProgress Progress() const;
 
   RunMetrics ReadMetrics() const;
+  // What it goes on from, but for its vectors, as its events have it.
+  void WriteState(state::v1::RunState* state) const;
 
   // Changes the run. `request.receive` gets the answer when the change is in effect, or refused;
   // without a lock, perhaps within this call and perhaps on a thread of the pool. What is asked for
@@ -109,6 +116,13 @@ class Run : public std::enable_shared_from_this<Run> {
   void RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive);
   // FAILED_PRECONDITION if the run's optimizer does not keep that.
   absl::Status CheckContents(SnapshotContents contents) const;
+
+  // Calls `receive` with the run as it is between two steps: when the step that is being applied is
+  // done, on a thread of the pool. No step begins while optimizers' state is copied.
+  // RESOURCE_EXHAUSTED if there is no room for the copy. Run::Create() goes on from it.
+  using CaptureReceiver =
+      std::function<void(const absl::StatusOr<std::shared_ptr<const RunCapture>>&)>;
+  void Capture(CaptureReceiver receive);
 
   // ---- For Trials. ----
 
@@ -158,8 +172,9 @@ class Run : public std::enable_shared_from_this<Run> {
  private:
   using Outcome = v1::PushOutcome;
 
-  Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<UpdatePlan>& plan,
-      RunMemory memory, const RunEnvironment& environment, const RunOrigin* origin);
+  Run(std::string run_id, const v1::Run& spec, Layout layout,
+      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
+      const RunOrigin* origin);
 
   // ---- Sessions (run_sessions.cc) ----
 
@@ -202,8 +217,10 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // ---- Room for pushes (run_room.cc) ----
 
-  // Makes sure that a step's pushes will find room, if it has `live` workers.
-  absl::Status AssureStep(const StepPolicy& policy, int64_t live);
+  // Makes sure that a step's pushes will find room, if it has `live` workers and is of the present
+  // policy or this one.
+  absl::Status AssureStep(const StepPolicy& policy, int64_t live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the session has room for a push of the present step; claims it if not.
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How the run stands, for room_. After it has changed, and now and then.
@@ -222,15 +239,23 @@ class Run : public std::enable_shared_from_this<Run> {
   // The complete push of the worker that is not answered yet: it waits, or its step is on its way.
   // Null if there is none.
   PendingPush* FindPending(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Counts a push that is not finite as skipped; false if it may not be.
-  bool CountSkip() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Enters a push that waited into the ledger and answers it.
-  void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Counts what became of a push and tells `session` what it has not been `told`, if it is still
-  // the member's.
-  void Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-              Outcome outcome, bool want_parameters, Told told)
+  // The push of the session that is coming in is not finite and will be skipped; false if it may
+  // not be.
+  bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A push of the member is complete: steps wait for it again, if they did not.
+  void ExpectAgain(const std::string& worker, const Member& member)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A member's push is answered without a step.
+  void EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step, Outcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for one that waited, whose worker is told.
+  void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Answers a push that a step has taken, or the window.
+  void TellTaken(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells `session` what became of a push, and what it has not been `told`, if it is still the
+  // member's.
+  void Tell(Member* member, const SessionPtr& session, const v1::PushHeader& header,
+            Outcome outcome, bool want_parameters, Told told) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
                   bool parameters_follow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells a session, which must be a member's, that its push is refused.
@@ -249,7 +274,6 @@ class Run : public std::enable_shared_from_this<Run> {
     return engine_.step() + (step_ != nullptr && !step_->fold.has_value() ? 1 : 0);
   }
   PolicyState StateForPolicy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  StepRates RatesAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way. `room_is_made`: nothing more can be given back
   // for it.
   void BeginStepIfDue(bool room_is_made = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -259,6 +283,9 @@ class Run : public std::enable_shared_from_this<Run> {
                  bool room_is_made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerDropped(const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // It is decided for good, and in the log.
+  void EnterStep(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives back one piece of what others could do without, which takes long, and tries again.
   void MakeRoomForStep();
   void CompleteFold(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -281,15 +308,27 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // ---- Timelines (run_timeline.cc) ----
 
+  // Whether a push was computed on another timeline than the present.
+  bool IsForeign(const v1::PushHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return header.timeline() != record_.timeline()->number;
+  }
   // Begins those that were asked for, if nothing is on its way.
   void BeginTimelines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginNextTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Captures (run_capture.cc) ----
+
+  // If somebody asked for one, and this is a time between two steps and changes.
+  void BeginCapture() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CompleteCapture(const std::shared_ptr<RunCapture>& capture,
+                       const std::vector<CaptureReceiver>& receivers);
+  absl::Status GoOnFrom(const RunCapture& capture);
 
   // ---- Changes of the plan (run_changes.cc) ----
 
   // Goes on with the next plan, if there is one and it can.
   void ChangePlan() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same for one for which there was no memory.
+  // The same for one for which there was no memory when its time came.
   void RetryChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Fills the slots of the plan that is on its way and goes on with it, and what has come since.
   // Called without the lock, by the one who made it the one on its way.
@@ -297,17 +336,15 @@ class Run : public std::enable_shared_from_this<Run> {
   // Give those who wait for it what holds between two steps and changes, if this is such a time.
   void SendSnapshots() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellHolder() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Goes on, stands still, or is over.
+  void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stops a run whose numbers are not finite.
   void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // No step happens any more: those who wait and all that are connected are told.
-  void FinishNow(const std::string& author, const std::string& reason)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FinishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same if its last step was made, and people have not been told.
   void FinishIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The learning rate of `step` as the schedule has it for the run's optimizer, reduced on
-  // plateaus.
-  double RateAt(int64_t step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Enters into the history that the plateau's factor was `old_factor` until now.
-  void RecordReduction(double old_factor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Changes (run_update.cc) ----
 
@@ -325,10 +362,7 @@ class Run : public std::enable_shared_from_this<Run> {
   // If the engine is settled and a change was accepted, that is in effect now: has it answered, and
   // the next one begun, on the pool.
   void CompleteUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Enters into the history, and into the run's state, that it is in effect from here on.
-  void EnterUpdate(const UpdateQueue::Accepted& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The spec is another one from now on.
-  void AdoptSpec(v1::Run spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EnterChange(const UpdateQueue::Accepted& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- How it stands (run.cc, run_situation.cc) ----
 
@@ -342,21 +376,20 @@ class Run : public std::enable_shared_from_this<Run> {
   v1::Run DescribeNow(Detail detail) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FillProgress(v1::RunProgress* progress) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DescribeWorkers(v1::Run* run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Record(const std::string& author, const std::string& field, const std::string& old_value,
-              const std::string& new_value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `author` is empty where the server itself does it; `reason` says what for: `step 17 was
-  // undone, since its result is not finite at a learning rate of 0.1`.
-  void SetState(v1::RunState state, const std::string& author, const std::string& reason = "")
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes these over, and the time at which that stops the run or lets it go on.
-  void SetMoving(v1::RunState state, bool held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Where the run is, as people see it, but for HELD: its last step ends it when it is complete.
+  v1::RunState State() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const v1::RunState state = record_.state();
+    return state == v1::RUN_STATE_FINISHED && !over_ ? v1::RUN_STATE_RUNNING : state;
+  }
   // Whether steps happen as pushes come in.
   bool Moves() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return state_ == v1::RUN_STATE_RUNNING && !held_;
+    return State() == v1::RUN_STATE_RUNNING && !held_;
   }
+  // To be called when that may have changed: the time counts.
+  void NoteMoving() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What others are told.
   v1::RunState ShownState() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return held_ && state_ != v1::RUN_STATE_FINISHED ? v1::RUN_STATE_HELD : state_;
+    return held_ && State() != v1::RUN_STATE_FINISHED ? v1::RUN_STATE_HELD : State();
   }
   absl::StatusOr<HeldRun> DescribeHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   RunSituation Situation() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -384,7 +417,6 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::string trial_of_;  // See RunOrigin.
   const Layout layout_;
   const RunEnvironment environment_;
-  const absl::Time create_time_;
   const absl::Duration created_at_;
   const RunMemory memory_;
   // The run's turn among those of others. Shared with tasks that may outlive the run.
@@ -396,39 +428,35 @@ class Run : public std::enable_shared_from_this<Run> {
   StepEngine engine_;
 
   mutable Mutex mutex_;
-  // As created and updated; no output-only fields. Changed only by whoever works on an update.
-  v1::Run spec_ ABSL_GUARDED_BY(mutex_);
+  RunRecord record_ ABSL_GUARDED_BY(mutex_);
+  RunEvents events_ ABSL_GUARDED_BY(mutex_);  // Which change it.
   UpdateQueue updates_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<const StepPolicy> policy_ ABSL_GUARDED_BY(mutex_);    // Of the spec.
-  v1::RunState state_ ABSL_GUARDED_BY(mutex_) = v1::RUN_STATE_RUNNING;  // Never HELD.
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;                           // By Trials.
-  std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);      // Names of the runs that hold it.
-  HeldRunReceiver held_receiver_ ABSL_GUARDED_BY(mutex_);        // Waits for the step on its way.
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;                // It is finished, and people are told.
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;                // By Trials.
+  bool moved_ ABSL_GUARDED_BY(mutex_) = true;                // Moves() at the last NoteMoving().
+  std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);  // Names of the runs that hold it.
+  HeldRunReceiver held_receiver_ ABSL_GUARDED_BY(mutex_);    // Waits for the step on its way.
   std::shared_ptr<TrialLog> trial_log_ ABSL_GUARDED_BY(mutex_);  // Null: this is no trial.
-  bool deleted_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 
-  Timelines timelines_ ABSL_GUARDED_BY(mutex_);
-  Membership members_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> asked_timelines_ ABSL_GUARDED_BY(mutex_);  // By whom.
   Sessions sessions_ ABSL_GUARDED_BY(mutex_);
   SharedParameters shared_ ABSL_GUARDED_BY(mutex_);
   StagingRoom room_ ABSL_GUARDED_BY(mutex_);
   WaitingPushes waiting_ ABSL_GUARDED_BY(mutex_);
   absl::Duration first_waiting_at_ ABSL_GUARDED_BY(mutex_);
-  int64_t skipped_in_a_row_ ABSL_GUARDED_BY(mutex_) = 0;  // Pushes, since the last step.
   std::unique_ptr<StepOnItsWay> step_ ABSL_GUARDED_BY(mutex_);
   bool makes_room_ ABSL_GUARDED_BY(mutex_) = false;  // MakeRoomForStep() will run.
+  std::vector<CaptureReceiver> capture_requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::pair<SnapshotContents, SnapshotReceiver>> snapshot_requests_
       ABSL_GUARDED_BY(mutex_);
 
-  Plateau plateau_ ABSL_GUARDED_BY(mutex_);
+  PushOutcomes other_outcomes_ ABSL_GUARDED_BY(mutex_);  // Answers that are no events.
   ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
   // Shared with workers' sessions, which may outlive the run.
   const std::shared_ptr<Float16Counts> float16_counts_ = std::make_shared<Float16Counts>();
   absl::Duration completed_at_ ABSL_GUARDED_BY(mutex_);  // The last step.
   absl::Duration buffers_freed_at_ ABSL_GUARDED_BY(mutex_);
-  std::optional<v1::Evaluation> evaluation_ ABSL_GUARDED_BY(mutex_);
-  RunHistory history_ ABSL_GUARDED_BY(mutex_);
   absl::Duration paused_at_ ABSL_GUARDED_BY(mutex_);
   absl::Duration paused_total_ ABSL_GUARDED_BY(mutex_);
   RunSigns signs_ ABSL_GUARDED_BY(mutex_);

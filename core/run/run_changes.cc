@@ -18,7 +18,7 @@ void Run::ChangePlan() {
 }
 
 void Run::RetryChange() {
-  if (!engine_.change_is_late()) return;
+  if (!engine_.settled() || !engine_.has_next_plan()) return;
   ChangePlan();
   CompleteUpdate();
   if (engine_.changes()) {
@@ -39,6 +39,7 @@ void Run::FillChanges() {
     BeginTimelines();
     SendSnapshots();
     TellHolder();
+    BeginCapture();
   }
   Advance();
   FreeIfDeleted();

@@ -23,7 +23,7 @@ void Run::DescribeWorkers(v1::Run* run) const {
     v1::WorkerStatus& status = *run->add_workers();
     status.set_worker(worker);
     status.set_state(member.state);
-    status.set_last_sequence(member.ledger.sequence);
+    status.set_last_sequence(member.told.sequence);
     status.set_last_base_step(member.last_base_step);
     const WorkerSession* const session = sessions_.Find(worker);
     const absl::Duration last_sign = session != nullptr ? session->last_sign() : member.last_sign;
@@ -33,14 +33,15 @@ void Run::DescribeWorkers(v1::Run* run) const {
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);
     const std::shared_ptr<WorkerFloat16> float16 = sessions_.Float16Of(worker);
+    if (float16 == nullptr) return;  // It has not joined since the run was restored.
     status.set_saturated_values(float16->saturated_values());
     status.set_widened_chunks(float16->widened_chunks());
   };
-  for (const auto& [worker, member] : members_.live()) {
+  for (const auto& [worker, member] : record_.members().live()) {
     if (run->workers_size() == kMaxDescribedWorkers) return;
     describe(worker, *member);
   }
-  for (const auto& [worker, member] : members_.all()) {
+  for (const auto& [worker, member] : record_.members().all()) {
     if (run->workers_size() == kMaxDescribedWorkers) return;
     if (!member.live()) describe(worker, member);
   }
@@ -48,14 +49,15 @@ void Run::DescribeWorkers(v1::Run* run) const {
 
 void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_step(engine_.step());
-  progress->set_max_steps(spec_.max_steps());
+  progress->set_max_steps(record_.spec().max_steps());
   progress->set_state(ShownState());
-  progress->set_learning_rate(RateAt(engine_.step()));
+  progress->set_learning_rate(record_.RateAt(engine_.step()));
   progress_.Fill(progress);
+  record_.outcomes().Fill(progress);
   progress->set_saturated_values(float16_counts_->saturated_values);
   progress->set_widened_chunks(float16_counts_->widened_chunks);
-  progress->set_live_workers(static_cast<int32_t>(members_.live_count()));
-  if (evaluation_.has_value()) *progress->mutable_evaluation() = *evaluation_;
+  progress->set_live_workers(static_cast<int32_t>(record_.members().live_count()));
+  if (record_.evaluation().has_value()) *progress->mutable_evaluation() = *record_.evaluation();
   const absl::Duration now = Moves() ? Now() : paused_at_;
   *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
   const RunSituation situation = Situation();
@@ -73,10 +75,10 @@ void Run::FillProgress(v1::RunProgress* progress) const {
     *progress->mutable_condition_time() = ToProto(Now() - *condition.since);
   }
   const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(now);
-  if (spec_.max_steps() > 0 && pace.has_value() && Moves()) {
+  if (record_.spec().max_steps() > 0 && pace.has_value() && Moves()) {
     // A century is as good as unknown, and stays within a Duration.
     const absl::Duration time_left =
-        static_cast<double>(spec_.max_steps() - engine_.step()) * *pace;
+        static_cast<double>(record_.spec().max_steps() - engine_.step()) * *pace;
     if (time_left < absl::Hours(24 * 36525)) {
       *progress->mutable_time_left() = ToProto(time_left);
     }

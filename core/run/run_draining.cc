@@ -31,7 +31,7 @@ bool Run::AnyInFlight() const {
 void Run::Drain() {
   {
     MutexLock lock(&mutex_);
-    if (draining_ || deleted_) return;
+    if (draining_ || record_.deleted()) return;
     draining_ = true;
     sessions_.Broadcast(v1::RUN_EVENT_KIND_STOPPING, engine_.step());
     EndIdleSessions();
@@ -40,9 +40,9 @@ void Run::Drain() {
 }
 
 bool Run::StepCanCome() const {
-  if (step_ != nullptr || !policy_->needs_all()) return true;
-  if (!members_.formed()) return false;
-  const std::vector<std::string> missing = members_.Missing();
+  if (step_ != nullptr || !record_.policy().needs_all()) return true;
+  if (!record_.members().formed()) return false;
+  const std::vector<std::string> missing = record_.members().Missing();
   return std::all_of(missing.begin(), missing.end(),
                      [&](const std::string& worker) ABSL_NO_THREAD_SAFETY_ANALYSIS {
                        return sessions_.Find(worker) != nullptr;
@@ -50,12 +50,13 @@ bool Run::StepCanCome() const {
 }
 
 void Run::EndIdleSessions() {
-  const bool stuck = state_ == v1::RUN_STATE_PAUSED || held_ || !StepCanCome();
+  const bool stuck = State() == v1::RUN_STATE_PAUSED || held_ || !StepCanCome();
   // All workers are needed for as long as one of them waits for a step that needs all.
-  if (policy_->needs_all() && !stuck && AnyInFlight()) return;
+  if (record_.policy().needs_all() && !stuck && AnyInFlight()) return;
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) {
-    const bool in_flight = members_.Find(worker)->pending_sequence != 0 || ReceivesPush(*session);
+    const bool in_flight =
+        record_.members().Find(worker)->pending_sequence != 0 || ReceivesPush(*session);
     if (stuck || !in_flight) EndSession(session.get(), StoppingError());
   }
 }

@@ -2,6 +2,7 @@
 #define GRADD_CORE_RUN_RUN_ENVIRONMENT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,7 +10,9 @@
 #include "core/base/executor.h"
 #include "core/base/memory_budget.h"
 #include "core/optim/update_plan.h"
+#include "core/run/event_log.h"
 #include "core/run/limits.h"
+#include "core/run/run_capture.h"
 #include "core/run/run_log.h"
 #include "core/store/block.h"
 #include "core/store/snapshot.h"
@@ -26,6 +29,8 @@ struct RunEnvironment {
   std::shared_ptr<PushRoom> push_room;  // In that budget.
   std::shared_ptr<RunLog> log;          // What operators should know.
   std::shared_ptr<VersionReaders> readers;
+  // Where the events of a run go; empty: the newest ones are kept in memory.
+  std::function<std::shared_ptr<EventLog>(const std::string& run_id)> open_log;
   Limits limits;
   int64_t block_elements = kBlockElements;
 };
@@ -42,6 +47,8 @@ struct RunOrigin {
   // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
   // the same. Null: it begins with its first step. Nobody changes it before the copy is made.
   std::shared_ptr<const UpdatePlan> plan;
+  // Instead of both: where the run itself was captured. Its spec is the one that it had there.
+  std::shared_ptr<const RunCapture> capture;
   // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
   // change it. Empty: it is none.
   std::string trial_of;

@@ -32,4 +32,9 @@ void RunHistory::AppendTo(size_t most_bytes, v1::Run* run) const {
   for (; first != changes_.end(); ++first) *run->add_history() = *first;
 }
 
+void RunHistory::Read(const Changes& changes) {
+  changes_.clear();
+  for (const v1::Change& change : changes) Add(change);
+}
+
 }  // namespace gradd

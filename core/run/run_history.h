@@ -16,6 +16,11 @@ class RunHistory {
   // Appends to run->history() the newest changes with which it has at most `most_bytes`.
   void AppendTo(size_t most_bytes, v1::Run* run) const;
 
+  using Changes = google::protobuf::RepeatedPtrField<v1::Change>;
+  void Write(Changes* changes) const { *changes = {changes_.begin(), changes_.end()}; }
+  // Has these instead, the last 1,000 of them.
+  void Read(const Changes& changes);
+
  private:
   std::deque<v1::Change> changes_;
 };

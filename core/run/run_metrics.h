@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/diagnostics/progress_tracker.h"
+#include "core/diagnostics/push_outcomes.h"
 
 namespace gradd {
 

@@ -11,6 +11,7 @@
 #include "core/optim/skip_non_finite.h"
 #include "core/run/push_header.h"
 #include "core/run/run.h"
+#include "core/run/timelines.h"
 
 namespace gradd {
 namespace {
@@ -68,13 +69,13 @@ absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, v1::PushHea
 absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::PushHeader& header,
                                              Member* member) {
   GRADD_RETURN_IF_ERROR(CheckHeader(header));
-  GRADD_RETURN_IF_ERROR(timelines_.CheckRun(header));
+  GRADD_RETURN_IF_ERROR(CheckRunUid(header, *record_.timeline()));
   // A worker that does not read what it asked for may not make the server keep another
   // version of the parameters for it.
   if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
   // It has read what it needed, unless it is to push several times from the same parameters.
-  if (WindowOf(spec_.optimizer()) == 1) sessions_.Unmap(session->state().worker);
-  if (timelines_.IsForeign(header)) {
+  if (WindowOf(record_.spec().optimizer()) == 1) sessions_.Unmap(session->state().worker);
+  if (IsForeign(header)) {
     return member->ledger.IsOf(header) ? PushAdmission::kDuplicate : PushAdmission::kRolledBack;
   }
   const int64_t last = member->ledger.sequence;
@@ -88,15 +89,16 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
                      session->state().worker, "\" has committed ", last, ", expected ", last + 1));
   }
   if (header.base_step() > engine_.step()) return PushAdmission::kRolledBack;
-  if (state_ == v1::RUN_STATE_FINISHED) return FinishedError();
-  if (!policy_->Admits(header.base_step(), StateForPolicy())) return PushAdmission::kSuperseded;
+  if (over_) return FinishedError();
+  if (!record_.policy().Admits(header.base_step(), StateForPolicy()))
+    return PushAdmission::kSuperseded;
   if (!std::isfinite(header.loss())) {
-    if (CountSkip()) return PushAdmission::kSkipped;
+    if (CountSkip(session)) return PushAdmission::kSkipped;
     return InvalidArgument(
         "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
   }
   // A server that stops lets a step complete that needs all, and begins nothing else.
-  if (draining_ && !(policy_->needs_all() && AnyInFlight())) return PushAdmission::kHold;
+  if (draining_ && !(record_.policy().needs_all() && AnyInFlight())) return PushAdmission::kHold;
   return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
 }
 
@@ -118,20 +120,21 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
-    if (timelines_.IsForeign(header)) {
+    if (IsForeign(header)) {
       pending.claim.reset();
-      Answer(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters,
-             Told::kNothing);
-    } else if (state_ == v1::RUN_STATE_FINISHED) {
+      EnterAnswer(state.worker, header.sequence(), header.base_step(),
+                  v1::PUSH_OUTCOME_ROLLED_BACK);
+      Tell(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters, Told::kNothing);
+    } else if (over_) {
       pending.claim.reset();
       SendRejection(session.get(), header.sequence(), FinishedError());
       EndIfHalfClosed(session.get());
-    } else if (!policy_->Admits(header.base_step(), StateForPolicy())) {
+    } else if (!record_.policy().Admits(header.base_step(), StateForPolicy())) {
       pending.claim.reset();
       Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
-      if (!members_.IsExpected(*member)) LogForgiveness(pending.worker, true);
-      members_.PushWaits(member, header.sequence());
+      ExpectAgain(pending.worker, *member);
+      record_.members().PushWaits(member, header.sequence());
       if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
         first_waiting_at_ = Now();
         NoteMove();
@@ -148,9 +151,10 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   MutexLock lock(&mutex_);
   session->state().receiving = false;
   session->state().claim.reset();
+  session->state().skips = false;
   Member* const member = MemberOf(session.get());
   if (member == nullptr) return;
-  const bool foreign = timelines_.IsForeign(header);
+  const bool foreign = IsForeign(header);
   const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
   if (asks && !foreign && header.sequence() == member->pending_sequence) {
     PendingPush* const pending = FindPending(session->state().worker);
@@ -163,11 +167,12 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
     }
   }
   const Outcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
-  if (outcome == v1::PUSH_OUTCOME_SUPERSEDED || outcome == v1::PUSH_OUTCOME_SKIPPED) {
-    member->ledger = {header.sequence(), outcome, engine_.step(), header.timeline()};
+  if (outcome == v1::PUSH_OUTCOME_SUPERSEDED || outcome == v1::PUSH_OUTCOME_SKIPPED ||
+      outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
+    EnterAnswer(session->state().worker, header.sequence(), header.base_step(), outcome);
   }
   if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
-  Answer(member, session, header, outcome, want_parameters, Told::kNothing);
+  Tell(member, session, header, outcome, want_parameters, Told::kNothing);
   if (draining_) EndIdleSessions();
 }
 
@@ -180,9 +185,9 @@ bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_e
   if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
   session->state().receiving = false;
   taken = waiting_.TakeOf(session->state().worker);
-  members_.PushGone(member);
-  Answer(member, session, taken[0].push->header(), v1::PUSH_OUTCOME_ABORTED,
-         /*want_parameters=*/false, Told::kNothing);
+  record_.members().PushGone(member);
+  Tell(member, session, taken[0].push->header(), v1::PUSH_OUTCOME_ABORTED,
+       /*want_parameters=*/false, Told::kNothing);
   if (draining_) EndIdleSessions();
   return true;
 }
@@ -196,16 +201,27 @@ PendingPush* Run::FindPending(const std::string& worker) {
   return nullptr;
 }
 
-bool Run::CountSkip() {
+void Run::ExpectAgain(const std::string& worker, const Member& member) {
+  if (member.missed == 0) return;
+  if (!record_.members().IsExpected(member)) LogForgiveness(worker, true);
+  events_.ChangeMember(worker, state::v1::MemberChange::KIND_EXPECTED);
+}
+
+bool Run::CountSkip(WorkerSession* session) {
+  // Those that are still coming in count as well.
+  int64_t skips = record_.skipped_in_a_row();
+  for (const auto& [worker, other] : sessions_.all()) {
+    if (other->state().skips) ++skips;
+  }
   // Valid since the run was created or updated.
-  if (skipped_in_a_row_ >= *ReadSkipNonFinite(spec_.optimizer())) return false;
-  ++skipped_in_a_row_;
+  if (skips >= *ReadSkipNonFinite(record_.spec().optimizer())) return false;
+  session->state().skips = true;
   return true;
 }
 
 bool Run::SkipPush(WorkerSession* session) {
   MutexLock lock(&mutex_);
-  if (!CountSkip()) return false;
+  if (!CountSkip(session)) return false;
   session->state().claim.reset();
   return true;
 }
@@ -213,6 +229,7 @@ bool Run::SkipPush(WorkerSession* session) {
 void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) {
   MutexLock lock(&mutex_);
   session->state().receiving = false;
+  session->state().skips = false;
   session->state().claim.reset();
   if (MemberOf(session) == nullptr) return;
   SendRejection(session, sequence, why);
@@ -224,9 +241,8 @@ void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::St
   Member* const member = MemberOf(session);
   if (member == nullptr) return;
   const std::string& worker = session->state().worker;
+  EnterAnswer(worker, sequence, /*base_step=*/0, v1::PUSH_OUTCOME_REJECTED);
   member->state = v1::WORKER_STATE_COMPUTING;
-  ++member->rejected_pushes;
-  progress_.AddOutcome(v1::PUSH_OUTCOME_REJECTED);
   NoteRejection(worker, sequence, why);
   if (trial_log_ != nullptr) trial_log_->Refuse(why);
   v1::TrainResponse response;
@@ -245,7 +261,7 @@ void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why
     GRADD_DCHECK(pending.told == Told::kNothing,
                  absl::StrCat(pending.worker, " was told: applied"));
     pending.claim.reset();
-    members_.PushGone(members_.Find(pending.worker));
+    record_.members().PushGone(record_.members().Find(pending.worker));
     if (pending.session != nullptr && sessions_.Has(pending.session.get())) {
       SendRejection(pending.session.get(), pending.push->header().sequence(), why);
     }
@@ -258,23 +274,31 @@ void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why
   }
 }
 
+void Run::EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step,
+                      Outcome outcome) {
+  state::v1::AnsweredPush answer;
+  answer.set_worker(worker);
+  answer.set_sequence(sequence);
+  answer.set_base_step(base_step);
+  answer.set_outcome(outcome);
+  answer.set_step(engine_.step());
+  events_.Answer(std::move(answer));
+  Member* const member = record_.members().Find(worker);
+  if (member->ledger.sequence == sequence) member->told = member->ledger;
+}
+
 void Run::Resolve(const PendingPush& pending, Outcome outcome) {
-  Member* const member = members_.Find(pending.worker);
+  Member* const member = record_.members().Find(pending.worker);
   GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
   if (member == nullptr) return;
   const v1::PushHeader& header = pending.push->header();
-  // A ledger that skips or goes back would lose pushes, or apply them twice.
-  const bool in_ledger = pending.told == Told::kResult;
-  GRADD_DCHECK(header.sequence() == member->ledger.sequence + (in_ledger ? 0 : 1),
-               absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
-                            member->ledger.sequence));
-  member->ledger = {header.sequence(), outcome, engine_.step(), header.timeline()};
-  members_.PushGone(member);
-  Answer(member, pending.session, header, outcome, pending.want_parameters, pending.told);
+  EnterAnswer(pending.worker, header.sequence(), header.base_step(), outcome);
+  record_.members().PushGone(member);
+  Tell(member, pending.session, header, outcome, pending.want_parameters, Told::kNothing);
 }
 
 void Run::SupersedeOldPushes() {
-  if (!policy_->needs_all()) return;
+  if (!record_.policy().needs_all()) return;
   for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
     pending.claim.reset();
     Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
@@ -288,16 +312,11 @@ void Run::SupersedeOldPushes() {
   }
 }
 
-void Run::Answer(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-                 Outcome outcome, bool want_parameters, Told told) {
-  progress_.AddOutcome(outcome);
-  member->last_base_step = header.base_step();
-  if (outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED) {
-    ++member->applied_pushes;
-  }
-  if (outcome == v1::PUSH_OUTCOME_STALE || outcome == v1::PUSH_OUTCOME_SUPERSEDED ||
-      outcome == v1::PUSH_OUTCOME_SKIPPED || outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
-    ++member->rejected_pushes;
+void Run::Tell(Member* member, const SessionPtr& session, const v1::PushHeader& header,
+               Outcome outcome, bool want_parameters, Told told) {
+  if (outcome == v1::PUSH_OUTCOME_DUPLICATE || outcome == v1::PUSH_OUTCOME_RESEND ||
+      outcome == v1::PUSH_OUTCOME_ABORTED) {
+    other_outcomes_.Add(outcome);
   }
   WorkerSession* const present =
       session == nullptr ? nullptr : sessions_.Find(session->state().worker);
@@ -324,9 +343,9 @@ void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, 
   result.set_parameters_follow(parameters_follow);
   const Member* const member = MemberOf(session);
   if (outcome == v1::PUSH_OUTCOME_DUPLICATE && member != nullptr &&
-      sequence == member->ledger.sequence) {
-    result.set_committed_outcome(member->ledger.outcome);
-    result.set_committed_step(member->ledger.step);
+      sequence == member->told.sequence) {
+    result.set_committed_outcome(member->told.outcome);
+    result.set_committed_step(member->told.step);
   }
   if (outcome == v1::PUSH_OUTCOME_ROLLED_BACK && member != nullptr) {
     result.set_last_sequence(member->ledger.sequence);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -65,6 +66,12 @@ class RunRegistry {
   bool draining() const;
   // Ends the sessions that are left.
   void EndAllSessions();
+
+  // Where the events of runs that are created from now on go; before there is any other thread. See
+  // RunEnvironment.
+  void SetEventLogs(decltype(RunEnvironment::open_log) open) {
+    environment_.open_log = std::move(open);
+  }
 
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }

@@ -12,14 +12,17 @@
 namespace gradd {
 
 absl::Status Run::AssureStep(const StepPolicy& policy, int64_t live) {
-  return AssureStaging(policy, layout_.element_count(), live, *environment_.budget,
-                       memory_.step_room.get());
+  const bool is_larger = policy.PushesAStep(live) > record_.policy().PushesAStep(live);
+  return AssureStaging(is_larger ? policy : record_.policy(), layout_.element_count(), live,
+                       *environment_.budget, memory_.step_room.get());
 }
 
 bool Run::ClaimRoom(WorkerSession* session) {
   StagingRoom::Claim& claim = session->state().claim;
   if (claim == nullptr) {
-    const int64_t pushes = policy_->needs_all() ? policy_->PushesAStep(members_.live_count()) : 0;
+    const int64_t pushes = record_.policy().needs_all()
+                               ? record_.policy().PushesAStep(record_.members().live_count())
+                               : 0;
     claim = room_.Take(session->state().worker, OpenStep(), pushes,
                        [weak = session->weak_from_this(), pool = pool_] {
                          pool->Schedule([weak] {
@@ -33,8 +36,8 @@ bool Run::ClaimRoom(WorkerSession* session) {
 void Run::JudgeRoom() {
   StagingRoom::Standing standing;
   const absl::Duration now = Now();
-  if (state_ != v1::RUN_STATE_RUNNING) {
-    standing.stopped = state_ == v1::RUN_STATE_PAUSED ? "is paused" : "is finished";
+  if (const v1::RunState state = State(); state != v1::RUN_STATE_RUNNING) {
+    standing.stopped = state == v1::RUN_STATE_PAUSED ? "is paused" : "is finished";
   } else if (held_) {
     standing.stopped = "is held by trials";
   }
@@ -42,7 +45,7 @@ void Run::JudgeRoom() {
   for (const auto& [worker, session] : sessions_.all()) {
     const WorkerSession::State& state = session->state();
     if (!state.receiving) continue;
-    if (policy_->needs_all()) {
+    if (record_.policy().needs_all()) {
       standing.quiet_since = std::min(standing.quiet_since, session->last_part());
     } else if (state.claim != nullptr &&
                now - session->last_part() >= StagingRoom::PatienceAfter(state.drops)) {
@@ -62,7 +65,7 @@ void Run::GiveUpRoom() {
   std::vector<PendingPush> dropped;  // Let go of without the lock: they may be large.
   {
     MutexLock lock(&mutex_);
-    if (deleted_) return;
+    if (record_.deleted()) return;
     JudgeRoom();
     dropped = DropPushes();
   }
@@ -74,7 +77,7 @@ void Run::GiveUpRoom() {
 std::vector<PendingPush> Run::DropPushes() {
   std::vector<std::string> workers;
   // A run of single pushes that goes on keeps those that bring something.
-  const bool only_quiet = !policy_->needs_all() && room_.keeps();
+  const bool only_quiet = !record_.policy().needs_all() && room_.keeps();
   for (const auto& [worker, session] : sessions_.all()) {
     WorkerSession::State& state = session->state();
     if (state.claim == nullptr || !state.claim->granted()) continue;
@@ -95,10 +98,10 @@ std::vector<PendingPush> Run::DropPushes() {
     GRADD_DCHECK(pending.told == Told::kNothing,
                  absl::StrCat(pending.worker, " was told: applied"));
     workers.push_back(pending.worker);
-    Member* const member = members_.Find(pending.worker);
-    members_.PushGone(member);
-    Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_RESEND,
-           /*want_parameters=*/false, Told::kNothing);
+    Member* const member = record_.members().Find(pending.worker);
+    record_.members().PushGone(member);
+    Tell(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_RESEND,
+         /*want_parameters=*/false, Told::kNothing);
   }
   if (!workers.empty()) LogDropped(std::move(workers));
   if (draining_) EndIdleSessions();
@@ -116,8 +119,10 @@ StagingRoom::Claim Run::TakeBackRoom(WorkerSession* session) {
 std::optional<PushAdmission> Run::ReturnIfInVain(WorkerSession* session,
                                                  const v1::PushHeader& header) {
   MutexLock lock(&mutex_);
-  const bool foreign = timelines_.IsForeign(header);
-  if (!foreign && policy_->Admits(header.base_step(), StateForPolicy())) return std::nullopt;
+  const bool foreign = IsForeign(header);
+  if (!foreign && record_.policy().Admits(header.base_step(), StateForPolicy())) {
+    return std::nullopt;
+  }
   session->state().claim.reset();
   return foreign ? PushAdmission::kRolledBack : PushAdmission::kSuperseded;
 }

@@ -32,7 +32,7 @@ std::string WorkerStateText(v1::WorkerState state) {
 }  // namespace
 
 Member* Run::MemberOf(const WorkerSession* session) {
-  return sessions_.Has(session) ? members_.Find(session->state().worker) : nullptr;
+  return sessions_.Has(session) ? record_.members().Find(session->state().worker) : nullptr;
 }
 
 absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
@@ -44,14 +44,14 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
     SharedParameters::MakeRoom(layout_.element_count(), environment_.budget.get());
   }
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
+  if (record_.deleted()) return DeletedError();
   if (draining_) return StoppingError();
   GRADD_RETURN_IF_ERROR(Admit(join));
 
   NoteMove();
-  Member& member = members_.Join(join.worker());
-  members_.FormWith(policy_->starts_with());
-  member.address = session->address();
+  state::v1::MemberChange change;
+  change.set_address(session->address());
+  events_.ChangeMember(join.worker(), state::v1::MemberChange::KIND_JOINED, std::move(change));
   std::shared_ptr<WorkerFloat16> float16 = sessions_.Float16Of(join.worker());
   if (float16 == nullptr) {
     float16 = std::make_shared<WorkerFloat16>(run_id_, join.worker(), float16_counts_,
@@ -64,18 +64,18 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.instance = join.instance();
   state.parameter_encoding = *encoding;
   state.parameters_before_result = join.parameters_before_result();
-  state.timeline = timelines_.present()->number;
+  state.timeline = record_.timeline()->number;
   state.sends_timelines = join.sends_timelines();
   session->SetFloat16(std::move(float16));
   sessions_.Attach(session);
   JudgeRoom();
 
   v1::TrainResponse response;
-  *response.mutable_welcome() = WelcomeFor(member, *encoding);
+  *response.mutable_welcome() = WelcomeFor(*record_.members().Find(join.worker()), *encoding);
   if (join.want_shared_memory()) shared_.Offer(session.get(), response.mutable_welcome());
   state.sink->Send(std::move(response));
   if (join.want_parameters()) SendParametersTo(session);
-  if (state_ == v1::RUN_STATE_FINISHED) {
+  if (over_) {
     SendEvent(session.get(), v1::RUN_EVENT_KIND_FINISHED, engine_.step());
   }
   SendTrials(session.get(), trials_, engine_.step());
@@ -92,36 +92,39 @@ absl::Status Run::Admit(const v1::Join& join) {
                                 "\" has a session from ", other->address(),
                                 "; choose another id, or try again when that session or its "
                                 "lease of ",
-                                absl::FormatDuration(LeaseDuration(spec_)), " has ended"));
+                                absl::FormatDuration(LeaseDuration(record_.spec())), " has ended"));
     }
     AbandonSession(other, Error(absl::StatusCode::kAborted, "SESSION_TAKEN_OVER",
                                 "a newer session of the same worker instance took over"));
   }
-  const Member* const known = members_.Find(worker);
+  const Membership& members = record_.members();
+  const Member* const known = members.Find(worker);
   const bool was_live = known != nullptr && known->live();
-  const int64_t live = members_.live_count() + (was_live ? 0 : 1);
+  const int64_t live = members.live_count() + (was_live ? 0 : 1);
   if (live > limits.max_workers_per_run) {
     return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKERS",
                  absl::StrCat("run \"", run_id_, "\" has its limit of ", limits.max_workers_per_run,
                               " workers"));
   }
-  const auto ids = static_cast<int64_t>(members_.all().size());
+  const auto ids = static_cast<int64_t>(members.all().size());
   if (known == nullptr && ids >= kKnownWorkersFactor * limits.max_workers_per_run) {
     return Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WORKER_IDS",
                  absl::StrCat("run \"", run_id_, "\" has seen ", ids,
                               " different worker ids, its limit; use stable ids"));
   }
-  return AssureStep(*policy_, live);
+  // A change that is accepted may not fail any more.
+  const UpdateQueue::Accepted* const next = updates_.accepted();
+  return AssureStep(next == nullptr ? record_.policy() : *next->policy, live);
 }
 
 v1::Welcome Run::WelcomeFor(const Member& member, v1::Encoding encoding) {
   v1::Welcome welcome;
   *welcome.mutable_layout() = layout_.message();
   welcome.set_step(engine_.step());
-  welcome.set_last_sequence(member.ledger.sequence);
+  welcome.set_last_sequence(member.told.sequence);
   welcome.set_state(ShownState());
-  welcome.set_max_steps(spec_.max_steps());
-  *welcome.mutable_lease_duration() = ToProto(LeaseDuration(spec_));
+  welcome.set_max_steps(record_.spec().max_steps());
+  *welcome.mutable_lease_duration() = ToProto(LeaseDuration(record_.spec()));
   welcome.mutable_limits()->set_max_chunk_bytes(kMaxChunkBytes);
   welcome.mutable_limits()->set_max_message_bytes(kMaxMessageBytes);
   welcome.mutable_limits()->set_max_chunks_per_push(MaxChunks(layout_));
@@ -132,8 +135,8 @@ v1::Welcome Run::WelcomeFor(const Member& member, v1::Encoding encoding) {
   }
   welcome.set_parameter_encoding(encoding);
   welcome.set_parameter_count(layout_.element_count());
-  welcome.set_timeline(timelines_.present()->number);
-  welcome.set_run_uid(timelines_.present()->run_uid);
+  welcome.set_timeline(record_.timeline()->number);
+  welcome.set_run_uid(record_.timeline()->run_uid);
   return welcome;
 }
 
@@ -164,7 +167,7 @@ bool Run::SendSharedParameters(WorkerSession* session,
   if (!SharedParameters::Describe(*snapshot, response.mutable_shared_parameters())) return false;
   // The worker may map them for as long as it likes: where a step needs all workers, it waits for
   // this one anyway.
-  if (!policy_->needs_all() && !engine_.HasRoomForVersion()) return false;
+  if (!record_.policy().needs_all() && !engine_.HasRoomForVersion()) return false;
   sessions_.Map(session->state().worker, snapshot);
   --session->state().parameters_on_way;
   GRADD_DCHECK(session->state().parameters_on_way >= 0, session->state().worker);
@@ -212,7 +215,7 @@ void Run::Leave(WorkerSession* session) {
       const std::string worker = session->state().worker;
       DismissSession(session, absl::OkStatus());
       sessions_.Unmap(worker);
-      members_.Retire(worker, v1::WORKER_STATE_LEFT, Now(), /*unread=*/false);
+      events_.ChangeMember(worker, state::v1::MemberChange::KIND_LEFT);
     }
   }
   Advance();
@@ -275,8 +278,9 @@ void Run::Detach(WorkerSession* session) {
 
 void Run::ExpireLeases() {
   const absl::Duration now = Now();
-  const absl::Duration lease = LeaseDuration(spec_);
-  for (auto next = members_.live().begin(); next != members_.live().end();) {
+  const absl::Duration lease = LeaseDuration(record_.spec());
+  const Membership& members = record_.members();
+  for (auto next = members.live().begin(); next != members.live().end();) {
     const auto& [worker, member] = *next++;  // Its retirement removes it.
     absl::Duration last_sign = member->last_sign;
     bool unread = false;
@@ -306,7 +310,9 @@ void Run::ExpireLeases() {
                                     absl::StrCat(what, " for its lease of ", lease_text)));
     }
     sessions_.Unmap(name);
-    members_.Retire(name, v1::WORKER_STATE_EXPIRED, now, unread);
+    state::v1::MemberChange change;
+    change.set_unread(unread);
+    events_.ChangeMember(name, state::v1::MemberChange::KIND_LOST, std::move(change));
     LogEvent(LogEntry::Level::kWarning, "worker lost",
              {{"worker", name},
               {"reason", absl::StrCat("its lease of ", lease_text, " ended",
@@ -315,7 +321,7 @@ void Run::ExpireLeases() {
                absl::FormatDuration(absl::Trunc(now - last_sign, absl::Seconds(1)))},
               {"was", doing},
               {"step", absl::StrCat(engine_.step())},
-              {"left", absl::StrCat(members_.live_count())}});
+              {"left", absl::StrCat(members.live_count())}});
   }
 }
 

@@ -11,8 +11,6 @@ namespace gradd {
 
 // What a run remembers so that its condition can be told. See RunSituation for what it means.
 struct RunSigns {
-  std::string stopped_by;
-  std::string stop_reason;
   int64_t non_finite_pushes = 0;
   std::string non_finite_reason;
   absl::Duration non_finite_at;

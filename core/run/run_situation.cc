@@ -48,33 +48,36 @@ const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool h
 }  // namespace
 
 RunSituation Run::Situation() const {
+  const Membership& members = record_.members();
   RunSituation situation;
   situation.state = ShownState();
   situation.now = Now();
   situation.stopped_at = paused_at_;
-  situation.stopped_by = signs_.stopped_by;
-  situation.stop_reason = signs_.stop_reason;
+  situation.stopped_by = record_.state_author();
+  situation.stop_reason = record_.state_reason();
   situation.trials = static_cast<int64_t>(trials_.size());
-  situation.divergence = progress_.divergence();
+  situation.divergence = record_.losses().divergence();
   situation.non_finite_pushes = signs_.non_finite_pushes;
   situation.non_finite_reason = signs_.non_finite_reason;
   situation.non_finite_at = signs_.non_finite_at;
-  situation.synchronous = policy_->needs_all();
-  situation.expected_workers = policy_->starts_with();
-  situation.formed = members_.formed();
-  situation.live_workers = members_.live_count();
-  situation.departures = members_.departures().all();
+  situation.synchronous = record_.policy().needs_all();
+  situation.expected_workers = record_.policy().starts_with();
+  situation.formed = members.formed();
+  situation.live_workers = members.live_count();
+  situation.departures = members.departures().all();
+  const absl::Duration epoch = environment_.clock->WallTime() - absl::UnixEpoch() - situation.now;
+  for (Departure& departure : situation.departures) departure.at -= epoch;
   situation.step_lacks_memory = signs_.step_lacks_memory;
   situation.moved_at = signs_.moved_at;
-  for (const auto& [worker, member] : members_.live()) {
-    if (!members_.IsExpected(*member)) situation.not_waited_for.push_back(worker);
+  for (const auto& [worker, member] : members.live()) {
+    if (!members.IsExpected(*member)) situation.not_waited_for.push_back(worker);
   }
   situation.last_missing = signs_.last_missing;
-  const bool waits = (situation.synchronous && !members_.formed()) ||
+  const bool waits = (situation.synchronous && !members.formed()) ||
                      situation.now - situation.moved_at >= kConditionPatience;
-  if (situation.state != v1::RUN_STATE_RUNNING || members_.live_count() == 0 || !waits)
+  if (situation.state != v1::RUN_STATE_RUNNING || members.live_count() == 0 || !waits)
     return situation;
-  for (const auto& [worker, member] : members_.live()) {
+  for (const auto& [worker, member] : members.live()) {
     RunSituation::Worker described{worker, member->state, false};
     if (const WorkerSession* const session = sessions_.Find(worker); session != nullptr) {
       const WorkerSession::State& state = session->state();
@@ -91,12 +94,13 @@ RunSituation Run::Situation() const {
 
 Explanation Run::ExplainWait() const {
   std::vector<PolicyMember> members;
-  for (const auto& [worker, member] : members_.live()) {
-    members.push_back({worker, members_.IsExpected(*member), members_.IsComplete(*member)});
+  for (const auto& [worker, member] : record_.members().live()) {
+    members.push_back(
+        {worker, record_.members().IsExpected(*member), record_.members().IsComplete(*member)});
   }
   PolicyState state = StateForPolicy();
   state.members = members;
-  return policy_->Explain(state);
+  return record_.policy().Explain(state);
 }
 
 void Run::LogCondition() {
@@ -109,8 +113,8 @@ void Run::LogCondition() {
   const absl::Duration pace = progress_.pace().TimePerStep(now).value_or(absl::ZeroDuration());
   const bool for_long = condition.since.has_value() &&
                         now - *condition.since >= std::max(kLogPatience, kLogPaces * pace);
-  const std::string event = EventOf(condition.kind, for_long, signs_.stopped_by.empty(),
-                                    !members_.departures().all().empty());
+  const std::string event = EventOf(condition.kind, for_long, record_.state_author().empty(),
+                                    !record_.members().departures().all().empty());
   if (!event.empty()) {
     logged_condition_ = condition.kind;
     LogEntry::Fields fields = {{"reason", condition.reason},
@@ -169,13 +173,13 @@ void Run::LogMissing(const state::v1::StepDecision& decision) {
 void Run::LogForgiveness(const std::string& worker, bool expected) const {
   if (expected) {
     LogEvent(LogEntry::Level::kInfo, "worker is waited for again",
-             {{"worker", worker}, {"step", absl::StrCat(engine_.step())}});
+             {{"worker", worker}, {"step", absl::StrCat(record_.step())}});
   } else {
     LogEvent(LogEntry::Level::kWarning, "worker is no longer waited for",
              {{"worker", worker},
-              {"reason", absl::StrCat("its pushes were not in at ", policy_->forgives(),
+              {"reason", absl::StrCat("its pushes were not in at ", record_.policy().forgives(),
                                       " deadlines in a row")},
-              {"step", absl::StrCat(engine_.step())}});
+              {"step", absl::StrCat(record_.step())}});
   }
 }
 
@@ -187,8 +191,8 @@ LogEntry::Fields Run::EndFields() const {
     fields.emplace_back("loss", absl::StrFormat("%.6g", progress.loss()));
     fields.emplace_back("smoothed_loss", absl::StrFormat("%.6g", progress.smoothed_loss()));
   }
-  if (evaluation_.has_value()) {
-    fields.emplace_back("evaluation_loss", absl::StrFormat("%.6g", evaluation_->loss()));
+  if (record_.evaluation().has_value()) {
+    fields.emplace_back("evaluation_loss", absl::StrFormat("%.6g", record_.evaluation()->loss()));
   }
   return fields;
 }

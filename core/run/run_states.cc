@@ -2,29 +2,23 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/run/run.h"
 
 namespace gradd {
 
-void Run::SetState(v1::RunState state, const std::string& author, const std::string& reason) {
-  if (state == state_) return;
-  signs_.stopped_by = author;
-  signs_.stop_reason = reason;
-  Record(author, "state", absl::StrCat("\"", v1::RunState_Name(state_), "\""),
-         absl::StrCat("\"", v1::RunState_Name(state), "\""));
-  SetMoving(state, held_);
+void Run::EnterState(v1::RunState state, const std::string& author, const std::string& reason) {
+  events_.ChangeState(state, author, reason);
+  over_ = state == v1::RUN_STATE_FINISHED;
+  NoteMoving();
 }
 
-void Run::SetMoving(v1::RunState state, bool held) {
-  const bool moved = Moves();
-  state_ = state;
-  held_ = held;
-  if (moved == Moves()) return;
+void Run::NoteMoving() {
+  if (std::exchange(moved_, Moves()) == moved_) return;
   const absl::Duration now = Now();
-  if (moved) {
+  if (!moved_) {
     paused_at_ = now;
   } else {
     paused_total_ += now - paused_at_;
@@ -36,8 +30,8 @@ void Run::SetMoving(v1::RunState state, bool held) {
 }
 
 void Run::PauseBecause(const std::string& reason) {
-  if (state_ == v1::RUN_STATE_RUNNING) {
-    SetState(v1::RUN_STATE_PAUSED, "", reason);
+  if (record_.state() == v1::RUN_STATE_RUNNING) {
+    EnterState(v1::RUN_STATE_PAUSED, "", reason);
     sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
   }
   if (trial_log_ != nullptr) {
@@ -46,12 +40,12 @@ void Run::PauseBecause(const std::string& reason) {
 }
 
 void Run::FinishIfDone() {
-  const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
-  if (state_ != v1::RUN_STATE_FINISHED && done) FinishNow("", "");
+  if (record_.state() == v1::RUN_STATE_FINISHED && !over_ && step_ == nullptr) FinishNow();
 }
 
-void Run::FinishNow(const std::string& author, const std::string& reason) {
-  SetState(v1::RUN_STATE_FINISHED, author, reason);
+void Run::FinishNow() {
+  over_ = true;
+  NoteMoving();
   if (trial_log_ == nullptr) LogEvent(LogEntry::Level::kInfo, "run finished", EndFields());
   RejectPending(waiting_.TakeAll(), FinishedError());
   sessions_.Broadcast(v1::RUN_EVENT_KIND_FINISHED, engine_.step());

@@ -6,13 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
-#include "core/optim/own_rate.h"
 #include "core/run/run.h"
-#include "core/schedule/schedule.h"
 
 namespace gradd {
 namespace {
@@ -23,55 +20,46 @@ constexpr int64_t kInlineElements = int64_t{64} * 1024;
 }  // namespace
 
 PolicyState Run::StateForPolicy() const {
+  const Membership& members = record_.members();
   PolicyState state;
   state.open_step = OpenStep();
-  state.formed = members_.formed();
-  state.expected = members_.expected();
-  state.complete = members_.complete();
+  state.formed = members.formed();
+  state.expected = members.expected();
+  state.complete = members.complete();
   state.waiting = waiting_.facts();
-  state.window = WindowOf(spec_.optimizer());
-  if (const Window* const window = engine_.window(); window != nullptr) {
-    state.window_pushes = window->pushes();
-    state.window_examples = window->examples();
-    state.window_loss = window->loss();
-    state.window_staleness = window->staleness();
-  }
+  state.window = WindowOf(record_.spec().optimizer());
+  state.window_pushes = record_.window().pushes;
+  state.window_examples = record_.window().examples;
+  state.window_loss = record_.window().loss;
+  state.window_staleness = record_.window().staleness;
   if (!waiting_.empty() || state.window_pushes > 0) state.waited = Now() - first_waiting_at_;
   return state;
 }
 
-StepRates Run::RatesAt(int64_t step) const {
-  const double factor = plateau_.factor();
-  return {LearningRate(spec_.schedule(), step) * factor,
-          LearningRateWithoutWarmUp(spec_.schedule(), step) * factor,
-          Momentum(spec_.schedule(), step)};
-}
-
 void Run::BeginStepIfDue(bool room_is_made) {
   for (bool again = true; again;) {
-    if (step_ != nullptr || makes_room_ || !engine_.settled() || deleted_ || !Moves()) return;
+    if (step_ != nullptr || makes_room_ || !engine_.settled() || record_.deleted() || !Moves()) {
+      return;
+    }
+    const StepPolicy& policy = record_.policy();
     const PolicyState state = StateForPolicy();
-    const Verdict verdict = policy_->Decide(state);
+    const Verdict verdict = policy.Decide(state);
+    if (!verdict.dropped.empty()) {
+      // They are answered first, so that what is decided then is about the others alone.
+      AnswerDropped(verdict);
+      continue;
+    }
     state::v1::StepDecision decision;
     state::v1::FoldedPush fold;
     if (verdict.what == Verdict::What::kStep) {
-      decision = DecideStep(verdict, state, RatesAt(engine_.step()));
-      if (policy_->needs_all() && state.complete < state.expected) {
-        for (const std::string& worker : members_.Missing()) decision.add_missing(worker);
+      decision = DecideStep(verdict, state, record_.RatesAt(engine_.step()));
+      if (policy.needs_all() && state.complete < state.expected) {
+        for (const std::string& worker : record_.members().Missing()) decision.add_missing(worker);
       }
     } else if (verdict.what == Verdict::What::kFold) {
       fold = DecideFold(verdict.used[0], state);
     }
-    // Indices hold until here.
-    std::vector<size_t> taken = verdict.used;
-    for (const Verdict::Dropped& dropped : verdict.dropped) taken.push_back(dropped.index);
-    std::vector<PendingPush> pushes = waiting_.Take(taken);
-    for (size_t i = 0; i < verdict.dropped.size(); ++i) {
-      PendingPush& pending = pushes[verdict.used.size() + i];
-      pending.claim.reset();
-      Resolve(pending, verdict.dropped[i].outcome);
-    }
-    pushes.resize(verdict.used.size());
+    std::vector<PendingPush> pushes = waiting_.Take(verdict.used);
     if (draining_) EndIdleSessions();
     switch (verdict.what) {
       case Verdict::What::kWait:
@@ -83,6 +71,17 @@ void Run::BeginStepIfDue(bool room_is_made) {
         again = !BeginStep(std::move(decision), std::move(pushes), room_is_made);
         break;
     }
+  }
+}
+
+void Run::AnswerDropped(const Verdict& verdict) {
+  std::vector<size_t> indices;
+  indices.reserve(verdict.dropped.size());
+  for (const Verdict::Dropped& dropped : verdict.dropped) indices.push_back(dropped.index);
+  std::vector<PendingPush> pushes = waiting_.Take(indices);
+  for (size_t i = 0; i < pushes.size(); ++i) {
+    pushes[i].claim.reset();
+    Resolve(pushes[i], verdict.dropped[i].outcome);
   }
 }
 
@@ -111,10 +110,23 @@ bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> p
     return true;
   }
   signs_.step_lacks_memory = false;
-  LogMissing(step->work.decision);
   step_ = std::move(step);
+  if (!step_->work.watched) EnterStep(step_.get());
   AnswerEarly(step_.get());
   return true;
+}
+
+void Run::EnterStep(StepOnItsWay* step) {
+  state::v1::StepDecision& decision = step->work.decision;
+  LogMissing(decision);
+  events_.MakeStep(&decision, step->work.pushes);
+  step->entered = true;
+  for (const std::string& worker : decision.missing()) {
+    const Member* const member = record_.members().Find(worker);
+    if (member->live() && member->missed == record_.policy().forgives()) {
+      LogForgiveness(worker, false);
+    }
+  }
 }
 
 void Run::MakeRoomForStep() {
@@ -131,6 +143,7 @@ void Run::MakeRoomForStep() {
 }
 
 bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
+  fold.set_largest(push[0].push->largest());
   if (!engine_.BeginFold(*push[0].push)) {
     const float largest = push[0].push->largest();
     RejectPending(std::move(push),
@@ -139,24 +152,29 @@ bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
                                         "undone for it"));
     return false;
   }
+  events_.Fold(fold, push[0].push);
   step_ = std::make_unique<StepOnItsWay>();
   step_->begin_at = Now();
+  step_->entered = true;
   step_->pushes = std::move(push);
   step_->fold = std::move(fold);
   return true;
 }
 
 void Run::CompleteFold(StepOnItsWay* step) {
-  engine_.EndFold();
   NoteMove();
   PendingPush& pending = step->pushes[0];
   pending.claim.reset();  // For the next push of the window.
-  Member* const member = members_.Find(pending.worker);
-  members_.PushFolded(member);
-  member->ledger = {pending.push->header().sequence(), v1::PUSH_OUTCOME_ACCUMULATED, engine_.step(),
-                    pending.push->header().timeline()};
-  Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ACCUMULATED,
-         /*want_parameters=*/false, Told::kNothing);
+  pending.want_parameters = false;
+  TellTaken(pending, v1::PUSH_OUTCOME_ACCUMULATED);
+}
+
+void Run::TellTaken(const PendingPush& pending, Outcome outcome) {
+  Member* const member = record_.members().Find(pending.worker);
+  member->told = member->ledger;
+  record_.members().PushGone(member);
+  Tell(member, pending.session, pending.push->header(), outcome, pending.want_parameters,
+       pending.told);
 }
 
 bool Run::LeavesEarly(const PendingPush& pending) const {
@@ -176,12 +194,13 @@ void Run::AnswerEarly(StepOnItsWay* step) {
       const v1::PushHeader& header = pending.push->header();
       SendResult(session, header.sequence(), v1::PUSH_OUTCOME_APPLIED, OpenStep(),
                  /*parameters_follow=*/true);
-      // In the ledger at once: a worker whose stream breaks now asks at its next join.
+      // At once: a worker whose stream breaks now asks at its next join.
       Member* const member = MemberOf(session);
-      GRADD_DCHECK(header.sequence() == member->ledger.sequence + 1,
-                   absl::StrCat("push ", header.sequence(), " of ", pending.worker, " after ",
-                                member->ledger.sequence));
-      member->ledger = {header.sequence(), v1::PUSH_OUTCOME_APPLIED, OpenStep(), header.timeline()};
+      GRADD_DCHECK(
+          step->entered && header.sequence() == member->ledger.sequence,
+          absl::StrCat("push ", header.sequence(), " of ", pending.worker, " is answered, and ",
+                       member->ledger.sequence, " is in the ledger"));
+      member->told = member->ledger;
     }
     ++session->state().parameters_on_way;
     session->state().parameters_step = OpenStep();
@@ -258,14 +277,17 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   const bool folds = step->fold.has_value();
   const bool undone = step->work.undone;
   if (folds) {
-    CompleteFold(step.get());
+    engine_.EndFold();
   } else {
     engine_.Complete(&step->work);
   }
   ChangePlan();
-  if (deleted_ || folds) {
-    // Nobody waits for it, or all is said.
+  if (record_.deleted()) {
+    // Nobody waits for it.
+  } else if (folds) {
+    CompleteFold(step.get());
   } else if (!undone) {
+    if (!step->entered) EnterStep(step.get());
     CountStep(*step);
     if (!step->work.finite) {
       PauseBecause(absl::StrCat("the parameters are not finite after step ", engine_.step(),
@@ -274,35 +296,30 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   } else if (!RejectLarge(std::move(step->pushes), "with it the step's result is not finite")) {
     PauseBecause(absl::StrCat("step ", engine_.step() + 1,
                               " was undone, since its result is not finite at a ",
-                              "learning rate of ", RateAt(engine_.step())));
+                              "learning rate of ", record_.RateAt(engine_.step())));
   }
-  if (undone) SupersedeOldPushes();  // The policy may be another one since.
   if (undone && !waiting_.empty()) first_waiting_at_ = Now();
   CompleteUpdate();
   BeginTimelines();
   SendSnapshots();
   FinishIfDone();
   TellHolder();
+  BeginCapture();
   if (draining_) EndIdleSessions();
   return step;
 }
 
 void Run::CountStep(const StepOnItsWay& step) {
-  skipped_in_a_row_ = 0;
   room_.StepMade();
-  const StepStatistics& statistics = step.work.statistics;
-  progress_.AddStep(statistics);
+  const state::v1::StepDecision& decision = step.work.decision;
+  progress_.AddStep(step.work.statistics, record_.losses().summary());
   if (trial_log_ != nullptr) {
     v1::TrialStep trial_step;
     trial_step.set_step(engine_.step());
-    trial_step.set_loss(statistics.loss);
-    trial_step.set_smoothed_loss(progress_.smoothed_loss());
-    trial_step.set_learning_rate(step.work.decision.learning_rate());
+    trial_step.set_loss(decision.loss());
+    trial_step.set_smoothed_loss(record_.losses().summary().smoothed);
+    trial_step.set_learning_rate(decision.learning_rate());
     trial_log_->AddStep(std::move(trial_step), Now());
-  }
-  const double factor = plateau_.factor();
-  if (plateau_.ObserveTrainingLoss(engine_.step(), progress_.smoothed_loss())) {
-    RecordReduction(factor);
   }
   completed_at_ = Now();
   progress_.pace().AddStep(completed_at_);
@@ -316,27 +333,8 @@ void Run::CountStep(const StepOnItsWay& step) {
   }
   SupersedeOldPushes();
   if (!waiting_.empty()) first_waiting_at_ = Now();
-  for (const PendingPush& pending : step.pushes) Resolve(pending, v1::PUSH_OUTCOME_APPLIED);
-  const auto& missing = step.work.decision.missing();
-  members_.StepMade(missing);
-  signs_.last_missing.assign(missing.begin(), missing.end());
-  for (const std::string& worker : missing) {
-    const Member* const member = members_.Find(worker);
-    if (member->live() && member->missed == policy_->forgives()) LogForgiveness(worker, false);
-  }
-}
-
-double Run::RateAt(int64_t step) const {
-  const bool warms_up = !OwnRate(spec_.optimizer().kind_case()).has_value();
-  return plateau_.factor() * (warms_up ? LearningRate(spec_.schedule(), step)
-                                       : LearningRateWithoutWarmUp(spec_.schedule(), step));
-}
-
-void Run::RecordReduction(double old_factor) {
-  const double rate = RateAt(OpenStep());
-  Record("reduce_on_plateau", "schedule.reduce_on_plateau",
-         absl::StrFormat("%.15g", rate / plateau_.factor() * old_factor),
-         absl::StrFormat("%.15g", rate));
+  for (const PendingPush& pending : step.pushes) TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);
+  signs_.last_missing.assign(decision.missing().begin(), decision.missing().end());
 }
 
 }  // namespace gradd

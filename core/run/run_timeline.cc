@@ -17,24 +17,23 @@ namespace gradd {
 absl::Status Run::BeginTimeline(const std::string& author) {
   GRADD_RETURN_IF_ERROR(CheckChangeable());
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
+  if (record_.deleted()) return DeletedError();
   if (draining_) return StoppingError();
-  timelines_.Ask(author);
+  asked_timelines_.push_back(author);
   BeginTimelines();
   return absl::OkStatus();
 }
 
 void Run::BeginTimelines() {
-  if (deleted_ || !engine_.settled()) return;
-  for (const std::string& author : timelines_.TakeAsked()) BeginNextTimeline(author);
+  if (record_.deleted() || !engine_.settled()) return;
+  for (const std::string& author : std::exchange(asked_timelines_, {})) BeginNextTimeline(author);
 }
 
 void Run::BeginNextTimeline(const std::string& author) {
-  const uint64_t ended = timelines_.present()->number;
-  timelines_.BeginNext();
-  engine_.SetTimeline(timelines_.present());
+  const uint64_t ended = record_.timeline()->number;
+  events_.BeginTimeline(author);
+  engine_.SetTimeline(record_.timeline());
   NoteMove();
-  Record(author, "timeline", absl::StrCat(ended), absl::StrCat(ended + 1));
   LogEvent(LogEntry::Level::kInfo, "timeline begun",
            {{"timeline", absl::StrCat(ended + 1)},
             {"step", absl::StrCat(engine_.step())},
@@ -42,17 +41,20 @@ void Run::BeginNextTimeline(const std::string& author) {
   const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
   for (const auto& [worker, session] : sessions) {
     if (!session->state().sends_timelines) continue;
-    SendTimeline(session.get(), timelines_.present()->number, engine_.step());
+    SendTimeline(session.get(), record_.timeline()->number, engine_.step());
   }
   const auto dropped = std::make_shared<std::vector<PendingPush>>(waiting_.TakeAll());
   for (const PendingPush& pending : *dropped) {
     GRADD_DCHECK(pending.told == Told::kNothing,
                  absl::StrCat(pending.worker, " was told: applied"));
     const bool goes_on = pending.session != nullptr && pending.session->state().sends_timelines;
-    Member* const member = members_.Find(pending.worker);
-    members_.PushGone(member);
-    Answer(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ROLLED_BACK,
-           goes_on && pending.want_parameters, Told::kNothing);
+    const v1::PushHeader& header = pending.push->header();
+    Member* const member = record_.members().Find(pending.worker);
+    record_.members().PushGone(member);
+    EnterAnswer(pending.worker, header.sequence(), header.base_step(),
+                v1::PUSH_OUTCOME_ROLLED_BACK);
+    Tell(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ROLLED_BACK,
+         goes_on && pending.want_parameters, Told::kNothing);
   }
   // They may be large, and their room is theirs until they are gone.
   pool_->Schedule([dropped] { dropped->clear(); });

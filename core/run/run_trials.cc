@@ -14,21 +14,22 @@ void Run::Hold(HeldRunReceiver receive) {
     receive(Error(absl::StatusCode::kFailedPrecondition, reason, message));
   };
   const auto connected = static_cast<int>(sessions_.all().size());
-  if (deleted_) return receive(DeletedError());
+  if (record_.deleted()) return receive(DeletedError());
   if (held_) {
     return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
   }
-  if (state_ == v1::RUN_STATE_FINISHED) return receive(FinishedError());
+  if (record_.state() == v1::RUN_STATE_FINISHED) return receive(FinishedError());
   if (connected == 0) {
     return refuse("NO_WORKERS",
                   absl::StrCat("run \"", run_id_, "\" has no worker that could train its trials"));
   }
-  if (policy_->needs_all() && !members_.formed()) {
+  if (record_.policy().needs_all() && !record_.members().formed()) {
     return refuse("NO_WORKERS",
                   absl::StrCat("run \"", run_id_, "\" has ", connected, " of the ",
-                               policy_->starts_with(), " workers that it starts with"));
+                               record_.policy().starts_with(), " workers that it starts with"));
   }
-  SetMoving(state_, /*held=*/true);
+  held_ = true;
+  NoteMoving();
   if (!engine_.settled()) {
     held_receiver_ = std::move(receive);
   } else {
@@ -37,12 +38,13 @@ void Run::Hold(HeldRunReceiver receive) {
 }
 
 absl::StatusOr<HeldRun> Run::DescribeHeld() {
-  if (state_ == v1::RUN_STATE_FINISHED) {
-    SetMoving(state_, /*held=*/false);
+  if (record_.state() == v1::RUN_STATE_FINISHED) {
+    held_ = false;
+    NoteMoving();
     return FinishedError();
   }
   HeldRun held;
-  held.spec = spec_;
+  held.spec = record_.spec();
   *held.spec.mutable_layout() = layout_.message();
   held.connected_workers = static_cast<int>(sessions_.all().size());
   held.snapshot = engine_.TakeSnapshot(SnapshotContents::kAll);
@@ -62,7 +64,8 @@ void Run::Release() {
   {
     MutexLock lock(&mutex_);
     trials_.clear();
-    SetMoving(state_, /*held=*/false);
+    held_ = false;
+    NoteMoving();
   }
   Advance();
 }

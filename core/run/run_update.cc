@@ -15,7 +15,6 @@
 #include "core/base/error.h"
 #include "core/base/utf8.h"
 #include "core/run/changed_schedule.h"
-#include "core/run/field_json.h"
 #include "core/run/live_fields.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
@@ -105,8 +104,8 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   v1::Run before;
   {
     MutexLock lock(&mutex_);
-    if (deleted_) return DeletedError();
-    before = spec_;  // Nobody else changes it as long as this change is worked on.
+    if (record_.deleted()) return DeletedError();
+    before = record_.spec();  // Nobody else changes it as long as this change is worked on.
   }
   // A plan takes time to make where there are many tensors: without the lock.
   const google::protobuf::FieldMask& mask = request.mask;
@@ -122,29 +121,24 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
   auto plan = MakePlan(updated, adds_window ? Window::BytesFor(layout_.element_count()) : 0);
   GRADD_RETURN_IF_ERROR(plan.status());
-  std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
+  std::shared_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
+  if (record_.deleted()) return DeletedError();
   if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
     return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
                  absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
                               OpenStep()));
   }
   GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), OpenStep()));
-  GRADD_RETURN_IF_ERROR(AssureStep(*policy, members_.live_count()));
-  const bool had_window = WindowOf(spec_.optimizer()) > 1;
-  absl::Status reserved = engine_.KeepWindow(WindowOf(updated.optimizer()) > 1);
-  if (reserved.ok()) reserved = engine_.Reserve(*std::move(plan));
-  if (!reserved.ok()) {
-    AssureStep(*policy_, members_.live_count()).IgnoreError();
-    engine_.KeepWindow(had_window).IgnoreError();
+  const int64_t live = record_.members().live_count();
+  GRADD_RETURN_IF_ERROR(AssureStep(*policy, live));
+  const bool keeps_window = WindowOf(updated.optimizer()) > 1;
+  if (absl::Status reserved = engine_.Reserve(*std::move(plan), keeps_window); !reserved.ok()) {
+    AssureStep(record_.policy(), live).IgnoreError();
     return reserved;
   }
-  policy_ = std::move(policy);
-  AdoptSpec(std::move(updated));
-  updates_.Accept({std::move(request), std::move(before), begins_anew});
+  updates_.Accept({std::move(request), std::move(updated), std::move(policy), begins_anew});
   ChangePlan();
-  if (step_ == nullptr) SupersedeOldPushes();
   CompleteUpdate();
   return engine_.changes();
 }
@@ -167,12 +161,13 @@ absl::StatusOr<std::shared_ptr<UpdatePlan>> Run::MakePlan(const v1::Run& spec,
 }
 
 void Run::CompleteUpdate() {
-  if (!engine_.settled() || (engine_.change_is_late() && !deleted_)) return;
+  if (!engine_.settled() || (engine_.has_next_plan() && !record_.deleted())) return;
   const std::optional<UpdateQueue::Accepted> update = updates_.TakeAccepted();
   if (!update.has_value()) return;
   absl::StatusOr<v1::Run> answer = DeletedError();
-  if (!deleted_) {
-    EnterUpdate(*update);
+  if (!record_.deleted()) {
+    EnterChange(*update);
+    FinishIfDone();
     answer = DescribeNow(Detail::kFull);
   }
   pool_->Schedule([self = shared_from_this(), receive = update->request.receive,
@@ -184,39 +179,22 @@ void Run::CompleteUpdate() {
   });
 }
 
-void Run::EnterUpdate(const UpdateQueue::Accepted& update) {
-  const UpdateRequest& request = update.request;
-  if (update.begins_anew && spec_.schedule().begins_at() != engine_.step()) {
-    spec_.mutable_schedule()->set_begins_at(engine_.step());
+void Run::EnterChange(const UpdateQueue::Accepted& update) {
+  state::v1::SpecChange change;
+  *change.mutable_spec() = update.updated;
+  if (update.begins_anew && update.updated.schedule().begins_at() != engine_.step()) {
+    change.mutable_spec()->mutable_schedule()->set_begins_at(engine_.step());
   }
-  google::protobuf::FieldMask changed = request.mask;
-  // What an optimizer with a rate of its own, and another curve, bring along.
-  for (const char* const path : {"schedule.learning_rate", "schedule.begins_at"}) {
-    if (!google::protobuf::util::FieldMaskUtil::IsPathInFieldMask(path, request.mask)) {
-      changed.add_paths(path);
-    }
-  }
-  for (const std::string& path : changed.paths()) {
-    const std::string old_value = FieldJson(update.before, path);
-    const std::string new_value = FieldJson(spec_, path);
-    if (old_value != new_value) Record(request.author, path, old_value, new_value);
-  }
-  const bool done = spec_.max_steps() != 0 && engine_.step() >= spec_.max_steps();
-  // One that was finished early goes on only if it is told for how long.
-  const bool longer = std::find(request.mask.paths().begin(), request.mask.paths().end(),
-                                "max_steps") != request.mask.paths().end();
-  if (state_ == v1::RUN_STATE_FINISHED && !done && longer) {
-    SetState(v1::RUN_STATE_RUNNING, request.author);
+  *change.mutable_mask() = update.request.mask;
+  change.set_author(update.request.author);
+  events_.ChangeSpec(std::move(change));
+  // There was room for the larger one of the two policies.
+  AssureStep(record_.policy(), record_.members().live_count()).IgnoreError();
+  SupersedeOldPushes();
+  if (record_.state() == v1::RUN_STATE_RUNNING && std::exchange(over_, false)) {
+    NoteMoving();
     sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
   }
-  FinishIfDone();
-}
-
-void Run::AdoptSpec(v1::Run spec) {
-  spec_ = std::move(spec);
-  plateau_.Configure(spec_.schedule());
-  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
-  members_.FormWith(policy_->starts_with());
 }
 
 absl::Status Run::CheckChangeable() const {
@@ -229,11 +207,10 @@ absl::Status Run::CheckChangeable() const {
 absl::Status Run::Pause(const std::string& author) {
   GRADD_RETURN_IF_ERROR(CheckChangeable());
   MutexLock lock(&mutex_);
-  if (state_ == v1::RUN_STATE_FINISHED) {
-    return FinishedError();
-  }
-  if (state_ == v1::RUN_STATE_PAUSED) return absl::OkStatus();
-  SetState(v1::RUN_STATE_PAUSED, author);
+  if (record_.deleted()) return DeletedError();
+  if (record_.state() == v1::RUN_STATE_FINISHED) return FinishedError();
+  if (record_.state() == v1::RUN_STATE_PAUSED) return absl::OkStatus();
+  EnterState(v1::RUN_STATE_PAUSED, author);
   sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
   return absl::OkStatus();
 }
@@ -242,11 +219,10 @@ absl::Status Run::Resume(const std::string& author) {
   GRADD_RETURN_IF_ERROR(CheckChangeable());
   {
     MutexLock lock(&mutex_);
-    if (state_ == v1::RUN_STATE_FINISHED) {
-      return FinishedError();
-    }
-    if (state_ == v1::RUN_STATE_RUNNING) return absl::OkStatus();
-    SetState(v1::RUN_STATE_RUNNING, author);
+    if (record_.deleted()) return DeletedError();
+    if (record_.state() == v1::RUN_STATE_FINISHED) return FinishedError();
+    if (record_.state() == v1::RUN_STATE_RUNNING) return absl::OkStatus();
+    EnterState(v1::RUN_STATE_RUNNING, author);
     sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
   }
   Advance();
@@ -256,8 +232,11 @@ absl::Status Run::Resume(const std::string& author) {
 absl::Status Run::Finish(const std::string& author, const std::string& reason) {
   GRADD_RETURN_IF_ERROR(CheckChangeable());
   MutexLock lock(&mutex_);
-  if (deleted_) return DeletedError();
-  if (state_ != v1::RUN_STATE_FINISHED) FinishNow(author, reason);
+  if (record_.deleted()) return DeletedError();
+  // Also where its last step is on its way.
+  if (record_.state() == v1::RUN_STATE_FINISHED) return absl::OkStatus();
+  EnterState(v1::RUN_STATE_FINISHED, author, reason);
+  FinishNow();
   return absl::OkStatus();
 }
 
@@ -277,15 +256,15 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
         absl::StrCat("evaluation.examples: ", evaluation.examples(), ", at least 1 expected"));
   }
   MutexLock lock(&mutex_);
+  if (record_.deleted()) return DeletedError();
   // A worker may have the parameters of the step that is on its way.
   if (evaluation.step() < 0 || evaluation.step() > OpenStep()) {
     return invalid(absl::StrCat("evaluation.step: ", evaluation.step(), " is outside [0, ",
                                 OpenStep(), "], the steps so far"));
   }
-  if (evaluation_.has_value() && evaluation.step() < evaluation_->step()) return absl::OkStatus();
-  evaluation_ = evaluation;
-  const double factor = plateau_.factor();
-  if (plateau_.ObserveEvaluation(evaluation)) RecordReduction(factor);
+  const std::optional<v1::Evaluation>& newest = record_.evaluation();
+  if (newest.has_value() && evaluation.step() < newest->step()) return absl::OkStatus();
+  events_.Evaluate(evaluation);
   return absl::OkStatus();
 }
 

@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "core/step/step_policy.h"
 #include "google/protobuf/field_mask.pb.h"
 #include "gradd/v1/run.pb.h"
 
@@ -39,8 +41,9 @@ class UpdateQueue {
   // step and no other plan is on its way.
   struct Accepted {
     UpdateRequest request;
-    v1::Run before;            // The run's spec without it.
-    bool begins_anew = false;  // Its schedule counts from when it comes into effect.
+    v1::Run updated;                           // The run's spec with it.
+    std::shared_ptr<const StepPolicy> policy;  // Of that one.
+    bool begins_anew = false;                  // Its schedule counts from when it is in effect.
   };
 
   static constexpr size_t kMostWaiting = 64;
@@ -70,6 +73,8 @@ class UpdateQueue {
 
   // The one that is worked on is accepted.
   void Accept(Accepted accepted) { accepted_ = std::move(accepted); }
+  // Null: none was accepted since the last time.
+  const Accepted* accepted() const { return accepted_.has_value() ? &*accepted_ : nullptr; }
   // It is in effect; nothing if none was accepted since the last time.
   std::optional<Accepted> TakeAccepted() { return std::exchange(accepted_, std::nullopt); }
 

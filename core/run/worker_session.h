@@ -83,6 +83,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool sends_timelines = false;  // It says so, or has sent one.
     bool held = false;             // A request waits for Run::BeginPush().
     bool receiving = false;        // A push has begun and is not committed.
+    bool skips = false;            // It is to be skipped.
     bool half_closed = false;      // No request will come any more.
     int parameters_on_way = 0;     // Calls of SendParameters() of which not all has left.
     int64_t parameters_step = 0;   // Of the last such call.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
 #include "google/protobuf/util/message_differencer.h"
 
 namespace gradd {
@@ -79,6 +81,33 @@ bool Plateau::Reduce() {
   if (factor_ - reduced <= epsilon) return false;
   factor_ = reduced;
   return true;
+}
+
+void Plateau::Write(state::v1::PlateauState* state) const {
+  state->set_factor(factor_);
+  state->set_best(best_);
+  state->set_bad_observations(bad_observations_);
+  state->set_cooldown_left(cooldown_left_);
+  state->set_last_evaluation_step(last_evaluation_step_);
+}
+
+absl::Status Plateau::Read(const state::v1::PlateauState& state) {
+  if (!(state.factor() >= 0 && state.factor() <= 1)) {
+    return InvalidArgument("STATE_INVALID",
+                           absl::StrCat("plateau.factor: ", state.factor(), " is outside [0, 1]"));
+  }
+  if (state.bad_observations() < 0 || state.cooldown_left() < 0) {
+    return InvalidArgument(
+        "STATE_INVALID",
+        absl::StrCat("plateau: ", state.bad_observations(), " bad observations and a cooldown of ",
+                     state.cooldown_left(), ", neither may be negative"));
+  }
+  factor_ = state.factor();
+  best_ = state.best();
+  bad_observations_ = state.bad_observations();
+  cooldown_left_ = state.cooldown_left();
+  last_evaluation_step_ = state.last_evaluation_step();
+  return absl::OkStatus();
 }
 
 }  // namespace gradd

@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "absl/status/status.h"
+#include "gradd/state/v1/diagnostics.pb.h"
 #include "gradd/v1/run.pb.h"
 #include "gradd/v1/schedule.pb.h"
 
@@ -28,6 +30,12 @@ class Plateau {
   // its time has come, and returns whether the factor fell.
   bool ObserveTrainingLoss(int64_t step, double smoothed_loss);
   bool ObserveEvaluation(const v1::Evaluation& evaluation);
+
+  // How far it is; the settings are the schedule's.
+  void Write(state::v1::PlateauState* state) const;
+  // Goes on from what Write() has given, with the settings of the same schedule. INVALID_ARGUMENT,
+  // with nothing changed, names a number that no plateau has.
+  absl::Status Read(const state::v1::PlateauState& state);
 
  private:
   Plateau() = default;

@@ -9,7 +9,13 @@
 
 namespace gradd {
 
-absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
+absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window) {
+  std::unique_ptr<Window> window;
+  if (keeps_window && window_ == nullptr && next_window_ == nullptr) {
+    auto created = NewWindow();
+    GRADD_RETURN_IF_ERROR(created.status());
+    window = *std::move(created);
+  }
   // The present plan goes on until the step on its way is done: slots are there for the larger of
   // the two.
   const int64_t before = memory_.store->state_bytes();
@@ -41,6 +47,8 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan) {
     return StateOutOfMemory(run_id_);
   }
   next_plan_ = std::move(plan);
+  next_keeps_window_ = keeps_window;
+  if (window != nullptr) next_window_ = std::move(window);
   return absl::OkStatus();
 }
 
@@ -55,6 +63,7 @@ bool StepEngine::Change() {
     return false;
   }
   change.plan = std::exchange(next_plan_, nullptr);
+  change.keeps_window = next_keeps_window_;
   memory_.store->EndReservations(ReservedFor::kChange);
   if (change.slots.has_fresh()) {
     change_.emplace(std::move(change));
@@ -76,6 +85,11 @@ void StepEngine::TakeOver(PlanChange change) {
   change.plan->Continue(*plan_);
   store_.Adopt(std::move(change.slots));
   plan_ = std::move(change.plan);
+  keeps_window_ = change.keeps_window;
+  if (keeps_window_ && window_ == nullptr) window_ = std::move(next_window_);
+  next_window_.reset();
+  // What is in it makes the next step.
+  if (!keeps_window_ && window_ != nullptr && window_->facts().pushes == 0) window_.reset();
   // Nothing is refused here: Reserve() has claimed the larger of the two.
   if (next_plan_ == nullptr) {
     const bool resized = memory_.store->ResizeState(change.store_bytes);

@@ -43,7 +43,9 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_ma
   work->plan = plan_;
   work->guard = guard_;
   for (const auto& push : work->pushes) work->largest = std::max(work->largest, push->largest());
-  const float in_window = window_ == nullptr ? 0 : window_->largest();
+  const float in_window = window_ == nullptr ? 0 : window_->facts().largest;
+  const bool has_window = keeps_window_ || (window_ != nullptr && window_->facts().pushes > 0);
+  work->window = has_window ? window_.get() : nullptr;
   const state::v1::StepDecision& decision = work->decision;
   const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
                       plan_->largest_rate_factor();
@@ -57,7 +59,7 @@ bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, bool room
   const auto reserve = [&] {
     // With a window, rows that are missing are zeros; and it may be all that the step is made of.
     std::vector<bool> touched;
-    if (window_ == nullptr) {
+    if (work->window == nullptr) {
       touched = TouchedBlocks(work->pushes, *work->plan, store_, layout_.element_count());
     }
     return ReserveForStep(touched, store_, memory_.store.get(), *readers_, room_is_made,
@@ -97,7 +99,7 @@ void StepEngine::Apply(StepWork* work) {
     work->undone = work->largest > kSafeGradient;
     if (work->undone) return;
   }
-  const StepGradient gradient(decision, work->pushes, window_.get(),
+  const StepGradient gradient(decision, work->pushes, work->window,
                               [&plan](int64_t element) { return plan.IsLazy(element); });
   const bool by_spans = gradient.has_lazy_rows();
   plan.BeginStep({decision.step() - 1, decision.learning_rate(), decision.loss(),
@@ -124,9 +126,6 @@ void StepEngine::Apply(StepWork* work) {
   store_.CommitStep();
 
   const TileNorms sum = plan.EndStep();
-  work->statistics.loss = decision.loss();
-  work->statistics.examples = decision.examples();
-  work->statistics.staleness = decision.staleness();
   work->statistics.gradient_norm = std::sqrt(sum.gradient);
   work->statistics.update_norm = std::sqrt(sum.update);
   work->statistics.parameter_norm = std::sqrt(sum.parameters);
@@ -191,30 +190,28 @@ void StepEngine::Complete(StepWork* work) {
     ++step_;
     guard_ = work->guard;
     if (window_ != nullptr) window_->Clear();
-    if (!keeps_window_) window_.reset();
+    if (!keeps_window_ && !(has_next_plan() && next_keeps_window_)) window_.reset();
   }
   GRADD_DCHECK(store_.step() == step_,
                absl::StrCat("the store is at step ", store_.step(), ", the engine at ", step_));
 }
 
-absl::Status StepEngine::KeepWindow(bool keep) {
-  keeps_window_ = keep;
-  if (!keep) {
-    // What is in it makes the next step.
-    if (window_ != nullptr && window_->pushes() == 0 && settled()) window_.reset();
-    return absl::OkStatus();
-  }
+absl::StatusOr<std::unique_ptr<Window>> StepEngine::NewWindow() const {
   try {
-    if (window_ == nullptr) {
-      window_ = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
-    }
+    auto window = Window::Create(layout_.element_count(), store_.block_elements(), budget_);
+    if (window != nullptr) return window;
   } catch (const std::bad_alloc&) {
-    keeps_window_ = false;
     return StateOutOfMemory(run_id_);
   }
-  if (window_ != nullptr) return absl::OkStatus();
-  keeps_window_ = false;
   return StateTooLarge(run_id_, Window::BytesFor(layout_.element_count()), *budget_);
+}
+
+absl::Status StepEngine::BeginWithWindow() {
+  auto window = NewWindow();
+  GRADD_RETURN_IF_ERROR(window.status());
+  window_ = *std::move(window);
+  keeps_window_ = true;
+  return absl::OkStatus();
 }
 
 bool StepEngine::BeginFold(const StagedPush& push) {
@@ -225,7 +222,7 @@ bool StepEngine::BeginFold(const StagedPush& push) {
 }
 
 void StepEngine::Fold(const state::v1::FoldedPush& how, const StagedPush& push) {
-  window_->Fold(how, push, step_ - how.push().base_step(), executor_.get());
+  window_->Fold(how, push, step_, executor_.get());
 }
 
 void StepEngine::EndFold() { step_on_its_way_ = false; }
@@ -247,6 +244,7 @@ StepEngine::Remains StepEngine::TakeAll() {
   remains.plan = std::exchange(plan_, nullptr);
   remains.next_plan = std::exchange(next_plan_, nullptr);
   remains.window = std::exchange(window_, nullptr);
+  remains.next_window = std::exchange(next_window_, nullptr);
   return remains;
 }
 

@@ -15,6 +15,7 @@
 #include "core/base/memory_budget.h"
 #include "core/base/shared_region.h"
 #include "core/optim/update_plan.h"
+#include "core/step/engine_vectors.h"
 #include "core/step/run_memory.h"
 #include "core/step/step_gradient.h"
 #include "core/step/step_guard.h"
@@ -58,14 +59,17 @@ class StepEngine {
   // counts from 0. INVALID_ARGUMENT, with nothing changed, names what differs; RESOURCE_EXHAUSTED
   // where there is no room to copy that state. Takes long.
   absl::Status GoOnFrom(const Snapshot& snapshot, const UpdatePlan& plan);
+  // Goes on where an engine of the same layout, plan and length of blocks was copied, with its
+  // count of steps: before any step and change. `window` is what lay in the window; `keeps_window`:
+  // there is one from now on. INVALID_ARGUMENT names what differs, RESOURCE_EXHAUSTED says that
+  // there is no room; the engine is of no use then. Takes long.
+  absl::Status Restore(const EngineVectors& vectors, const WindowFacts& window, bool keeps_window);
 
   // Steps applied. May be called beside Apply() and Fill().
   int64_t step() const { return step_; }
   // Neither a step nor a change is on its way: the store stays as it is.
   bool settled() const { return !step_on_its_way_ && !change_.has_value(); }
   bool changes() const { return change_.has_value(); }
-  // There is a next plan, and nothing is on its way: Change() found no memory.
-  bool change_is_late() const { return next_plan_ != nullptr && settled(); }
   const ParameterStore& store() const { return store_; }
   // Nobody changes it while no step is on its way.
   std::shared_ptr<const UpdatePlan> plan() const { return plan_; }
@@ -97,10 +101,9 @@ class StepEngine {
 
   // ---- The window, where several pushes of a worker make a step ----
 
-  // Whether there is one, from now on; one with something in it stays until the next step.
-  // RESOURCE_EXHAUSTED, with nothing changed, where the memory for it is not left. May be called
-  // beside Apply() and Fill().
-  absl::Status KeepWindow(bool keep);
+  // There is one from the beginning: before any step and change. RESOURCE_EXHAUSTED, with nothing
+  // changed, where the memory for it is not left.
+  absl::Status BeginWithWindow();
   // Null if there is none.
   const Window* window() const { return window_.get(); }
   // A push becomes part of the window: BeginFold(), Fold(), which takes long, EndFold(). Meanwhile
@@ -112,15 +115,26 @@ class StepEngine {
   // ---- The plan ----
 
   // Claims and reserves the slots of `plan`, which is allocated, see ClaimPlan(), besides those of
-  // the present one, and makes it the next one. RESOURCE_EXHAUSTED, with nothing changed, where so
-  // much is not left. May be called beside Apply() and Fill().
-  absl::Status Reserve(std::shared_ptr<UpdatePlan> plan);
+  // the present one, and makes it the next one. With it, there is a window or there is none; one
+  // with something in it then stays until the next step. RESOURCE_EXHAUSTED, with nothing changed,
+  // where so much is not left. May be called beside Apply() and Fill().
+  absl::Status Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window);
+  // Whether one waits to take the present one's place.
+  bool has_next_plan() const { return next_plan_ != nullptr; }
   // Goes on with the next plan, if there is one and the engine is settled: at once; or, where slots
   // take time to fill, after Fill() and Adopt(). False if the machine has no memory for that: the
   // next plan then waits for the next call.
   [[nodiscard]] bool Change();
   void Fill();
   void Adopt();
+
+  // ---- Copies of what it goes on from ----
+
+  // Copies everything: BeginCopy(), Copy(), which takes long, EndCopy(). Meanwhile the engine is
+  // not settled. RESOURCE_EXHAUSTED if there is no room for the copy.
+  void BeginCopy(EngineVectors* copy);
+  absl::Status Copy(EngineVectors* copy);
+  void EndCopy() { step_on_its_way_ = false; }
 
   // ---- What others read; all of it only while the engine is settled ----
 
@@ -147,6 +161,7 @@ class StepEngine {
     std::shared_ptr<const UpdatePlan> plan;
     std::shared_ptr<const UpdatePlan> next_plan;
     std::unique_ptr<Window> window;
+    std::unique_ptr<Window> next_window;
   };
   Remains TakeAll();
 
@@ -154,13 +169,16 @@ class StepEngine {
   struct PlanChange {
     std::shared_ptr<UpdatePlan> plan;
     ParameterStore::SlotChange slots;
-    int64_t store_bytes = 0;  // With them.
+    bool keeps_window = false;
+    int64_t store_bytes = 0;  // With its slots.
   };
 
   int64_t bytes_beside_store() const {
     return (plan_ == nullptr ? 0 : plan_->kept_bytes()) +
            (window_ == nullptr ? 0 : window_->bytes());
   }
+  // RESOURCE_EXHAUSTED if the budget has no room for one, or the machine no memory.
+  absl::StatusOr<std::unique_ptr<Window>> NewWindow() const;
   bool ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made, StepWork* work);
   // One pass of `plan` over what the gradient has of a block.
   void UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block, StepWork* work);
@@ -184,8 +202,11 @@ class StepEngine {
   StepGuard guard_;
   std::unique_ptr<Window> window_;  // Null: every push makes a step, or part of one.
   bool keeps_window_ = false;       // After the step that it is part of.
+  // The same with the next plan; this one is there if a window has to be.
+  std::unique_ptr<Window> next_window_;
+  bool next_keeps_window_ = false;
   int64_t step_ = 0;
-  bool step_on_its_way_ = false;  // Or a fold.
+  bool step_on_its_way_ = false;  // Or a fold, or a copy.
   std::weak_ptr<const Snapshot> training_snapshot_;
 };
 

@@ -10,6 +10,7 @@
 #include "core/optim/update_plan.h"
 #include "core/step/step_guard.h"
 #include "core/step/step_memory.h"
+#include "core/step/window.h"
 #include "core/sync/staged_push.h"
 #include "gradd/state/v1/event.pb.h"
 
@@ -23,10 +24,11 @@ struct StepWork {
 
   // From StepEngine::Prepare() on.
   std::shared_ptr<UpdatePlan> plan;
-  bool watched = false;          // The result is not known to be finite.
-  std::optional<StepUndo> undo;  // Of such a step, where there was memory for it.
-  EarlySnapshots next;           // What leaves block by block while the step is applied.
-  float largest = 0;             // No element of what is merged has a larger magnitude.
+  const Window* window = nullptr;  // Where there is one: missing rows are zeros then.
+  bool watched = false;            // The result is not known to be finite.
+  std::optional<StepUndo> undo;    // Of such a step, where there was memory for it.
+  EarlySnapshots next;             // What leaves block by block while the step is applied.
+  float largest = 0;               // No element of what is merged has a larger magnitude.
 
   // From StepEngine::Apply() on.
   StepStatistics statistics;

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+
 namespace gradd {
 
 std::unique_ptr<Window> Window::Create(int64_t elements, int64_t block_elements,
@@ -22,7 +25,7 @@ Window::Window(std::shared_ptr<MemoryBudget::Claim> claim, int64_t elements, int
   }
 }
 
-void Window::Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t staleness,
+void Window::Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t step,
                   Executor* executor) {
   const float keep = how.keep();
   const float take = how.push().coefficient();
@@ -41,19 +44,38 @@ void Window::Fold(const state::v1::FoldedPush& how, const StagedPush& push, int6
       }
     }
   });
-  const state::v1::DecidedPush& decided = how.push();
-  ++pushes_;
-  examples_ += decided.examples();
-  const double share = static_cast<double>(decided.examples()) / static_cast<double>(examples_);
-  loss_ += share * (decided.loss() - loss_);
-  staleness_ = std::max(staleness_, staleness);
-  largest_ = std::max(largest_, push.largest());
+  facts_.Add(how, step);
 }
 
-void Window::Clear() {
-  pushes_ = examples_ = staleness_ = 0;
-  loss_ = 0;
-  largest_ = 0;
+BlockVector Window::Copy() const {
+  const std::shared_ptr<BlockPool> pool = BlockPool::Create();
+  BlockVector copy;
+  copy.reserve(blocks_.size());
+  for (const BlockRef& block : blocks_) {
+    copy.push_back(pool->Allocate(block.elements()));
+    std::copy_n(block.data(), block.elements(), copy.back().data());
+  }
+  return copy;
+}
+
+absl::Status Window::Restore(const BlockVector& blocks, const WindowFacts& facts) {
+  const size_t expected = facts.pushes > 0 ? blocks_.size() : 0;
+  if (blocks.size() != expected) {
+    return InvalidArgument("STATE_INVALID", absl::StrCat("window: ", blocks.size(), " blocks, ",
+                                                         expected, " expected"));
+  }
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i] && blocks[i].elements() == blocks_[i].elements()) continue;
+    return InvalidArgument(
+        "STATE_INVALID",
+        absl::StrCat("window: block ", i, " has ", blocks[i] ? blocks[i].elements() : 0,
+                     " elements, ", blocks_[i].elements(), " expected"));
+  }
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    std::copy_n(blocks[i].data(), blocks[i].elements(), blocks_[i].data());
+  }
+  facts_ = facts;
+  return absl::OkStatus();
 }
 
 }  // namespace gradd

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "core/base/executor.h"
 #include "core/base/memory_budget.h"
 #include "core/optim/optimizer.h"
+#include "core/step/window_facts.h"
 #include "core/store/block.h"
 #include "core/store/block_reader.h"
 #include "core/store/snapshot.h"
@@ -44,19 +46,20 @@ class Window {
 
   // Makes a push part of what is there: keep * present + coefficient * push, element by element,
   // rounded to float32 after each operation. With keep 0, what is present is not read. Missing rows
-  // are zeros. It is long work, done on `executor`.
-  void Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t staleness,
+  // are zeros. It is long work, done on `executor`. `step`: steps applied.
+  void Fold(const state::v1::FoldedPush& how, const StagedPush& push, int64_t step,
             Executor* executor);
   // Nothing is in it from now on.
-  void Clear();
+  void Clear() { facts_ = {}; }
 
-  // What was folded since the last Clear(): how many pushes, of how many examples, with which mean
-  // loss, and the greatest staleness and magnitude among them.
-  int64_t pushes() const { return pushes_; }
-  int64_t examples() const { return examples_; }
-  double loss() const { return loss_; }
-  int64_t staleness() const { return staleness_; }
-  float largest() const { return largest_; }
+  // Copies of its blocks. Throws std::bad_alloc if there is no memory. Takes long.
+  BlockVector Copy() const;
+  // Has what Copy() of a window with these facts has given. INVALID_ARGUMENT, with nothing changed,
+  // names what differs. Takes long.
+  absl::Status Restore(const BlockVector& blocks, const WindowFacts& facts);
+
+  // What was folded since the last Clear().
+  const WindowFacts& facts() const { return facts_; }
   int64_t bytes() const { return claim_->bytes(); }
 
   // Reads it from some element on, in order.
@@ -72,11 +75,7 @@ class Window {
   const std::shared_ptr<MemoryBudget::Claim> claim_;
   const int64_t block_elements_;
   BlockVector blocks_;
-  int64_t pushes_ = 0;
-  int64_t examples_ = 0;
-  double loss_ = 0;
-  int64_t staleness_ = 0;
-  float largest_ = 0;
+  WindowFacts facts_;
 };
 
 }  // namespace gradd

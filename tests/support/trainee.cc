@@ -5,7 +5,6 @@
 #include <cstring>
 
 namespace gradd {
-namespace {
 
 Payload PayloadOf(const Part& part) {
   auto bytes = std::make_shared<std::vector<std::byte>>(part.data);
@@ -21,11 +20,36 @@ Payload PayloadOf(const Part& part) {
   return Payload({slice}, std::move(bytes));
 }
 
-}  // namespace
+std::vector<v1::TrainRequest> RequestsOf(const v1::PushHeader& header,
+                                         const std::vector<Part>& parts) {
+  std::vector<v1::TrainRequest> requests;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Part& part = parts[i];
+    v1::Push& push = *requests.emplace_back().mutable_push();
+    if (i == 0) *push.mutable_header() = header;
+    v1::ParameterChunk& chunk = *push.mutable_chunk();
+    chunk.set_offset(part.offset);
+    if (part.tensor_elements > 0) {
+      chunk.set_encoding(v1::ENCODING_ROWS);
+      chunk.set_element_count(part.tensor_elements);
+    } else {
+      chunk.set_encoding(part.encoding);
+      chunk.set_element_count(part.elements);
+    }
+    if (i + 1 == parts.size()) push.mutable_commit();
+  }
+  return requests;
+}
 
 bool IsTaken(const v1::PushResult& result) {
   return result.outcome() == v1::PUSH_OUTCOME_APPLIED ||
          result.outcome() == v1::PUSH_OUTCOME_ACCUMULATED;
+}
+
+std::shared_ptr<const Snapshot> SnapshotOf(Run* run) {
+  std::shared_ptr<const Snapshot> taken;
+  run->RequestSnapshot(SnapshotContents::kAll, [&](const auto& snapshot) { taken = snapshot; });
+  return taken;
 }
 
 Trainee::Trainee(const v1::Run& spec, int64_t block_elements, int threads, const Limits& limits)
@@ -42,26 +66,13 @@ Trainee::Trainee(const v1::Run& spec, int64_t block_elements, int threads, const
 }
 
 void Trainee::Send(size_t worker, const std::vector<Part>& parts, int64_t examples) {
+  v1::PushHeader header;
+  header.set_sequence(sequences_[worker] + 1);
+  header.set_base_step(run_->Progress().step());
+  header.set_examples(examples);
+  std::vector<v1::TrainRequest> requests = RequestsOf(header, parts);
   for (size_t i = 0; i < parts.size(); ++i) {
-    const Part& part = parts[i];
-    v1::TrainRequest request;
-    v1::Push& push = *request.mutable_push();
-    if (i == 0) {
-      push.mutable_header()->set_sequence(sequences_[worker] + 1);
-      push.mutable_header()->set_base_step(run_->Progress().step());
-      push.mutable_header()->set_examples(examples);
-    }
-    v1::ParameterChunk& chunk = *push.mutable_chunk();
-    chunk.set_offset(part.offset);
-    if (part.tensor_elements > 0) {
-      chunk.set_encoding(v1::ENCODING_ROWS);
-      chunk.set_element_count(part.tensor_elements);
-    } else {
-      chunk.set_encoding(part.encoding);
-      chunk.set_element_count(part.elements);
-    }
-    if (i + 1 == parts.size()) push.mutable_commit();
-    workers_[worker]->Request(std::move(request), PayloadOf(part));
+    workers_[worker]->Request(std::move(requests[i]), PayloadOf(parts[i]));
   }
 }
 
@@ -83,11 +94,7 @@ void Trainee::Push(size_t worker, const std::vector<Part>& parts, int64_t exampl
   }
 }
 
-std::shared_ptr<const Snapshot> Trainee::TakeSnapshot() const {
-  std::shared_ptr<const Snapshot> taken;
-  run_->RequestSnapshot(SnapshotContents::kAll, [&](const auto& snapshot) { taken = snapshot; });
-  return taken;
-}
+std::shared_ptr<const Snapshot> Trainee::TakeSnapshot() const { return SnapshotOf(run_.get()); }
 
 std::vector<float> Trainee::slot(size_t index) const {
   std::vector<float> values;
@@ -98,7 +105,7 @@ std::vector<float> Trainee::slot(size_t index) const {
   return values;
 }
 
-std::string Trainee::Bits() const {
+std::string BitsOf(const Snapshot& snapshot, const std::array<double, 3>& norms) {
   std::string bits;
   const auto append = [&bits](const BlockVector& blocks) {
     for (const BlockRef& block : blocks) {
@@ -107,15 +114,18 @@ std::string Trainee::Bits() const {
                   static_cast<size_t>(block.elements()) * sizeof(float));
     }
   };
-  const auto snapshot = TakeSnapshot();
-  append(snapshot->parameters);
-  for (const SnapshotSlot& slot : snapshot->slots) append(slot.blocks);
-  const v1::RunProgress progress = run_->Progress();
-  for (const double norm :
-       {progress.gradient_norm(), progress.update_norm(), progress.parameter_norm()}) {
+  append(snapshot.parameters);
+  for (const SnapshotSlot& slot : snapshot.slots) append(slot.blocks);
+  for (const double norm : norms) {
     bits.append(reinterpret_cast<const char*>(&norm), sizeof(norm));
   }
   return bits;
+}
+
+std::string BitsOf(Run* run) {
+  const v1::RunProgress progress = run->Progress();
+  return BitsOf(*SnapshotOf(run),
+                {progress.gradient_norm(), progress.update_norm(), progress.parameter_norm()});
 }
 
 }  // namespace gradd

@@ -1,6 +1,7 @@
 #ifndef GRADD_TESTS_SUPPORT_TRAINEE_H_
 #define GRADD_TESTS_SUPPORT_TRAINEE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,6 +31,16 @@ struct Part {
 // Whether a push has become part of a step, or of the next one.
 bool IsTaken(const v1::PushResult& result);
 
+// With all slots; the run is settled.
+std::shared_ptr<const Snapshot> SnapshotOf(Run* run);
+// Of parameters, slots, and the norms of the last step: gradient, update, parameters.
+std::string BitsOf(const Snapshot& snapshot, const std::array<double, 3>& norms);
+std::string BitsOf(Run* run);
+// The messages of a push.
+std::vector<v1::TrainRequest> RequestsOf(const v1::PushHeader& header,
+                                         const std::vector<Part>& parts);
+Payload PayloadOf(const Part& part);
+
 // One run on a server of its own, with its synchronous workers "a", "b", ... joined.
 class Trainee {
  public:
@@ -46,8 +57,7 @@ class Trainee {
   std::shared_ptr<const Snapshot> TakeSnapshot() const;
   std::vector<float> parameters() const { return ValuesOf(*TakeSnapshot()); }
   std::vector<float> slot(size_t index) const;
-  // Of parameters, slots, and the last step's norms.
-  std::string Bits() const;
+  std::string Bits() const { return BitsOf(run_.get()); }
 
   gradd::Run* run() const { return run_.get(); }
   FakeWorker* worker(size_t index) const { return workers_[index].get(); }

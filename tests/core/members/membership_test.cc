@@ -22,6 +22,7 @@ class MembershipTest : public testing::Test {
     for (const std::string& worker : workers) members_.Join(worker);
   }
   void Push(const std::string& worker, int64_t sequence) {
+    members_.Expect(members_.Find(worker));
     members_.PushWaits(members_.Find(worker), sequence);
   }
   // A step of what waits.
@@ -80,6 +81,7 @@ TEST_F(MembershipTest, InAWindowAWorkerIsCompleteWithAllItsPushes) {
     Push("a", sequence);
     EXPECT_EQ(members_.complete(), 0);
     members_.PushFolded(members_.Find("a"));
+    members_.PushGone(members_.Find("a"));
   }
   Push("a", 3);
   EXPECT_EQ(members_.complete(), 1);
@@ -97,6 +99,7 @@ TEST_F(MembershipTest, WhatAWorkerGaveToAWindowIsForgottenWithItsStepAlsoWhereIt
   Join({"a", "b"});
   Push("a", 1);
   members_.PushFolded(members_.Find("a"));
+  members_.PushGone(members_.Find("a"));
   members_.Retire("a", v1::WORKER_STATE_EXPIRED, absl::Seconds(1), false);
   EXPECT_EQ(members_.Find("a")->in_window, 1);
   Step();

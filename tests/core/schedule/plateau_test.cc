@@ -166,5 +166,39 @@ TEST(PlateauTest, OnlyOtherSettingsBeginAnew) {
   EXPECT_EQ(plateau.factor(), 1);
 }
 
+TEST(PlateauTest, ReadBackAfterAnyObservationItGoesOnAsItWould) {
+  const v1::Schedule training = [] {
+    v1::Schedule schedule = ScheduleWith("patience: 2 cooldown: 3 factor: 0.5");
+    schedule.mutable_reduce_on_plateau()->set_metric(v1::PLATEAU_METRIC_TRAINING_LOSS);
+    return schedule;
+  }();
+  Plateau live(training);
+  for (int64_t step = 1; step <= 60; ++step) {
+    state::v1::PlateauState state;
+    live.Write(&state);
+    Plateau read(training);
+    ASSERT_TRUE(read.Read(state).ok());
+    const double loss = step % 11 == 0 ? 1.0 / static_cast<double>(step) : 5;
+    EXPECT_EQ(read.ObserveTrainingLoss(step, loss), live.ObserveTrainingLoss(step, loss)) << step;
+    EXPECT_EQ(read.factor(), live.factor()) << step;
+  }
+  EXPECT_LT(live.factor(), 0.25) << "it fell more than once";
+
+  const v1::Schedule by_evaluation = ScheduleWith("patience: 0");
+  Plateau first(by_evaluation);
+  first.ObserveEvaluation(EvaluationAt(7, 1));
+  state::v1::PlateauState state;
+  first.Write(&state);
+  Plateau second(by_evaluation);
+  ASSERT_TRUE(second.Read(state).ok());
+  EXPECT_FALSE(second.ObserveEvaluation(EvaluationAt(7, 2))) << "it was observed before";
+  EXPECT_TRUE(second.ObserveEvaluation(EvaluationAt(8, 2)));
+  state.set_factor(2);
+  EXPECT_FALSE(second.Read(state).ok());
+  state.set_factor(1);
+  state.set_cooldown_left(-1);
+  EXPECT_FALSE(second.Read(state).ok());
+}
+
 }  // namespace
 }  // namespace gradd

@@ -5,6 +5,7 @@
 #include "google/protobuf/util/field_mask_util.h"
 #include "tests/core/run/schedules/random_spec.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/trainee.h"
 
 namespace gradd {
 namespace {
@@ -12,6 +13,17 @@ namespace {
 constexpr int kActions = 250;
 constexpr absl::Duration kLongestLease = absl::Seconds(3);
 constexpr absl::Duration kLongestDeadline = absl::Seconds(2);
+
+// How the bits that the events lead to differ from the run's.
+std::string CompareBits(Run* run, ReplayedEngine* replayed) {
+  if (!replayed->fault().empty()) return replayed->fault();
+  const auto taken = std::make_shared<std::shared_ptr<const Snapshot>>();
+  run->RequestSnapshot(SnapshotContents::kAll,
+                       [taken](auto snapshot) { *taken = std::move(snapshot); });
+  // Null where a step is on its way, which may be replayed already.
+  if (*taken == nullptr || BitsOf(**taken, {}) == BitsOf(*replayed->TakeSnapshot(), {})) return "";
+  return absl::StrCat("its events lead to other bits at step ", replayed->step());
+}
 
 }  // namespace
 
@@ -25,7 +37,7 @@ void RandomSchedule::Fail(const std::string& what) {
   if (fault_.empty()) fault_ = what;
 }
 
-RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed) {
+RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed), when_(seed) {
   const size_t runs = 1 + Draw(3);
   int64_t largest_step = 0;  // In bytes of pushes.
   for (size_t i = 0; i < runs; ++i) {
@@ -45,6 +57,18 @@ RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed) {
   auto executor = std::make_unique<VirtualExecutor>(seed + 1);
   executor_ = executor.get();
   registry_ = std::make_unique<RunRegistry>(limits, std::move(executor), &clock_, kTileElements);
+  constexpr uint64_t kMakeBits = 4;  // One schedule in so many.
+  registry_->SetEventLogs([this, makes_bits = seed % kMakeBits == 0](
+                              const std::string& run_id) -> std::shared_ptr<EventLog> {
+    const auto log = std::make_shared<Replayed>();
+    if (makes_bits) {
+      log->engine.emplace(2 * kTileElements, std::make_unique<VirtualExecutor>(when_()));
+    }
+    for (Playground& playground : playgrounds_) {
+      if (playground.id == run_id) playground.replayed = log;
+    }
+    return log;
+  });
   Note("there is room for ", limits.max_staged_bytes, " bytes of pushes");
   for (Playground& playground : playgrounds_) Create(&playground);
 }
@@ -123,6 +147,22 @@ void RandomSchedule::Settle(bool ticked) {
     Fail(playground.model->fault());
   }
   if (idle) CheckClaims();
+  constexpr uint64_t kActionsBetween = 40;
+  if (when_() % kActionsBetween == 0) CheckEvents();
+}
+
+void RandomSchedule::CheckEvents() {
+  for (const Playground& playground : playgrounds_) {
+    if (playground.run == nullptr) continue;
+    state::v1::RunState live;
+    playground.run->WriteState(&live);
+    Replayed& replayed = *playground.replayed;
+    std::string difference = replayed.record.Compare(live, when_() % 2 == 0);
+    if (difference.empty() && replayed.engine.has_value()) {
+      difference = CompareBits(playground.run.get(), &*replayed.engine);
+    }
+    if (!difference.empty()) Fail(absl::StrCat("run ", playground.id, ": ", difference));
+  }
 }
 
 void RandomSchedule::CheckClaims() {
@@ -180,6 +220,8 @@ void RandomSchedule::Govern() {
   if (Chance(4)) {
     Note("deletes ", playground.id);
     registry_->Delete(absl::StrCat("runs/", playground.id)).IgnoreError();
+    if (!playground.replayed->record.deleted())
+      Fail("a run is deleted, and its last event is another");
     for (const auto& worker : workers_) {
       if (worker->run() != playground.id) continue;
       if (worker->IsOpen()) Fail("a stream of a deleted run is open");
@@ -285,6 +327,7 @@ void RandomSchedule::Finish() {
 }
 
 void RandomSchedule::CheckEnd() {
+  CheckEvents();
   for (const Playground& playground : playgrounds_) {
     if (playground.run == nullptr) continue;
     const v1::Run run = playground.run->Describe(Run::Detail::kWorkers);

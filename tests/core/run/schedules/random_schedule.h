@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -15,6 +16,8 @@
 #include "tests/core/run/schedules/random_worker.h"
 #include "tests/core/run/schedules/run_model.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/replayed_engine.h"
+#include "tests/support/replayed_record.h"
 #include "tests/support/virtual_executor.h"
 
 namespace gradd {
@@ -45,11 +48,21 @@ class RandomSchedule {
   int64_t steps() const { return steps_; }
 
  private:
+  // A run made once more from its events.
+  struct Replayed final : EventLog {
+    void Append(const state::v1::Event& event, Pushes pushes) override {
+      record.Append(event, pushes);
+      if (engine.has_value()) engine->Append(event, pushes);
+    }
+    ReplayedRecord record;
+    std::optional<ReplayedEngine> engine;  // Not always: it takes as long as the run.
+  };
   struct Playground {
     std::string id;
     int64_t workers = 1;  // That a synchronous run starts with.
     v1::Run spec;
     std::shared_ptr<Run> run;  // Null: it was deleted.
+    std::shared_ptr<Replayed> replayed;
     std::unique_ptr<RunModel> model;
     std::unique_ptr<AskedUpdates> updates;
   };
@@ -74,12 +87,15 @@ class RandomSchedule {
   // After every action: tells the models what came of it.
   void Settle(bool ticked = false);
   void CheckClaims();
+  // That the events of the runs lead to what they are.
+  void CheckEvents();
 
   // The end: everybody but those who are gone finishes what it has begun, and nothing may wait.
   void Finish();
   void CheckEnd();
 
   std::mt19937_64 random_;
+  std::mt19937_64 when_;  // Records are compared.
   FakeClock clock_;
   bool room_is_short_ = false;
   VirtualExecutor* executor_ = nullptr;  // The registry's.

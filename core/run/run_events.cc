@@ -1,0 +1,84 @@
+#include "core/run/run_events.h"
+
+#include "core/base/duration.h"
+
+namespace gradd {
+
+void RunEvents::Enter(state::v1::Event* event, EventLog::Pushes pushes) {
+  event->set_number(record_.events() + 1);
+  *event->mutable_time() = ToProto(clock_.WallTime());
+  log_->Append(*event, pushes);
+  record_.Apply(*event);
+}
+
+void RunEvents::Create(v1::Run spec, std::string uid) {
+  state::v1::Event event;
+  event.mutable_created()->set_uid(std::move(uid));
+  *event.mutable_created()->mutable_spec() = std::move(spec);
+  Enter(&event);
+}
+
+void RunEvents::MakeStep(state::v1::StepDecision* decision, EventLog::Pushes pushes) {
+  state::v1::Event event;
+  event.mutable_step()->Swap(decision);  // It may name many.
+  Enter(&event, pushes);
+  event.mutable_step()->Swap(decision);
+}
+
+void RunEvents::Fold(const state::v1::FoldedPush& fold,
+                     const std::shared_ptr<const StagedPush>& push) {
+  state::v1::Event event;
+  *event.mutable_fold() = fold;
+  Enter(&event, {&push, 1});
+}
+
+void RunEvents::Answer(state::v1::AnsweredPush answer) {
+  state::v1::Event event;
+  *event.mutable_answer() = std::move(answer);
+  Enter(&event);
+}
+
+void RunEvents::ChangeMember(const std::string& worker, state::v1::MemberChange::Kind kind,
+                             state::v1::MemberChange change) {
+  change.set_worker(worker);
+  change.set_kind(kind);
+  state::v1::Event event;
+  *event.mutable_member() = std::move(change);
+  Enter(&event);
+}
+
+void RunEvents::ChangeSpec(state::v1::SpecChange change) {
+  state::v1::Event event;
+  *event.mutable_change() = std::move(change);
+  Enter(&event);
+}
+
+void RunEvents::Evaluate(const v1::Evaluation& evaluation) {
+  state::v1::Event event;
+  *event.mutable_evaluation() = evaluation;
+  Enter(&event);
+}
+
+void RunEvents::ChangeState(v1::RunState state, const std::string& author,
+                            const std::string& reason) {
+  state::v1::Event event;
+  event.mutable_state()->set_state(state);
+  event.mutable_state()->set_author(author);
+  event.mutable_state()->set_reason(reason);
+  Enter(&event);
+}
+
+void RunEvents::BeginTimeline(const std::string& author) {
+  state::v1::Event event;
+  event.mutable_timeline()->set_number(record_.timeline()->number + 1);
+  event.mutable_timeline()->set_author(author);
+  Enter(&event);
+}
+
+void RunEvents::Delete() {
+  state::v1::Event event;
+  event.mutable_deleted();
+  Enter(&event);
+}
+
+}  // namespace gradd

@@ -1,0 +1,232 @@
+#include "core/run/run_record.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/check.h"
+#include "core/optim/own_rate.h"
+#include "core/run/field_json.h"
+#include "core/schedule/schedule.h"
+#include "core/step/window.h"
+#include "google/protobuf/util/field_mask_util.h"
+
+namespace gradd {
+namespace {
+
+absl::Duration SinceEpoch(const google::protobuf::Timestamp& time) {
+  return absl::Seconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+// As JSON has it.
+std::string StateText(v1::RunState state) {
+  return absl::StrCat("\"", v1::RunState_Name(state), "\"");
+}
+
+}  // namespace
+
+absl::Time RunRecord::state_time() const { return absl::UnixEpoch() + SinceEpoch(state_time_); }
+
+void RunRecord::Apply(const state::v1::Event& event) {
+  using Kind = state::v1::Event;
+  GRADD_DCHECK(event.number() == events_ + 1 && !deleted_,
+               absl::StrCat("event ", event.number(), " after ", events_));
+  events_ = event.number();
+  switch (event.kind_case()) {
+    case Kind::kCreated:
+      return Create(event.created(), event.time());
+    case Kind::kStep:
+      return MakeStep(event.step(), event.time());
+    case Kind::kFold:
+      return Fold(event.fold());
+    case Kind::kAnswer:
+      return Answer(event.answer());
+    case Kind::kMember:
+      return ChangeMember(event.member(), event.time());
+    case Kind::kChange:
+      return ChangeSpec(event.change(), event.time());
+    case Kind::kEvaluation:
+      return Evaluate(event.evaluation(), event.time());
+    case Kind::kState:
+      return ChangeState(event.state().state(), event.state().author(), event.state().reason(),
+                         event.time());
+    case Kind::kTimeline:
+      return BeginTimeline(event.timeline(), event.time());
+    case Kind::kDeleted:
+      deleted_ = true;
+      return;
+    case Kind::KIND_NOT_SET:
+      GRADD_DCHECK(false, "an event of no kind");
+  }
+}
+
+void RunRecord::Create(const state::v1::RunCreated& created, const Time& time) {
+  spec_ = created.spec();
+  spec_.clear_layout();
+  timeline_ = std::make_shared<const Timeline>(Timeline{created.uid(), 1});
+  create_time_ = time;
+  state_time_ = time;
+  ConfigureParts();
+}
+
+void RunRecord::ConfigureParts() {
+  policy_ = MakeStepPolicy(spec_.policy());
+  plateau_.Configure(spec_.schedule());
+  members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
+  members_.FormWith(policy_->starts_with());
+}
+
+void RunRecord::EnterTaken(const state::v1::DecidedPush& push, v1::PushOutcome outcome) {
+  outcomes_.Add(outcome);
+  Member* const member = members_.Find(push.worker());
+  GRADD_DCHECK(member != nullptr, absl::StrCat(push.worker(), " has never joined"));
+  if (member == nullptr) return;
+  // A ledger that skips or goes back would lose pushes, or apply them twice.
+  GRADD_DCHECK(push.sequence() == member->ledger.sequence + 1,
+               absl::StrCat("push ", push.sequence(), " of ", push.worker(), " after ",
+                            member->ledger.sequence));
+  member->ledger = {push.sequence(), outcome, step_, timeline_->number};
+  member->last_base_step = push.base_step();
+  ++member->applied_pushes;
+}
+
+void RunRecord::MakeStep(const state::v1::StepDecision& decision, const Time& time) {
+  GRADD_DCHECK(decision.step() == step_ + 1,
+               absl::StrCat("step ", decision.step(), " after ", step_));
+  step_ = decision.step();
+  for (const state::v1::DecidedPush& push : decision.used()) {
+    EnterTaken(push, v1::PUSH_OUTCOME_APPLIED);
+  }
+  for (const state::v1::AnsweredPush& other : decision.others()) Answer(other);
+  members_.StepMade(decision.missing());
+  window_ = {};
+  skipped_in_a_row_ = 0;
+  losses_.AddStep(decision.loss(), decision.examples(), decision.staleness());
+  const double factor = plateau_.factor();
+  if (plateau_.ObserveTrainingLoss(step_, losses_.summary().smoothed)) AddReduction(time, factor);
+  if (done()) ChangeState(v1::RUN_STATE_FINISHED, "", "", time);
+}
+
+void RunRecord::Fold(const state::v1::FoldedPush& fold) {
+  EnterTaken(fold.push(), v1::PUSH_OUTCOME_ACCUMULATED);
+  if (Member* const member = members_.Find(fold.push().worker()); member != nullptr) {
+    members_.PushFolded(member);
+  }
+  window_.Add(fold, step_);
+}
+
+void RunRecord::Answer(const state::v1::AnsweredPush& answer) {
+  outcomes_.Add(answer.outcome());
+  Member* const member = members_.Find(answer.worker());
+  GRADD_DCHECK(member != nullptr, absl::StrCat(answer.worker(), " has never joined"));
+  if (member == nullptr) return;
+  ++member->rejected_pushes;
+  if (answer.outcome() == v1::PUSH_OUTCOME_REJECTED) return;
+  member->last_base_step = answer.base_step();
+  if (answer.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK) return;
+  GRADD_DCHECK(answer.sequence() == member->ledger.sequence + 1,
+               absl::StrCat("push ", answer.sequence(), " of ", answer.worker(), " after ",
+                            member->ledger.sequence));
+  member->ledger = {answer.sequence(), answer.outcome(), answer.step(), timeline_->number};
+  if (answer.outcome() == v1::PUSH_OUTCOME_SKIPPED) ++skipped_in_a_row_;
+}
+
+void RunRecord::ChangeMember(const state::v1::MemberChange& change, const Time& time) {
+  using Change = state::v1::MemberChange;
+  const std::string& worker = change.worker();
+  if (change.kind() == Change::KIND_JOINED) {
+    members_.Join(worker).address = change.address();
+    members_.FormWith(policy_->starts_with());
+    return;
+  }
+  Member* const member = members_.Find(worker);
+  GRADD_DCHECK(member != nullptr && member->live(), absl::StrCat(worker, " is not there"));
+  if (member == nullptr || !member->live()) return;
+  if (change.kind() == Change::KIND_EXPECTED) return members_.Expect(member);
+  members_.Retire(
+      worker, change.kind() == Change::KIND_LEFT ? v1::WORKER_STATE_LEFT : v1::WORKER_STATE_EXPIRED,
+      SinceEpoch(time), change.unread());
+}
+
+void RunRecord::ChangeSpec(const state::v1::SpecChange& change, const Time& time) {
+  using google::protobuf::util::FieldMaskUtil;
+  const v1::Run before = std::move(spec_);
+  spec_ = change.spec();
+  spec_.clear_layout();
+  ConfigureParts();
+  google::protobuf::FieldMask changed = change.mask();
+  // What an optimizer with a rate of its own, and another curve, bring along.
+  for (const char* const path : {"schedule.learning_rate", "schedule.begins_at"}) {
+    if (!FieldMaskUtil::IsPathInFieldMask(path, change.mask())) changed.add_paths(path);
+  }
+  for (const std::string& path : changed.paths()) {
+    const std::string old_value = FieldJson(before, path);
+    const std::string new_value = FieldJson(spec_, path);
+    if (old_value != new_value) AddToHistory(time, change.author(), path, old_value, new_value);
+  }
+  if (done()) return ChangeState(v1::RUN_STATE_FINISHED, "", "", time);
+  // One that was finished early goes on only if it is told for how long.
+  const auto& paths = change.mask().paths();
+  const bool longer = std::find(paths.begin(), paths.end(), "max_steps") != paths.end();
+  if (state_ == v1::RUN_STATE_FINISHED && longer) {
+    ChangeState(v1::RUN_STATE_RUNNING, change.author(), "", time);
+  }
+}
+
+void RunRecord::Evaluate(const v1::Evaluation& evaluation, const Time& time) {
+  evaluation_ = evaluation;
+  const double factor = plateau_.factor();
+  if (plateau_.ObserveEvaluation(evaluation)) AddReduction(time, factor);
+}
+
+void RunRecord::BeginTimeline(const state::v1::TimelineBegun& begun, const Time& time) {
+  const uint64_t ended = timeline_->number;
+  GRADD_DCHECK(begun.number() == ended + 1,
+               absl::StrCat("timeline ", begun.number(), " after ", ended));
+  timeline_ = std::make_shared<const Timeline>(Timeline{timeline_->run_uid, begun.number()});
+  AddToHistory(time, begun.author(), "timeline", absl::StrCat(ended), absl::StrCat(begun.number()));
+}
+
+void RunRecord::ChangeState(v1::RunState state, const std::string& author,
+                            const std::string& reason, const Time& time) {
+  if (state == state_) return;
+  state_author_ = author;
+  state_reason_ = reason;
+  state_time_ = time;
+  AddToHistory(time, author, "state", StateText(state_), StateText(state));
+  state_ = state;
+}
+
+StepRates RunRecord::RatesAt(int64_t step) const {
+  const double factor = plateau_.factor();
+  return {LearningRate(spec_.schedule(), step) * factor,
+          LearningRateWithoutWarmUp(spec_.schedule(), step) * factor,
+          Momentum(spec_.schedule(), step)};
+}
+
+double RunRecord::RateAt(int64_t step) const {
+  const bool warms_up = !OwnRate(spec_.optimizer().kind_case()).has_value();
+  return plateau_.factor() * (warms_up ? LearningRate(spec_.schedule(), step)
+                                       : LearningRateWithoutWarmUp(spec_.schedule(), step));
+}
+
+void RunRecord::AddReduction(const Time& time, double old_factor) {
+  const double rate = RateAt(step_);
+  AddToHistory(time, "reduce_on_plateau", "schedule.reduce_on_plateau",
+               absl::StrFormat("%.15g", rate / plateau_.factor() * old_factor),
+               absl::StrFormat("%.15g", rate));
+}
+
+void RunRecord::AddToHistory(const Time& time, const std::string& author, const std::string& field,
+                             const std::string& old_value, const std::string& new_value) {
+  v1::Change change;
+  *change.mutable_time() = time;
+  change.set_step(step_);
+  change.set_author(author);
+  change.set_field(field);
+  change.set_old_value(old_value);
+  change.set_new_value(new_value);
+  history_.Add(std::move(change));
+}
+
+}  // namespace gradd

@@ -1,0 +1,76 @@
+// A run's record, as it outlives the server.
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/run/run_record.h"
+#include "core/schedule/schedule.h"
+
+namespace gradd {
+
+void RunRecord::Write(state::v1::RunState* state) const {
+  state->Clear();
+  state->set_events(events_);
+  *state->mutable_spec() = spec_;
+  *state->mutable_create_time() = create_time_;
+  state->set_uid(timeline_->run_uid);
+  state->set_timeline(timeline_->number);
+  state->set_step(step_);
+  state->set_state(state_);
+  state->set_state_author(state_author_);
+  state->set_state_reason(state_reason_);
+  *state->mutable_state_time() = state_time_;
+  members_.Write(state->mutable_members());
+  window_.Write(state->mutable_window());
+  losses_.Write(state->mutable_losses());
+  plateau_.Write(state->mutable_plateau());
+  outcomes_.Write(state->mutable_outcomes());
+  state->set_skipped_in_a_row(skipped_in_a_row_);
+  if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
+  history_.Write(state->mutable_history());
+}
+
+absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration now) {
+  if (state.events() < 1 || state.step() < 0 || state.skipped_in_a_row() < 0) {
+    return InvalidArgument(
+        "STATE_INVALID",
+        absl::StrCat("run: ", state.events(), " events, ", state.step(), " steps and ",
+                     state.skipped_in_a_row(), " skipped pushes, at least 1, 0 and 0 expected"));
+  }
+  if (state.uid().empty() || state.timeline() < 1) {
+    return InvalidArgument("STATE_INVALID",
+                           absl::StrCat("run: its uid is \"", state.uid(), "\" and its timeline ",
+                                        state.timeline(), ", a uid and at least 1 expected"));
+  }
+  if (state.state() != v1::RUN_STATE_RUNNING && state.state() != v1::RUN_STATE_PAUSED &&
+      state.state() != v1::RUN_STATE_FINISHED) {
+    return InvalidArgument("STATE_INVALID",
+                           absl::StrCat("run: its state is ", static_cast<int>(state.state()),
+                                        ", RUNNING, PAUSED or FINISHED expected"));
+  }
+  GRADD_RETURN_IF_ERROR(ValidateSchedule(state.spec().schedule()));
+  GRADD_RETURN_IF_ERROR(ValidatePolicy(state.spec().policy(), std::numeric_limits<int64_t>::max()));
+  GRADD_RETURN_IF_ERROR(members_.Read(state.members(), now));
+  GRADD_RETURN_IF_ERROR(window_.Read(state.window()));
+  GRADD_RETURN_IF_ERROR(losses_.Read(state.losses()));
+  GRADD_RETURN_IF_ERROR(outcomes_.Read(state.outcomes()));
+  events_ = state.events();
+  deleted_ = false;
+  spec_ = state.spec();
+  spec_.clear_layout();
+  create_time_ = state.create_time();
+  timeline_ = std::make_shared<const Timeline>(Timeline{state.uid(), state.timeline()});
+  step_ = state.step();
+  state_ = state.state();
+  state_author_ = state.state_author();
+  state_reason_ = state.state_reason();
+  state_time_ = state.state_time();
+  skipped_in_a_row_ = state.skipped_in_a_row();
+  evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;
+  history_.Read(state.history());
+  ConfigureParts();
+  return plateau_.Read(state.plateau());
+}
+
+}  // namespace gradd

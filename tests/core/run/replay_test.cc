@@ -1,0 +1,324 @@
+// From the initial state, the events in its log and the pushes, a StepEngine alone reaches the bits
+// of the run that was trained, and its record is made again: for every optimizer and stage, in
+// every encoding, with either policy; with changes, evaluations, skips, deaths and rejoins in
+// between. So does a run that goes on from where another was captured.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <future>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "core/base/thread_pool.h"
+#include "core/run/run.h"
+#include "core/run/run_registry.h"
+#include "tests/core/run/cut_push.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/replayed_engine.h"
+#include "tests/support/replayed_record.h"
+#include "tests/support/trainee.h"
+#include "tests/support/update.h"
+
+namespace gradd {
+namespace {
+
+constexpr absl::Duration kLease = absl::Seconds(15);
+
+struct Replayed final : EventLog {
+  Replayed() : engine(3 * kTileElements, std::make_unique<ThreadPool>(2)) {}
+  void Append(const state::v1::Event& event, Pushes pushes) override {
+    record.Append(event, pushes);
+    engine.Append(event, pushes);
+  }
+  ReplayedRecord record;
+  ReplayedEngine engine;
+};
+
+// A run on a server of its own, with workers "a" and "b" that push what CutPush() says.
+class Played {
+ public:
+  Played(const v1::Run& spec, FakeClock* clock, const RunOrigin* origin = nullptr)
+      : registry_(Limits(), /*threads=*/2, clock, 2 * kTileElements) {
+    if (origin == nullptr) {
+      registry_.SetEventLogs([this](const std::string&) {
+        replayed_ = std::make_shared<Replayed>();
+        return replayed_;
+      });
+    }
+    auto run = registry_.Create("r", spec, "", origin);
+    EXPECT_TRUE(run.ok()) << run.status();
+    run_ = *std::move(run);
+  }
+
+  void Join(size_t worker) {
+    workers_[worker] =
+        std::make_unique<FakeWorker>(&registry_, "r", worker == 0 ? "a" : "b", /*instance=*/1);
+    workers_[worker]->Join();
+    sequences_[worker] = workers_[worker]->welcome()->last_sequence();
+    results_[worker] = 0;
+  }
+  // Everybody, in a new session.
+  void Rejoin() {
+    for (size_t worker = 0; worker < kCutWorkers; ++worker) {
+      if (workers_[worker] != nullptr) Die(worker);
+      Join(worker);
+    }
+  }
+  void Die(size_t worker) { workers_[worker]->Disconnect(); }
+  void Tick() { registry_.Tick(); }
+
+  // Pushes from `base_step` and does not wait.
+  void Send(size_t worker, v1::Encoding encoding, int64_t base_step, double loss) {
+    const int number = pushed_++;
+    const std::vector<Part> parts =
+        encoding == v1::ENCODING_ROWS
+            ? CutRows(number, static_cast<int>(worker), &random_)
+            : CutPush(encoding, /*encoded=*/true, number, static_cast<int>(worker), &random_);
+    v1::PushHeader header;
+    header.set_sequence(++sequences_[worker]);
+    header.set_base_step(base_step);
+    header.set_examples(1 + static_cast<int64_t>(worker) + number % 3);
+    header.set_loss(loss);
+    std::vector<v1::TrainRequest> requests = RequestsOf(header, parts);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      workers_[worker]->Request(std::move(requests[i]), PayloadOf(parts[i]));
+    }
+  }
+  v1::PushOutcome Outcome(size_t worker) {
+    return workers_[worker]->WaitForResult(results_[worker]++).outcome();
+  }
+  // A push of each, for the present step.
+  void Round(const std::vector<size_t>& workers, v1::Encoding encoding) {
+    for (const size_t worker : workers) {
+      Send(worker, encoding, run_->Progress().step(), 2.0 / (1 + pushed_));
+      // One after the other, where each is a step.
+      if (Describe().policy().has_asynchronous()) {
+        EXPECT_TRUE(IsOfAStep(Outcome(worker)));
+      }
+    }
+    if (Describe().policy().has_asynchronous()) return;
+    for (const size_t worker : workers) EXPECT_TRUE(IsOfAStep(Outcome(worker)));
+  }
+  static bool IsOfAStep(v1::PushOutcome outcome) {
+    return outcome == v1::PUSH_OUTCOME_APPLIED || outcome == v1::PUSH_OUTCOME_ACCUMULATED;
+  }
+
+  void Change(const v1::Run& values, const std::vector<std::string>& paths) {
+    google::protobuf::FieldMask mask;
+    for (const std::string& path : paths) mask.add_paths(path);
+    const absl::Status status = UpdateAndWait(run_.get(), values, mask, "ada");
+    EXPECT_TRUE(status.ok()) << mask.ShortDebugString() << ": " << status;
+    // A window that it has filled is closed by whoever worked on it, perhaps after the answer.
+    const absl::Time patience = absl::Now() + absl::Minutes(1);
+    while (!IsAtRest() && absl::Now() < patience) std::this_thread::yield();
+  }
+  void Evaluate(double loss) {
+    v1::Evaluation evaluation;
+    evaluation.set_step(run_->Progress().step());
+    evaluation.set_loss(loss);
+    evaluation.set_examples(10);
+    EXPECT_TRUE(run_->ReportEvaluation(evaluation).ok());
+  }
+
+  std::shared_ptr<const RunCapture> Capture() {
+    std::promise<absl::StatusOr<std::shared_ptr<const RunCapture>>> promise;
+    run_->Capture([&](const auto& capture) { promise.set_value(capture); });
+    auto capture = promise.get_future().get();
+    EXPECT_TRUE(capture.ok()) << capture.status();
+    return *capture;
+  }
+
+  // No step is due or on its way.
+  bool IsAtRest() const {
+    const state::v1::RunState state = State();
+    const v1::Run spec = Describe();
+    const int64_t window = std::max(1, spec.optimizer().accumulation_steps());
+    int64_t fewest = state.window().pushes();
+    if (spec.policy().has_synchronous()) {
+      for (const state::v1::MemberState& member : state.members().members()) {
+        fewest = std::min(fewest, member.in_window());
+      }
+    }
+    return fewest < window && run_->Progress().step() == state.step();
+  }
+
+  // That its events lead to what it is.
+  void Check(const char* after) {
+    ASSERT_EQ(replayed_->engine.fault(), "") << after;
+    ASSERT_EQ(replayed_->engine.step(), run_->Progress().step()) << after;
+    EXPECT_TRUE(replayed_->engine.Bits() == BitsOf(run_.get())) << after;
+    EXPECT_EQ(replayed_->record.Compare(State(), /*reads_back=*/true), "") << after;
+  }
+  state::v1::RunState State() const {
+    state::v1::RunState state;
+    run_->WriteState(&state);
+    return state;
+  }
+  v1::Run Describe() const { return run_->Describe(Run::Detail::kWorkers); }
+  Run* run() const { return run_.get(); }
+  // Its next pushes are those that `other` would push.
+  void PushAs(const Played& other) {
+    pushed_ = other.pushed_;
+    random_ = other.random_;
+  }
+
+ private:
+  RunRegistry registry_;
+  std::shared_ptr<Replayed> replayed_;
+  std::shared_ptr<Run> run_;
+  std::unique_ptr<FakeWorker> workers_[kCutWorkers];
+  int64_t sequences_[kCutWorkers] = {};
+  size_t results_[kCutWorkers] = {};
+  std::mt19937 random_{7};
+  int pushed_ = 0;
+};
+
+struct Story {
+  NamedOptimizer optimizer;
+  bool synchronous = true;
+  int number = 0;
+
+  // Every one comes after every other in some stories.
+  v1::Encoding encoding(int round) const {
+    constexpr v1::Encoding kEncodings[] = {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16,
+                                           v1::ENCODING_FLOAT16, v1::ENCODING_INT8,
+                                           v1::ENCODING_SPARSE,  v1::ENCODING_ROWS};
+    return kEncodings[(number + round) % 6];
+  }
+  v1::Run Spec() const {
+    v1::Run spec = SpecOf(optimizer);
+    spec.mutable_schedule()->mutable_exponential_decay()->set_decay_rate(0.9);
+    spec.mutable_schedule()->mutable_reduce_on_plateau()->set_patience(0);
+    spec.mutable_optimizer()->mutable_skip_non_finite()->set_max_in_a_row(2);
+    if (!synchronous) {
+      spec.mutable_policy()->mutable_asynchronous()->set_max_staleness(2);
+      spec.mutable_policy()->mutable_asynchronous()->set_correction(
+          v1::STALENESS_CORRECTION_LEARNING_RATE);
+    }
+    return spec;
+  }
+};
+
+std::vector<Story> Stories() {
+  std::vector<Story> stories;
+  int number = 0;
+  for (const NamedOptimizer& optimizer : EveryOptimizerAndStage()) {
+    for (const bool synchronous : {true, false}) {
+      Story story{optimizer, synchronous, number++};
+      story.optimizer.name += synchronous ? "_synchronous" : "_asynchronous";
+      stories.push_back(std::move(story));
+    }
+  }
+  return stories;
+}
+
+class ReplayTest : public testing::TestWithParam<Story> {};
+
+TEST_P(ReplayTest, EventsAndPushesLeadToTheSameBits) {
+  const Story& story = GetParam();
+  FakeClock clock;
+  Played run(story.Spec(), &clock);
+  run.Join(0);
+  run.Join(1);
+  run.Round({0, 1}, story.encoding(0));
+  run.Round({0, 1}, story.encoding(1));
+  run.Check("two rounds");
+
+  run.Evaluate(1);
+  run.Evaluate(2);  // The plateau takes from the rate.
+  v1::Run values;
+  values.mutable_schedule()->set_learning_rate(story.optimizer.learning_rate / 2);
+  values.set_max_steps(1000);
+  run.Change(values, {"schedule.learning_rate", "max_steps"});
+  run.Round({0, 1}, story.encoding(2));
+  run.Check("an evaluation and a change");
+
+  // One is skipped, and one comes too late.
+  run.Send(0, v1::ENCODING_FLOAT32, run.run()->Progress().step(),
+           std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(run.Outcome(0), v1::PUSH_OUTCOME_SKIPPED);
+  run.Send(1, v1::ENCODING_FLOAT32, 0, 1);
+  EXPECT_EQ(run.Outcome(1),
+            story.synchronous ? v1::PUSH_OUTCOME_SUPERSEDED : v1::PUSH_OUTCOME_STALE);
+  run.Check("a skip and a late push");
+
+  // One dies, and comes back.
+  run.Die(1);
+  clock.Advance(kLease);
+  run.Send(0, story.encoding(3), run.run()->Progress().step(), 1);
+  run.Tick();
+  EXPECT_TRUE(Played::IsOfAStep(run.Outcome(0)));
+  run.Check("a death");
+  run.Join(1);
+  run.Round({0, 1}, story.encoding(4));
+  run.Check("a rejoin");
+
+  // Another optimizer, with a window that is open when that goes.
+  values.mutable_optimizer()->mutable_adam();
+  values.mutable_optimizer()->set_accumulation_steps(3);
+  values.mutable_schedule()->set_learning_rate(0.01);
+  run.Change(values, {"optimizer", "schedule.learning_rate"});
+  run.Round({0, 1}, story.encoding(5));
+  run.Check("a window");
+  *values.mutable_optimizer() = story.optimizer.spec;
+  run.Change(values, {"optimizer", "schedule.learning_rate"});
+  run.Round({0, 1}, story.encoding(6));
+  run.Round({0, 1}, story.encoding(7));
+  run.Check("the optimizer that it had");
+}
+
+// The captured run goes on beside the one that goes on from there.
+TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
+  const Story& story = GetParam();
+  FakeClock clock;
+  Played run(story.Spec(), &clock);
+  run.Join(0);
+  run.Join(1);
+  run.Round({0, 1}, story.encoding(0));
+  run.Evaluate(1);
+  v1::Run values;
+  *values.mutable_optimizer() = story.optimizer.spec;
+  values.mutable_optimizer()->set_accumulation_steps(3);
+  run.Change(values, {"optimizer.accumulation_steps"});
+  run.Round({0, 1}, story.encoding(1));  // The window is open.
+
+  RunOrigin origin;
+  origin.capture = run.Capture();
+  Played restored(origin.capture->state.spec(), &clock, &origin);
+  const auto expect_same = [&](const char* after) {
+    EXPECT_TRUE(BitsOf(restored.run()) == BitsOf(run.run())) << after;
+    EXPECT_EQ(restored.State().ShortDebugString(), run.State().ShortDebugString()) << after;
+  };
+  expect_same("the capture");
+  restored.PushAs(run);
+  for (Played* const each : {&run, &restored}) {
+    each->Rejoin();
+    each->Round({0, 1}, story.encoding(2));
+    each->Round({0, 1}, story.encoding(3));
+  }
+  expect_same("the window");
+  values.mutable_schedule()->set_learning_rate(story.optimizer.learning_rate / 2);
+  values.mutable_optimizer()->clear_accumulation_steps();
+  for (Played* const each : {&run, &restored}) {
+    each->Evaluate(2);
+    each->Change(values, {"schedule.learning_rate", "optimizer.accumulation_steps"});
+    each->Round({0, 1}, story.encoding(4));
+    each->Round({0, 1}, story.encoding(5));
+  }
+  expect_same("an evaluation and a change");
+  run.Check("all of it");
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, ReplayTest, testing::ValuesIn(Stories()),
+                         [](const auto& param) { return param.param.optimizer.name; });
+
+}  // namespace
+}  // namespace gradd
