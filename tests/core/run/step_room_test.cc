@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/run/run.h"
@@ -38,6 +39,10 @@ class StepRoomTest : public testing::Test {
     return *registry_->Create("r", spec, "");
   }
   int64_t Taken(MemoryUse use) const { return registry_->budget().taken_bytes(use); }
+  // Pushes of the steps so far may be let go of after their workers are told.
+  void WaitUntilNothingIsStaged() const {
+    while (Taken(MemoryUse::kStaging) > 0) std::this_thread::yield();
+  }
 
   FakeClock clock_;
   std::unique_ptr<RunRegistry> registry_;
@@ -86,6 +91,7 @@ TEST_F(StepRoomTest, NothingIsTakenFromReadersInTheThreadThatPushes) {
       worker.Push(step, step - 1, ones);
       ASSERT_EQ(worker.WaitForResult(static_cast<size_t>(step - 1)).outcome(),
                 v1::PUSH_OUTCOME_APPLIED);
+      WaitUntilNothingIsStaged();
     }
   }
   ASSERT_EQ(Taken(MemoryUse::kVersions), 2 * kVectorBytes);
