@@ -87,7 +87,6 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
       layout_(std::move(layout)),
       environment_(environment),
       create_time_(environment.clock->WallTime()),
-      created_at_(environment.clock->Elapsed()),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
       staging_blocks_(BlockPool::CreateForPushes(
@@ -103,12 +102,13 @@ Run::Run(std::string run_id, v1::Run spec, Layout layout, const std::shared_ptr<
               environment.block_elements),
       room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
             [this] { WantRoom(); }),
-      plateau_(spec_.schedule()) {
+      plateau_(spec_.schedule()),
+      time_(environment.clock->Elapsed()) {
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
   members_.Configure(WindowOf(spec_.optimizer()), policy_->forgives());
   engine_.SetTimeline(timelines_.present());
-  signs_.moved_at = created_at_;
+  signs_.moved_at = Now();
 }
 
 v1::Run Run::Describe(Detail detail) const {

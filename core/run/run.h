@@ -29,6 +29,7 @@
 #include "core/run/staging_room.h"
 #include "core/run/step_on_its_way.h"
 #include "core/run/timelines.h"
+#include "core/run/training_time.h"
 #include "core/run/trial_log.h"
 #include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
@@ -379,7 +380,6 @@ class Run : public std::enable_shared_from_this<Run> {
   const Layout layout_;
   const RunEnvironment environment_;
   const absl::Time create_time_;
-  const absl::Duration created_at_;
   const RunMemory memory_;
   // The run's turn among those of others. Shared with tasks that may outlive the run.
   const std::shared_ptr<Executor> pool_;
@@ -423,8 +423,7 @@ class Run : public std::enable_shared_from_this<Run> {
   absl::Duration buffers_freed_at_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::Evaluation> evaluation_ ABSL_GUARDED_BY(mutex_);
   RunHistory history_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration paused_at_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration paused_total_ ABSL_GUARDED_BY(mutex_);
+  TrainingTime time_ ABSL_GUARDED_BY(mutex_);
   RunSigns signs_ ABSL_GUARDED_BY(mutex_);
   // What the log knows.
   v1::RunCondition logged_condition_ ABSL_GUARDED_BY(mutex_) = v1::RUN_CONDITION_UNSPECIFIED;

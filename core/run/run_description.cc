@@ -56,8 +56,8 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_widened_chunks(float16_counts_->widened_chunks);
   progress->set_live_workers(static_cast<int32_t>(members_.live_count()));
   if (evaluation_.has_value()) *progress->mutable_evaluation() = *evaluation_;
-  const absl::Duration now = Moves() ? Now() : paused_at_;
-  *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
+  const absl::Duration now = Moves() ? Now() : time_.stopped_at();
+  *progress->mutable_elapsed() = ToProto(time_.Until(now));
   const RunSituation situation = Situation();
   for (const std::string& worker : situation.waits_for) {
     if (progress->waits_for_size() == kMostNamed) break;

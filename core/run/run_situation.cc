@@ -51,7 +51,7 @@ RunSituation Run::Situation() const {
   RunSituation situation;
   situation.state = ShownState();
   situation.now = Now();
-  situation.stopped_at = paused_at_;
+  situation.stopped_at = time_.stopped_at();
   situation.stopped_by = signs_.stopped_by;
   situation.stop_reason = signs_.stop_reason;
   situation.trials = static_cast<int64_t>(trials_.size());

@@ -25,9 +25,9 @@ void Run::SetMoving(v1::RunState state, bool held) {
   if (moved == Moves()) return;
   const absl::Duration now = Now();
   if (moved) {
-    paused_at_ = now;
+    time_.Stop(now);
   } else {
-    paused_total_ += now - paused_at_;
+    time_.GoOn(now);
     progress_.pace().Interrupt();
     first_waiting_at_ = now;
     signs_.moved_at = now;
