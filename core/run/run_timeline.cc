@@ -57,7 +57,7 @@ void Run::BeginNextTimeline(const std::string& author) {
          goes_on && pending.want_parameters, Told::kNothing);
   }
   // They may be large, and their room is theirs until they are gone.
-  pool_->Schedule([dropped] { dropped->clear(); });
+  pool_->Schedule([self = shared_from_this(), dropped] { dropped->clear(); });
   for (const auto& [worker, session] : sessions) {
     const WorkerSession::State& state = session->state();
     if (!sessions_.Has(session.get())) continue;

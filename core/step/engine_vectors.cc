@@ -28,7 +28,7 @@ absl::Status StepEngine::Copy(EngineVectors* copy) {
     copy->plan = plan_->state();
     if (has_window) copy->window = window_->Copy();
   } catch (const std::bad_alloc&) {
-    return SlotsOutOfMemory(run_id_);
+    return StateOutOfMemory(run_id_);
   }
   return absl::OkStatus();
 }

@@ -36,7 +36,7 @@ class ScriptedWorker final : public SessionSink {
   // Sends one request; only if CanSend().
   void Send(v1::TrainRequest request, Payload data = Payload());
   // What the join says besides is in `join`.
-  void Join(const std::string& run, v1::Join join);
+  void Join(const std::string& run, v1::Join join = {});
   void HalfClose();
   // The stream is gone.
   void Disconnect();

@@ -48,10 +48,10 @@ class HalfOpenTest : public testing::Test {
 TEST_F(HalfOpenTest, ARepeatedPushWhoseStepIsOnItsWayGetsTheAnswerOfTheFirst) {
   ASSERT_TRUE(registry_->Create("r", SynchronousSpec(kElements, 1), "").ok());
   ScriptedWorker before(registry_.get(), "a", 7);
-  before.Join("r", /*want_parameters=*/false);
+  before.Join("r");
   Push(&before, 1, 0);  // Its step has begun, and no task has run.
   ScriptedWorker after(registry_.get(), "a", 7);
-  after.Join("r", /*want_parameters=*/false);
+  after.Join("r");
   EXPECT_EQ(after.welcome()->last_sequence(), 0);
   Push(&after, 1, 0);
   EXPECT_TRUE(after.results().empty());
@@ -64,7 +64,9 @@ TEST_F(HalfOpenTest, ARepeatedPushWhoseStepIsOnItsWayGetsTheAnswerOfTheFirst) {
 TEST_F(HalfOpenTest, AStreamWhoseLastRequestWasHeldEndsWhenItIsTaken) {
   ASSERT_TRUE(registry_->Create("r", SynchronousSpec(kElements, 1), "").ok());
   ScriptedWorker worker(registry_.get(), "a", 7);
-  worker.Join("r", /*want_parameters=*/true);
+  v1::Join join;
+  join.set_want_parameters(true);
+  worker.Join("r", join);
   Push(&worker, 3, 0);  // Held, since the parameters are not read; then refused: it skips.
   ASSERT_TRUE(worker.held());
   worker.HalfClose();

@@ -144,9 +144,8 @@ void RunModel::Aborted(const ScriptedWorker* stream, int64_t sequence, bool sure
   std::deque<Push>& queue = unanswered_[stream];
   Member& member = members_[stream->worker()];
   const auto same = [&](const Push& push) { return push.sequence == sequence; };
-  if (!queue.empty() && queue.back().complete < 0) {
+  if (!queue.empty() && queue.back().complete < 0 && same(queue.back())) {
     Push& incoming = queue.back();
-    if (!same(incoming)) return;
     // That is its end.
     incoming.complete = ++completions_;
     incoming.complete_at = clock_->Elapsed();
