@@ -26,7 +26,7 @@ state::v1::Event Parse(const std::string& text) {
 std::string Created(const std::string& more = "max_steps: 4") {
   return "created { spec { name: 'runs/r' optimizer { sgd {} } schedule { learning_rate: 0.5 } "
          "policy { synchronous { workers: 2 } } " +
-         more + " } }";
+         more + " } uid: 'f00d' }";
 }
 std::string Joined(const std::string& worker) {
   return "member { worker: '" + worker + "' kind: KIND_JOINED address: 'host' }";
@@ -94,6 +94,18 @@ TEST_F(RunRecordTest, BeginsAsItWasCreated) {
   EXPECT_EQ(record_.policy().starts_with(), 2);
   EXPECT_EQ(record_.create_time().seconds(), 1001);
   EXPECT_EQ(record_.RateAt(0), 0.5);
+}
+
+TEST_F(RunRecordTest, ATimelineIsInTheHistoryAndThePushesAfterItAreOfIt) {
+  ApplyAll({Created(), Joined("a"), Joined("b"), Step(1, Used("a", 1))});
+  EXPECT_EQ(record_.timeline()->run_uid, "f00d");
+  EXPECT_EQ(record_.timeline()->number, 1U);
+  ApplyAll({"timeline { number: 2 author: 'ada' }", Step(2, Used("b", 1))});
+  EXPECT_EQ(record_.timeline()->run_uid, "f00d");
+  EXPECT_EQ(record_.timeline()->number, 2U);
+  EXPECT_EQ(member("a").ledger.timeline, 1U);
+  EXPECT_EQ(member("b").ledger.timeline, 2U);
+  EXPECT_THAT(History(), testing::ElementsAre("1 ada timeline 1 2"));
 }
 
 TEST_F(RunRecordTest, AStepMovesTheLedgerOfWhoeverIsPartOfIt) {
@@ -188,7 +200,8 @@ TEST_F(RunRecordTest, AChangeIsInTheHistoryFieldByField) {
 
 TEST_F(RunRecordTest, PlateausComeOfLossesAndEvaluations) {
   ApplyAll(
-      {"created { spec { optimizer { sgd {} } schedule { learning_rate: 1 reduce_on_plateau { "
+      {"created { uid: 'f00d' spec { optimizer { sgd {} } schedule { learning_rate: 1 "
+       "reduce_on_plateau { "
        "patience: 0 factor: 0.5 } } policy { asynchronous {} } } }",
        "evaluation { step: 1 loss: 1 examples: 1 }", "evaluation { step: 2 loss: 2 examples: 1 }"});
   EXPECT_EQ(record_.RateAt(0), 0.5);
@@ -231,6 +244,8 @@ TEST(RunRecordReadTest, WhatNoRecordHasIsRefusedByName) {
   const Case cases[] = {
       {"0 events", [](auto* state) { state->set_events(0); }},
       {"-1 steps", [](auto* state) { state->set_step(-1); }},
+      {"its uid is \"\"", [](auto* state) { state->clear_uid(); }},
+      {"its timeline 0", [](auto* state) { state->set_timeline(0); }},
       {"RUNNING, PAUSED or FINISHED", [](auto* state) { state->set_state(v1::RUN_STATE_HELD); }},
       {"policy", [](auto* state) { state->mutable_spec()->clear_policy(); }},
       {"learning_rate",
