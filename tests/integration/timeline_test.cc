@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/session.h"
+#include "core/run/run_registry.h"
 #include "gradd/v1/training_service.grpc.pb.h"
 #include "server/server.h"
 #include "tests/support/specs.h"
