@@ -172,7 +172,7 @@ BlockPool::Unused BlockPool::TakeUnused(int64_t most_bytes) {
   for (Reserved& reserved : reserved_) {
     reserved.spare = FreeBlocks(reserved.elements) - reserved.all();
   }
-  const auto take = [&](size_t blocks, int64_t elements) {
+  const auto take = [&](size_t blocks, int64_t elements) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     const auto count = static_cast<int64_t>(blocks);
     Reserved* const reserved = FindReserved(elements);  // Null: all may go.
     if (reserved != nullptr && count > reserved->spare) return false;
