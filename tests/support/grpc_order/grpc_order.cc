@@ -112,4 +112,24 @@ void _ZN4grpc8internal18ServerCallbackCall14ScheduleOnDoneEb(void* call, bool at
 
 }  // extern "C"
 
+namespace {
+
+// Whether programs call this library's function: no other with that name is ahead of it.
+template <typename Function>
+bool IsFirst(Function* function, const char* name) {
+  return dlsym(RTLD_DEFAULT, name) == reinterpret_cast<void*>(function);
+}
+#define IS_FIRST(function) IsFirst(function, #function)
+
+// One of each library: of those that are not first, nothing would be told.
+[[gnu::constructor]] void CheckOrder() {
+  const bool first = IS_FIRST(_ZN4absl7debian35Mutex4LockEv) &&
+                     IS_FIRST(_ZN9grpc_core32MultiProducerSingleConsumerQueue4PushEPNS0_4NodeE) &&
+                     IS_FIRST(_ZN4grpc8internal18ServerCallbackCall14ScheduleOnDoneEb);
+  if (!first) std::abort();
+}
+
+}  // namespace
+
+#undef IS_FIRST
 #undef NEXT
