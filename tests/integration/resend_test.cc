@@ -11,6 +11,7 @@
 #include "client/session.h"
 #include "core/run/run_registry.h"
 #include "server/server.h"
+#include "tests/support/complete_push.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -54,7 +55,7 @@ TEST_P(ResendTest, TheClientPushesAgainByItself) {
   const auto a = Open("paused", "a");
   const auto b = Open("paused", "b");
   auto of_a = a->Push({0, 1, 0.5}, ones, absl::MakeSpan(parameters));
-  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  AwaitCompletePush(*paused, "a");
   ASSERT_TRUE(paused->Pause("ada").ok());
   const auto c = Open("other", "c");
   const auto d = Open("other", "d");

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/run/run_registry.h"
 #include "server/server.h"
+#include "tests/support/complete_push.h"
 #include "tests/support/flaky_proxy.h"
 #include "tests/support/specs.h"
 
@@ -241,11 +242,11 @@ TEST_F(SessionTest, GivesUpInBoundedTimeWhereNobodyListens) {
 }
 
 TEST_F(SessionTest, ADeletedRunFailsThePushInFlight) {
-  Create(SynchronousSpec(1, 2));
+  const auto run = Create(SynchronousSpec(1, 2));
   const auto a = Open("a");
   const std::vector<float> gradient = {1};
   auto future = a->Push({0, 1, 0}, gradient, {});
-  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  AwaitCompletePush(*run, "a");
   ASSERT_TRUE(server_->registry()->Delete("runs/r").ok());
   EXPECT_EQ(future.get().status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(a->Push({0, 1, 0}, gradient, {}).get().status().code(), absl::StatusCode::kNotFound);
@@ -280,7 +281,7 @@ TEST_F(SessionTest, LeavingAnswersThePushInFlightAndTheNextSessionTellsWhetherIt
   const auto b = Open("b");
   const std::vector<float> gradient = {1};
   auto future = a->Push({0, 1, 0}, gradient, {});
-  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  AwaitCompletePush(*run, "a");
   EXPECT_TRUE(a->Leave().ok());
   ASSERT_EQ(future.wait_for(std::chrono::seconds(30)), std::future_status::ready);
   const absl::Status left = future.get().status();
@@ -306,7 +307,7 @@ TEST_F(SessionTest, LeavingARunThatWasDeletedSaysSo) {
 }
 
 TEST_F(SessionTest, AStoppingServerFinishesThePushesInFlight) {
-  Create(SynchronousSpec(1, 2));
+  const auto run = Create(SynchronousSpec(1, 2));
   SessionOptions options = For(server_->grpc_address(), "a");
   options.give_up_after = absl::Milliseconds(500);
   const auto a = *Session::Open(options);
@@ -314,7 +315,7 @@ TEST_F(SessionTest, AStoppingServerFinishesThePushesInFlight) {
   const auto b = *Session::Open(options);
   const std::vector<float> gradient = {1};
   auto future = a->Push({0, 1, 0}, gradient, {});
-  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  AwaitCompletePush(*run, "a");
   std::thread stopper([&] { server_->Stop(); });
   while (!server_->registry()->draining()) std::this_thread::yield();
   EXPECT_TRUE(b->Push({0, 1, 0}, gradient, {}).get().ok());

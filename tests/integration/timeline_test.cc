@@ -15,6 +15,7 @@
 #include "core/run/run_registry.h"
 #include "gradd/v1/training_service.grpc.pb.h"
 #include "server/server.h"
+#include "tests/support/complete_push.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -135,7 +136,7 @@ TEST_F(TimelineIntegrationTest, AStreamThatNeverSentOneEnds) {
   push.mutable_chunk()->set_data(std::string(4, '\0'));
   push.mutable_commit();
   ASSERT_TRUE(stream->Write(request));
-  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  AwaitCompletePush(*run, "raw");
   ASSERT_TRUE(run->BeginTimeline("ada").ok());
   ASSERT_TRUE(stream->Read(&response));
   EXPECT_EQ(response.push_result().outcome(), v1::PUSH_OUTCOME_ROLLED_BACK);
@@ -172,7 +173,7 @@ TEST_F(TimelineIntegrationTest, APushThatIsTakenBackLeavesNoTrace) {
   std::vector<float> parameters(kElements);
   a->AbortPush();  // There is none.
   auto taken_back = a->Push({0, 1, 0.5}, wrong, absl::MakeSpan(parameters));
-  while (server_->registry()->claimed_bytes() == 0) std::this_thread::yield();
+  AwaitCompletePush(*run, "a");
   a->AbortPush();
   const absl::StatusOr<PushReport> report = taken_back.get();
   ASSERT_TRUE(report.ok()) << report.status();
