@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/channel.h"
+#include "client/event_text.h"
 #include "core/base/duration.h"
 #include "transport/payload_message.h"
 
@@ -271,31 +272,11 @@ void SessionThread::HandleWelcome(const v1::Welcome& welcome) {
 }
 
 void SessionThread::HandleEvent(const v1::RunEvent& event) {
-  switch (event.kind()) {
-    case v1::RUN_EVENT_KIND_PAUSED:
-      Log(absl::StrCat("run paused at step ", event.step()));
-      break;
-    case v1::RUN_EVENT_KIND_RESUMED:
-      Log(absl::StrCat("run resumed at step ", event.step()));
-      exchange_.SetFinished(false);
-      break;
-    case v1::RUN_EVENT_KIND_FINISHED:
-      Log(absl::StrCat("run finished at step ", event.step()));
-      exchange_.SetFinished(true);
-      break;
-    case v1::RUN_EVENT_KIND_STOPPING:
-      Log("the server is stopping");
-      break;
-    case v1::RUN_EVENT_KIND_TIMELINE:
-      Log(absl::StrCat("run begins timeline ", event.timeline(), " at step ", event.step(),
-                       ": what was computed before counts no more"));
-      break;
-    case v1::RUN_EVENT_KIND_TRIAL:
-      if (options_.on_trial) options_.on_trial(event.run());
-      break;
-    default:
-      break;
-  }
+  const std::string text = EventText(event);
+  if (!text.empty()) Log(text);
+  if (event.kind() == v1::RUN_EVENT_KIND_RESUMED) exchange_.SetFinished(false);
+  if (event.kind() == v1::RUN_EVENT_KIND_FINISHED) exchange_.SetFinished(true);
+  if (event.kind() == v1::RUN_EVENT_KIND_TRIAL && options_.on_trial) options_.on_trial(event.run());
 }
 
 // ---- The push. ----

@@ -23,8 +23,6 @@ namespace {
 constexpr absl::Duration kBufferIdleTime = absl::Seconds(5);
 // Of events that nobody else keeps.
 constexpr size_t kKeptEventBytes = size_t{64} << 10;
-// A little less than the 2 MiB that every message stays below.
-constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
 // Keeps what a client may set.
 v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
@@ -115,7 +113,6 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       trial_of_(origin == nullptr ? "" : origin->trial_of),
       layout_(std::move(layout)),
       environment_(environment),
-      created_at_(environment.clock->Elapsed() - ElapsedBefore(origin)),
       memory_(std::move(memory)),
       pool_(environment.pool->Share()),
       staging_blocks_(BlockPool::CreateForPushes(
@@ -128,49 +125,25 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       events_(environment.open_log ? environment.open_log(run_id_)
                                    : std::make_shared<RecentEvents>(kKeptEventBytes),
               environment.clock, &record_),
+      course_(&record_, environment.clock->Elapsed() - ElapsedBefore(origin)),
+      reports_(run_id_, is_trial(), environment.log, environment.clock),
+      sessions_(&record_.members(), pool_),
+      snapshots_(&engine_),
+      replies_({&layout_, environment.clock, &record_, &course_, &engine_, &sessions_, &snapshots_,
+                &progress_.profile()}),
+      answers_({&record_, &events_, &engine_, &sessions_, &replies_, &reports_, &signs_,
+                environment.clock}),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
       room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
-            [this] { WantRoom(); }) {
+            [this] {
+              pool_->Schedule([weak = weak_from_this()] {
+                if (const std::shared_ptr<Run> run = weak.lock()) run->GiveUpRoom();
+              });
+            }) {
   environment_.readers->AddStore(memory_.store);
   MutexLock lock(&mutex_);
-  signs_.moved_at = created_at_;
-}
-
-v1::Run Run::Describe(Detail detail) const {
-  v1::Run run;
-  {
-    MutexLock lock(&mutex_);
-    run = DescribeNow(detail);
-  }
-  if (detail == Detail::kFull) *run.mutable_layout() = layout_.message();
-  return run;
-}
-
-v1::Run Run::DescribeNow(Detail detail) const {
-  v1::Run run = record_.spec();
-  run.set_state(ShownState());
-  run.set_parameter_count(layout_.element_count());
-  *run.mutable_create_time() = record_.create_time();
-  run.set_state_bytes(engine_.state_bytes());
-  run.set_memory_bytes(engine_.memory_bytes());
-  run.set_timeline(record_.timeline()->number);
-  run.set_uid(record_.timeline()->run_uid);
-  FillProgress(run.mutable_progress());
-  if (detail == Detail::kSummary) return run;
-  DescribeWorkers(&run);
-  if (detail == Detail::kWorkers) return run;
-  constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
-  record_.history().AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes,
-                             &run);
-  return run;
-}
-
-v1::RunProgress Run::Progress() const {
-  MutexLock lock(&mutex_);
-  v1::RunProgress progress;
-  FillProgress(&progress);
-  return progress;
+  NoteMove();
 }
 
 RunMetrics Run::ReadMetrics() const {
@@ -178,7 +151,7 @@ RunMetrics Run::ReadMetrics() const {
   RunMetrics metrics;
   metrics.outcomes = record_.outcomes().counts();
   for (size_t i = 0; i < metrics.outcomes.size(); ++i) {
-    metrics.outcomes[i] += other_outcomes_.counts()[i];
+    metrics.outcomes[i] += replies_.outcomes().counts()[i];
   }
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
@@ -196,13 +169,8 @@ void Run::WriteState(state::v1::RunState* state) const {
 
 void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   MutexLock lock(&mutex_);
-  if (record_.deleted()) {
-    receive(nullptr);
-  } else if (!engine_.settled()) {
-    snapshot_requests_.emplace_back(contents, std::move(receive));
-  } else {
-    receive(engine_.TakeSnapshot(contents));
-  }
+  if (record_.deleted()) return receive(nullptr);
+  snapshots_.Add(contents, std::move(receive));
 }
 
 absl::Status Run::CheckContents(SnapshotContents contents) const {
@@ -226,7 +194,11 @@ void Run::Tick() {
     if (draining_) EndIdleSessions();
     JudgeRoom();
     RetryChange();
-    LogCondition();
+    if (reports_.WantsCondition()) {
+      reports_.TellCondition(JudgeCondition(Situation()), progress_.pace().TimePerStep(now),
+                             record_.state_author().empty(),
+                             !record_.members().departures().all().empty(), engine_.step());
+    }
     free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;
     if (free_buffers) buffers_freed_at_ = now;
   }
@@ -263,26 +235,24 @@ void Run::FreeIfDeleted() {
 }
 
 void Run::Delete() {
-  EndEverything();
-  FreeIfDeleted();
-}
-
-void Run::EndEverything() {
   std::vector<PendingPush> pushes;  // Let go of without the lock: they may be large.
-  MutexLock lock(&mutex_);
-  if (record_.deleted()) return;
-  events_.Delete();
-  sessions_.Broadcast(v1::RUN_EVENT_KIND_DELETED, engine_.step());
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) DismissSession(session.get(), DeletedError());
-  pushes = waiting_.TakeAll();
-  for (const CaptureReceiver& receive : std::exchange(capture_requests_, {})) {
-    pool_->Schedule([receive, error = DeletedError()] { receive(error); });
+  {
+    MutexLock lock(&mutex_);
+    if (record_.deleted()) return;
+    events_.Delete();
+    sessions_.Broadcast(v1::RUN_EVENT_KIND_DELETED, engine_.step());
+    for (const SessionPtr& session : sessions_.List())
+      sessions_.Dismiss(session.get(), DeletedError());
+    pushes = waiting_.TakeAll();
+    for (const CaptureReceiver& receive : std::exchange(capture_requests_, {})) {
+      pool_->Schedule([receive, error = DeletedError()] { receive(error); });
+    }
+    snapshots_.Cancel();
+    if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());
+    CompleteUpdate();  // One that is late.
   }
-  for (auto& [contents, receive] : snapshot_requests_) receive(nullptr);
-  snapshot_requests_.clear();
-  if (held_receiver_) std::exchange(held_receiver_, nullptr)(DeletedError());
-  CompleteUpdate();  // One that is late.
+  pushes.clear();
+  FreeIfDeleted();
 }
 
 }  // namespace gradd

@@ -2,7 +2,6 @@
 #define GRADD_CORE_RUN_RUN_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,25 +15,28 @@
 #include "core/base/executor.h"
 #include "core/base/mutex.h"
 #include "core/diagnostics/progress_tracker.h"
-#include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
 #include "core/run/float16_counts.h"
 #include "core/run/held_run.h"
+#include "core/run/push_answers.h"
+#include "core/run/replies.h"
 #include "core/run/run_capture.h"
 #include "core/run/run_condition.h"
+#include "core/run/run_course.h"
 #include "core/run/run_environment.h"
 #include "core/run/run_events.h"
 #include "core/run/run_metrics.h"
 #include "core/run/run_record.h"
+#include "core/run/run_reports.h"
 #include "core/run/run_signs.h"
+#include "core/run/session_host.h"
 #include "core/run/sessions.h"
 #include "core/run/shared_parameters.h"
+#include "core/run/snapshot_requests.h"
 #include "core/run/staging_room.h"
 #include "core/run/step_on_its_way.h"
-#include "core/run/trial_log.h"
 #include "core/run/update_queue.h"
 #include "core/run/waiting_pushes.h"
-#include "core/run/worker_session.h"
 #include "core/step/step_decision.h"
 #include "core/step/step_engine.h"
 #include "core/step/step_policy.h"
@@ -57,7 +59,7 @@ namespace gradd {
 // go on now is kept, and taken up again by the event that lets it.
 //
 // Thread safe.
-class Run : public std::enable_shared_from_this<Run> {
+class Run : public SessionHost, public std::enable_shared_from_this<Run> {
  public:
   // Validates `spec` and sets the initial parameters, or those of `origin`. The run id is valid.
   static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
@@ -66,10 +68,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   const std::string& run_id() const { return run_id_; }
   bool is_trial() const { return !trial_of_.empty(); }
-  // FAILED_PRECONDITION for a trial, which belongs to its Trials. Checked by Update(), Pause() and
-  // Resume().
+  // FAILED_PRECONDITION for a trial, which belongs to its Trials, as all that changes a run says.
   absl::Status CheckChangeable() const;
-  const Layout& layout() const { return layout_; }
 
   // The run as people see it.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
@@ -109,10 +109,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // times a second.
   void Tick();
 
-  // Calls `receive` with a snapshot of the present step: at once, or when the step that is
-  // being applied is done. `receive` is called with the run's lock held. It gets null if the
-  // run is deleted.
-  using SnapshotReceiver = std::function<void(std::shared_ptr<const Snapshot>)>;
+  // Calls `receive` with a snapshot of the present step: at once, or when the step that is being
+  // applied is done.
   void RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive);
   // FAILED_PRECONDITION if the run's optimizer does not keep that.
   absl::Status CheckContents(SnapshotContents contents) const;
@@ -120,8 +118,6 @@ class Run : public std::enable_shared_from_this<Run> {
   // Calls `receive` with the run as it is between two steps: when the step that is being applied is
   // done, on a thread of the pool. No step begins while optimizers' state is copied.
   // RESOURCE_EXHAUSTED if there is no room for the copy. Run::Create() goes on from it.
-  using CaptureReceiver =
-      std::function<void(const absl::StatusOr<std::shared_ptr<const RunCapture>>&)>;
   void Capture(CaptureReceiver receive);
 
   // ---- For Trials. ----
@@ -137,75 +133,39 @@ class Run : public std::enable_shared_from_this<Run> {
   // The steps from now on are recorded there.
   void RecordIn(std::shared_ptr<TrialLog> log);
 
-  // ---- For WorkerSession, in the order of a session's life. ----
+  // ---- See SessionHost. ----
 
-  absl::Status Join(const SessionPtr& session, const v1::Join& join);
-  // Begins a push. Fills in the timeline where the header leaves it to the session's welcome.
-  absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session, v1::PushHeader* header);
-  // The push that is being staged is not finite. False if it may not be skipped.
-  bool SkipPush(WorkerSession* session);
-  // Stages the gradient that the session shares.
-  absl::Status StageSharedGradient(WorkerSession* session, StagedPush* push);
-  // The push is complete and valid: it waits for its step.
+  const Layout& layout() const override { return layout_; }
+  absl::Status Join(const SessionPtr& session, const v1::Join& join) override;
+  absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session, v1::PushHeader* header) override;
+  absl::Status StageSharedGradient(WorkerSession* session, StagedPush* push) override;
+  bool SkipPush(WorkerSession* session) override;
+  void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why) override;
   void CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
-                  bool want_parameters, const PushArrival& arrival);
-  // The push was ignored, or taken back before its end.
+                  bool want_parameters, const PushArrival& arrival) override;
   void CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
-                     bool want_parameters);
-  void RejectPush(WorkerSession* session, int64_t sequence, const absl::Status& why);
-  // Takes back the complete push that waits for its step and came in this session, or in an earlier
-  // one; false, with nothing done, if there is none.
-  bool AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier);
-  // Why a push that is coming in cannot become part of a step any more: its step was made without
-  // it, or a new timeline began. Then its room is given back.
-  std::optional<PushAdmission> ReturnIfInVain(WorkerSession* session, const v1::PushHeader& header);
-  // The room of the push that is coming in, if others need it; otherwise null.
-  StagingRoom::Claim TakeBackRoom(WorkerSession* session);
-  void ParametersSent(WorkerSession* session);
-  void ResumeReading(WorkerSession* session);
-  void Leave(WorkerSession* session);
-  void HalfClose(WorkerSession* session);
-  void Disconnect(WorkerSession* session);
-  // Ends the session because of what it sent.
-  void FailSession(WorkerSession* session, const absl::Status& status);
+                     bool want_parameters) override;
+  bool AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) override;
+  std::optional<PushAdmission> ReturnIfInVain(WorkerSession* session,
+                                              const v1::PushHeader& header) override;
+  StagingRoom::Claim TakeBackRoom(WorkerSession* session) override;
+  void ParametersSent(WorkerSession* session) override;
+  void ResumeReading(WorkerSession* session) override;
+  void Leave(WorkerSession* session) override;
+  void HalfClose(WorkerSession* session) override;
+  void Disconnect(WorkerSession* session) override;
+  void FailSession(WorkerSession* session, const absl::Status& status) override;
 
  private:
-  using Outcome = v1::PushOutcome;
-
   Run(std::string run_id, const v1::Run& spec, Layout layout,
       const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
       const RunOrigin* origin);
 
-  // ---- Sessions (run_sessions.cc) ----
+  // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 
-  // The member whose session this is; null if another one took over or the run is gone.
-  Member* MemberOf(const WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the worker may join with that session now; takes over from an older one of its own.
   absl::Status Admit(const v1::Join& join) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  v1::Welcome WelcomeFor(const Member& member, v1::Encoding encoding)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendParametersTo(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells a session that maps the parameters where `snapshot` lies. False if it does not, if they
-  // lie elsewhere, or if they may not be held for long.
-  bool SendSharedParameters(WorkerSession* session, const std::shared_ptr<const Snapshot>& snapshot)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends the session's stream; the worker stays a member until its lease ends.
-  void EndSession(WorkerSession* session, const absl::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same for a worker that may not read any more.
-  void AbandonSession(WorkerSession* session, const absl::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends a session that has no claim to what is still on its way: it left, it failed, or the run is
-  // deleted. A peer that does not read could otherwise keep the parameters for ever.
-  void DismissSession(WorkerSession* session, const absl::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends a half-closed session that waits for nothing any more.
-  void EndIfHalfClosed(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Detach(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireLeases() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes up what a session holds, on the pool.
-  void ScheduleRetry(const SessionPtr& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RetryAllHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the next step can be made by those who are connected: while draining, nobody joins.
   bool StepCanCome() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // While draining: ends the sessions that have nothing in flight.
@@ -225,9 +185,8 @@ class Run : public std::enable_shared_from_this<Run> {
   bool ClaimRoom(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How the run stands, for room_. After it has changed, and now and then.
   void JudgeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Others need the room: has GiveUpRoom() called, on the pool.
-  void WantRoom();
-  // Drops the pushes that are not part of a step yet, and tells their workers.
+  // Others need the room: drops the pushes that are not part of a step yet, and tells their
+  // workers.
   void GiveUpRoom();
   std::vector<PendingPush> DropPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -242,37 +201,11 @@ class Run : public std::enable_shared_from_this<Run> {
   // The push of the session that is coming in is not finite and will be skipped; false if it may
   // not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A push of the member is complete: steps wait for it again, if they did not.
-  void ExpectAgain(const std::string& worker, const Member& member)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A member's push is answered without a step.
-  void EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step, Outcome outcome)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same for one that waited, whose worker is told.
-  void Resolve(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Answers a push that a step has taken, or the window.
-  void TellTaken(const PendingPush& pending, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells `session` what became of a push, and what it has not been `told`, if it is still the
-  // member's.
-  void Tell(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-            Outcome outcome, bool want_parameters, Told told) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
-                  bool parameters_follow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells a session, which must be a member's, that its push is refused.
-  void SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Refuses pushes that waited: their sequences are not used up.
-  void RejectPending(std::vector<PendingPush> pushes, const absl::Status& why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers those whose step was made without them.
   void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Steps (run_steps.cc) ----
 
-  // The step that pushes computed from the newest parameters will be part of comes after so many.
-  int64_t OpenStep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return engine_.step() + (step_ != nullptr && !step_->fold.has_value() ? 1 : 0);
-  }
   PolicyState StateForPolicy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way. `room_is_made`: nothing more can be given back
   // for it.
@@ -288,9 +221,6 @@ class Run : public std::enable_shared_from_this<Run> {
   void EnterStep(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives back one piece of what others could do without, which takes long, and tries again.
   void MakeRoomForStep();
-  void CompleteFold(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the push is answered when its step begins: only where its result is known to be finite.
-  bool LeavesEarly(const PendingPush& pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers the pushes of the step that begins, whose blocks leave as they become final.
   void AnswerEarly(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Rejects those pushes of the step whose gradient is not known to leave it finite, and puts the
@@ -308,10 +238,6 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // ---- Timelines (run_timeline.cc) ----
 
-  // Whether a push was computed on another timeline than the present.
-  bool IsForeign(const v1::PushHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return header.timeline() != record_.timeline()->number;
-  }
   // Begins those that were asked for, if nothing is on its way.
   void BeginTimelines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginNextTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -333,9 +259,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Fills the slots of the plan that is on its way and goes on with it, and what has come since.
   // Called without the lock, by the one who made it the one on its way.
   void FillChanges();
-  // Give those who wait for it what holds between two steps and changes, if this is such a time.
-  void SendSnapshots() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellHolder() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whatever waits for a time between two steps and changes has its turn, if this is such a time.
+  void Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Goes on, stands still, or is over.
   void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -355,10 +280,6 @@ class Run : public std::enable_shared_from_this<Run> {
   // Makes the change the accepted one, to come into effect as soon as the engine is settled; that
   // may be at once. True if slots have to be filled first, by the caller.
   absl::StatusOr<bool> Accept(UpdateRequest request);
-  // The plan of a run that is changed to `spec`, with its memory, and with room made for its slots
-  // and a window of so many bytes. Takes long: without the lock.
-  absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const v1::Run& spec,
-                                                       int64_t window_bytes) const;
   // If the engine is settled and a change was accepted, that is in effect now: has it answered, and
   // the next one begun, on the pool.
   void CompleteUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -368,48 +289,17 @@ class Run : public std::enable_shared_from_this<Run> {
 
   absl::Status DeletedError() const;
   absl::Status FinishedError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What Delete() does under the lock.
-  void EndEverything();
   // Frees the memory of a run that is deleted, unless a step or a change is on its way.
   void FreeIfDeleted();
-  // The same as Describe(), without the layout, which may be large and always is the same.
+  // The same as Describe(), without the layout, which may be large.
   v1::Run DescribeNow(Detail detail) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FillProgress(v1::RunProgress* progress) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DescribeWorkers(v1::Run* run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Where the run is, as people see it, but for HELD: its last step ends it when it is complete.
-  v1::RunState State() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const v1::RunState state = record_.state();
-    return state == v1::RUN_STATE_FINISHED && !over_ ? v1::RUN_STATE_RUNNING : state;
-  }
-  // Whether steps happen as pushes come in.
-  bool Moves() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return State() == v1::RUN_STATE_RUNNING && !held_;
-  }
-  // To be called when that may have changed: the time counts.
+  // To be called when course_ may have changed whether it moves.
   void NoteMoving() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What others are told.
-  v1::RunState ShownState() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return held_ && State() != v1::RUN_STATE_FINISHED ? v1::RUN_STATE_HELD : State();
-  }
   absl::StatusOr<HeldRun> DescribeHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   RunSituation Situation() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Explanation ExplainWait() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells the log who is no longer waited for, or is again.
-  void LogForgiveness(const std::string& worker, bool expected) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells the log when the run's condition has become one that somebody should know of.
-  void LogCondition() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LogMissing(const state::v1::StepDecision& decision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells the log whose pushes had to make room for others.
-  void LogDropped(std::vector<std::string> workers) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Something happened that the run may have waited for.
   void NoteMove() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { signs_.moved_at = Now(); }
-  void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // How far the run came, for the log.
-  LogEntry::Fields EndFields() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `fields` come after `run`.
-  void LogEvent(LogEntry::Level level, const std::string& event, LogEntry::Fields fields) const;
   absl::Duration Now() const { return environment_.clock->Elapsed(); }
 
   // Constant after construction.
@@ -417,7 +307,6 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::string trial_of_;  // See RunOrigin.
   const Layout layout_;
   const RunEnvironment environment_;
-  const absl::Duration created_at_;
   const RunMemory memory_;
   // The run's turn among those of others. Shared with tasks that may outlive the run.
   const std::shared_ptr<Executor> pool_;
@@ -430,39 +319,29 @@ class Run : public std::enable_shared_from_this<Run> {
   mutable Mutex mutex_;
   RunRecord record_ ABSL_GUARDED_BY(mutex_);
   RunEvents events_ ABSL_GUARDED_BY(mutex_);  // Which change it.
+  RunCourse course_ ABSL_GUARDED_BY(mutex_);
+  RunReports reports_ ABSL_GUARDED_BY(mutex_);
   UpdateQueue updates_ ABSL_GUARDED_BY(mutex_);
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;                // It is finished, and people are told.
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;                // By Trials.
-  bool moved_ ABSL_GUARDED_BY(mutex_) = true;                // Moves() at the last NoteMoving().
   std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);  // Names of the runs that hold it.
   HeldRunReceiver held_receiver_ ABSL_GUARDED_BY(mutex_);    // Waits for the step on its way.
-  std::shared_ptr<TrialLog> trial_log_ ABSL_GUARDED_BY(mutex_);  // Null: this is no trial.
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::vector<std::string> asked_timelines_ ABSL_GUARDED_BY(mutex_);  // By whom.
   Sessions sessions_ ABSL_GUARDED_BY(mutex_);
+  SnapshotRequests snapshots_ ABSL_GUARDED_BY(mutex_);
+  ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
+  RunSigns signs_ ABSL_GUARDED_BY(mutex_);
+  Replies replies_ ABSL_GUARDED_BY(mutex_);
+  PushAnswers answers_ ABSL_GUARDED_BY(mutex_);
   SharedParameters shared_ ABSL_GUARDED_BY(mutex_);
   StagingRoom room_ ABSL_GUARDED_BY(mutex_);
   WaitingPushes waiting_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration first_waiting_at_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<StepOnItsWay> step_ ABSL_GUARDED_BY(mutex_);
   bool makes_room_ ABSL_GUARDED_BY(mutex_) = false;  // MakeRoomForStep() will run.
   std::vector<CaptureReceiver> capture_requests_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::pair<SnapshotContents, SnapshotReceiver>> snapshot_requests_
-      ABSL_GUARDED_BY(mutex_);
-
-  PushOutcomes other_outcomes_ ABSL_GUARDED_BY(mutex_);  // Answers that are no events.
-  ProgressTracker progress_ ABSL_GUARDED_BY(mutex_);
   // Shared with workers' sessions, which may outlive the run.
   const std::shared_ptr<Float16Counts> float16_counts_ = std::make_shared<Float16Counts>();
-  absl::Duration completed_at_ ABSL_GUARDED_BY(mutex_);  // The last step.
   absl::Duration buffers_freed_at_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration paused_at_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration paused_total_ ABSL_GUARDED_BY(mutex_);
-  RunSigns signs_ ABSL_GUARDED_BY(mutex_);
-  // What the log knows.
-  v1::RunCondition logged_condition_ ABSL_GUARDED_BY(mutex_) = v1::RUN_CONDITION_UNSPECIFIED;
-  absl::Duration judged_at_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gradd

@@ -30,8 +30,7 @@ void Run::BeginCapture() {
   GRADD_DCHECK(record_.step() == engine_.step(), "a step is entered and not made");
   record_.Write(&capture->state);
   progress_.Write(capture->state.mutable_last_step());
-  const absl::Duration now = Moves() ? Now() : paused_at_;
-  *capture->state.mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
+  *capture->state.mutable_elapsed() = ToProto(course_.Elapsed(Now()));
   engine_.BeginCopy(&capture->vectors);
   pool_->Schedule([self = shared_from_this(), capture = std::move(capture),
                    receivers = std::exchange(capture_requests_, {})] {
@@ -50,11 +49,7 @@ void Run::CompleteCapture(const std::shared_ptr<RunCapture>& capture,
     if (record_.deleted()) copied = DeletedError();
     ChangePlan();
     fills = engine_.changes();
-    CompleteUpdate();
-    BeginTimelines();
-    SendSnapshots();
-    TellHolder();
-    BeginCapture();  // For whoever asked meanwhile.
+    Settle();
   }
   for (const CaptureReceiver& receive : receivers) {
     if (copied.ok()) {
@@ -84,9 +79,10 @@ absl::Status Run::GoOnFrom(const RunCapture& capture) {
   GRADD_RETURN_IF_ERROR(AssureStep(record_.policy(), record_.members().live_count()));
   progress_.Read(state.last_step(), record_.losses().summary());
   engine_.SetTimeline(record_.timeline());
-  over_ = record_.state() == v1::RUN_STATE_FINISHED;
-  moved_ = Moves();
-  paused_at_ = first_waiting_at_ = signs_.moved_at = Now();
+  const absl::Duration now = Now();
+  waiting_.SetSince(now);
+  signs_.moved_at = now;
+  course_.GoOn(now);
   return absl::OkStatus();
 }
 

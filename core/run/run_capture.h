@@ -1,6 +1,10 @@
 #ifndef GRADD_CORE_RUN_RUN_CAPTURE_H_
 #define GRADD_CORE_RUN_RUN_CAPTURE_H_
 
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
 #include "core/step/engine_vectors.h"
 #include "gradd/state/v1/run_state.pb.h"
 
@@ -12,6 +16,10 @@ struct RunCapture {
   state::v1::RunState state;  // With the layout.
   EngineVectors vectors;
 };
+
+// Gets what was asked for, or why it could not be had.
+using CaptureReceiver =
+    std::function<void(const absl::StatusOr<std::shared_ptr<const RunCapture>>&)>;
 
 }  // namespace gradd
 

@@ -13,44 +13,83 @@ namespace {
 constexpr int kMaxDescribedWorkers = 1000;
 constexpr int kMostNamed = 10;  // Workers that a step waits for.
 
-}  // namespace
+// A little less than the 2 MiB that every message stays below.
+constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
-void Run::DescribeWorkers(v1::Run* run) const {
-  const absl::Duration now = Now();
-  const absl::Time wall_time = environment_.clock->WallTime();
-  const auto describe = [&](const std::string& worker,
-                            const Member& member) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void DescribeWorkers(const Membership& members, const Sessions& sessions, const Clock& clock,
+                     v1::Run* run) {
+  const absl::Duration now = clock.Elapsed();
+  const absl::Time wall_time = clock.WallTime();
+  const auto describe = [&](const std::string& worker, const Member& member) {
     v1::WorkerStatus& status = *run->add_workers();
     status.set_worker(worker);
     status.set_state(member.state);
     status.set_last_sequence(member.told.sequence);
     status.set_last_base_step(member.last_base_step);
-    const WorkerSession* const session = sessions_.Find(worker);
+    const WorkerSession* const session = sessions.Find(worker);
     const absl::Duration last_sign = session != nullptr ? session->last_sign() : member.last_sign;
     *status.mutable_last_message_time() = ToProto(wall_time - (now - last_sign));
     status.set_missed_deadlines(member.missed);
     status.set_applied_pushes(member.applied_pushes);
     status.set_rejected_pushes(member.rejected_pushes);
     status.set_address(member.address);
-    const std::shared_ptr<WorkerFloat16> float16 = sessions_.Float16Of(worker);
+    const std::shared_ptr<WorkerFloat16> float16 = sessions.Float16Of(worker);
     if (float16 == nullptr) return;  // It has not joined since the run was restored.
     status.set_saturated_values(float16->saturated_values());
     status.set_widened_chunks(float16->widened_chunks());
   };
-  for (const auto& [worker, member] : record_.members().live()) {
+  for (const auto& [worker, member] : members.live()) {
     if (run->workers_size() == kMaxDescribedWorkers) return;
     describe(worker, *member);
   }
-  for (const auto& [worker, member] : record_.members().all()) {
+  for (const auto& [worker, member] : members.all()) {
     if (run->workers_size() == kMaxDescribedWorkers) return;
     if (!member.live()) describe(worker, member);
   }
 }
 
+}  // namespace
+
+v1::Run Run::Describe(Detail detail) const {
+  v1::Run run;
+  {
+    MutexLock lock(&mutex_);
+    run = DescribeNow(detail);
+  }
+  if (detail == Detail::kFull) *run.mutable_layout() = layout_.message();
+  return run;
+}
+
+v1::Run Run::DescribeNow(Detail detail) const {
+  v1::Run run = record_.spec();
+  run.set_state(course_.ShownState());
+  run.set_parameter_count(layout_.element_count());
+  *run.mutable_create_time() = record_.create_time();
+  run.set_state_bytes(engine_.state_bytes());
+  run.set_memory_bytes(engine_.memory_bytes());
+  run.set_timeline(record_.timeline()->number);
+  run.set_uid(record_.timeline()->run_uid);
+  FillProgress(run.mutable_progress());
+  if (detail == Detail::kSummary) return run;
+  DescribeWorkers(record_.members(), sessions_, *environment_.clock, &run);
+  if (detail == Detail::kWorkers) return run;
+  constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
+  record_.history().AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes,
+                             &run);
+  return run;
+}
+
+v1::RunProgress Run::Progress() const {
+  MutexLock lock(&mutex_);
+  v1::RunProgress progress;
+  FillProgress(&progress);
+  return progress;
+}
+
 void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_step(engine_.step());
   progress->set_max_steps(record_.spec().max_steps());
-  progress->set_state(ShownState());
+  progress->set_state(course_.ShownState());
   progress->set_learning_rate(record_.RateAt(engine_.step()));
   progress_.Fill(progress);
   record_.outcomes().Fill(progress);
@@ -58,8 +97,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_widened_chunks(float16_counts_->widened_chunks);
   progress->set_live_workers(static_cast<int32_t>(record_.members().live_count()));
   if (record_.evaluation().has_value()) *progress->mutable_evaluation() = *record_.evaluation();
-  const absl::Duration now = Moves() ? Now() : paused_at_;
-  *progress->mutable_elapsed() = ToProto(now - created_at_ - paused_total_);
+  *progress->mutable_elapsed() = ToProto(course_.Elapsed(Now()));
   const RunSituation situation = Situation();
   for (const std::string& worker : situation.waits_for) {
     if (progress->waits_for_size() == kMostNamed) break;
@@ -74,8 +112,8 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   if (condition.since.has_value()) {
     *progress->mutable_condition_time() = ToProto(Now() - *condition.since);
   }
-  const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(now);
-  if (record_.spec().max_steps() > 0 && pace.has_value() && Moves()) {
+  const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(course_.Until(Now()));
+  if (record_.spec().max_steps() > 0 && pace.has_value() && course_.Moves()) {
     // A century is as good as unknown, and stays within a Duration.
     const absl::Duration time_left =
         static_cast<double>(record_.spec().max_steps() - engine_.step()) * *pace;

@@ -1,7 +1,6 @@
 // How a run stops with its server: what is in flight may complete, and nothing else begins.
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -50,21 +49,19 @@ bool Run::StepCanCome() const {
 }
 
 void Run::EndIdleSessions() {
-  const bool stuck = State() == v1::RUN_STATE_PAUSED || held_ || !StepCanCome();
+  const bool stuck = course_.State() == v1::RUN_STATE_PAUSED || course_.held() || !StepCanCome();
   // All workers are needed for as long as one of them waits for a step that needs all.
   if (record_.policy().needs_all() && !stuck && AnyInFlight()) return;
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) {
+  for (const SessionPtr& session : sessions_.List()) {
     const bool in_flight =
-        record_.members().Find(worker)->pending_sequence != 0 || ReceivesPush(*session);
-    if (stuck || !in_flight) EndSession(session.get(), StoppingError());
+        sessions_.MemberOf(session.get())->pending_sequence != 0 || ReceivesPush(*session);
+    if (stuck || !in_flight) sessions_.End(session.get(), StoppingError());
   }
 }
 
 void Run::EndAllSessions(const absl::Status& status) {
   MutexLock lock(&mutex_);
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) EndSession(session.get(), status);
+  for (const SessionPtr& session : sessions_.List()) sessions_.End(session.get(), status);
 }
 
 }  // namespace gradd

@@ -44,7 +44,7 @@ absl::StatusOr<PushAdmission> Run::BeginPush(WorkerSession* session, v1::PushHea
   } else {
     state.sends_timelines = true;
   }
-  Member* const member = MemberOf(session);
+  Member* const member = sessions_.MemberOf(session);
   // Without one, its stream is ending; what it still sends is held until that is done. And its last
   // push may be part of the step on its way, whose parameters it may have already.
   const bool follows_pending = member != nullptr && member->pending_sequence != 0 &&
@@ -75,7 +75,7 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   if (session->state().parameters_on_way > 0) return PushAdmission::kHold;
   // It has read what it needed, unless it is to push several times from the same parameters.
   if (WindowOf(record_.spec().optimizer()) == 1) sessions_.Unmap(session->state().worker);
-  if (IsForeign(header)) {
+  if (record_.IsForeign(header.timeline())) {
     return member->ledger.IsOf(header) ? PushAdmission::kDuplicate : PushAdmission::kRolledBack;
   }
   const int64_t last = member->ledger.sequence;
@@ -89,7 +89,7 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
                      session->state().worker, "\" has committed ", last, ", expected ", last + 1));
   }
   if (header.base_step() > engine_.step()) return PushAdmission::kRolledBack;
-  if (over_) return FinishedError();
+  if (course_.over()) return FinishedError();
   if (!record_.policy().Admits(header.base_step(), StateForPolicy()))
     return PushAdmission::kSuperseded;
   if (!std::isfinite(header.loss())) {
@@ -109,7 +109,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     WorkerSession::State& state = session->state();
     state.receiving = false;
     state.drops = 0;
-    Member* const member = MemberOf(session.get());
+    Member* const member = sessions_.MemberOf(session.get());
     if (member == nullptr) return;
     PendingPush pending;
     pending.worker = state.worker;
@@ -120,23 +120,29 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
-    if (IsForeign(header)) {
+    if (record_.IsForeign(header.timeline())) {
       pending.claim.reset();
-      EnterAnswer(state.worker, header.sequence(), header.base_step(),
-                  v1::PUSH_OUTCOME_ROLLED_BACK);
-      Tell(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters, Told::kNothing);
-    } else if (over_) {
+      answers_.Enter(state.worker, header.sequence(), header.base_step(),
+                     v1::PUSH_OUTCOME_ROLLED_BACK);
+      replies_.Tell(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters,
+                    Told::kNothing);
+    } else if (course_.over()) {
       pending.claim.reset();
-      SendRejection(session.get(), header.sequence(), FinishedError());
-      EndIfHalfClosed(session.get());
+      answers_.Reject(session.get(), header.sequence(), FinishedError());
+      sessions_.EndIfHalfClosed(session.get());
     } else if (!record_.policy().Admits(header.base_step(), StateForPolicy())) {
       pending.claim.reset();
-      Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+      answers_.Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
-      ExpectAgain(pending.worker, *member);
+      if (member->missed > 0) {  // Steps wait for it again, if they did not.
+        if (!record_.members().IsExpected(*member)) {
+          reports_.ExpectedAgain(pending.worker, record_.step());
+        }
+        events_.ChangeMember(pending.worker, state::v1::MemberChange::KIND_EXPECTED);
+      }
       record_.members().PushWaits(member, header.sequence());
       if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
-        first_waiting_at_ = Now();
+        waiting_.SetSince(Now());
         NoteMove();
       }
       pending.in_window = member->in_window;
@@ -152,9 +158,9 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
   session->state().receiving = false;
   session->state().claim.reset();
   session->state().skips = false;
-  Member* const member = MemberOf(session.get());
+  Member* const member = sessions_.MemberOf(session.get());
   if (member == nullptr) return;
-  const bool foreign = IsForeign(header);
+  const bool foreign = record_.IsForeign(header.timeline());
   const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
   if (asks && !foreign && header.sequence() == member->pending_sequence) {
     PendingPush* const pending = FindPending(session->state().worker);
@@ -166,28 +172,27 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       return;
     }
   }
-  const Outcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
-  if (outcome == v1::PUSH_OUTCOME_SUPERSEDED || outcome == v1::PUSH_OUTCOME_SKIPPED ||
-      outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
-    EnterAnswer(session->state().worker, header.sequence(), header.base_step(), outcome);
+  const v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
+  if (IsEvent(outcome)) {
+    answers_.Enter(session->state().worker, header.sequence(), header.base_step(), outcome);
   }
   if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
-  Tell(member, session, header, outcome, want_parameters, Told::kNothing);
+  replies_.Tell(member, session, header, outcome, want_parameters, Told::kNothing);
   if (draining_) EndIdleSessions();
 }
 
 bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) {
   std::vector<PendingPush> taken;  // Let go of without the lock: it may be large.
   MutexLock lock(&mutex_);
-  Member* const member = MemberOf(session.get());
+  Member* const member = sessions_.MemberOf(session.get());
   if (member == nullptr || member->pending_sequence != sequence) return false;
   const PendingPush* const waiting = waiting_.Find(session->state().worker);
   if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
   session->state().receiving = false;
   taken = waiting_.TakeOf(session->state().worker);
-  record_.members().PushGone(member);
-  Tell(member, session, taken[0].push->header(), v1::PUSH_OUTCOME_ABORTED,
-       /*want_parameters=*/false, Told::kNothing);
+  taken[0].session = session;  // Where it is told, since this one took it back.
+  taken[0].want_parameters = false;
+  answers_.Resolve(taken[0], v1::PUSH_OUTCOME_ABORTED);
   if (draining_) EndIdleSessions();
   return true;
 }
@@ -199,12 +204,6 @@ PendingPush* Run::FindPending(const std::string& worker) {
     if (pending.worker == worker && pending.told != Told::kResult) return &pending;
   }
   return nullptr;
-}
-
-void Run::ExpectAgain(const std::string& worker, const Member& member) {
-  if (member.missed == 0) return;
-  if (!record_.members().IsExpected(member)) LogForgiveness(worker, true);
-  events_.ChangeMember(worker, state::v1::MemberChange::KIND_EXPECTED);
 }
 
 bool Run::CountSkip(WorkerSession* session) {
@@ -231,126 +230,25 @@ void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Statu
   session->state().receiving = false;
   session->state().skips = false;
   session->state().claim.reset();
-  if (MemberOf(session) == nullptr) return;
-  SendRejection(session, sequence, why);
-  EndIfHalfClosed(session);
+  if (!sessions_.Has(session)) return;
+  answers_.Reject(session, sequence, why);
+  sessions_.EndIfHalfClosed(session);
   if (draining_) EndIdleSessions();
-}
-
-void Run::SendRejection(WorkerSession* session, int64_t sequence, const absl::Status& why) {
-  Member* const member = MemberOf(session);
-  if (member == nullptr) return;
-  const std::string& worker = session->state().worker;
-  EnterAnswer(worker, sequence, /*base_step=*/0, v1::PUSH_OUTCOME_REJECTED);
-  member->state = v1::WORKER_STATE_COMPUTING;
-  NoteRejection(worker, sequence, why);
-  if (trial_log_ != nullptr) trial_log_->Refuse(why);
-  v1::TrainResponse response;
-  v1::PushResult& result = *response.mutable_push_result();
-  result.set_sequence(sequence);
-  result.set_outcome(v1::PUSH_OUTCOME_REJECTED);
-  result.set_step(engine_.step());
-  result.set_reason(ReasonOf(why));
-  result.set_message(
-      absl::StrCat("push ", sequence, " from worker \"", worker, "\": ", why.message()));
-  session->state().sink->Send(std::move(response));
-}
-
-void Run::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why) {
-  for (PendingPush& pending : pushes) {
-    GRADD_DCHECK(pending.told == Told::kNothing,
-                 absl::StrCat(pending.worker, " was told: applied"));
-    pending.claim.reset();
-    record_.members().PushGone(record_.members().Find(pending.worker));
-    if (pending.session != nullptr && sessions_.Has(pending.session.get())) {
-      SendRejection(pending.session.get(), pending.push->header().sequence(), why);
-    }
-  }
-  for (const PendingPush& pending : pushes) {
-    WorkerSession* const session = sessions_.Find(pending.worker);
-    if (session == nullptr) continue;
-    if (session->state().held) ScheduleRetry(session->shared_from_this());
-    EndIfHalfClosed(session);
-  }
-}
-
-void Run::EnterAnswer(const std::string& worker, int64_t sequence, int64_t base_step,
-                      Outcome outcome) {
-  state::v1::AnsweredPush answer;
-  answer.set_worker(worker);
-  answer.set_sequence(sequence);
-  answer.set_base_step(base_step);
-  answer.set_outcome(outcome);
-  answer.set_step(engine_.step());
-  events_.Answer(std::move(answer));
-  Member* const member = record_.members().Find(worker);
-  if (member->ledger.sequence == sequence) member->told = member->ledger;
-}
-
-void Run::Resolve(const PendingPush& pending, Outcome outcome) {
-  Member* const member = record_.members().Find(pending.worker);
-  GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
-  if (member == nullptr) return;
-  const v1::PushHeader& header = pending.push->header();
-  EnterAnswer(pending.worker, header.sequence(), header.base_step(), outcome);
-  record_.members().PushGone(member);
-  Tell(member, pending.session, header, outcome, pending.want_parameters, Told::kNothing);
 }
 
 void Run::SupersedeOldPushes() {
   if (!record_.policy().needs_all()) return;
   for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
     pending.claim.reset();
-    Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+    answers_.Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
   }
   for (const auto& [worker, session] : sessions_.all()) {
     const WorkerSession::State& state = session->state();
     if (state.claim == nullptr) continue;
-    if (state.held) ScheduleRetry(session);  // It need not wait for room any more.
+    sessions_.Retry(session.get());  // What it holds need not wait for room any more.
     if (!state.receiving) continue;
     pool_->Schedule([session = session] { session->DropIfInVain(); });
   }
-}
-
-void Run::Tell(Member* member, const SessionPtr& session, const v1::PushHeader& header,
-               Outcome outcome, bool want_parameters, Told told) {
-  if (outcome == v1::PUSH_OUTCOME_DUPLICATE || outcome == v1::PUSH_OUTCOME_RESEND ||
-      outcome == v1::PUSH_OUTCOME_ABORTED) {
-    other_outcomes_.Add(outcome);
-  }
-  WorkerSession* const present =
-      session == nullptr ? nullptr : sessions_.Find(session->state().worker);
-  if (present == nullptr) return;
-  member->state = v1::WORKER_STATE_COMPUTING;
-  const bool is_present = present == session.get();
-  if (is_present && told != Told::kResult) {
-    const bool follow = want_parameters && told == Told::kNothing;
-    SendResult(present, header.sequence(), outcome, engine_.step(), follow);
-    if (follow) SendParametersTo(session);
-  }
-  if (is_present && told != Told::kNothing) present->state().parameters_due_at = completed_at_;
-  if (present->state().held) ScheduleRetry(present->shared_from_this());
-  EndIfHalfClosed(present);
-}
-
-void Run::SendResult(WorkerSession* session, int64_t sequence, Outcome outcome, int64_t step,
-                     bool parameters_follow) {
-  v1::TrainResponse response;
-  v1::PushResult& result = *response.mutable_push_result();
-  result.set_sequence(sequence);
-  result.set_outcome(outcome);
-  result.set_step(step);
-  result.set_parameters_follow(parameters_follow);
-  const Member* const member = MemberOf(session);
-  if (outcome == v1::PUSH_OUTCOME_DUPLICATE && member != nullptr &&
-      sequence == member->told.sequence) {
-    result.set_committed_outcome(member->told.outcome);
-    result.set_committed_step(member->told.step);
-  }
-  if (outcome == v1::PUSH_OUTCOME_ROLLED_BACK && member != nullptr) {
-    result.set_last_sequence(member->ledger.sequence);
-  }
-  session->state().sink->Send(std::move(response));
 }
 
 }  // namespace gradd

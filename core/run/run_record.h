@@ -51,6 +51,8 @@ class RunRecord {
   const StepPolicy& policy() const { return *policy_; }
   // Which run it is, and which timeline of it is the present one.
   const std::shared_ptr<const Timeline>& timeline() const { return timeline_; }
+  // Whether what was computed on `timeline` was computed on another one.
+  bool IsForeign(uint64_t timeline) const { return timeline != timeline_->number; }
   // Steps made.
   int64_t step() const { return step_; }
   // The spec's `max_steps` are made.

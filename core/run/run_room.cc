@@ -4,9 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "core/base/check.h"
 #include "core/run/run.h"
 
 namespace gradd {
@@ -23,7 +20,7 @@ bool Run::ClaimRoom(WorkerSession* session) {
     const int64_t pushes = record_.policy().needs_all()
                                ? record_.policy().PushesAStep(record_.members().live_count())
                                : 0;
-    claim = room_.Take(session->state().worker, OpenStep(), pushes,
+    claim = room_.Take(session->state().worker, engine_.open_step(), pushes,
                        [weak = session->weak_from_this(), pool = pool_] {
                          pool->Schedule([weak] {
                            if (const SessionPtr alive = weak.lock()) alive->RetryHeld();
@@ -36,9 +33,9 @@ bool Run::ClaimRoom(WorkerSession* session) {
 void Run::JudgeRoom() {
   StagingRoom::Standing standing;
   const absl::Duration now = Now();
-  if (const v1::RunState state = State(); state != v1::RUN_STATE_RUNNING) {
+  if (const v1::RunState state = course_.State(); state != v1::RUN_STATE_RUNNING) {
     standing.stopped = state == v1::RUN_STATE_PAUSED ? "is paused" : "is finished";
-  } else if (held_) {
+  } else if (course_.held()) {
     standing.stopped = "is held by trials";
   }
   standing.step_can_come = StepCanCome();
@@ -53,12 +50,6 @@ void Run::JudgeRoom() {
     }
   }
   room_.Judge(standing, now);
-}
-
-void Run::WantRoom() {
-  pool_->Schedule([weak = weak_from_this()] {
-    if (const std::shared_ptr<Run> run = weak.lock()) run->GiveUpRoom();
-  });
 }
 
 void Run::GiveUpRoom() {
@@ -82,8 +73,8 @@ std::vector<PendingPush> Run::DropPushes() {
     WorkerSession::State& state = session->state();
     if (state.claim == nullptr || !state.claim->granted()) continue;
     if (state.held) {
-      if (!only_quiet)
-        state.claim.reset();  // Claimed again when it is retried, which is under way.
+      // Claimed again when it is retried, which is under way.
+      if (!only_quiet) state.claim.reset();
     } else if (state.receiving) {
       const absl::Duration quiet = Now() - session->last_part();
       if (only_quiet && quiet < StagingRoom::PatienceAfter(state.drops)) continue;
@@ -94,16 +85,12 @@ std::vector<PendingPush> Run::DropPushes() {
   }
   std::vector<PendingPush> dropped;
   if (!only_quiet) dropped = waiting_.TakeAll();
-  for (const PendingPush& pending : dropped) {
-    GRADD_DCHECK(pending.told == Told::kNothing,
-                 absl::StrCat(pending.worker, " was told: applied"));
+  for (PendingPush& pending : dropped) {
     workers.push_back(pending.worker);
-    Member* const member = record_.members().Find(pending.worker);
-    record_.members().PushGone(member);
-    Tell(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_RESEND,
-         /*want_parameters=*/false, Told::kNothing);
+    pending.want_parameters = false;
+    answers_.Resolve(pending, v1::PUSH_OUTCOME_RESEND);
   }
-  if (!workers.empty()) LogDropped(std::move(workers));
+  if (!workers.empty()) reports_.PushesDropped(std::move(workers), room_.why(), engine_.step());
   if (draining_) EndIdleSessions();
   return dropped;
 }
@@ -119,31 +106,12 @@ StagingRoom::Claim Run::TakeBackRoom(WorkerSession* session) {
 std::optional<PushAdmission> Run::ReturnIfInVain(WorkerSession* session,
                                                  const v1::PushHeader& header) {
   MutexLock lock(&mutex_);
-  const bool foreign = IsForeign(header);
+  const bool foreign = record_.IsForeign(header.timeline());
   if (!foreign && record_.policy().Admits(header.base_step(), StateForPolicy())) {
     return std::nullopt;
   }
   session->state().claim.reset();
   return foreign ? PushAdmission::kRolledBack : PushAdmission::kSuperseded;
-}
-
-void Run::LogDropped(std::vector<std::string> workers) const {
-  if (environment_.log == nullptr) return;
-  constexpr size_t kMostWorkers = 3;
-  const size_t count = workers.size();
-  if (count > kMostWorkers) {
-    workers.resize(kMostWorkers);
-    workers.emplace_back("...");
-  }
-  environment_.log->AddLimited(
-      absl::StrCat("pushes dropped ", run_id_), Now(),
-      {LogEntry::Level::kWarning,
-       "pushes dropped",
-       {{"run", run_id_},
-        {"worker", absl::StrJoin(workers, ",")},
-        {"reason", absl::StrCat("others need their room, and the run ", room_.why())},
-        {"pushes", absl::StrCat(count)},
-        {"step", absl::StrCat(engine_.step())}}});
 }
 
 }  // namespace gradd

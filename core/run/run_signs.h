@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace gradd {
@@ -17,6 +18,10 @@ struct RunSigns {
   bool step_lacks_memory = false;
   std::vector<std::string> last_missing;
   absl::Duration moved_at;
+
+  // A push was refused after `step` steps.
+  void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why,
+                     int64_t step, absl::Duration now);
 };
 
 }  // namespace gradd

@@ -22,7 +22,7 @@ constexpr int64_t kInlineElements = int64_t{64} * 1024;
 PolicyState Run::StateForPolicy() const {
   const Membership& members = record_.members();
   PolicyState state;
-  state.open_step = OpenStep();
+  state.open_step = engine_.open_step();
   state.formed = members.formed();
   state.expected = members.expected();
   state.complete = members.complete();
@@ -32,13 +32,14 @@ PolicyState Run::StateForPolicy() const {
   state.window_examples = record_.window().examples;
   state.window_loss = record_.window().loss;
   state.window_staleness = record_.window().staleness;
-  if (!waiting_.empty() || state.window_pushes > 0) state.waited = Now() - first_waiting_at_;
+  if (!waiting_.empty() || state.window_pushes > 0) state.waited = Now() - waiting_.since();
   return state;
 }
 
 void Run::BeginStepIfDue(bool room_is_made) {
   for (bool again = true; again;) {
-    if (step_ != nullptr || makes_room_ || !engine_.settled() || record_.deleted() || !Moves()) {
+    if (step_ != nullptr || makes_room_ || !engine_.settled() || record_.deleted() ||
+        !course_.Moves()) {
       return;
     }
     const StepPolicy& policy = record_.policy();
@@ -81,7 +82,7 @@ void Run::AnswerDropped(const Verdict& verdict) {
   std::vector<PendingPush> pushes = waiting_.Take(indices);
   for (size_t i = 0; i < pushes.size(); ++i) {
     pushes[i].claim.reset();
-    Resolve(pushes[i], verdict.dropped[i].outcome);
+    answers_.Resolve(pushes[i], verdict.dropped[i].outcome);
   }
 }
 
@@ -94,7 +95,8 @@ bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> p
   std::vector<v1::Encoding> early;
   for (const PendingPush& pending : pushes) {
     step->work.pushes.push_back(pending.push);
-    if (LeavesEarly(pending)) early.push_back(pending.session->state().parameter_encoding);
+    if (replies_.CanSendEarly(pending))
+      early.push_back(pending.session->state().parameter_encoding);
   }
   step->pushes = std::move(pushes);
   if (!engine_.Prepare(early, room_is_made, &step->work)) {
@@ -118,13 +120,13 @@ bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> p
 
 void Run::EnterStep(StepOnItsWay* step) {
   state::v1::StepDecision& decision = step->work.decision;
-  LogMissing(decision);
+  reports_.StepWithout(decision);
   events_.MakeStep(&decision, step->work.pushes);
   step->entered = true;
   for (const std::string& worker : decision.missing()) {
     const Member* const member = record_.members().Find(worker);
     if (member->live() && member->missed == record_.policy().forgives()) {
-      LogForgiveness(worker, false);
+      reports_.NoLongerExpected(worker, member->missed, record_.step());
     }
   }
 }
@@ -146,10 +148,10 @@ bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
   fold.set_largest(push[0].push->largest());
   if (!engine_.BeginFold(*push[0].push)) {
     const float largest = push[0].push->largest();
-    RejectPending(std::move(push),
-                  GradientTooLargeError(largest,
-                                        "a step that it is only a part of could not be "
-                                        "undone for it"));
+    answers_.RejectPending(std::move(push),
+                           GradientTooLargeError(largest,
+                                                 "a step that it is only a part of could not be "
+                                                 "undone for it"));
     return false;
   }
   events_.Fold(fold, push[0].push);
@@ -161,52 +163,25 @@ bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
   return true;
 }
 
-void Run::CompleteFold(StepOnItsWay* step) {
-  NoteMove();
-  PendingPush& pending = step->pushes[0];
-  pending.claim.reset();  // For the next push of the window.
-  pending.want_parameters = false;
-  TellTaken(pending, v1::PUSH_OUTCOME_ACCUMULATED);
-}
-
-void Run::TellTaken(const PendingPush& pending, Outcome outcome) {
-  Member* const member = record_.members().Find(pending.worker);
-  member->told = member->ledger;
-  record_.members().PushGone(member);
-  Tell(member, pending.session, pending.push->header(), outcome, pending.want_parameters,
-       pending.told);
-}
-
-bool Run::LeavesEarly(const PendingPush& pending) const {
-  const WorkerSession* const session = pending.session.get();
-  return pending.want_parameters && sessions_.Has(session) &&
-         session->state().gradient == nullptr &&  // Otherwise it maps them all at once.
-         engine_.store().block_count() > 1;       // A single one travels as soon with the result.
-}
-
 void Run::AnswerEarly(StepOnItsWay* step) {
   for (PendingPush& pending : step->pushes) {
-    if (step->work.next.empty() || !LeavesEarly(pending)) continue;
+    if (step->work.next.empty() || !replies_.CanSendEarly(pending)) continue;
     WorkerSession* const session = pending.session.get();
     const bool before_result = session->state().parameters_before_result;
     pending.told = before_result ? Told::kParameters : Told::kResult;
     if (!before_result) {
       const v1::PushHeader& header = pending.push->header();
-      SendResult(session, header.sequence(), v1::PUSH_OUTCOME_APPLIED, OpenStep(),
-                 /*parameters_follow=*/true);
+      replies_.SendResult(session, header.sequence(), v1::PUSH_OUTCOME_APPLIED, engine_.open_step(),
+                          /*parameters_follow=*/true);
       // At once: a worker whose stream breaks now asks at its next join.
-      Member* const member = MemberOf(session);
+      Member* const member = sessions_.MemberOf(session);
       GRADD_DCHECK(
           step->entered && header.sequence() == member->ledger.sequence,
           absl::StrCat("push ", header.sequence(), " of ", pending.worker, " is answered, and ",
                        member->ledger.sequence, " is in the ledger"));
       member->told = member->ledger;
     }
-    ++session->state().parameters_on_way;
-    session->state().parameters_step = OpenStep();
-    session->state().parameters_due_at = absl::InfiniteDuration();
-    const v1::Encoding encoding = session->state().parameter_encoding;
-    session->state().sink->SendParameters(step->work.next[encoding], encoding);
+    replies_.SendEarly(session, step->work.next[session->state().parameter_encoding]);
   }
 }
 
@@ -219,7 +194,7 @@ bool Run::RejectLarge(std::vector<PendingPush> pushes, absl::string_view why) {
     std::vector<PendingPush> one;
     const float largest = pending->push->largest();
     one.push_back(std::move(*pending));
-    RejectPending(std::move(one), GradientTooLargeError(largest, why));
+    answers_.RejectPending(std::move(one), GradientTooLargeError(largest, why));
   }
   pushes.erase(pushes.begin(), small);
   waiting_.PutBack(std::move(pushes));
@@ -285,7 +260,11 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   if (record_.deleted()) {
     // Nobody waits for it.
   } else if (folds) {
-    CompleteFold(step.get());
+    NoteMove();
+    PendingPush& pending = step->pushes[0];
+    pending.claim.reset();  // For the next push of the window.
+    pending.want_parameters = false;
+    answers_.TellTaken(pending, v1::PUSH_OUTCOME_ACCUMULATED);
   } else if (!undone) {
     if (!step->entered) EnterStep(step.get());
     CountStep(*step);
@@ -298,13 +277,8 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
                               " was undone, since its result is not finite at a ",
                               "learning rate of ", record_.RateAt(engine_.step())));
   }
-  if (undone && !waiting_.empty()) first_waiting_at_ = Now();
-  CompleteUpdate();
-  BeginTimelines();
-  SendSnapshots();
-  FinishIfDone();
-  TellHolder();
-  BeginCapture();
+  if (undone && !waiting_.empty()) waiting_.SetSince(Now());
+  Settle();
   if (draining_) EndIdleSessions();
   return step;
 }
@@ -313,16 +287,8 @@ void Run::CountStep(const StepOnItsWay& step) {
   room_.StepMade();
   const state::v1::StepDecision& decision = step.work.decision;
   progress_.AddStep(step.work.statistics, record_.losses().summary());
-  if (trial_log_ != nullptr) {
-    v1::TrialStep trial_step;
-    trial_step.set_step(engine_.step());
-    trial_step.set_loss(decision.loss());
-    trial_step.set_smoothed_loss(record_.losses().summary().smoothed);
-    trial_step.set_learning_rate(decision.learning_rate());
-    trial_log_->AddStep(std::move(trial_step), Now());
-  }
-  completed_at_ = Now();
-  progress_.pace().AddStep(completed_at_);
+  reports_.StepMade(decision, engine_.step(), record_.losses().summary().smoothed);
+  progress_.pace().AddStep(Now());
   NoteMove();
   signs_.non_finite_pushes = 0;
   for (const PendingPush& pending : step.pushes) {
@@ -332,8 +298,9 @@ void Run::CountStep(const StepOnItsWay& step) {
     profile.Add(StepProfile::kWait, step.begin_at - pending.arrival.complete_at);
   }
   SupersedeOldPushes();
-  if (!waiting_.empty()) first_waiting_at_ = Now();
-  for (const PendingPush& pending : step.pushes) TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);
+  if (!waiting_.empty()) waiting_.SetSince(Now());
+  for (const PendingPush& pending : step.pushes)
+    answers_.TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);
   signs_.last_missing.assign(decision.missing().begin(), decision.missing().end());
 }
 

@@ -1,6 +1,5 @@
 // How a run begins a new timeline: what was computed on the one before counts no more.
 
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,46 +33,36 @@ void Run::BeginNextTimeline(const std::string& author) {
   events_.BeginTimeline(author);
   engine_.SetTimeline(record_.timeline());
   NoteMove();
-  LogEvent(LogEntry::Level::kInfo, "timeline begun",
-           {{"timeline", absl::StrCat(ended + 1)},
-            {"step", absl::StrCat(engine_.step())},
-            {"by", author}});
-  const std::map<std::string, SessionPtr> sessions = sessions_.all();  // Ending one detaches it.
-  for (const auto& [worker, session] : sessions) {
+  reports_.TimelineBegun(ended + 1, author, engine_.step());
+  const std::vector<SessionPtr> sessions = sessions_.List();
+  for (const SessionPtr& session : sessions) {
     if (!session->state().sends_timelines) continue;
     SendTimeline(session.get(), record_.timeline()->number, engine_.step());
   }
   const auto dropped = std::make_shared<std::vector<PendingPush>>(waiting_.TakeAll());
-  for (const PendingPush& pending : *dropped) {
-    GRADD_DCHECK(pending.told == Told::kNothing,
-                 absl::StrCat(pending.worker, " was told: applied"));
+  for (PendingPush& pending : *dropped) {
     const bool goes_on = pending.session != nullptr && pending.session->state().sends_timelines;
-    const v1::PushHeader& header = pending.push->header();
-    Member* const member = record_.members().Find(pending.worker);
-    record_.members().PushGone(member);
-    EnterAnswer(pending.worker, header.sequence(), header.base_step(),
-                v1::PUSH_OUTCOME_ROLLED_BACK);
-    Tell(member, pending.session, pending.push->header(), v1::PUSH_OUTCOME_ROLLED_BACK,
-         goes_on && pending.want_parameters, Told::kNothing);
+    pending.want_parameters = pending.want_parameters && goes_on;
+    answers_.Resolve(pending, v1::PUSH_OUTCOME_ROLLED_BACK);
   }
   // They may be large, and their room is theirs until they are gone.
   pool_->Schedule([self = shared_from_this(), dropped] { dropped->clear(); });
-  for (const auto& [worker, session] : sessions) {
+  for (const SessionPtr& session : sessions) {
     const WorkerSession::State& state = session->state();
     if (!sessions_.Has(session.get())) continue;
     if (!state.sends_timelines) {
-      DismissSession(session.get(),
-                     Error(absl::StatusCode::kAborted, "TIMELINE_ENDED",
-                           absl::StrCat("run \"", run_id_, "\" began timeline ", ended + 1,
-                                        " at step ", engine_.step(),
-                                        ", and this stream, which was "
-                                        "welcome on timeline ",
-                                        state.timeline,
-                                        ", has never sent one; join again and take the "
-                                        "parameters")));
+      sessions_.Dismiss(session.get(),
+                        Error(absl::StatusCode::kAborted, "TIMELINE_ENDED",
+                              absl::StrCat("run \"", run_id_, "\" began timeline ", ended + 1,
+                                           " at step ", engine_.step(),
+                                           ", and this stream, which was "
+                                           "welcome on timeline ",
+                                           state.timeline,
+                                           ", has never sent one; join again and take the "
+                                           "parameters")));
       continue;
     }
-    if (state.held) ScheduleRetry(session);
+    sessions_.Retry(session.get());
     if (state.receiving) pool_->Schedule([session = session] { session->DropIfInVain(); });
   }
   JudgeRoom();

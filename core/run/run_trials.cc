@@ -15,7 +15,7 @@ void Run::Hold(HeldRunReceiver receive) {
   };
   const auto connected = static_cast<int>(sessions_.all().size());
   if (record_.deleted()) return receive(DeletedError());
-  if (held_) {
+  if (course_.held()) {
     return refuse("TRIALS_GOING_ON", absl::StrCat("run \"", run_id_, "\" has trials already"));
   }
   if (record_.state() == v1::RUN_STATE_FINISHED) return receive(FinishedError());
@@ -28,7 +28,7 @@ void Run::Hold(HeldRunReceiver receive) {
                   absl::StrCat("run \"", run_id_, "\" has ", connected, " of the ",
                                record_.policy().starts_with(), " workers that it starts with"));
   }
-  held_ = true;
+  course_.SetHeld(true);
   NoteMoving();
   if (!engine_.settled()) {
     held_receiver_ = std::move(receive);
@@ -39,7 +39,7 @@ void Run::Hold(HeldRunReceiver receive) {
 
 absl::StatusOr<HeldRun> Run::DescribeHeld() {
   if (record_.state() == v1::RUN_STATE_FINISHED) {
-    held_ = false;
+    course_.SetHeld(false);
     NoteMoving();
     return FinishedError();
   }
@@ -64,7 +64,7 @@ void Run::Release() {
   {
     MutexLock lock(&mutex_);
     trials_.clear();
-    held_ = false;
+    course_.SetHeld(false);
     NoteMoving();
   }
   Advance();
@@ -72,7 +72,7 @@ void Run::Release() {
 
 void Run::RecordIn(std::shared_ptr<TrialLog> log) {
   MutexLock lock(&mutex_);
-  trial_log_ = std::move(log);
+  reports_.RecordIn(std::move(log));
 }
 
 }  // namespace gradd

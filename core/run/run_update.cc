@@ -64,6 +64,26 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
   return absl::OkStatus();
 }
 
+// The plan of the run `run_id`, which is changed to `spec`, with its memory, and with room made for
+// its slots and a window of so many bytes. `memory` is that of the run's store. Takes long.
+absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const std::string& run_id, const v1::Run& spec,
+                                                     const Layout& layout, int64_t window_bytes,
+                                                     const StoreMemory& memory,
+                                                     const RunEnvironment& environment) {
+  try {
+    auto plan = ValidateMutableFields(spec, layout, environment.block_elements,
+                                      StepThreads(environment), environment.limits);
+    GRADD_RETURN_IF_ERROR(plan.status());
+    plan = ClaimPlan(run_id, *std::move(plan), environment.budget.get());
+    GRADD_RETURN_IF_ERROR(plan.status());
+    environment.budget->MakeRoom(MemoryUse::kState,
+                                 StoreBytes(layout, **plan) - memory.state_bytes() + window_bytes);
+    return plan;
+  } catch (const std::bad_alloc&) {
+    return StateOutOfMemory(run_id);
+  }
+}
+
 }  // namespace
 
 void Run::Update(UpdateRequest request) {
@@ -119,17 +139,18 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   const bool begins_anew = SettleBegin(before, mask, &updated);
   *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
   const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
-  auto plan = MakePlan(updated, adds_window ? Window::BytesFor(layout_.element_count()) : 0);
+  const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
+  auto plan = MakePlan(run_id_, updated, layout_, window_bytes, *memory_.store, environment_);
   GRADD_RETURN_IF_ERROR(plan.status());
   std::shared_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
   MutexLock lock(&mutex_);
   if (record_.deleted()) return DeletedError();
-  if (updated.max_steps() != 0 && updated.max_steps() < OpenStep()) {
+  if (updated.max_steps() != 0 && updated.max_steps() < engine_.open_step()) {
     return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
                  absl::StrCat("max_steps: ", updated.max_steps(), " is below the present step ",
-                              OpenStep()));
+                              engine_.open_step()));
   }
-  GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), OpenStep()));
+  GRADD_RETURN_IF_ERROR(CheckBegin(updated.schedule(), engine_.open_step()));
   const int64_t live = record_.members().live_count();
   GRADD_RETURN_IF_ERROR(AssureStep(*policy, live));
   const bool keeps_window = WindowOf(updated.optimizer()) > 1;
@@ -141,23 +162,6 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   ChangePlan();
   CompleteUpdate();
   return engine_.changes();
-}
-
-absl::StatusOr<std::shared_ptr<UpdatePlan>> Run::MakePlan(const v1::Run& spec,
-                                                          int64_t window_bytes) const {
-  try {
-    auto plan = ValidateMutableFields(spec, layout_, environment_.block_elements,
-                                      StepThreads(environment_), environment_.limits);
-    GRADD_RETURN_IF_ERROR(plan.status());
-    plan = ClaimPlan(run_id_, *std::move(plan), environment_.budget.get());
-    GRADD_RETURN_IF_ERROR(plan.status());
-    environment_.budget->MakeRoom(
-        MemoryUse::kState,
-        StoreBytes(layout_, **plan) - memory_.store->state_bytes() + window_bytes);
-    return plan;
-  } catch (const std::bad_alloc&) {
-    return StateOutOfMemory(run_id_);
-  }
 }
 
 void Run::CompleteUpdate() {
@@ -191,7 +195,8 @@ void Run::EnterChange(const UpdateQueue::Accepted& update) {
   // There was room for the larger one of the two policies.
   AssureStep(record_.policy(), record_.members().live_count()).IgnoreError();
   SupersedeOldPushes();
-  if (record_.state() == v1::RUN_STATE_RUNNING && std::exchange(over_, false)) {
+  if (record_.state() == v1::RUN_STATE_RUNNING && course_.over()) {
+    course_.SetOver(false);
     NoteMoving();
     sessions_.Broadcast(v1::RUN_EVENT_KIND_RESUMED, engine_.step());
   }
@@ -258,9 +263,9 @@ absl::Status Run::ReportEvaluation(const v1::Evaluation& evaluation) {
   MutexLock lock(&mutex_);
   if (record_.deleted()) return DeletedError();
   // A worker may have the parameters of the step that is on its way.
-  if (evaluation.step() < 0 || evaluation.step() > OpenStep()) {
+  if (evaluation.step() < 0 || evaluation.step() > engine_.open_step()) {
     return invalid(absl::StrCat("evaluation.step: ", evaluation.step(), " is outside [0, ",
-                                OpenStep(), "], the steps so far"));
+                                engine_.open_step(), "], the steps so far"));
   }
   const std::optional<v1::Evaluation>& newest = record_.evaluation();
   if (newest.has_value() && evaluation.step() < newest->step()) return absl::OkStatus();

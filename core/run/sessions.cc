@@ -4,6 +4,13 @@
 
 namespace gradd {
 
+std::vector<SessionPtr> Sessions::List() const {
+  std::vector<SessionPtr> list;
+  list.reserve(sessions_.size());
+  for (const auto& [worker, session] : sessions_) list.push_back(session);
+  return list;
+}
+
 WorkerSession* Sessions::Find(const std::string& worker) const {
   const auto found = sessions_.find(worker);
   return found == sessions_.end() ? nullptr : found->second.get();
@@ -13,10 +20,62 @@ bool Sessions::Has(const WorkerSession* session) const {
   return session != nullptr && Find(session->state().worker) == session;
 }
 
+Member* Sessions::MemberOf(const WorkerSession* session) const {
+  return Has(session) ? members_.Find(session->state().worker) : nullptr;
+}
+
 void Sessions::Attach(const SessionPtr& session) { sessions_[session->state().worker] = session; }
 
-void Sessions::Detach(const WorkerSession* session) {
-  if (Has(session)) sessions_.erase(session->state().worker);
+void Sessions::End(WorkerSession* session, const absl::Status& status) {
+  SessionSink* const sink = std::exchange(session->state().sink, nullptr);
+  if (sink != nullptr) sink->End(status);
+  Detach(session);
+}
+
+void Sessions::Abandon(WorkerSession* session, const absl::Status& status) {
+  SessionSink* const sink = std::exchange(session->state().sink, nullptr);
+  if (sink != nullptr) sink->Abandon(status);
+  Detach(session);
+}
+
+void Sessions::Dismiss(WorkerSession* session, const absl::Status& status) {
+  if (session->state().parameters_on_way > 0) {
+    Abandon(session, status);
+  } else {
+    End(session, status);
+  }
+}
+
+void Sessions::EndIfHalfClosed(WorkerSession* session) {
+  const WorkerSession::State& state = session->state();
+  const Member* const member = MemberOf(session);
+  if (!state.half_closed || member == nullptr) return;
+  if (member->pending_sequence != 0 || state.parameters_on_way > 0 || state.held) return;
+  End(session, absl::OkStatus());
+}
+
+void Sessions::Disconnected(WorkerSession* session) {
+  session->state().sink = nullptr;
+  Detach(session);
+}
+
+void Sessions::Detach(WorkerSession* session) {
+  session->state().claim.reset();
+  session->state().receiving = false;
+  Member* const member = MemberOf(session);
+  if (member == nullptr) return;
+  member->last_sign = session->last_sign();
+  member->state = v1::WORKER_STATE_DISCONNECTED;
+  sessions_.erase(session->state().worker);
+}
+
+void Sessions::Retry(WorkerSession* session) {
+  if (!session->state().held) return;
+  pool_->Schedule([alive = session->shared_from_this()] { alive->RetryHeld(); });
+}
+
+void Sessions::RetryAll() {
+  for (const auto& [worker, session] : sessions_) Retry(session.get());
 }
 
 void Sessions::Map(const std::string& worker, std::shared_ptr<const Snapshot> snapshot) {

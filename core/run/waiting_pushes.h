@@ -48,6 +48,9 @@ struct PendingPush {
 class WaitingPushes {
  public:
   bool empty() const { return pushes_.empty(); }
+  // Since when what is to be the next step waits, by Clock::Elapsed(); as SetSince() has it.
+  absl::Duration since() const { return since_; }
+  void SetSince(absl::Duration now) { since_ = now; }
   // As policies see them; index i is the i-th push.
   absl::Span<const WaitingPush> facts() const { return facts_; }
 
@@ -71,6 +74,7 @@ class WaitingPushes {
   std::vector<PendingPush> pushes_;
   std::vector<WaitingPush> facts_;
   int64_t added_ = 0;
+  absl::Duration since_;
 };
 
 }  // namespace gradd

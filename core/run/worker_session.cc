@@ -241,7 +241,7 @@ void WorkerSession::RenewLease() {
 void WorkerSession::ParametersMove() { RenewLease(); }
 
 void WorkerSession::ParametersSent() {
-  std::shared_ptr<Run> run;
+  std::shared_ptr<SessionHost> run;
   {
     MutexLock lock(&mutex_);
     run = run_;
@@ -260,7 +260,7 @@ void WorkerSession::HalfClosed() {
 }
 
 void WorkerSession::Disconnected() {
-  std::shared_ptr<Run> run;
+  std::shared_ptr<SessionHost> run;
   {
     MutexLock lock(&mutex_);
     ended_ = true;

@@ -20,7 +20,7 @@
 
 namespace gradd {
 
-class Run;
+class SessionHost;
 class RunRegistry;
 class WorkerSession;
 using SessionPtr = std::shared_ptr<WorkerSession>;
@@ -81,7 +81,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool parameters_before_result = false;
     uint64_t timeline = 0;         // As its welcome said.
     bool sends_timelines = false;  // It says so, or has sent one.
-    bool held = false;             // A request waits for Run::BeginPush().
+    bool held = false;             // A request waits for SessionHost::BeginPush().
     bool receiving = false;        // A push has begun and is not committed.
     bool skips = false;            // It is to be skipped.
     bool half_closed = false;      // No request will come any more.
@@ -107,7 +107,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // Handles the request that had to wait, if it can go on now. Not with the run's lock held.
   void RetryHeld();
   // Lets go of what was staged of a push that cannot become part of a step any more, see
-  // Run::ReturnIfInVain(): it is answered when it is complete. Not with the run's lock held.
+  // SessionHost::ReturnIfInVain(): it is answered when it is complete. Not with the run's lock
+  // held.
   void DropIfInVain();
   // The same for a push whose room others need; its worker is told to push it again.
   void DropForRoom();
@@ -144,7 +145,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
 
   // Taken before the run's mutex.
   Mutex mutex_;
-  std::shared_ptr<Run> run_ ABSL_GUARDED_BY(mutex_);  // Set by the join.
+  std::shared_ptr<SessionHost> run_ ABSL_GUARDED_BY(mutex_);  // Set by the join.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   Incoming incoming_ ABSL_GUARDED_BY(mutex_) = Incoming::kNone;
   PushAdmission admission_ ABSL_GUARDED_BY(mutex_) = PushAdmission::kStage;

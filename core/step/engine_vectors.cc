@@ -14,7 +14,7 @@ namespace gradd {
 
 void StepEngine::BeginCopy(EngineVectors* copy) {
   GRADD_DCHECK(settled(), "a copy begins while a step, or a change, is on its way");
-  step_on_its_way_ = true;
+  on_its_way_ = OnItsWay::kCopy;
   copy->snapshot = store_.TakeSnapshot(SnapshotContents::kAll);
 }
 

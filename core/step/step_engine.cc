@@ -50,8 +50,9 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_ma
   const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
                       plan_->largest_rate_factor();
   work->watched = !guard_.KnowsFinite(std::max(work->largest, in_window), rate);
-  step_on_its_way_ = ReserveMemory(early, room_is_made, work);
-  return step_on_its_way_;
+  if (!ReserveMemory(early, room_is_made, work)) return false;
+  on_its_way_ = OnItsWay::kStep;
+  return true;
 }
 
 bool StepEngine::ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made,
@@ -184,7 +185,7 @@ void StepEngine::Check(StepWork* work) {
 }
 
 void StepEngine::Complete(StepWork* work) {
-  step_on_its_way_ = false;
+  on_its_way_ = OnItsWay::kNothing;
   memory_.store->EndReservations(ReservedFor::kStep);
   if (!work->undone) {
     ++step_;
@@ -217,7 +218,7 @@ absl::Status StepEngine::BeginWithWindow() {
 bool StepEngine::BeginFold(const StagedPush& push) {
   GRADD_DCHECK(settled() && window_ != nullptr, "a fold begins where there is no window");
   if (push.largest() > kLargestInWindow) return false;
-  step_on_its_way_ = true;
+  on_its_way_ = OnItsWay::kFold;
   return true;
 }
 
@@ -225,7 +226,7 @@ void StepEngine::Fold(const state::v1::FoldedPush& how, const StagedPush& push) 
   window_->Fold(how, push, step_, executor_.get());
 }
 
-void StepEngine::EndFold() { step_on_its_way_ = false; }
+void StepEngine::EndFold() { on_its_way_ = OnItsWay::kNothing; }
 
 std::shared_ptr<const Snapshot> StepEngine::TakeSnapshot(SnapshotContents contents) {
   if (contents != SnapshotContents::kTraining) return store_.TakeSnapshot(contents);

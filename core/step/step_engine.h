@@ -67,8 +67,11 @@ class StepEngine {
 
   // Steps applied. May be called beside Apply() and Fill().
   int64_t step() const { return step_; }
+  // The step that a push computed from the newest parameters will be part of comes after so many:
+  // the one on its way is counted.
+  int64_t open_step() const { return step_ + (on_its_way_ == OnItsWay::kStep ? 1 : 0); }
   // Neither a step nor a change is on its way: the store stays as it is.
-  bool settled() const { return !step_on_its_way_ && !change_.has_value(); }
+  bool settled() const { return on_its_way_ == OnItsWay::kNothing && !change_.has_value(); }
   bool changes() const { return change_.has_value(); }
   const ParameterStore& store() const { return store_; }
   // Nobody changes it while no step is on its way.
@@ -134,7 +137,7 @@ class StepEngine {
   // not settled. RESOURCE_EXHAUSTED if there is no room for the copy.
   void BeginCopy(EngineVectors* copy);
   absl::Status Copy(EngineVectors* copy);
-  void EndCopy() { step_on_its_way_ = false; }
+  void EndCopy() { on_its_way_ = OnItsWay::kNothing; }
 
   // ---- What others read; all of it only while the engine is settled ----
 
@@ -166,6 +169,7 @@ class StepEngine {
   Remains TakeAll();
 
  private:
+  enum class OnItsWay { kNothing, kStep, kFold, kCopy };
   struct PlanChange {
     std::shared_ptr<UpdatePlan> plan;
     ParameterStore::SlotChange slots;
@@ -206,7 +210,7 @@ class StepEngine {
   std::unique_ptr<Window> next_window_;
   bool next_keeps_window_ = false;
   int64_t step_ = 0;
-  bool step_on_its_way_ = false;  // Or a fold, or a copy.
+  OnItsWay on_its_way_ = OnItsWay::kNothing;
   std::weak_ptr<const Snapshot> training_snapshot_;
 };
 

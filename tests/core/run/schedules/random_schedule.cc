@@ -314,9 +314,10 @@ void RandomSchedule::Finish() {
        passed += absl::Milliseconds(500)) {
     for (int i = 0; i < 8 && fault_.empty(); ++i) {
       for (const auto& worker : workers_) {
+        const size_t noted = trace_.size();
         if (orderly && !worker->dead()) worker->Act(/*orderly=*/true);
         if (!worker->dead()) worker->ReadAll();
-        Settle();
+        if (trace_.size() != noted) Settle();  // Otherwise it has done nothing.
       }
       RunTasks();
     }

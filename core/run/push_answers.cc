@@ -1,0 +1,78 @@
+#include "core/run/push_answers.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+
+namespace gradd {
+namespace {
+
+void CheckNotTold(const PendingPush& pending) {
+  GRADD_DCHECK(pending.told == Told::kNothing, absl::StrCat(pending.worker, " was told: applied"));
+}
+
+}  // namespace
+
+void PushAnswers::Enter(const std::string& worker, int64_t sequence, int64_t base_step,
+                        v1::PushOutcome outcome) {
+  state::v1::AnsweredPush answer;
+  answer.set_worker(worker);
+  answer.set_sequence(sequence);
+  answer.set_base_step(base_step);
+  answer.set_outcome(outcome);
+  answer.set_step(parts_.engine->step());
+  parts_.events->Answer(std::move(answer));
+  Member* const member = parts_.record->members().Find(worker);
+  if (member->ledger.sequence == sequence) member->told = member->ledger;
+}
+
+void PushAnswers::Resolve(const PendingPush& pending, v1::PushOutcome outcome) {
+  CheckNotTold(pending);
+  Member* const member = parts_.record->members().Find(pending.worker);
+  GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
+  if (member == nullptr) return;
+  const v1::PushHeader& header = pending.push->header();
+  if (IsEvent(outcome)) Enter(pending.worker, header.sequence(), header.base_step(), outcome);
+  parts_.record->members().PushGone(member);
+  parts_.replies->Tell(member, pending.session, header, outcome, pending.want_parameters,
+                       Told::kNothing);
+}
+
+void PushAnswers::TellTaken(const PendingPush& pending, v1::PushOutcome outcome) {
+  Member* const member = parts_.record->members().Find(pending.worker);
+  member->told = member->ledger;
+  parts_.record->members().PushGone(member);
+  parts_.replies->Tell(member, pending.session, pending.push->header(), outcome,
+                       pending.want_parameters, pending.told);
+}
+
+void PushAnswers::Reject(WorkerSession* session, int64_t sequence, const absl::Status& why) {
+  Member* const member = parts_.sessions->MemberOf(session);
+  if (member == nullptr) return;
+  const std::string& worker = session->state().worker;
+  Enter(worker, sequence, /*base_step=*/0, v1::PUSH_OUTCOME_REJECTED);
+  member->state = v1::WORKER_STATE_COMPUTING;
+  const int64_t step = parts_.engine->step();
+  parts_.signs->NoteRejection(worker, sequence, why, step, parts_.clock->Elapsed());
+  parts_.reports->PushRejected(worker, sequence, why, step);
+  parts_.replies->SendRejection(session, sequence, why);
+}
+
+void PushAnswers::RejectPending(std::vector<PendingPush> pushes, const absl::Status& why) {
+  for (PendingPush& pending : pushes) {
+    CheckNotTold(pending);
+    pending.claim.reset();
+    parts_.record->members().PushGone(parts_.record->members().Find(pending.worker));
+    if (pending.session == nullptr) continue;
+    Reject(pending.session.get(), pending.push->header().sequence(), why);
+  }
+  for (const PendingPush& pending : pushes) {
+    WorkerSession* const session = parts_.sessions->Find(pending.worker);
+    if (session == nullptr) continue;
+    parts_.sessions->Retry(session);
+    parts_.sessions->EndIfHalfClosed(session);
+  }
+}
+
+}  // namespace gradd
