@@ -102,7 +102,7 @@ void RunReports::PushRejected(const std::string& worker, int64_t sequence, const
               {"step", Text(step)}});
 }
 
-void RunReports::PushesDropped(std::vector<std::string> workers, const std::string& why,
+void RunReports::PushesDropped(const std::vector<std::string>& workers, const std::string& why,
                                int64_t step) {
   const auto pushes = static_cast<int64_t>(workers.size());
   AddLimited("pushes dropped", "",

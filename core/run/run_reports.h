@@ -41,7 +41,7 @@ class RunReports {
   void PushRejected(const std::string& worker, int64_t sequence, const absl::Status& why,
                     int64_t step);
   // These workers' pushes made room for others, since the run `why`: `is paused`.
-  void PushesDropped(std::vector<std::string> workers, const std::string& why, int64_t step);
+  void PushesDropped(const std::vector<std::string>& workers, const std::string& why, int64_t step);
   // The decision does not wait for those who are missing, if any are.
   void StepWithout(const state::v1::StepDecision& decision);
   // Steps do not wait for the worker any more, whose pushes missed so many deadlines in a row.

@@ -90,7 +90,7 @@ std::vector<PendingPush> Run::DropPushes() {
     pending.want_parameters = false;
     answers_.Resolve(pending, v1::PUSH_OUTCOME_RESEND);
   }
-  if (!workers.empty()) reports_.PushesDropped(std::move(workers), room_.why(), engine_.step());
+  if (!workers.empty()) reports_.PushesDropped(workers, room_.why(), engine_.step());
   if (draining_) EndIdleSessions();
   return dropped;
 }
