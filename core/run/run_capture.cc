@@ -82,7 +82,7 @@ absl::Status Run::GoOnFrom(const RunCapture& capture) {
                                         record_.step(), ", and its vectors of ", engine_.step()));
   }
   GRADD_RETURN_IF_ERROR(AssureStep(record_.policy(), record_.members().live_count()));
-  progress_.Read(state.last_step(), record_.losses().summary());
+  GRADD_RETURN_IF_ERROR(progress_.Read(state.last_step(), record_.losses().summary()));
   engine_.SetTimeline(record_.timeline());
   over_ = record_.state() == v1::RUN_STATE_FINISHED;
   moved_ = Moves();
