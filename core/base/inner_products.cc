@@ -1,63 +1,86 @@
 #include "core/base/inner_products.h"
 
+#include <algorithm>
+
 #include "core/base/multiversion.h"
 
 namespace gradd {
 namespace {
 
-// Calls add(i, lane) for each of `size` elements, in order.
-template <typename Add>
-[[gnu::always_inline]] inline void ForEachLane(int64_t at, int64_t size, const Add& add) {
-  constexpr int64_t kLanes = ProductSum::kLanes;
-  int64_t i = 0;
-  if (const int64_t first = at % kLanes; first != 0) {
-    for (int64_t lane = first; lane < kLanes && i < size; ++lane, ++i) add(i, lane);
+constexpr int64_t kLanes = ProductSum::kLanes;
+
+// Whole rounds over the lanes: `size` is a multiple of kLanes. Nothing but the loop, and on copies
+// of the sums, to which nothing else points: otherwise they do not stay in vector registers.
+
+GRADD_MULTIVERSION_WIDE void AddRounds(const UnalignedFloat* a, const UnalignedFloat* b,
+                                       int64_t size, ProductSum* products) {
+  ProductSum sum = *products;
+  for (int64_t i = 0; i < size; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      sum.Add(lane, static_cast<double>(a[i + lane]) * static_cast<double>(b[i + lane]));
+    }
   }
-  for (; i + kLanes <= size; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) add(i + lane, lane);
+  *products = sum;
+}
+
+GRADD_MULTIVERSION_WIDE void AddRoundsOfBoth(const UnalignedFloat* values,
+                                             const UnalignedFloat* others, int64_t size,
+                                             ProductSum* squares, ProductSum* products) {
+  ProductSum square_sum = *squares;
+  ProductSum product_sum = *products;
+  for (int64_t i = 0; i < size; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const auto value = static_cast<double>(values[i + lane]);
+      square_sum.Add(lane, value * value);
+      product_sum.Add(lane, value * static_cast<double>(others[i + lane]));
+    }
   }
-  for (int64_t lane = 0; i < size; ++lane, ++i) add(i, lane);
+  *squares = square_sum;
+  *products = product_sum;
+}
+
+// Calls add(a, b, size) with whole rounds: what begins or ends within one is filled up with zeros.
+template <typename AddWhole>
+void InRounds(int64_t at, const UnalignedFloat* a, const UnalignedFloat* b, int64_t size,
+              const AddWhole& add) {
+  const auto add_part = [&](int64_t lane, int64_t begin, int64_t count) {
+    float part_of_a[kLanes] = {};
+    float part_of_b[kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) {
+      part_of_a[lane + i] = a[begin + i];
+      part_of_b[lane + i] = b[begin + i];
+    }
+    add(part_of_a, part_of_b, kLanes);
+  };
+  const int64_t lane = at % kLanes;
+  const int64_t head = lane == 0 ? 0 : std::min(kLanes - lane, size);
+  const int64_t rounds = (size - head) / kLanes * kLanes;
+  const int64_t tail = size - head - rounds;
+  if (head > 0) add_part(lane, 0, head);
+  if (rounds > 0) add(a + head, b + head, rounds);
+  if (tail > 0) add_part(0, head + rounds, tail);
 }
 
 }  // namespace
 
-// Sums are worked on as copies: nothing else may point to these, so that they stay in registers.
-
-GRADD_MULTIVERSION_WIDE void AddProducts(int64_t at, const UnalignedFloat* a,
-                                         const UnalignedFloat* b, int64_t size,
-                                         ProductSum* products) {
-  ProductSum sum = *products;
-  ForEachLane(
-      at, size, [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
-        sum.Add(lane, static_cast<double>(a[i]) * static_cast<double>(b[i]));
-      });
-  *products = sum;
+void AddProducts(int64_t at, const UnalignedFloat* a, const UnalignedFloat* b, int64_t size,
+                 ProductSum* products) {
+  InRounds(at, a, b, size,
+           [products](const UnalignedFloat* of_a, const UnalignedFloat* of_b, int64_t count) {
+             AddRounds(of_a, of_b, count, products);
+           });
 }
 
-GRADD_MULTIVERSION_WIDE void AddSquares(int64_t at, const UnalignedFloat* values, int64_t size,
-                                        ProductSum* squares) {
-  ProductSum sum = *squares;
-  ForEachLane(
-      at, size, [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
-        const auto value = static_cast<double>(values[i]);
-        sum.Add(lane, value * value);
-      });
-  *squares = sum;
+void AddSquares(int64_t at, const UnalignedFloat* values, int64_t size, ProductSum* squares) {
+  AddProducts(at, values, values, size, squares);
 }
 
-GRADD_MULTIVERSION_WIDE void AddSquaresAndProducts(int64_t at, const UnalignedFloat* values,
-                                                   const UnalignedFloat* others, int64_t size,
-                                                   ProductSum* squares, ProductSum* products) {
-  ProductSum square_sum = *squares;
-  ProductSum product_sum = *products;
-  ForEachLane(
-      at, size, [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
-        const auto value = static_cast<double>(values[i]);
-        square_sum.Add(lane, value * value);
-        product_sum.Add(lane, value * static_cast<double>(others[i]));
-      });
-  *squares = square_sum;
-  *products = product_sum;
+void AddSquaresAndProducts(int64_t at, const UnalignedFloat* values, const UnalignedFloat* others,
+                           int64_t size, ProductSum* squares, ProductSum* products) {
+  InRounds(at, values, others, size,
+           [=](const UnalignedFloat* of_values, const UnalignedFloat* of_others, int64_t count) {
+             AddRoundsOfBoth(of_values, of_others, count, squares, products);
+           });
 }
 
 }  // namespace gradd

@@ -20,10 +20,11 @@
 namespace gradd {
 namespace {
 
-constexpr int kWorkers = 2;
+constexpr int kPushesAStep = 2;
 
 // A push in chunks as large as they may be.
-std::shared_ptr<const StagedPush> Stage(v1::Encoding encoding, const std::vector<float>& gradient) {
+std::shared_ptr<const StagedPush> StagedWith(v1::Encoding encoding,
+                                             const std::vector<float>& gradient) {
   auto push = std::make_shared<StagedPush>(v1::PushHeader(), VectorLayout(kLargeElements));
   const int64_t unit = DenseElementBytes(encoding);
   for (int64_t at = 0; at < kLargeElements; at += kBlockElements) {
@@ -41,19 +42,19 @@ std::shared_ptr<const StagedPush> Stage(v1::Encoding encoding, const std::vector
 }
 
 // Steps of one run, all of the same pushes.
-class Steps {
+class MeasuredSteps {
  public:
-  explicit Steps(v1::Encoding encoding)
+  explicit MeasuredSteps(v1::Encoding encoding)
       // The calling thread works too.
       : engine_(kBlockElements, std::make_unique<ThreadPool>(static_cast<int>(
                                     std::max(1U, std::thread::hardware_concurrency() - 1)))) {
     v1::Run& spec = *event_.mutable_created()->mutable_spec();
-    spec = SynchronousSpec(kLargeElements, kWorkers);
+    spec = SynchronousSpec(kLargeElements, kPushesAStep);
     spec.mutable_optimizer()->mutable_adam();
     engine_.Append(event_, {});
     std::vector<float> gradient = Gradient(kLargeElements);
-    for (int worker = 0; worker < kWorkers; ++worker) {
-      pushes_.push_back(Stage(encoding, gradient));
+    for (int worker = 0; worker < kPushesAStep; ++worker) {
+      pushes_.push_back(StagedWith(encoding, gradient));
       std::reverse(gradient.begin(), gradient.end());
     }
   }
@@ -67,11 +68,11 @@ class Steps {
     step.set_learning_rate(1e-3);
     step.set_learning_rate_without_warm_up(1e-3);
     step.set_momentum(-1);
-    for (int worker = 0; worker < kWorkers; ++worker) {
+    for (int worker = 0; worker < kPushesAStep; ++worker) {
       state::v1::DecidedPush& used = *step.add_used();
       used.set_worker(absl::StrCat(worker));
       used.set_examples(1);
-      used.set_coefficient(1.0F / kWorkers);
+      used.set_coefficient(1.0F / kPushesAStep);
     }
     engine_.Append(event_, pushes_);
     if (!engine_.fault().empty()) Fail(engine_.fault());
@@ -86,7 +87,7 @@ class Steps {
 };
 
 void MeasureEncoding(const Settings& settings, const std::string& name, v1::Encoding encoding) {
-  Steps steps(encoding);
+  MeasuredSteps steps(encoding);
   WantedMeasurements agreement;
   agreement.with_mean = true;
   std::vector<double> plain;
