@@ -242,6 +242,15 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
   AppendNumber("gradient norm", progress.has_gradient_norm(), progress.gradient_norm(), page);
   AppendNumber("update norm", progress.has_update_norm(), progress.update_norm(), page);
   AppendNumber("parameter norm", progress.has_parameter_norm(), progress.parameter_norm(), page);
+  if (progress.has_noise_scale()) {
+    AppendRow("noise scale", absl::StrFormat("%.3g examples", progress.noise_scale()), page);
+  }
+  if (progress.has_lowest_agreement()) {
+    AppendRow("agreement",
+              absl::StrFormat("lowest %.3f, of %s", progress.lowest_agreement(),
+                              progress.lowest_agreement_worker()),
+              page);
+  }
   AppendRow("examples", GroupedText(progress.examples()), page);
   AppendRow("rate",
             absl::StrCat(RateText(progress.steps_per_second()), " steps/s, ",

@@ -12,16 +12,16 @@ namespace gradd {
 // on in double.
 inline constexpr int64_t kNormRun = 1024;
 
-// Adds the squares of values that come one after the other, each in the next lane. The lanes are
-// whole vectors of SSE, AVX and AVX-512: the compiler may use any and adds the same numbers in the
-// same order; and several of them, so that an addition need not wait for the one before. Everything
-// is inlined, so that it is as wide as the function which uses it (multiversion.h).
-template <typename Scalar>
-class SquareLanes {
+// Adds terms that come one after the other, each in the next lane. The lanes are whole vectors of
+// SSE, AVX and AVX-512: the compiler may use any and adds the same numbers in the same order; and
+// several of them, so that an addition need not wait for the one before. Everything is inlined, so
+// that it is as wide as the function which uses it (multiversion.h).
+template <typename Scalar, int64_t kCount>
+class SumLanes {
  public:
-  static constexpr int64_t kLanes = 64;
+  static constexpr int64_t kLanes = kCount;
 
-  [[gnu::always_inline]] void Add(int64_t lane, Scalar value) { lanes_[lane] += value * value; }
+  [[gnu::always_inline]] void Add(int64_t lane, Scalar term) { lanes_[lane] += term; }
 
   [[gnu::always_inline]] double Sum() const {
     // In pairs: one after the other, each addition would wait for the one before.
@@ -35,6 +35,19 @@ class SquareLanes {
 
  private:
   Scalar lanes_[kLanes] = {};
+};
+
+// The same for squares of values.
+template <typename Scalar>
+class SquareLanes {
+ public:
+  static constexpr int64_t kLanes = 64;
+
+  [[gnu::always_inline]] void Add(int64_t lane, Scalar value) { sums_.Add(lane, value * value); }
+  [[gnu::always_inline]] double Sum() const { return sums_.Sum(); }
+
+ private:
+  SumLanes<Scalar, kLanes> sums_;
 };
 
 namespace norms_internal {

@@ -8,7 +8,9 @@ constexpr absl::Duration kRateWindow = absl::Seconds(10);
 }  // namespace
 
 void ProgressTracker::AddStep(const StepStatistics& step, const LossSummary& losses) {
-  last_ = step;
+  lowest_agreement_ = LowestAgreementOf(step.pushes);
+  noise_scale_.AddStep(step.pushes);
+  last_ = {step.gradient_norm, step.update_norm, step.parameter_norm, step.apply_time};
   losses_ = losses;
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
   profile_.Add(StepProfile::kApply, step.apply_time);
@@ -42,6 +44,13 @@ void ProgressTracker::Fill(v1::RunProgress* progress) const {
   progress->set_update_norm(last_.update_norm);
   progress->set_parameter_norm(last_.parameter_norm);
   progress->set_staleness(losses_.staleness);
+  if (const auto scale = noise_scale_.value(); scale.has_value()) {
+    progress->set_noise_scale(*scale);
+  }
+  if (lowest_agreement_.has_value()) {
+    progress->set_lowest_agreement(lowest_agreement_->cosine);
+    progress->set_lowest_agreement_worker(lowest_agreement_->worker);
+  }
   profile_.Fill(progress->mutable_profile());
 }
 
@@ -49,13 +58,16 @@ void ProgressTracker::Write(state::v1::StepResult* result) const {
   result->set_gradient_norm(last_.gradient_norm);
   result->set_update_norm(last_.update_norm);
   result->set_parameter_norm(last_.parameter_norm);
+  noise_scale_.Write(result->mutable_noise_scale());
 }
 
-void ProgressTracker::Read(const state::v1::StepResult& result, const LossSummary& losses) {
+absl::Status ProgressTracker::Read(const state::v1::StepResult& result, const LossSummary& losses) {
   last_ = {result.gradient_norm(), result.update_norm(), result.parameter_norm(),
            absl::ZeroDuration()};
   losses_ = losses;
   samples_.clear();
+  lowest_agreement_.reset();
+  return noise_scale_.Read(result.noise_scale());
 }
 
 }  // namespace gradd

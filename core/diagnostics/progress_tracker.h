@@ -3,10 +3,16 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/diagnostics/agreement.h"
 #include "core/diagnostics/histogram.h"
 #include "core/diagnostics/loss_tracker.h"
+#include "core/diagnostics/measured_push.h"
+#include "core/diagnostics/noise_scale.h"
 #include "core/diagnostics/step_pace.h"
 #include "core/diagnostics/step_profile.h"
 #include "gradd/state/v1/run_state.pb.h"
@@ -21,6 +27,8 @@ struct StepStatistics {
   double update_norm = 0;
   double parameter_norm = 0;
   absl::Duration apply_time;  // From aggregation to commit.
+  // Its pushes; empty where they were not measured.
+  std::vector<MeasuredPush> pushes = {};
 };
 
 // Follows how the steps of one run come out, and how fast they come: as people see it, so up to the
@@ -33,13 +41,13 @@ class ProgressTracker {
   // Remembers the counts at `now`, about ten times a second, for the rates.
   void Sample(absl::Duration now);
 
-  // Fills in what is known here: losses, norms, examples, rates.
+  // Fills in what is known here: losses, norms, examples, rates, how the pushes agree.
   void Fill(v1::RunProgress* progress) const;
 
   void Write(state::v1::StepResult* result) const;
   // Goes on where that came out of the last step, and the losses came to `losses`; rates begin
-  // anew.
-  void Read(const state::v1::StepResult& result, const LossSummary& losses);
+  // anew. INVALID_ARGUMENT as NoiseScale::Read().
+  absl::Status Read(const state::v1::StepResult& result, const LossSummary& losses);
 
   // Steps per second over the last ten seconds.
   double StepsPerSecond() const;
@@ -60,7 +68,9 @@ class ProgressTracker {
   };
   double Rate(int64_t Counts::*count) const;
 
-  StepStatistics last_;
+  StepStatistics last_;  // Without its pushes.
+  std::optional<LowestAgreement> lowest_agreement_;
+  NoiseScale noise_scale_;
   LossSummary losses_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;

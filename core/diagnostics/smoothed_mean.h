@@ -12,9 +12,11 @@ namespace gradd {
 // section 3): right from the first value on. Not thread safe.
 class SmoothedMean {
  public:
+  explicit SmoothedMean(double decay = 0.95) : decay_(decay) {}
+
   void Add(double value) {
-    average_ = kDecay * average_ + (1 - kDecay) * value;
-    bias_ *= kDecay;
+    average_ = decay_ * average_ + (1 - decay_) * value;
+    bias_ *= decay_;
   }
   // 0 before the first value.
   double value() const { return bias_ < 1 ? average_ / (1 - bias_) : 0; }
@@ -36,9 +38,9 @@ class SmoothedMean {
   }
 
  private:
-  static constexpr double kDecay = 0.95;
+  double decay_;        // In (0, 1).
   double average_ = 0;  // Biased towards 0.
-  double bias_ = 1;     // kDecay^values.
+  double bias_ = 1;     // decay_^values.
 };
 
 }  // namespace gradd

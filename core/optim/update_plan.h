@@ -47,6 +47,8 @@ class UpdatePlan {
       const google::protobuf::RepeatedPtrField<v1::ParameterGroup>& groups, int64_t block_elements,
       int threads = 1);
 
+  // How its vectors are cut.
+  const Partition& partition() const { return partition_; }
   // Whether the momentum or beta1 of all its optimizers follows StepInput::momentum.
   bool follows_momentum() const { return partition_.follows_momentum(); }
   // The slots that it needs, and what of them starts anew when it takes the place of `before`;

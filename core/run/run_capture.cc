@@ -77,7 +77,7 @@ absl::Status Run::GoOnFrom(const RunCapture& capture) {
                                         record_.step(), ", and its vectors of ", engine_.step()));
   }
   GRADD_RETURN_IF_ERROR(AssureStep(record_.policy(), record_.members().live_count()));
-  progress_.Read(state.last_step(), record_.losses().summary());
+  GRADD_RETURN_IF_ERROR(progress_.Read(state.last_step(), record_.losses().summary()));
   engine_.SetTimeline(record_.timeline());
   const absl::Duration now = Now();
   waiting_.SetSince(now);

@@ -99,6 +99,8 @@ bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> p
       early.push_back(pending.session->state().parameter_encoding);
   }
   step->pushes = std::move(pushes);
+  // How noisy gradients are, and who disagrees, shows where there are several.
+  step->work.wanted.with_mean = step->work.pushes.size() > 1;
   if (!engine_.Prepare(early, room_is_made, &step->work)) {
     if (room_is_made) {
       signs_.step_lacks_memory = true;

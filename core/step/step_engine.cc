@@ -122,14 +122,24 @@ void StepEngine::Apply(StepWork* work) {
     executor_->ParallelFor(store_.block_count(),
                            [&](int64_t block) { plan.MeasureBlock(store_.ReadBlock(block)); });
   }
-  executor_->ParallelFor(store_.block_count(),
-                         [&](int64_t block) { UpdateBlock(gradient, by_spans, block, work); });
+  std::unique_ptr<PushMeter> meter;
+  if (work->wanted.any() && !work->pushes.empty()) {
+    meter = PushMeter::Create(work->pushes, CoefficientsOf(decision), work->wanted,
+                              plan.partition(), executor_->threads() + 1, budget_);
+  }
+  executor_->ParallelFor(store_.block_count(), [&](int64_t block) {
+    UpdateBlock(gradient, by_spans, block, meter.get(), work);
+  });
   store_.CommitStep();
 
   const TileNorms sum = plan.EndStep();
   work->statistics.gradient_norm = std::sqrt(sum.gradient);
   work->statistics.update_norm = std::sqrt(sum.update);
   work->statistics.parameter_norm = std::sqrt(sum.parameters);
+  if (meter != nullptr) {
+    work->measured = meter->Measured();
+    work->statistics.pushes = MeasuredPushes(decision, *work->measured);
+  }
   work->finite = std::isfinite(sum.update) && std::isfinite(sum.parameters);
   if (work->watched) {
     Check(work);
@@ -143,7 +153,7 @@ void StepEngine::SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePl
   executor_->ParallelFor(store_.block_count(), [&](int64_t block) {
     const ParameterStore::BlockUpdate read = store_.ReadBlock(block);
     if (by_spans) {
-      Aggregate::SpanReader reader(gradient.spans(), read.begin);
+      StepGradient::SpanReader reader(gradient, read.begin);
       plan->SumSpans(read, &reader);
     } else {
       StepGradient::Reader reader(gradient, read.begin);
@@ -153,12 +163,12 @@ void StepEngine::SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePl
 }
 
 void StepEngine::UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block,
-                             StepWork* work) {
+                             PushMeter* meter, StepWork* work) {
   UpdatePlan& plan = *work->plan;
   if (!by_spans) {
     std::optional<EncodedBlocks> encoded;
     store_.UpdateBlock(block, [&](const ParameterStore::BlockUpdate& update) {
-      StepGradient::Reader reader(gradient, update.begin);
+      StepGradient::Reader reader(gradient, update.begin, meter);
       encoded = store_.BeginPublishing(update, work->next);
       plan.UpdateBlock(update, &reader, &*encoded);
     });
@@ -167,13 +177,36 @@ void StepEngine::UpdateBlock(const StepGradient& gradient, bool by_spans, int64_
   }
   const int64_t begin = store_.block_begin(block);
   const int64_t end = std::min(begin + store_.block_elements(), layout_.element_count());
-  Aggregate::SpanReader reader(gradient.spans(), begin);
+  StepGradient::SpanReader reader(gradient, begin, meter);
   if (reader.Seek(end) < end) {
     store_.UpdateBlockInPlace(block, [&](const ParameterStore::BlockUpdate& update) {
       plan.UpdateSpans(update, &reader);
     });
   }
   for (const auto& [encoding, next] : work->next) store_.Publish(block, next.get());
+}
+
+std::optional<Measurements> StepEngine::Measure(
+    const std::vector<std::shared_ptr<const StagedPush>>& pushes,
+    const std::vector<float>& coefficients, WantedMeasurements wanted) const {
+  if (!wanted.any()) return std::nullopt;
+  const std::shared_ptr<const UpdatePlan> plan = plan_;
+  const Partition& partition = plan->partition();
+  const auto meter =
+      PushMeter::Create(pushes, coefficients, wanted, partition, executor_->threads() + 1, budget_);
+  if (meter == nullptr) return std::nullopt;
+  const Aggregate aggregate(pushes, coefficients);
+  executor_->ParallelFor(static_cast<int64_t>(partition.blocks()), [&](int64_t block) {
+    const int64_t begin = block * partition.block_elements();
+    const int64_t end = std::min(begin + partition.block_elements(), partition.elements());
+    PushMeter::Pass pass(meter.get(), begin);
+    Aggregate::Reader sum(aggregate, begin);
+    for (int64_t at = begin; at < end; at += kTileElements) {
+      const int64_t size = std::min(kTileElements, end - at);
+      pass.Add(at, size, wanted.with_mean ? sum.Next(size) : nullptr);
+    }
+  });
+  return meter->Measured();
 }
 
 void StepEngine::Check(StepWork* work) {

@@ -16,6 +16,8 @@
 #include "core/base/shared_region.h"
 #include "core/optim/update_plan.h"
 #include "core/step/engine_vectors.h"
+#include "core/step/measurements.h"
+#include "core/step/push_meter.h"
 #include "core/step/run_memory.h"
 #include "core/step/step_gradient.h"
 #include "core/step/step_guard.h"
@@ -98,6 +100,12 @@ class StepEngine {
   bool Prepare(const std::vector<v1::Encoding>& early, bool room_is_made, StepWork* work);
   // Applies the decision to the pushes.
   void Apply(StepWork* work);
+  // Measures pushes that are no step yet, as a step with the present plan would. Unset if nothing
+  // is wanted, or there is no room for it. Takes long; may be called beside everything but a
+  // change.
+  std::optional<Measurements> Measure(const std::vector<std::shared_ptr<const StagedPush>>& pushes,
+                                      const std::vector<float>& coefficients,
+                                      WantedMeasurements wanted) const;
   // The step is done, or undone, and what was reserved for it is free. Then, if there is a next
   // plan, Change() may be called.
   void Complete(StepWork* work);
@@ -185,7 +193,8 @@ class StepEngine {
   absl::StatusOr<std::unique_ptr<Window>> NewWindow() const;
   bool ReserveMemory(const std::vector<v1::Encoding>& early, bool room_is_made, StepWork* work);
   // One pass of `plan` over what the gradient has of a block.
-  void UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block, StepWork* work);
+  void UpdateBlock(const StepGradient& gradient, bool by_spans, int64_t block, PushMeter* meter,
+                   StepWork* work);
   void SumBlocks(const StepGradient& gradient, bool by_spans, UpdatePlan* plan);
   // Looks at the result of a step that is not known to be finite, and undoes it if it is not.
   void Check(StepWork* work);

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/optim/update_plan.h"
+#include "core/step/measurements.h"
 #include "core/step/step_guard.h"
 #include "core/step/step_memory.h"
 #include "core/step/window.h"
@@ -21,6 +22,8 @@ struct StepWork {
   // What was decided, and the pushes that it names as used, in the same order.
   state::v1::StepDecision decision;
   std::vector<std::shared_ptr<const StagedPush>> pushes;
+  // What somebody wants to know of these pushes.
+  WantedMeasurements wanted;
 
   // From StepEngine::Prepare() on.
   std::shared_ptr<UpdatePlan> plan;
@@ -32,6 +35,8 @@ struct StepWork {
 
   // From StepEngine::Apply() on.
   StepStatistics statistics;
+  // What was wanted; unset if that was nothing, or there was no room to take it down.
+  std::optional<Measurements> measured;
   StepGuard guard{0};   // As it is after the step.
   bool finite = true;   // The result is.
   bool undone = false;  // It is not, and everything is as it was before.

@@ -33,6 +33,7 @@ void MeasureUpdate(const Settings& settings);
 void MeasureOptimizers(const Settings& settings);
 void MeasureFairness(const Settings& settings);
 void MeasureBeside(const Settings& settings);
+void MeasureMeasurements(const Settings& settings);
 void MeasureRows(const Settings& settings);
 void MeasurePushRate(const Settings& settings);
 void MeasureIdleSessions(const Settings& settings);

@@ -25,6 +25,7 @@ constexpr Group kGroups[] = {
     {"optimizers", gradd::MeasureOptimizers},
     {"fairness", gradd::MeasureFairness},
     {"beside", gradd::MeasureBeside},
+    {"measurements", gradd::MeasureMeasurements},
     {"rows", gradd::MeasureRows},
     {"push_rate", gradd::MeasurePushRate},
     {"idle_sessions", gradd::MeasureIdleSessions},

@@ -38,6 +38,7 @@ shm_step_over_sweep <= 2
 optimizers_below_sweep <= 0
 longest_step_over_creation <= 0.5
 small_run_beside_large <= 3
+measured_merge_over_unmeasured <= 1.3
 rows_step_over_whole_step <= 0.03
 rows_10000_over_1000 <= 12
 rows_of_large_over_small <= 2
@@ -60,7 +61,7 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 programs=build/release/tests/benchmarks
 # One process per group: none runs in what another one left of its memory.
-groups=(step page_faults two_workers small_step update optimizers fairness beside rows push_rate idle_sessions)
+groups=(step page_faults two_workers small_step update optimizers fairness beside measurements rows push_rate idle_sessions)
 [ ${#quick[@]} -gt 0 ] || groups+=(billion)
 for group in "${groups[@]}"; do
   "$programs/gradd_benchmark" "${quick[@]}" --gradd build/release/bin/gradd "$group" | tee -a "$results"

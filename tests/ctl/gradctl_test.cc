@@ -313,6 +313,20 @@ TEST_F(GradctlTest, ShowSaysWhatWasBeyondFloat16AndWhose) {
   EXPECT_THAT(console_.out, HasSubstr("  12,345        0\n"));
 }
 
+TEST_F(GradctlTest, ShowSaysHowNoisyGradientsAreAndWhoseAgreesLeast) {
+  AddFashion();
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, ::testing::Not(HasSubstr("noise scale")));
+  EXPECT_THAT(console_.out, ::testing::Not(HasSubstr("agreement")));
+  v1::RunProgress& progress = *server_.runs["runs/fashion"].mutable_progress();
+  progress.set_noise_scale(383.25);
+  progress.set_lowest_agreement(-0.5);
+  progress.set_lowest_agreement_worker("w1");
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("  noise scale     383 examples\n"));
+  EXPECT_THAT(console_.out, HasSubstr("  agreement       lowest -0.500, of w1\n"));
+}
+
 TEST_F(GradctlTest, ShowDescribesWhateverAScheduleIsMadeOf) {
   AddFashion();
   v1::Schedule& schedule = *server_.runs["runs/fashion"].mutable_schedule();

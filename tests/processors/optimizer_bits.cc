@@ -1,7 +1,8 @@
 // What every optimizer of the table (also in parameter groups and with rows missing), every stage
-// around some of them and every encoding makes of random numbers, as one line `name hash` each. The
-// same program is built for several kinds of processor; all must print what is in
-// tests/golden/optimizer_bits.txt. A change that is meant to change bits writes that file anew:
+// around some of them, every encoding and inner products make of random numbers, as one line
+// `name hash` each. The same program is built for several kinds of processor; all must print what
+// is in tests/golden/optimizer_bits.txt. A change that is meant to change bits writes that file
+// anew:
 //   build/release/tests/processors/optimizer_bits > tests/golden/optimizer_bits.txt
 
 #include <google/protobuf/text_format.h>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/inner_products.h"
 #include "core/codec/dense.h"
 #include "core/codec/int8.h"
 #include "core/optim/update_plan.h"
@@ -297,6 +299,23 @@ void HashEncodings() {
   hash.Print("int8");
 }
 
+void HashInnerProducts() {
+  const Values a = Random(2'048, 8);
+  const Values b = Random(2'048, 9);
+  ProductSum sums[3];
+  for (int64_t at = 0; at < 2'000; at += 500) {
+    AddSquaresAndProducts(at, &a[at], &b[at], 500, &sums[0], &sums[1]);
+    AddSquares(at, &b[at], 500, &sums[0]);
+    AddProducts(at, &a[at], &a[at + 1], 500, &sums[2]);
+  }
+  Hash hash;
+  for (const ProductSum& sum : sums) {
+    const double value = sum.Sum();
+    hash.Add(&value, sizeof(value));
+  }
+  hash.Print("inner products");
+}
+
 }  // namespace
 }  // namespace gradd
 
@@ -304,5 +323,6 @@ int main() {
   gradd::HashOptimizers();
   gradd::HashStages();
   gradd::HashEncodings();
+  gradd::HashInnerProducts();
   return 0;
 }

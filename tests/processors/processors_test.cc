@@ -1,4 +1,4 @@
-// Every optimizer, stage and encoding has the same bits whatever the processor.
+// Every optimizer, stage, encoding and inner product has the same bits whatever the processor.
 
 #include <gtest/gtest.h>
 

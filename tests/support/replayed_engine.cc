@@ -66,14 +66,15 @@ void ReplayedEngine::MakeStep(const state::v1::StepDecision& decision, Pushes pu
   StepWork work;
   work.decision = decision;
   work.pushes.assign(pushes.begin(), pushes.end());
+  work.wanted = wanted_;
   if (!engine_->Prepare(/*early=*/{}, /*room_is_made=*/true, &work)) {
     return Fail(absl::StrCat("step ", decision.step(), " is refused"));
   }
   work.undo.reset();  // What is decided stays, whatever comes of it.
   engine_->Apply(&work);
   engine_->Complete(&work);
-  norms_ = {work.statistics.gradient_norm, work.statistics.update_norm,
-            work.statistics.parameter_norm};
+  measured_ = std::move(work.measured);
+  statistics_ = std::move(work.statistics);
   if (engine_->step() != decision.step()) {
     Fail(absl::StrCat("step ", decision.step(), " is replayed as ", engine_->step()));
   }
@@ -87,6 +88,9 @@ void ReplayedEngine::Change(const v1::Run& spec) {
   engine_->Adopt();
 }
 
-std::string ReplayedEngine::Bits() { return BitsOf(*TakeSnapshot(), norms_); }
+std::string ReplayedEngine::Bits() {
+  return BitsOf(*TakeSnapshot(),
+                {statistics_.gradient_norm, statistics_.update_norm, statistics_.parameter_norm});
+}
 
 }  // namespace gradd

@@ -1,7 +1,6 @@
 #ifndef GRADD_TESTS_SUPPORT_REPLAYED_ENGINE_H_
 #define GRADD_TESTS_SUPPORT_REPLAYED_ENGINE_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,7 +8,9 @@
 
 #include "core/base/executor.h"
 #include "core/base/memory_budget.h"
+#include "core/diagnostics/progress_tracker.h"
 #include "core/run/event_log.h"
+#include "core/step/measurements.h"
 #include "core/step/step_engine.h"
 #include "core/store/layout.h"
 #include "gradd/state/v1/event.pb.h"
@@ -25,6 +26,13 @@ class ReplayedEngine final : public EventLog {
   ReplayedEngine(int64_t block_elements, std::unique_ptr<Executor> executor);
 
   void Append(const state::v1::Event& event, Pushes pushes) override;
+
+  // What the steps from now on measure.
+  void SetWanted(WantedMeasurements wanted) { wanted_ = wanted; }
+  // What came out of the last step.
+  const std::optional<Measurements>& measured() const { return measured_; }
+  const StepStatistics& statistics() const { return statistics_; }
+  const StepEngine& engine() const { return *engine_; }
 
   // What went wrong first; empty if nothing did.
   const std::string& fault() const { return fault_; }
@@ -50,7 +58,9 @@ class ReplayedEngine final : public EventLog {
   const std::shared_ptr<MemoryBudget> budget_;
   std::optional<Layout> layout_;
   std::optional<StepEngine> engine_;
-  std::array<double, 3> norms_{};
+  WantedMeasurements wanted_;
+  std::optional<Measurements> measured_;
+  StepStatistics statistics_;
   std::string fault_;
 };
 
