@@ -31,6 +31,14 @@ bool HasNeededSlots(const Optimizer& a, const Optimizer& b) {
   });
 }
 
+// Whether a group's optimizer has a slot of that name.
+bool HasOfItsOwn(const Partition::Group& group, const std::string& name) {
+  if (group.spec.optimizer == nullptr) return false;
+  const std::vector<SlotSpec>& slots = group.spec.optimizer->slots();
+  return std::any_of(slots.begin(), slots.end(),
+                     [&name](const SlotSpec& slot) { return slot.name == name; });
+}
+
 bool SameStart(const SlotVector::Section& a, const SlotVector::Section& b) {
   return a.initial_value == b.initial_value && a.starts_at_parameters == b.starts_at_parameters &&
          a.restarts == b.restarts;
@@ -154,11 +162,7 @@ std::vector<size_t> KeptState::GroupsBefore(const KeptState& before) const {
       }
       continue;
     }
-    size_t old = GroupBefore(before, scope.tensors);
-    if (old != kNone && optimizer.scalars_per_tensor() &&
-        before.partition_.ScopeOf(old).tensors.size() != scope.tensors.size()) {
-      old = kNone;
-    }
+    const size_t old = GroupBefore(before, scope.tensors);
     for (const size_t group : scope.groups) result[group] = old;
   }
   return result;
@@ -183,6 +187,8 @@ SlotVector KeptState::SlotVectorOf(size_t slot, const KeptState* before,
       section.starts_at_parameters = spec.starts_at_parameters;
     } else if (!partition_.Mirrors(slot)) {
       continue;
+    } else if (before != nullptr && HasOfItsOwn(before->partition_.GroupOf(i), vector.name)) {
+      section.restarts = true;  // It equals the parameters from now on.
     }
     const bool continues = !vector.sections.empty() &&
                            vector.sections.back().end == section.begin &&

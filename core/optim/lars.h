@@ -35,7 +35,8 @@ struct LarsRule : ElementRule {
   void TakeDecay(WeightDecay* decay) { coupled = std::exchange(decay->coupled, 0); }
 
   static constexpr int kSlots = 1;
-  std::vector<SlotSpec> Slots() const { return {{"momentum"}}; }
+  // It has the rate in it, unlike `momentum`.
+  std::vector<SlotSpec> Slots() const { return {{"step_momentum"}}; }
   static constexpr bool kPerTensor = true;
 
   struct Scalars {

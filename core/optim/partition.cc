@@ -108,11 +108,6 @@ void Partition::OrderNorms() {
   }
 }
 
-const Partition::Scope& Partition::ScopeOf(size_t group) const {
-  return *std::find_if(scopes_.begin(), scopes_.end(),
-                       [&](const Scope& scope) { return scope.leader == groups_[group].leader; });
-}
-
 size_t Partition::TensorAt(int64_t element) const {
   const auto after =
       std::upper_bound(tensors_.begin(), tensors_.end(), element,

@@ -76,8 +76,6 @@ class Partition {
   // one set of scalars, which is named after the leader, whose optimizer has the last word on it.
   // Steps are counted together as well; without scalars a group may have begun later than others.
   const std::vector<Scope>& scopes() const { return scopes_; }
-  // That of a group that has an optimizer and tensors.
-  const Scope& ScopeOf(size_t group) const;
   // As scopes(), for the norm of the gradient that GradientClip bounds globally. Each of scopes()
   // is part of one of these.
   const std::vector<Scope>& norm_scopes() const { return norm_scopes_; }

@@ -51,10 +51,11 @@ struct ProdigyRule : ElementRule {
   void TakeDecay(WeightDecay* decay) { decoupled = std::exchange(decay->decoupled, 0); }
 
   static constexpr int kSlots = 4;
+  // The distance is in them, in other powers than in those of D-Adaptation.
   std::vector<SlotSpec> Slots() const {
-    return {{"first_moment"},
-            {"second_moment"},
-            {"gradient_sum"},
+    return {{"scaled_first_moment"},
+            {"scaled_second_moment"},
+            {"scaled_gradient_sum"},
             {"initial_point", 0, /*starts_at_parameters=*/true}};
   }
   static constexpr int kKept = 2;

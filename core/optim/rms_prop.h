@@ -45,7 +45,8 @@ struct RmsPropRule : ElementRule {
     } else {
       slots = {{"second_moment", 0}};
     }
-    if (kMomentum) slots.push_back({"momentum", 0});
+    // Of g over its root, not of g.
+    if (kMomentum) slots.push_back({"scaled_momentum", 0});
     return slots;
   }
 

@@ -104,14 +104,14 @@ ReferenceRule AdaMax(double beta1, double beta2, double epsilon) {
 
 ReferenceRule NAdam(double beta1, double beta2, double epsilon, double psi) {
   return [=](int64_t t, double lr, double g, double* p, State* state) {
-    state->resize(2);
+    if (state->empty()) *state = {0, 0, 1};
     double& m = (*state)[0];
     double& v = (*state)[1];
+    double& product = (*state)[2];  // Of all mu so far.
     const auto mu = [&](int64_t k) {
       return beta1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(k) * psi));
     };
-    double product = 1;
-    for (int64_t k = 1; k <= t; ++k) product *= mu(k);
+    product *= mu(t);
     m = beta1 * m + (1 - beta1) * g;
     v = beta2 * v + (1 - beta2) * g * g;
     const double m_hat =
@@ -286,17 +286,23 @@ struct FtrlOptions {
   double initial = 0;
 };
 
-// The paper's algorithm, for a constant alpha = lr; it starts at p = 0, or where z says.
+// The paper's algorithm, whose 1/eta is q here, for an alpha = lr that may change; it starts at p =
+// 0, or where z says. An element whose first gradient comes later is, until then, where l2 has it.
 ReferenceRule Ftrl(const FtrlOptions& o) {
-  return [=](int64_t, double alpha, double g, double* p, State* state) {
-    const auto adapted = [&](double n) { return std::pow(n, o.power); };
-    if (state->empty()) *state = {o.initial, -*p * (o.beta + adapted(o.initial)) / alpha};
+  return [=](int64_t t, double alpha, double g, double* p, State* state) {
+    const auto q = [&](double n) { return (o.beta + std::pow(n, o.power)) / alpha; };
+    if (state->empty()) {
+      const double first = q(o.initial);
+      *state = {o.initial, -*p * (first + (t > 1 ? o.l2 : 0)), first};
+    }
     double& n = (*state)[0];
     double& z = (*state)[1];
-    const double sigma = (adapted(n + g * g) - adapted(n)) / alpha;
-    z += g - sigma * *p;
+    double& before = (*state)[2];
     n += g * g;
-    *p = std::abs(z) <= o.l1 ? 0 : -(z - SignOf(z) * o.l1) / ((o.beta + adapted(n)) / alpha + o.l2);
+    const double now = q(n);
+    z += g - (now - before) * *p;
+    before = now;
+    *p = std::abs(z) <= o.l1 ? 0 : -(z - SignOf(z) * o.l1) / (now + o.l2);
   };
 }
 

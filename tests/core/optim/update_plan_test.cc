@@ -348,16 +348,18 @@ TEST(UpdatePlanTest, AnOptimizerGoesOnIfAllOfItsSlotsAreThereAndOtherwiseStartsA
   trainer.Train(3, 0.1);
   const Values first = trainer.slot("first_moment");
   const Values second = trainer.slot("second_moment");
-  const Values parameters = trainer.parameters();
   trainer.Change(kAdam);
   EXPECT_EQ(trainer.slot("first_moment"), first);
   EXPECT_EQ(trainer.slot("second_moment"), second);
   // Moments of three steps would be corrected as if they were of none.
-  trainer.Change("prodigy {}");
+  trainer.Change("d_adapt_adam {}");
   EXPECT_EQ(trainer.slot("first_moment"), Values(5000, 0));
   EXPECT_EQ(trainer.slot("second_moment"), Values(5000, 0));
   EXPECT_EQ(trainer.slot("gradient_sum"), Values(5000, 0));
-  EXPECT_EQ(trainer.slot("initial_point"), parameters);
+  EXPECT_THAT(trainer.kept(), ElementsAre(1e-6, 0));
+  trainer.Train(3, 0.1);
+  trainer.Change("prodigy {}");
+  EXPECT_EQ(trainer.slot("initial_point"), trainer.parameters());
   EXPECT_THAT(trainer.kept(), ElementsAre(1e-6, 0));
   trainer.Train(3, 0.1);
   trainer.Change("sgd {}");
@@ -458,10 +460,53 @@ TEST(UpdatePlanTest, KeptValuesGoOnWithTheirGroupAlone) {
   const std::vector<double> kept = trainer.kept();
   trainer.Change("novo_grad { beta1: 0.9 }");
   EXPECT_EQ(trainer.kept(), kept);
-  trainer.Change("novo_grad {}", {"pattern: 'c' optimizer { sgd {} }"});
-  EXPECT_THAT(trainer.kept(), ElementsAre(0, 0));
+  // Those of the tensors that are left go on when one leaves.
+  trainer.Change("novo_grad {}", {"pattern: 'a' optimizer { sgd {} }"});
+  EXPECT_THAT(trainer.kept(), ElementsAre(kept[1], kept[2]));
+  trainer.Change("novo_grad {}");
+  EXPECT_THAT(trainer.kept(), ElementsAre(0, 0, 0));
   trainer.Change("momentum {}");
   EXPECT_THAT(trainer.kept(), ElementsAre());
+}
+
+TEST(UpdatePlanTest, WhatHasAnotherMeaningIsNotTakenOver) {
+  const std::pair<const char*, const char*> changes[] = {
+      {"momentum {}", "lars {}"},
+      {"nesterov {}", "lars {}"},
+      {"lars {}", "momentum {}"},
+      {"rms_prop { momentum: 0.9 }", "momentum {}"},
+      {"rms_prop { momentum: 0.9 centered: true }", "lars {}"},
+      {"prodigy {}", "d_adapt_adam {}"}};
+  for (const auto& [before, after] : changes) {
+    SCOPED_TRACE(absl::StrCat(before, " -> ", after));
+    const Layout layout = MakeLayout({30});
+    Trainer trainer(layout, before);
+    trainer.Train(3, 0.1);
+    const Values start = trainer.parameters();
+    trainer.Change(after);
+    const PlanState state = trainer.plan().state();
+    EXPECT_EQ(std::get<std::vector<int64_t>>(state.at("groups/0/first_step")).front(), 3);
+    // It moves as one that begins here.
+    trainer.Step(Values(30, 1), 0.001);
+    for (size_t i = 0; i < 30; ++i) EXPECT_NEAR(trainer.parameters()[i], start[i], 0.002) << i;
+  }
+}
+
+TEST(UpdatePlanTest, WhatIsReadOfATensorThatLeavesAreItsParametersAtOnce) {
+  const std::string optimizer = "schedule_free_sgd {} parameter_average { decay: 0.5 }";
+  for (const char* const leaves : {"frozen: true", "optimizer { sgd {} }"}) {
+    SCOPED_TRACE(leaves);
+    Trainer trainer(MakeLayout({1000, 3000}), optimizer);
+    trainer.Train(3, 0.1);
+    const Values parameters = Part(trainer.parameters(), 1000, 3000);
+    const Values training = trainer.training();
+    const Values average = trainer.slot("average");
+    trainer.Change(optimizer, {absl::StrCat("pattern: 'b' ", leaves)});
+    EXPECT_EQ(Part(trainer.training(), 1000, 3000), parameters);
+    EXPECT_EQ(Part(trainer.slot("average"), 1000, 3000), parameters);
+    EXPECT_EQ(Part(trainer.training(), 0, 1000), Part(training, 0, 1000));
+    EXPECT_EQ(Part(trainer.slot("average"), 0, 1000), Part(average, 0, 1000));
+  }
 }
 
 TEST(UpdatePlanTest, TensorsWithoutATrainingPointAreTrainedAtTheParameters) {

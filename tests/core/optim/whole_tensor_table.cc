@@ -76,7 +76,8 @@ TensorReferenceRule Adafactor(double decay, double epsilon1, double epsilon2, do
         (*state)[1][j] = b * (*state)[1][j] + (1 - b) * mean;
       }
       const Vector& r = (*state)[0];
-      const double mean_row = std::accumulate(r.begin(), r.end(), 0.0) / static_cast<double>(n);
+      const double mean_row =
+          std::max(std::accumulate(r.begin(), r.end(), 0.0) / static_cast<double>(n), epsilon1);
       for (size_t i = 0; i < n; ++i) {
         for (size_t j = 0; j < m; ++j) v[i * m + j] = r[i] * (*state)[1][j] / mean_row;
       }
