@@ -16,10 +16,12 @@ constexpr int64_t kLanes = ProductSum::kLanes;
 constexpr int64_t kAheadElements = 2 * kPageElements;
 
 // Whole rounds over the lanes: `size` is a multiple of kLanes. Nothing but the loop, and on copies
-// of the sums, to which nothing else points: otherwise they do not stay in vector registers.
+// of the sums, to which nothing else points: otherwise they do not stay in vector registers. Not
+// inlined, or the compiler takes the prefetch for a read beyond a part that is filled up.
 
-GRADD_MULTIVERSION_WIDE void AddRounds(const UnalignedFloat* a, const UnalignedFloat* b,
-                                       int64_t size, ProductSum* products) {
+[[gnu::noinline]] GRADD_MULTIVERSION_WIDE void AddRounds(const UnalignedFloat* a,
+                                                         const UnalignedFloat* b, int64_t size,
+                                                         ProductSum* products) {
   ProductSum sum = *products;
   for (int64_t i = 0; i < size; i += kLanes) {
     for (int64_t lane = 0; lane < kLanes; ++lane) {
@@ -29,9 +31,10 @@ GRADD_MULTIVERSION_WIDE void AddRounds(const UnalignedFloat* a, const UnalignedF
   *products = sum;
 }
 
-GRADD_MULTIVERSION_WIDE void AddRoundsOfBoth(const UnalignedFloat* values,
-                                             const UnalignedFloat* others, int64_t size,
-                                             ProductSum* squares, ProductSum* products) {
+[[gnu::noinline]] GRADD_MULTIVERSION_WIDE void AddRoundsOfBoth(const UnalignedFloat* values,
+                                                               const UnalignedFloat* others,
+                                                               int64_t size, ProductSum* squares,
+                                                               ProductSum* products) {
   ProductSum square_sum = *squares;
   ProductSum product_sum = *products;
   for (int64_t i = 0; i < size; i += kLanes) {
