@@ -25,8 +25,7 @@ void MeasureOptimizers(const Settings& settings) {
     pass->Begin(row);
     if (!pass->is_elementwise()) continue;
     // Two rounds tell most of them; what looks slow is looked at again in other memory, at most
-    // until `rounds`. (On a virtual machine the same kernel took 23 ms in some memory and 55 ms in
-    // other, each as long as it had it.)
+    // until `rounds`: on one virtual machine the same kernel took 23 to 61 ms, by process.
     double best = 0;
     for (int rounds = 2; best < kFastEnough && rounds <= 4 * settings.rounds(); rounds *= 2) {
       if (rounds > 2) {
