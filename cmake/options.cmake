@@ -24,10 +24,16 @@ if(GRADD_SANITIZE)
   endif()
 endif()
 
-# Compiles the sources of a target as one file: the headers of gRPC, Abseil, protobuf and GoogleTest
-# take longer than the code that includes them.
+# gradd_compile_together(<name> [<batch size>])
+# Compiles the sources of a target as one file, or as files of so many sources each where there are
+# too many for one: the headers of gRPC, Abseil, protobuf and GoogleTest take longer than the code
+# that includes them. What is at the level of a namespace needs a name that no other source has.
 function(gradd_compile_together name)
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+  set(batch_size 0)
+  if(ARGC GREATER 1)
+    set(batch_size ${ARGV1})
+  endif()
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch_size})
 endfunction()
 
 # For what takes longer to optimize than to run: command lines, tests.

@@ -271,6 +271,29 @@ std::string NameOf(Which which, int64_t before) {
   return (which == Which::kOne ? "only allocation " : "from allocation ") + std::to_string(before);
 }
 
+// Attempts the same again and again, and each time another of its large allocations fails, until
+// there is none left: that attempt goes undisturbed. `attempt` is given a function that does in
+// disturbance what it is given.
+template <typename Attempt>
+void ForEachAllocation(const Case& of, Which which, const Attempt& attempt) {
+  for (int64_t before = 0;; ++before) {
+    SCOPED_TRACE(testing::Message() << of << ", " << NameOf(which, before));
+    int64_t failed = 0;
+    attempt([&](const auto& disturbed) {
+      const AllocationFailure failure(of.least_bytes(), before, which);
+      disturbed();
+      failed = AllocationFailure::count();
+    });
+    if (failed == 0 || testing::Test::HasFatalFailure()) return;
+  }
+}
+
+// That memory was missing, and nothing else.
+void ExpectRefusedForMemory(const absl::Status& status) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(ReasonOf(status), "OUT_OF_MEMORY") << status;
+}
+
 std::vector<Case> Cases() {
   return {{"sgd {}"},
           {"adam {}"},
@@ -290,80 +313,83 @@ class MissingMemoryTest : public testing::TestWithParam<Case> {};
 
 TEST_P(MissingMemoryTest, ARunIsCreatedOrRefused) {
   const v1::Run spec = GetParam().Spec();
-  Trained reference(GetParam(), spec);
-  reference.Pushes(2);
-  const std::string bits = reference.Bits();
   for (const Which which : kBothWays) {
     int64_t refused = 0;
-    for (int64_t before = 0;; ++before) {
-      SCOPED_TRACE(NameOf(which, before));
+    ForEachAllocation(GetParam(), which, [&](const auto& disturb) {
       Server server(GetParam());
       const Claims nothing = server.TakenBytes();
       absl::Status status;
-      {
-        const AllocationFailure failure(GetParam().least_bytes(), before, which);
-        status = server.registry()->Create("r", spec, "").status();
-      }
-      if (AllocationFailure::count() == 0) break;
-      if (status.ok()) continue;
+      disturb([&] { status = server.registry()->Create("r", spec, "").status(); });
+      if (status.ok()) return;
       ++refused;
-      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-      EXPECT_EQ(ReasonOf(status), "OUT_OF_MEMORY") << status;
+      ExpectRefusedForMemory(status);
       server.Rest();
       EXPECT_EQ(server.TakenBytes(), nothing);
       EXPECT_EQ(server.registry()->Find("runs/r").status().code(), absl::StatusCode::kNotFound);
       // And then it can be.
       EXPECT_TRUE(server.registry()->Create("r", spec, "").ok());
-    }
+    });
     EXPECT_GT(refused, 3);
   }
 }
 
+// What a run is to be like in the end.
+struct Outcome {
+  explicit Outcome(Trained* run) : bits(run->Bits()), claims(run->TakenBytes()) {}
+  std::string bits;
+  Claims claims;
+};
+void ExpectLike(const Outcome& expected, Trained* run) {
+  EXPECT_TRUE(run->Bits() == expected.bits);
+  EXPECT_EQ(run->TakenBytes(), expected.claims);
+}
+
+// A change of `path` from `before` to the values of `after`, after a push and before two. Returns
+// how many were refused, of those where an allocation failed in a way.
+int64_t RefusedChanges(const Case& of, Which which, const v1::Run& before, const std::string& path,
+                       const v1::Run& after) {
+  Trained unchanged(of, before);
+  unchanged.Pushes(1);
+  const Outcome refused_at_once(&unchanged);
+  unchanged.Pushes(2);
+  const Outcome as_before(&unchanged);
+  Trained changed(of, before);
+  changed.Pushes(1);
+  EXPECT_TRUE(changed.Change(path, after).ok());
+  changed.Pushes(2);
+  const Outcome as_changed(&changed);
+  int64_t refused = 0;
+  ForEachAllocation(of, which, [&](const auto& disturb) {
+    Trained run(of, before);
+    run.Pushes(1);
+    std::future<absl::StatusOr<v1::Run>> answer;
+    disturb([&] { answer = run.BeginChange(path, after); });
+    if (!IsAnswered(answer)) run.Rest();  // It comes a little later.
+    ASSERT_TRUE(IsAnswered(answer));
+    const absl::Status status = answer.get().status();
+    if (status.ok()) {
+      run.Pushes(2);
+      ExpectLike(as_changed, &run);
+      return;
+    }
+    ++refused;
+    ExpectRefusedForMemory(status);
+    ExpectLike(refused_at_once, &run);
+    run.Pushes(2);
+    ExpectLike(as_before, &run);
+    // And then it can be.
+    EXPECT_TRUE(run.Change(path, after).ok());
+    run.Pushes(2);
+    EXPECT_EQ(run.TakenBytes(), as_changed.claims);
+  });
+  return refused;
+}
+
 // What a run of SGD becomes.
 TEST_P(MissingMemoryTest, AChangeComesIntoEffectOrIsRefused) {
-  const v1::Run before_change = GetParam().SpecWith("sgd {}");
-  const v1::Run after_change = GetParam().Spec();
-  Trained unchanged(GetParam(), before_change);
-  unchanged.Pushes(3);
-  const std::string unchanged_bits = unchanged.Bits();
-  const Claims unchanged_claims = unchanged.TakenBytes();
-  Trained changed(GetParam(), before_change);
-  changed.Pushes(1);
-  ASSERT_TRUE(changed.Change("optimizer", after_change).ok());
-  changed.Pushes(2);
-  const std::string changed_bits = changed.Bits();
-  const Claims changed_claims = changed.TakenBytes();
   for (const Which which : kBothWays) {
-    for (int64_t before = 0;; ++before) {
-      SCOPED_TRACE(NameOf(which, before));
-      Trained run(GetParam(), before_change);
-      run.Pushes(1);
-      std::future<absl::StatusOr<v1::Run>> answer;
-      {
-        const AllocationFailure failure(GetParam().least_bytes(), before, which);
-        answer = run.BeginChange("optimizer", after_change);
-      }
-      if (AllocationFailure::count() == 0) break;
-      if (!IsAnswered(answer)) run.Rest();  // It comes a little later.
-      ASSERT_TRUE(IsAnswered(answer));
-      const absl::Status status = answer.get().status();
-      if (status.ok()) {
-        run.Pushes(2);
-        EXPECT_TRUE(run.Bits() == changed_bits);
-        EXPECT_EQ(run.TakenBytes(), changed_claims);
-        continue;
-      }
-      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-      EXPECT_EQ(ReasonOf(status), "OUT_OF_MEMORY") << status;
-      EXPECT_EQ(run.TakenBytes(), unchanged_claims);
-      run.Pushes(2);
-      EXPECT_TRUE(run.Bits() == unchanged_bits);
-      EXPECT_EQ(run.TakenBytes(), unchanged_claims);
-      // And then it can be.
-      EXPECT_TRUE(run.Change("optimizer", after_change).ok());
-      run.Pushes(1);
-      EXPECT_EQ(run.TakenBytes(), changed_claims);
-    }
+    RefusedChanges(GetParam(), which, GetParam().SpecWith("sgd {}"), "optimizer",
+                   GetParam().Spec());
   }
 }
 
@@ -372,43 +398,8 @@ TEST_P(MissingMemoryTest, AWindowIsTurnedOnOrRefused) {
   spec.mutable_optimizer()->clear_accumulation_steps();
   v1::Run wider;
   wider.mutable_optimizer()->set_accumulation_steps(2);
-  const std::string path = "optimizer.accumulation_steps";
-  Trained unchanged(GetParam(), spec);
-  unchanged.Pushes(3);
-  const std::string unchanged_bits = unchanged.Bits();
-  const Claims unchanged_claims = unchanged.TakenBytes();
-  Trained changed(GetParam(), spec);
-  changed.Pushes(1);
-  ASSERT_TRUE(changed.Change(path, wider).ok());
-  changed.Pushes(2);
-  const std::string changed_bits = changed.Bits();
-  const Claims changed_claims = changed.TakenBytes();
   for (const Which which : kBothWays) {
-    int64_t refused = 0;
-    for (int64_t before = 0;; ++before) {
-      SCOPED_TRACE(NameOf(which, before));
-      Trained run(GetParam(), spec);
-      run.Pushes(1);
-      std::future<absl::StatusOr<v1::Run>> answer;
-      {
-        const AllocationFailure failure(GetParam().least_bytes(), before, which);
-        answer = run.BeginChange(path, wider);
-      }
-      if (AllocationFailure::count() == 0) break;
-      if (!IsAnswered(answer)) run.Rest();
-      ASSERT_TRUE(IsAnswered(answer));
-      const absl::Status status = answer.get().status();
-      if (!status.ok()) {
-        ++refused;
-        EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-        EXPECT_EQ(ReasonOf(status), "OUT_OF_MEMORY") << status;
-        EXPECT_EQ(run.TakenBytes(), unchanged_claims);
-      }
-      run.Pushes(2);
-      EXPECT_TRUE(run.Bits() == (status.ok() ? changed_bits : unchanged_bits));
-      EXPECT_EQ(run.TakenBytes(), status.ok() ? changed_claims : unchanged_claims);
-    }
-    EXPECT_GT(refused, 3);
+    EXPECT_GT(RefusedChanges(GetParam(), which, spec, "optimizer.accumulation_steps", wider), 3);
   }
 }
 
@@ -429,20 +420,14 @@ TEST_P(MissingMemoryTest, AStepIsMadeAtOnceOrLater) {
     reference.Answer();
     reference.Pushes(1);
   }
-  const std::string bits = reference.Bits();
-  const Claims claims = reference.TakenBytes();
+  const Outcome made(&reference);
   for (const Which which : kBothWays) {
     int64_t waited = 0;
-    for (int64_t before = 0;; ++before) {
-      SCOPED_TRACE(NameOf(which, before));
+    ForEachAllocation(GetParam(), which, [&](const auto& disturb) {
       Trained run(GetParam(), spec);
       {
         const auto reader = begin(&run);
-        {
-          const AllocationFailure failure(GetParam().least_bytes(), before, which);
-          run.EndPush(/*want_parameters=*/true);
-        }
-        if (AllocationFailure::count() == 0) break;
+        disturb([&] { run.EndPush(/*want_parameters=*/true); });
         v1::PushOutcome outcome = run.Answer();
         if (outcome == v1::PUSH_OUTCOME_UNSPECIFIED) {
           ++waited;
@@ -452,9 +437,8 @@ TEST_P(MissingMemoryTest, AStepIsMadeAtOnceOrLater) {
         ASSERT_THAT(outcome, AnyOf(v1::PUSH_OUTCOME_APPLIED, v1::PUSH_OUTCOME_ACCUMULATED));
         run.Pushes(1);
       }
-      EXPECT_TRUE(run.Bits() == bits);
-      EXPECT_EQ(run.TakenBytes(), claims);
-    }
+      ExpectLike(made, &run);
+    });
     // A window's push needs no memory, nor does a change of one block that nobody else reads.
     const bool folds = spec.optimizer().accumulation_steps() > 1;
     if (which == Which::kFromThenOn && !folds) {
@@ -468,29 +452,23 @@ TEST_P(MissingMemoryTest, AStepThatMightHaveToBeUndoneIsMadeOrItsPushIsRefused) 
   constexpr float kHuge = 1e13F;
   const v1::Run spec = GetParam().Spec();
   if (spec.optimizer().accumulation_steps() > 1) return;  // A window takes that one as it comes.
-  Trained made(GetParam(), spec);
-  made.Pushes(1);
-  made.BeginPush(kHuge);
-  made.EndPush();
-  ASSERT_EQ(made.Answer(), v1::PUSH_OUTCOME_APPLIED);
-  made.Pushes(1);
-  const std::string made_bits = made.Bits();
-  Trained without(GetParam(), spec);
-  without.Pushes(2);
-  const std::string without_bits = without.Bits();
-  const Claims claims = without.TakenBytes();
+  Trained taken(GetParam(), spec);
+  taken.Pushes(1);
+  taken.BeginPush(kHuge);
+  taken.EndPush();
+  ASSERT_EQ(taken.Answer(), v1::PUSH_OUTCOME_APPLIED);
+  taken.Pushes(1);
+  const Outcome made(&taken);
+  Trained other(GetParam(), spec);
+  other.Pushes(2);
+  const Outcome without(&other);
   for (const Which which : kBothWays) {
     int64_t refused = 0;
-    for (int64_t before = 0;; ++before) {
-      SCOPED_TRACE(NameOf(which, before));
+    ForEachAllocation(GetParam(), which, [&](const auto& disturb) {
       Trained run(GetParam(), spec);
       run.Pushes(1);
       run.BeginPush(kHuge);
-      {
-        const AllocationFailure failure(GetParam().least_bytes(), before, which);
-        run.EndPush();
-      }
-      if (AllocationFailure::count() == 0) break;
+      disturb([&] { run.EndPush(); });
       const v1::PushOutcome outcome = run.Answer();
       if (outcome == v1::PUSH_OUTCOME_REJECTED) {
         ++refused;
@@ -499,9 +477,8 @@ TEST_P(MissingMemoryTest, AStepThatMightHaveToBeUndoneIsMadeOrItsPushIsRefused) 
         ASSERT_EQ(outcome, v1::PUSH_OUTCOME_APPLIED);
       }
       run.Pushes(1);
-      EXPECT_TRUE(run.Bits() == (outcome == v1::PUSH_OUTCOME_REJECTED ? without_bits : made_bits));
-      EXPECT_EQ(run.TakenBytes(), claims);
-    }
+      ExpectLike(outcome == v1::PUSH_OUTCOME_REJECTED ? without : made, &run);
+    });
     if (which == Which::kFromThenOn) {
       EXPECT_GT(refused, 0);
     }
@@ -513,35 +490,27 @@ TEST_P(MissingMemoryTest, AStepThatMightHaveToBeUndoneIsMadeOrItsPushIsRefused) 
 TEST(MissingMemoryForUndoTest, AStepThatIsNotFiniteIsUndoneOrTheRunPauses) {
   for (const Case& row : {Case{"ada_grad {}"}, Case{"ada_grad {}", Size::kLists}}) {
     const v1::Run spec = row.Spec();
-    Trained without(row, spec);
-    without.Pushes(2);
-    const std::string bits = without.Bits();
-    const Claims claims = without.TakenBytes();
+    Trained other(row, spec);
+    other.Pushes(2);
+    const Outcome without(&other);
     for (const Which which : kBothWays) {
-      for (int64_t before = 0;; ++before) {
-        SCOPED_TRACE(testing::Message() << row << ", " << NameOf(which, before));
+      v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
+      ForEachAllocation(row, which, [&](const auto& disturb) {
         Trained run(row, spec);
         run.Pushes(1);
         run.BeginPush(3e38F);
-        {
-          const AllocationFailure failure(row.least_bytes(), before, which);
-          run.EndPush();
-        }
-        const v1::PushOutcome outcome = run.Answer();
+        disturb([&] { run.EndPush(); });
+        outcome = run.Answer();
         if (outcome == v1::PUSH_OUTCOME_REJECTED) {
           run.ForgetPush();
           run.Pushes(1);
-          EXPECT_TRUE(run.Bits() == bits);
-          EXPECT_EQ(run.TakenBytes(), claims);
+          ExpectLike(without, &run);
         } else {
           ASSERT_EQ(outcome, v1::PUSH_OUTCOME_APPLIED);
           EXPECT_THAT(run.Progress().reason(), HasSubstr("are not finite after step 2"));
         }
-        if (AllocationFailure::count() == 0) {
-          EXPECT_EQ(outcome, v1::PUSH_OUTCOME_REJECTED);
-          break;
-        }
-      }
+      });
+      EXPECT_EQ(outcome, v1::PUSH_OUTCOME_REJECTED) << row;  // Where no allocation fails.
     }
   }
 }

@@ -15,7 +15,7 @@ namespace gradd {
 namespace {
 
 // Messages to begin from, and parts of messages to put in.
-std::vector<std::string> Seeds() {
+std::vector<std::string> MessageSeeds() {
   std::vector<std::string> seeds;
   v1::TrainRequest push;
   push.mutable_push()->mutable_header()->set_sequence(300);
@@ -117,7 +117,7 @@ class ParsingTest : public testing::Test {
 };
 
 TEST_F(ParsingTest, OfChangedMessagesIsThatOfTheGeneratedClasses) {
-  const std::vector<std::string> seeds = Seeds();
+  const std::vector<std::string> seeds = MessageSeeds();
   for (unsigned seed = 0; seed < 50'000; ++seed) {
     std::mt19937 random(seed);
     const std::string bytes = Mutate(seeds, &random);

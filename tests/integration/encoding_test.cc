@@ -24,7 +24,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using Kind = PushEncoding::Kind;
 
-constexpr int64_t kElements = kBlockElements + 12'345;
+constexpr int64_t kEncodedElements = kBlockElements + 12'345;
 
 class EncodingTest : public testing::Test {
  protected:
@@ -52,7 +52,7 @@ class EncodingTest : public testing::Test {
 };
 
 std::vector<float> Gradient(int64_t push) {
-  std::vector<float> gradient(kElements);
+  std::vector<float> gradient(kEncodedElements);
   for (size_t i = 0; i < gradient.size(); ++i) {
     gradient[i] =
         static_cast<float>((i * 7919 + static_cast<size_t>(push) * 104'729) % 10'007) / 5000 - 1;
@@ -66,19 +66,20 @@ TEST_F(EncodingTest, TheStepIsTheGradientAsItsEncodingWritesIt) {
   for (const Kind kind : {Kind::kFloat32, Kind::kBfloat16, Kind::kFloat16, Kind::kInt8}) {
     SCOPED_TRACE(static_cast<int>(kind));
     const std::string run = "r" + std::to_string(static_cast<int>(kind));
-    Create(run, SynchronousSpec(kElements, 1));
+    Create(run, SynchronousSpec(kEncodedElements, 1));
     SessionOptions options = Options(run);
     options.push_encoding.kind = kind;
     const auto session = *Session::Open(options);
-    std::vector<float> parameters(kElements);
+    std::vector<float> parameters(kEncodedElements);
     const auto report = session->Push({0, 1, 0}, gradient, absl::MakeSpan(parameters)).get();
     ASSERT_TRUE(report.ok()) << report.status();
     std::vector<float> expected = gradient;
     if (kind != Kind::kInt8) {
       const v1::Encoding encoding = WireEncoding(kind);
-      std::vector<std::byte> bytes(static_cast<size_t>(kElements * DenseElementBytes(encoding)));
-      EncodeDense(encoding, gradient.data(), kElements, bytes.data());
-      DecodeDense(encoding, bytes.data(), kElements, expected.data());
+      std::vector<std::byte> bytes(
+          static_cast<size_t>(kEncodedElements * DenseElementBytes(encoding)));
+      EncodeDense(encoding, gradient.data(), kEncodedElements, bytes.data());
+      DecodeDense(encoding, bytes.data(), kEncodedElements, expected.data());
     }
     const float tolerance = kind == Kind::kInt8 ? 1.02F / 127 : 0;
     for (size_t i = 0; i < expected.size(); ++i) {
@@ -90,16 +91,16 @@ TEST_F(EncodingTest, TheStepIsTheGradientAsItsEncodingWritesIt) {
 TEST_F(EncodingTest, SparsePushesSendTheirFractionOfTheGradient) {
   for (const Kind kind : {Kind::kTopK, Kind::kRandomK}) {
     const std::string run = kind == Kind::kTopK ? "top" : "random";
-    Create(run, SynchronousSpec(kElements, 1));
+    Create(run, SynchronousSpec(kEncodedElements, 1));
     SessionOptions options = Options(run);
     options.push_encoding.kind = kind;
     options.push_encoding.fraction = 0.1;
     const auto session = *Session::Open(options);
     const std::vector<float> gradient = Gradient(1);
-    std::vector<float> parameters(kElements);
+    std::vector<float> parameters(kEncodedElements);
     ASSERT_TRUE(session->Push({0, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
     const auto zeros = std::count(parameters.begin(), parameters.end(), 0.0F);
-    EXPECT_NEAR(static_cast<double>(zeros), 0.9 * kElements, 0.001 * kElements);
+    EXPECT_NEAR(static_cast<double>(zeros), 0.9 * kEncodedElements, 0.001 * kEncodedElements);
     for (size_t i = 0; i < parameters.size(); ++i) {
       ASSERT_TRUE(parameters[i] == 0 || parameters[i] == -gradient[i]) << i;
     }
@@ -108,8 +109,8 @@ TEST_F(EncodingTest, SparsePushesSendTheirFractionOfTheGradient) {
 
 TEST_F(EncodingTest, RowsThatArePushedAreUpdatedAndNoOthers) {
   constexpr int64_t kWidth = 100;
-  v1::Run spec = SynchronousSpec(kElements, 1);
-  *spec.mutable_layout() = MatrixLayout(kElements / kWidth, kWidth).message();
+  v1::Run spec = SynchronousSpec(kEncodedElements, 1);
+  *spec.mutable_layout() = MatrixLayout(kEncodedElements / kWidth, kWidth).message();
   spec.mutable_layout()->mutable_tensors(0)->mutable_initializer()->set_constant(1);
   spec.mutable_optimizer()->mutable_adam();
   spec.mutable_optimizer()->set_weight_decay(0.5);
@@ -117,7 +118,7 @@ TEST_F(EncodingTest, RowsThatArePushedAreUpdatedAndNoOthers) {
   SessionOptions options = Options("r");
   options.push_encoding.kind = Kind::kRows;
   const auto session = *Session::Open(options);
-  std::vector<float> gradient(kElements / kWidth * kWidth);
+  std::vector<float> gradient(kEncodedElements / kWidth * kWidth);
   for (size_t row : {0, 7, 8, 500, 999}) gradient[row * kWidth + row % kWidth] = 1;
   std::vector<float> parameters(gradient.size());
   for (int64_t step = 0; step < 3; ++step) {
@@ -135,32 +136,33 @@ TEST_F(EncodingTest, ParametersComeInTheEncodingThatTheWorkerPrefers) {
   for (const v1::Encoding encoding :
        {v1::ENCODING_FLOAT32, v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
     const std::string run = "r" + std::to_string(static_cast<int>(encoding));
-    Create(run, SynchronousSpec(kElements, 1));
+    Create(run, SynchronousSpec(kEncodedElements, 1));
     SessionOptions options = Options(run);
     options.parameter_encodings = {v1::ENCODING_INT8, encoding, v1::ENCODING_FLOAT32};
     const auto session = *Session::Open(options);
-    std::vector<float> parameters(kElements);
+    std::vector<float> parameters(kEncodedElements);
     for (int64_t step = 0; step < 3; ++step) {
       ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
     }
-    std::vector<float> exact(kElements);
+    std::vector<float> exact(kEncodedElements);
     ASSERT_EQ(*session->Pull(absl::MakeSpan(exact)), 3);
-    std::vector<std::byte> bytes(static_cast<size_t>(kElements * DenseElementBytes(encoding)));
-    EncodeDense(encoding, exact.data(), kElements, bytes.data());
-    DecodeDense(encoding, bytes.data(), kElements, exact.data());
+    std::vector<std::byte> bytes(
+        static_cast<size_t>(kEncodedElements * DenseElementBytes(encoding)));
+    EncodeDense(encoding, exact.data(), kEncodedElements, bytes.data());
+    DecodeDense(encoding, bytes.data(), kEncodedElements, exact.data());
     EXPECT_EQ(parameters, exact) << v1::Encoding_Name(encoding);
   }
 }
 
 TEST_F(EncodingTest, ParametersBeyondFloat16ComeExactAndAreCounted) {
-  Create("r", SynchronousSpec(kElements, 1));
+  Create("r", SynchronousSpec(kEncodedElements, 1));
   SessionOptions options = Options("r");
   options.parameter_encodings = {v1::ENCODING_FLOAT16};
   const auto session = *Session::Open(options);
   // 1.1 is no float16: the first block comes as it is, the second one rounded.
-  std::vector<float> gradient(kElements, -1.1F);
+  std::vector<float> gradient(kEncodedElements, -1.1F);
   gradient[5] = -1e6F;
-  std::vector<float> parameters(kElements);
+  std::vector<float> parameters(kEncodedElements);
   for (int64_t step = 0; step < 2; ++step) {
     ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
   }
@@ -178,7 +180,7 @@ TEST_F(EncodingTest, ParametersBeyondFloat16ComeExactAndAreCounted) {
 }
 
 TEST_F(EncodingTest, PushedValuesBeyondFloat16AreCountedOnBothSidesAndToldOnce) {
-  Create("r", SynchronousSpec(kElements, 1));
+  Create("r", SynchronousSpec(kEncodedElements, 1));
   SessionOptions options = Options("r");
   options.push_encoding.kind = Kind::kFloat16;
   Mutex mutex;
@@ -188,9 +190,9 @@ TEST_F(EncodingTest, PushedValuesBeyondFloat16AreCountedOnBothSidesAndToldOnce) 
     lines.push_back(line);
   };
   const auto session = *Session::Open(options);
-  std::vector<float> gradient(kElements, 1);
+  std::vector<float> gradient(kEncodedElements, 1);
   for (const size_t at : {size_t{5}, size_t{7}, gradient.size() - 1}) gradient[at] = 1e6F;
-  std::vector<float> parameters(kElements);
+  std::vector<float> parameters(kEncodedElements);
   for (int64_t step = 0; step < 2; ++step) {
     ASSERT_TRUE(session->Push({step, 1, 0}, gradient, absl::MakeSpan(parameters)).get().ok());
   }
@@ -225,7 +227,7 @@ TEST_F(EncodingTest, AWorkerThatTakesNoEncodingOfTheServerIsRefused) {
 std::vector<float> Train(const SessionOptions& options, FlakyProxy* proxy) {
   constexpr int64_t kPushes = 12;
   const auto session = *Session::Open(options);
-  std::vector<float> parameters(kElements);
+  std::vector<float> parameters(kEncodedElements);
   for (int64_t push = 0; push < kPushes; ++push) {
     const std::vector<float> gradient = Gradient(push);
     if (proxy != nullptr) {
@@ -248,8 +250,8 @@ TEST_F(EncodingTest, PushesThatWereSentAgainLeadToTheSameBits) {
        {Kind::kBfloat16, Kind::kFloat16, Kind::kInt8, Kind::kTopK, Kind::kRandomK, Kind::kRows}) {
     SCOPED_TRACE(static_cast<int>(kind));
     const std::string name = std::to_string(static_cast<int>(kind));
-    Create("whole" + name, AsynchronousSpec(kElements));
-    Create("broken" + name, AsynchronousSpec(kElements));
+    Create("whole" + name, AsynchronousSpec(kEncodedElements));
+    Create("broken" + name, AsynchronousSpec(kEncodedElements));
     SessionOptions options = Options("whole" + name);
     options.push_encoding.kind = kind;
     const std::vector<float> expected = Train(options, nullptr);

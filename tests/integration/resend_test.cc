@@ -17,7 +17,7 @@
 namespace gradd {
 namespace {
 
-constexpr int64_t kElements = 3 * kBlockElements / 2;
+constexpr int64_t kResentElements = 3 * kBlockElements / 2;
 
 class ResendTest : public testing::TestWithParam<PushEncoding::Kind> {
  protected:
@@ -26,7 +26,7 @@ class ResendTest : public testing::TestWithParam<PushEncoding::Kind> {
     options.listen = "127.0.0.1:0";
     options.http = "";
     options.drain = absl::Seconds(5);
-    options.limits.max_staged_bytes = 2 * kElements * static_cast<int64_t>(sizeof(float));
+    options.limits.max_staged_bytes = 2 * kResentElements * static_cast<int64_t>(sizeof(float));
     server_ = *Server::Start(options);
   }
   std::unique_ptr<Session> Open(const std::string& run, const std::string& worker) {
@@ -48,10 +48,11 @@ class ResendTest : public testing::TestWithParam<PushEncoding::Kind> {
 
 // The caller of Push() sees nothing of it.
 TEST_P(ResendTest, TheClientPushesAgainByItself) {
-  const auto paused = *server_->registry()->Create("paused", SynchronousSpec(kElements, 2), "");
-  const auto other = *server_->registry()->Create("other", SynchronousSpec(kElements, 2), "");
-  const std::vector<float> ones(kElements, 1);
-  std::vector<float> parameters(kElements);
+  const auto paused =
+      *server_->registry()->Create("paused", SynchronousSpec(kResentElements, 2), "");
+  const auto other = *server_->registry()->Create("other", SynchronousSpec(kResentElements, 2), "");
+  const std::vector<float> ones(kResentElements, 1);
+  std::vector<float> parameters(kResentElements);
   const auto a = Open("paused", "a");
   const auto b = Open("paused", "b");
   auto of_a = a->Push({0, 1, 0.5}, ones, absl::MakeSpan(parameters));
@@ -69,7 +70,7 @@ TEST_P(ResendTest, TheClientPushesAgainByItself) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->outcome, v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(report->sequence, 1);
-  EXPECT_EQ(parameters, std::vector<float>(kElements, -1));
+  EXPECT_EQ(parameters, std::vector<float>(kResentElements, -1));
   EXPECT_EQ(other->Progress().step(), 1);
   EXPECT_TRUE(a->Leave().ok());
   EXPECT_TRUE(b->Leave().ok());

@@ -19,7 +19,7 @@
 namespace gradd {
 namespace {
 
-constexpr int64_t kElements = 3 * kBlockElements + 12345;
+constexpr int64_t kSharedElements = 3 * kBlockElements + 12345;
 
 class SharedMemoryTest : public testing::Test {
  protected:
@@ -45,7 +45,7 @@ class SharedMemoryTest : public testing::Test {
   // The parameters of a run whose every gradient was `gradient`: SGD at learning rate 1.
   static void ExpectParameters(const Session& session, float value) {
     const absl::Span<const float> parameters = session.parameters();
-    ASSERT_EQ(parameters.size(), static_cast<size_t>(kElements));
+    ASSERT_EQ(parameters.size(), static_cast<size_t>(kSharedElements));
     for (size_t i = 0; i < parameters.size(); ++i) ASSERT_EQ(parameters[i], value) << i;
   }
   static PushReport MustPush(Session* session, int64_t base, float gradient) {
@@ -60,7 +60,7 @@ class SharedMemoryTest : public testing::Test {
 
 TEST_F(SharedMemoryTest, APushMovesNoDataAndTheParametersAppearWhereTheyWere) {
   Start();
-  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kElements, 1), "").ok());
+  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kSharedElements, 1), "").ok());
   const auto session = Open("a");
   int64_t base = *session->Pull();
   const float* const gradient = session->gradient().data();
@@ -80,7 +80,7 @@ TEST_F(SharedMemoryTest, APushMovesNoDataAndTheParametersAppearWhereTheyWere) {
 
 TEST_F(SharedMemoryTest, WhatAWorkerReadsStaysAsItIsWhileOthersGoOn) {
   Start();
-  ASSERT_TRUE(server_->registry()->Create("r", AsynchronousSpec(kElements), "").ok());
+  ASSERT_TRUE(server_->registry()->Create("r", AsynchronousSpec(kSharedElements), "").ok());
   const auto slow = Open("slow");
   const auto fast = Open("fast");
   MustPush(slow.get(), 0, 1);
@@ -95,8 +95,8 @@ TEST_F(SharedMemoryTest, WhatAWorkerReadsStaysAsItIsWhileOthersGoOn) {
 }
 
 TEST_F(SharedMemoryTest, WithoutRoomTheSameCallsUseTheStream) {
-  Start(/*max_shared_bytes=*/kElements * 4 - 1);
-  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kElements, 1), "").ok());
+  Start(/*max_shared_bytes=*/kSharedElements * 4 - 1);
+  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kSharedElements, 1), "").ok());
   const auto session = Open("a");
   ASSERT_EQ(*session->Pull(), 0);
   MustPush(session.get(), 0, 3);
@@ -106,10 +106,10 @@ TEST_F(SharedMemoryTest, WithoutRoomTheSameCallsUseTheStream) {
 
 TEST_F(SharedMemoryTest, VectorsOfTheCallersOwnWorkToo) {
   Start();
-  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kElements, 1), "").ok());
+  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kSharedElements, 1), "").ok());
   const auto session = Open("a");
-  const std::vector<float> gradient(kElements, 5);
-  std::vector<float> parameters(kElements);
+  const std::vector<float> gradient(kSharedElements, 5);
+  std::vector<float> parameters(kSharedElements);
   const auto report = session->Push({0, 1, 0}, gradient, absl::MakeSpan(parameters)).get();
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(parameters.front(), -5);
@@ -118,7 +118,7 @@ TEST_F(SharedMemoryTest, VectorsOfTheCallersOwnWorkToo) {
 
 TEST_F(SharedMemoryTest, SurvivesBrokenConnectionsWithoutLosingOrRepeatingAPush) {
   Start();
-  const auto run = *server_->registry()->Create("r", SynchronousSpec(kElements, 1), "");
+  const auto run = *server_->registry()->Create("r", SynchronousSpec(kSharedElements, 1), "");
   FlakyProxy proxy(server_->grpc_address());
   const auto session = Open("a", proxy.address());
   int64_t base = *session->Pull();
@@ -134,11 +134,11 @@ TEST_F(SharedMemoryTest, SurvivesBrokenConnectionsWithoutLosingOrRepeatingAPush)
 
 TEST_F(SharedMemoryTest, RegionsGoWithTheirSessions) {
   Start();
-  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kElements, 1), "").ok());
+  ASSERT_TRUE(server_->registry()->Create("r", SynchronousSpec(kSharedElements, 1), "").ok());
   {
     const auto session = Open("a");
     MustPush(session.get(), 0, 1);
-    EXPECT_EQ(server_->registry()->shared_bytes(), RoundUpToPages(kElements * 4));
+    EXPECT_EQ(server_->registry()->shared_bytes(), RoundUpToPages(kSharedElements * 4));
     ASSERT_TRUE(session->Leave().ok());
   }
   while (server_->registry()->shared_bytes() != 0) std::this_thread::yield();
@@ -148,7 +148,7 @@ TEST_F(SharedMemoryTest, RegionsGoWithTheirSessions) {
 // value that is not finite never gets into the parameters.
 TEST_F(SharedMemoryTest, ARegionThatChangesWhileItIsReadDoesNoHarm) {
   Start();
-  const auto run = *server_->registry()->Create("r", SynchronousSpec(kElements, 1), "");
+  const auto run = *server_->registry()->Create("r", SynchronousSpec(kSharedElements, 1), "");
   const auto session = Open("a");
   MustPush(session.get(), 0, 0);  // From here on the gradient is in shared memory.
   const absl::Span<float> gradient = session->gradient();

@@ -23,7 +23,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr int64_t kElements = 3 * kBlockElements / 2;
+constexpr int64_t kTimelineElements = 3 * kBlockElements / 2;
 
 class TimelineIntegrationTest : public testing::Test {
  protected:
@@ -65,8 +65,8 @@ class TimelinesUnderWorkersTest : public TimelineIntegrationTest,
   // A worker as session.h shows it. Its gradient is the timeline of the parameters that it has.
   void Train(const std::string& worker, int64_t* rolled_back) {
     const auto session = Open(worker, GetParam());
-    std::vector<float> gradient(kElements);
-    std::vector<float> parameters(kElements);
+    std::vector<float> gradient(kTimelineElements);
+    std::vector<float> parameters(kTimelineElements);
     absl::StatusOr<int64_t> base =
         GetParam() ? session->Pull() : session->Pull(absl::MakeSpan(parameters));
     while (base.ok() && !session->finished()) {
@@ -87,7 +87,7 @@ class TimelinesUnderWorkersTest : public TimelineIntegrationTest,
 };
 
 TEST_P(TimelinesUnderWorkersTest, TheyGoOnAndNothingOfAnotherTimelineIsApplied) {
-  v1::Run spec = SynchronousSpec(kElements, 2);
+  v1::Run spec = SynchronousSpec(kTimelineElements, 2);
   spec.set_max_steps(40);
   const auto run = Create(spec);
   int64_t rolled_back[2] = {0, 0};
@@ -107,9 +107,9 @@ TEST_P(TimelinesUnderWorkersTest, TheyGoOnAndNothingOfAnotherTimelineIsApplied) 
   for (const v1::Change& change : described.history()) {
     if (change.field() == "timeline") expected += static_cast<float>(change.step());
   }
-  std::vector<float> parameters(kElements);
+  std::vector<float> parameters(kTimelineElements);
   ASSERT_TRUE(Open("c")->Pull(absl::MakeSpan(parameters)).ok());
-  EXPECT_EQ(parameters, std::vector<float>(kElements, expected));
+  EXPECT_EQ(parameters, std::vector<float>(kTimelineElements, expected));
   EXPECT_GT(rolled_back[0] + rolled_back[1], 0);
   AwaitNoClaims();
 }
@@ -148,7 +148,7 @@ TEST_F(TimelineIntegrationTest, AStreamThatNeverSentOneEnds) {
 }
 
 TEST_F(TimelineIntegrationTest, TheFirstChunkOfAPullSaysOfWhichTimelineItIs) {
-  const auto run = Create(SynchronousSpec(kElements, 1));
+  const auto run = Create(SynchronousSpec(kTimelineElements, 1));
   ASSERT_TRUE(run->BeginTimeline("ada").ok());
   grpc::ClientContext context;
   v1::PullRequest request;
@@ -165,12 +165,12 @@ TEST_F(TimelineIntegrationTest, TheFirstChunkOfAPullSaysOfWhichTimelineItIs) {
 }
 
 TEST_F(TimelineIntegrationTest, APushThatIsTakenBackLeavesNoTrace) {
-  const auto run = Create(SynchronousSpec(kElements, 2));
+  const auto run = Create(SynchronousSpec(kTimelineElements, 2));
   const auto a = Open("a");
   const auto b = Open("b");
-  const std::vector<float> wrong(kElements, 100);
-  const std::vector<float> right(kElements, 1);
-  std::vector<float> parameters(kElements);
+  const std::vector<float> wrong(kTimelineElements, 100);
+  const std::vector<float> right(kTimelineElements, 1);
+  std::vector<float> parameters(kTimelineElements);
   a->AbortPush();  // There is none.
   auto taken_back = a->Push({0, 1, 0.5}, wrong, absl::MakeSpan(parameters));
   AwaitCompletePush(*run, "a");
@@ -184,7 +184,7 @@ TEST_F(TimelineIntegrationTest, APushThatIsTakenBackLeavesNoTrace) {
   auto applied = a->Push({0, 1, 0.5}, right, absl::MakeSpan(parameters));
   EXPECT_EQ(b->Push({0, 1, 0.5}, right, {}).get()->outcome, v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(applied.get()->outcome, v1::PUSH_OUTCOME_APPLIED);
-  EXPECT_EQ(parameters, std::vector<float>(kElements, -1));
+  EXPECT_EQ(parameters, std::vector<float>(kTimelineElements, -1));
   a->AbortPush();
   EXPECT_EQ(a->next_sequence(), 2);
 }

@@ -33,6 +33,8 @@ class ReplayedEngine final : public EventLog {
   const std::optional<Measurements>& measured() const { return measured_; }
   const StepStatistics& statistics() const { return statistics_; }
   const StepEngine& engine() const { return *engine_; }
+  // For other parts of a run, which do not change it. After the first event.
+  StepEngine* engine() { return &*engine_; }
 
   // What went wrong first; empty if nothing did.
   const std::string& fault() const { return fault_; }

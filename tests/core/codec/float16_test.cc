@@ -11,7 +11,7 @@
 namespace gradd {
 namespace {
 
-uint16_t Encode(float value) {
+uint16_t EncodeHalf(float value) {
   std::byte out[kFloat16Bytes];
   EncodeFloat16(&value, 1, out);
   uint16_t half;
@@ -19,7 +19,7 @@ uint16_t Encode(float value) {
   return half;
 }
 
-float Decode(uint16_t half) {
+float DecodeHalf(uint16_t half) {
   std::byte in[kFloat16Bytes];
   std::memcpy(in, &half, sizeof(half));
   float value = 0;
@@ -42,16 +42,16 @@ double Reference(uint32_t half) {
 
 TEST(Float16Test, AllValuesAreDecodedExactlyAndSurviveARoundTrip) {
   for (uint32_t half = 0; half <= 0xFFFF; ++half) {
-    const float value = Decode(static_cast<uint16_t>(half));
+    const float value = DecodeHalf(static_cast<uint16_t>(half));
     const double expected = Reference(half);
     if (std::isnan(expected)) {
       ASSERT_TRUE(std::isnan(value)) << half;
-      ASSERT_TRUE(std::isnan(Decode(Encode(value)))) << half;
+      ASSERT_TRUE(std::isnan(DecodeHalf(EncodeHalf(value)))) << half;
       continue;
     }
     ASSERT_EQ(static_cast<double>(value), expected) << half;
     ASSERT_EQ(std::signbit(value), (half & 0x8000) != 0) << half;
-    ASSERT_EQ(Encode(value), half);
+    ASSERT_EQ(EncodeHalf(value), half);
   }
 }
 
@@ -60,10 +60,10 @@ TEST(Float16Test, RoundsToTheNearestAndTiesToEvenBetweenAllNeighbours) {
   for (uint16_t half = 0; half < 0x7BFF; ++half) {
     const auto next = static_cast<uint16_t>(half + 1);
     const auto middle = static_cast<float>((Reference(half) + Reference(next)) / 2);
-    ASSERT_EQ(Encode(middle), half % 2 == 0 ? half : next) << half;
-    ASSERT_EQ(Encode(std::nextafter(middle, 0.0F)), half);
-    ASSERT_EQ(Encode(std::nextafter(middle, 1e9F)), next);
-    ASSERT_EQ(Encode(-middle), 0x8000 | (half % 2 == 0 ? half : next));
+    ASSERT_EQ(EncodeHalf(middle), half % 2 == 0 ? half : next) << half;
+    ASSERT_EQ(EncodeHalf(std::nextafter(middle, 0.0F)), half);
+    ASSERT_EQ(EncodeHalf(std::nextafter(middle, 1e9F)), next);
+    ASSERT_EQ(EncodeHalf(-middle), 0x8000 | (half % 2 == 0 ? half : next));
   }
 }
 
@@ -71,16 +71,16 @@ TEST(Float16Test, FiniteStaysFiniteAndTheRestStaysWhatItIs) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const float large :
        {65504.0F, 65519.0F, 65520.0F, 65536.0F, 1e10F, 3e38F, std::numeric_limits<float>::max()}) {
-    EXPECT_EQ(Decode(Encode(large)), 65504.0F) << large;
-    EXPECT_EQ(Decode(Encode(-large)), -65504.0F) << large;
+    EXPECT_EQ(DecodeHalf(EncodeHalf(large)), 65504.0F) << large;
+    EXPECT_EQ(DecodeHalf(EncodeHalf(-large)), -65504.0F) << large;
   }
-  EXPECT_EQ(Encode(infinity), 0x7C00);
-  EXPECT_EQ(Encode(-infinity), 0xFC00);
+  EXPECT_EQ(EncodeHalf(infinity), 0x7C00);
+  EXPECT_EQ(EncodeHalf(-infinity), 0xFC00);
   for (const uint32_t nan : {0x7F800001U, 0xFFC00000U, 0x7FFFFFFFU, 0xFF80FFFFU}) {
-    EXPECT_TRUE(std::isnan(Decode(Encode(FloatOf(nan))))) << nan;
+    EXPECT_TRUE(std::isnan(DecodeHalf(EncodeHalf(FloatOf(nan))))) << nan;
   }
-  EXPECT_EQ(Encode(std::numeric_limits<float>::denorm_min()), 0);
-  EXPECT_EQ(Encode(-1e-30F), 0x8000);
+  EXPECT_EQ(EncodeHalf(std::numeric_limits<float>::denorm_min()), 0);
+  EXPECT_EQ(EncodeHalf(-1e-30F), 0x8000);
 }
 
 TEST(Float16Test, CountsWhatIsBeyondItsRangeAndWhatIsAtItsEnd) {
@@ -114,7 +114,7 @@ TEST(Float16Test, SpecialValuesDoNotChangeTheirNeighbours) {
   DecodeFloat16(encoded.data(), 100, decoded.data());
   for (size_t i = 0; i < values.size(); ++i) {
     if (i == 50) continue;
-    EXPECT_EQ(decoded[i], Decode(Encode(values[i]))) << i;
+    EXPECT_EQ(decoded[i], DecodeHalf(EncodeHalf(values[i]))) << i;
   }
   EXPECT_TRUE(std::isnan(decoded[50]));
 }
@@ -127,7 +127,7 @@ TEST(Float16Test, EveryLengthAndAlignmentGivesTheSame) {
       std::vector<float> decoded(values.size() + 1, 77);
       DecodeFloat16(out, size, decoded.data());
       for (size_t i = 0; i < values.size(); ++i) {
-        ASSERT_EQ(decoded[i], Decode(Encode(values[i])));
+        ASSERT_EQ(decoded[i], DecodeHalf(EncodeHalf(values[i])));
         ASSERT_NEAR(decoded[i], values[i], std::abs(values[i]) / 2048 + 0x1p-25);
       }
       ASSERT_EQ(decoded.back(), 77);

@@ -18,7 +18,7 @@ namespace {
 using testing::HasSubstr;
 
 // Comes down, is not finite for a step, leaves, and comes back.
-std::vector<double> Losses() {
+std::vector<double> SomeLosses() {
   std::vector<double> losses;
   for (int i = 0; i < 700; ++i) losses.push_back(10.0 / (1 + i) + 0.01 * std::sin(i));
   losses[300] = std::numeric_limits<double>::infinity();
@@ -33,7 +33,7 @@ std::string Written(const Tracker& tracker, State state) {
 }
 
 TEST(DiagnosticsStateTest, LossesReadBackAfterAnyStepGoOnAsTheyWould) {
-  const std::vector<double> losses = Losses();
+  const std::vector<double> losses = SomeLosses();
   LossTracker live;
   LossTracker read;
   bool diverged = false;

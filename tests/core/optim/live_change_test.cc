@@ -83,7 +83,7 @@ const std::vector<Stage>& Stages() {
   return stages;
 }
 
-bool Accepted(const Layout& layout, const std::string& spec) {
+bool IsAccepted(const Layout& layout, const std::string& spec) {
   return MakePlan(layout, spec, {}, kTileElements).ok();
 }
 
@@ -96,7 +96,7 @@ TEST_P(LiveChangeTest, WithAStageThatComesAndGoesTheParametersAreThoseOfTheRefer
   for (const Stage& stage : Stages()) {
     SCOPED_TRACE(stage.name);
     const std::string with = absl::StrCat(row.spec, " ", stage.spec);
-    if (!Accepted(layout, with)) continue;
+    if (!IsAccepted(layout, with)) continue;
     // At a meeting the point at which workers train moves too, and FTRL goes on from there instead
     // of from the sum of its gradients. The references do not know of that.
     const bool moves_more = row.training_state >= 0 || row.name.rfind("ftrl", 0) == 0;
@@ -141,7 +141,7 @@ TEST_P(LiveChangeTest, AfterAChangeARestoredRunGoesOnWithTheSameBits) {
     if (row.spec.find("weight_decay:") != std::string::npos && stage == "weight_decay: 0.01")
       continue;
     const std::string with = absl::StrCat(row.spec, " ", stage);
-    if (!Accepted(layout, with)) continue;
+    if (!IsAccepted(layout, with)) continue;
     Trainer trainer(layout, row.spec);
     unsigned seed = 10;
     for (const std::string& next : {with, row.spec, with}) {

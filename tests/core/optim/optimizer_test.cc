@@ -43,7 +43,7 @@ double GoldenLoss(const std::vector<Number>& p, int step) {
 
 // The parameters go from 0 to between 0.5 and 2; on their way through 0 a relative error means
 // nothing.
-double RelativeError(double value, double expected) {
+double ErrorOf(double value, double expected) {
   return std::abs(value - expected) / std::max(std::abs(expected), 0.1);
 }
 
@@ -66,7 +66,7 @@ double GrowthOfRoundings(const OptimizerCase& row) {
     step_of(step, &exact, &exact_state);
     step_of(step, &rounded, &rounded_state);
     for (double& p : rounded) p = static_cast<double>(static_cast<float>(p));
-    for (size_t k = 0; k < 8; ++k) worst = std::max(worst, RelativeError(rounded[k], exact[k]));
+    for (size_t k = 0; k < 8; ++k) worst = std::max(worst, ErrorOf(rounded[k], exact[k]));
   }
   return worst;
 }
@@ -113,7 +113,7 @@ TEST_P(GoldenTest, FollowsTorchOverAThousandSteps) {
     if ((step + 1) % 100 != 0) continue;
     for (size_t i = 0; i < 8; ++i) {
       const double expected = states.at(static_cast<size_t>(step / 100)).at(i).get<double>();
-      EXPECT_LE(RelativeError(vectors.parameters()[i], expected), 1e-5)
+      EXPECT_LE(ErrorOf(vectors.parameters()[i], expected), 1e-5)
           << "step " << step + 1 << " element " << i << ": " << vectors.parameters()[i]
           << " against " << expected;
     }
@@ -162,7 +162,7 @@ TEST_P(OptimizerTest, FollowsTheFormulaInDoubleOverAThousandSteps) {
                               &state);
     vectors.Step(step, GetParam().learning_rate, gradient, loss);
     for (size_t k = 0; k < 8; ++k) {
-      worst = std::max(worst, RelativeError(vectors.parameters()[k], expected[k]));
+      worst = std::max(worst, ErrorOf(vectors.parameters()[k], expected[k]));
     }
   }
   RecordProperty("worst", absl::StrCat(worst));

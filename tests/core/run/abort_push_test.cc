@@ -22,16 +22,16 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-struct Row {
+struct AbortRow {
   Stage stage;
   const char* outcome;  // Of the push.
   float parameter;      // After a step of 1s from both.
 };
 
-class AbortStageTest : public testing::TestWithParam<Row> {};
+class AbortStageTest : public testing::TestWithParam<AbortRow> {};
 
 TEST_P(AbortStageTest, APushThatIsTakenBackLeavesNoTrace) {
-  const Row& row = GetParam();
+  const AbortRow& row = GetParam();
   PushStages stages(row.stage);
   FakeWorker& a = stages.a();
   a.Abort(1);
@@ -52,12 +52,12 @@ TEST_P(AbortStageTest, APushThatIsTakenBackLeavesNoTrace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, AbortStageTest,
-                         testing::Values(Row{Stage::kHalf, "ABORTED", -1},
-                                         Row{Stage::kHeld, "ABORTED", -1},
-                                         Row{Stage::kWaiting, "ABORTED", -1},
+                         testing::Values(AbortRow{Stage::kHalf, "ABORTED", -1},
+                                         AbortRow{Stage::kHeld, "ABORTED", -1},
+                                         AbortRow{Stage::kWaiting, "ABORTED", -1},
                                          // Too late.
-                                         Row{Stage::kFolded, "ACCUMULATED", -103.0F / 4},
-                                         Row{Stage::kOnItsWay, "APPLIED", -101.0F / 2 - 1}),
+                                         AbortRow{Stage::kFolded, "ACCUMULATED", -103.0F / 4},
+                                         AbortRow{Stage::kOnItsWay, "APPLIED", -101.0F / 2 - 1}),
                          [](const auto& row) {
                            return kStageNames[static_cast<size_t>(row.param.stage)];
                          });

@@ -17,18 +17,18 @@ namespace gradd {
 namespace {
 
 // Too many for a step in the thread that pushes.
-constexpr int64_t kElements = 40 * kTileElements;
-constexpr int64_t kVectorBytes = kElements * static_cast<int64_t>(sizeof(float));
+constexpr int64_t kManyElements = 40 * kTileElements;
+constexpr int64_t kManyBytes = kManyElements * static_cast<int64_t>(sizeof(float));
 
 // An optimizer that is changed while a step is on its way gets its slots from memory of its own,
 // not from what is reserved for the step; whatever others take in between.
 TEST(ChangeDuringStepTest, TakesNothingThatTheStepHasReserved) {
   Limits limits;
-  limits.max_memory_bytes = 12 * kVectorBytes;
+  limits.max_memory_bytes = 12 * kManyBytes;
   FakeClock clock;
   RunRegistry registry(limits, /*threads=*/2, &clock, kTileElements);
   MemoryBudget& budget = registry.budget();
-  v1::Run spec = AsynchronousSpec(kElements);
+  v1::Run spec = AsynchronousSpec(kManyElements);
   // Workers train at a slot, so that parameters and the other slots are of one pool.
   spec.mutable_optimizer()->mutable_schedule_free_sgd();
   const auto run = *registry.Create("r", spec, "");
@@ -38,13 +38,13 @@ TEST(ChangeDuringStepTest, TakesNothingThatTheStepHasReserved) {
   run->RequestSnapshot(SnapshotContents::kEvaluation, [&](auto snapshot) {
     reader = registry.readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot));
   });
-  const std::vector<float> ones(kElements, 1);
+  const std::vector<float> ones(kManyElements, 1);
   std::shared_ptr<MemoryBudget::Claim> rest;
   std::future<absl::StatusOr<v1::Run>> update;
   {
     BusyPool busy(registry.pool());
     worker.Push(1, 0, ones);  // Its step begins, with a vector for what the reader holds.
-    EXPECT_EQ(budget.taken_bytes(), 5 * kVectorBytes);
+    EXPECT_EQ(budget.taken_bytes(), 5 * kManyBytes);
     v1::Run adam;
     adam.mutable_optimizer()->mutable_schedule_free_adam();
     google::protobuf::FieldMask mask;
@@ -58,7 +58,7 @@ TEST(ChangeDuringStepTest, TakesNothingThatTheStepHasReserved) {
   rest.reset();
   worker.Push(2, 1, ones);
   EXPECT_EQ(worker.WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
-  EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).state_bytes(), 4 * kVectorBytes);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).state_bytes(), 4 * kManyBytes);
   EXPECT_LE(budget.taken_bytes(), budget.limits().total);
 }
 

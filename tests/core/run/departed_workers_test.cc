@@ -18,9 +18,9 @@ namespace gradd {
 namespace {
 
 #ifdef NDEBUG
-constexpr int kMany = 60'000;
+constexpr int kManyWorkers = 60'000;
 #else
-constexpr int kMany = 4'000;  // Each join and leave compares counts with all ids.
+constexpr int kManyWorkers = 4'000;  // Each join and leave compares counts with all ids.
 #endif
 
 // A server with one run, two workers, and as many more as `departed` that were there and left.
@@ -69,7 +69,7 @@ class TickedServer {
 // A look at each id would take some hundred times as long.
 TEST(DepartedWorkersTest, CostATickNothing) {
   TickedServer none(0);
-  TickedServer many(kMany);
+  TickedServer many(kManyWorkers);
   ASSERT_EQ(none.live_workers(), 2);
   ASSERT_EQ(many.live_workers(), 2);
   absl::Duration of_none = absl::InfiniteDuration();

@@ -14,7 +14,7 @@
 namespace gradd {
 namespace {
 
-constexpr int kSteps = 3;
+constexpr int kTrainedSteps = 3;
 
 // How a run is served and a push is cut.
 struct Way {
@@ -28,7 +28,7 @@ std::string Train(const NamedOptimizer& optimizer, const Way& way, v1::Encoding 
                   bool encoded) {
   Trainee trainee(SpecOf(optimizer), way.block_tiles * kTileElements, way.threads);
   std::mt19937 random(way.cuts);
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < kTrainedSteps; ++step) {
     for (int worker = 0; worker < kCutWorkers; ++worker) {
       trainee.Push(static_cast<size_t>(worker), CutPush(encoding, encoded, step, worker, &random),
                    1 + worker);
@@ -65,7 +65,7 @@ std::string TrainRows(const NamedOptimizer& optimizer, const Way& way, bool one_
   spec.mutable_policy()->mutable_synchronous()->set_workers(workers);
   Trainee trainee(spec, way.block_tiles * kTileElements, way.threads);
   std::mt19937 cuts(way.cuts);
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < kTrainedSteps; ++step) {
     for (int worker = 0; worker < workers; ++worker) {
       trainee.Push(static_cast<size_t>(worker), CutRows(step, worker, &cuts), 1 + worker);
     }

@@ -26,7 +26,7 @@ using testing::HasSubstr;
 
 using Values = std::vector<float>;
 
-constexpr size_t kElements = 6 * 8 + 5;
+constexpr size_t kMatrixAndBias = 6 * 8 + 5;
 
 v1::Run SpecOf(const NamedOptimizer& optimizer, int workers) {
   v1::Run spec = SynchronousSpec(1, workers);
@@ -44,8 +44,8 @@ v1::Run SpecOf(const NamedOptimizer& optimizer, int workers) {
 }
 
 Values Ordinary() {
-  Values gradient(kElements);
-  for (size_t i = 0; i < kElements; ++i) gradient[i] = i % 2 == 0 ? 0.1F : -0.2F;
+  Values gradient(kMatrixAndBias);
+  for (size_t i = 0; i < kMatrixAndBias; ++i) gradient[i] = i % 2 == 0 ? 0.1F : -0.2F;
   return gradient;
 }
 
@@ -75,7 +75,7 @@ class FiniteTest : public testing::TestWithParam<NamedOptimizer> {};
 
 TEST_P(FiniteTest, AHugeElementIsTakenOrRefusedAndTrainingGoesOn) {
   for (const float magnitude : {2e19F, 1e38F, std::numeric_limits<float>::max()}) {
-    for (const size_t count : {size_t{1}, kElements}) {
+    for (const size_t count : {size_t{1}, kMatrixAndBias}) {
       for (const int before : {0, 3}) {
         SCOPED_TRACE(testing::Message()
                      << magnitude << " in " << count << " elements after " << before << " steps");
@@ -114,7 +114,7 @@ TEST_P(FiniteTest, TinyElementsAndZerosAreTaken) {
       Trainee trainee(SpecOf(GetParam(), 1));
       for (int i = 0; i < before; ++i) PushOne(&trainee, Ordinary());
       for (int i = 0; i < 3; ++i) {
-        ASSERT_TRUE(IsTaken(PushOne(&trainee, Values(kElements, magnitude))));
+        ASSERT_TRUE(IsTaken(PushOne(&trainee, Values(kMatrixAndBias, magnitude))));
         ExpectFinite(trainee);
       }
       ASSERT_TRUE(IsTaken(PushOne(&trainee, Ordinary())));
@@ -165,7 +165,7 @@ TEST(FiniteResultTest, WhatTorchTakesIsTaken) {
     ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(optimizer.spec, &named.spec));
     for (const auto& row : golden[optimizer.name]) {
       const GoldenHuge huge(row);
-      ASSERT_TRUE(huge.count == 1 || huge.count == kElements);
+      ASSERT_TRUE(huge.count == 1 || huge.count == kMatrixAndBias);
       if (!huge.finite) continue;
       ++taken;
       ExpectHugeIsTaken(named, huge);

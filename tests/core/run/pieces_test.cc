@@ -22,7 +22,7 @@ namespace gradd {
 namespace {
 
 constexpr int64_t kMostElements = int64_t{1} << 20;  // Of a piece.
-constexpr int64_t kElements = 6 * kMostElements;
+constexpr int64_t kAllElements = 6 * kMostElements;
 
 // Notes into how many pieces each piece of work is cut.
 class CountingExecutor final : public Executor {
@@ -58,7 +58,7 @@ class PiecesTest : public testing::Test {
     SCOPED_TRACE(what);
     EXPECT_GE(counts_->size(), at_least_passes);
     for (const int64_t count : *counts_) {
-      EXPECT_TRUE(count == 0 || count >= kElements / kMostElements) << count;
+      EXPECT_TRUE(count == 0 || count >= kAllElements / kMostElements) << count;
     }
     counts_->clear();
   }
@@ -70,11 +70,11 @@ class PiecesTest : public testing::Test {
 };
 
 TEST_F(PiecesTest, NoneHasMoreThanAMillionElements) {
-  const auto run = *registry_->Create("r", AsynchronousSpec(kElements), "");
+  const auto run = *registry_->Create("r", AsynchronousSpec(kAllElements), "");
   ExpectPieces("creation", 1);
   FakeWorker worker(registry_.get(), "r", "w");
   worker.Join();
-  const std::vector<float> ones(kElements, 1);
+  const std::vector<float> ones(kAllElements, 1);
   int64_t step = 0;
   for (const char* optimizer :
        {"adam {}", "lamb {}", "prodigy {}", "adam {} clip_by_global_norm: 1",

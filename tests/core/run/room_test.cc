@@ -27,8 +27,8 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-constexpr int64_t kElements = 1000;
-constexpr int64_t kPushBytes = kElements * int64_t{sizeof(float)};
+constexpr int64_t kPushElements = 1000;
+constexpr int64_t kPushBytes = kPushElements * int64_t{sizeof(float)};
 
 // A worker that does as clients do: what it is told to push again, it does.
 class Worker {
@@ -48,7 +48,7 @@ class Worker {
   void Push(int64_t base_step) {
     pushed_ = true;
     base_step_ = base_step;
-    std::vector<float> gradient(kElements);
+    std::vector<float> gradient(kPushElements);
     for (size_t i = 0; i < gradient.size(); ++i) {
       gradient[i] =
           static_cast<float>((i * 7 + static_cast<size_t>(base_step) * 3 + id_.back()) % 101) / 8;
@@ -126,7 +126,8 @@ class RoomTest : public testing::Test {
     registry_ = std::make_unique<RunRegistry>(limits, std::move(executor), &clock_);
   }
   std::shared_ptr<gradd::Run> Create(const std::string& id, int workers) {
-    v1::Run spec = workers == 0 ? AsynchronousSpec(kElements) : SynchronousSpec(kElements, workers);
+    v1::Run spec =
+        workers == 0 ? AsynchronousSpec(kPushElements) : SynchronousSpec(kPushElements, workers);
     spec.mutable_optimizer()->mutable_momentum();
     spec.mutable_schedule()->set_learning_rate(0.1);
     spec.mutable_lease_duration()->set_seconds(3600);
@@ -407,7 +408,7 @@ TEST_F(RoomTest, APushThatWasDroppedWhileItWasAskedForIsPushedAgain) {
 // made without it keeps no place.
 TEST_F(RoomTest, APushThatWaitsForRoomWhileItsStepIsMadeGivesUpItsPlace) {
   Start(/*pushes=*/3);
-  v1::Run spec = SynchronousSpec(kElements, 3);
+  v1::Run spec = SynchronousSpec(kPushElements, 3);
   spec.mutable_policy()->mutable_synchronous()->mutable_deadline()->set_seconds(2);
   spec.mutable_lease_duration()->set_seconds(3600);
   const auto a = *registry_->Create("a", spec, "");
@@ -480,7 +481,7 @@ TEST(RoomOnThreadsTest, EveryStepIsMadeHoweverOftenRunsArePaused) {
   for (int r = 0; r < kRuns; ++r) {
     const std::string id = "r" + std::to_string(r);
     const v1::Run spec =
-        r == 0 ? AsynchronousSpec(kElements) : SynchronousSpec(kElements, kWorkers);
+        r == 0 ? AsynchronousSpec(kPushElements) : SynchronousSpec(kPushElements, kWorkers);
     runs.push_back(*registry.Create(id, spec, ""));
     for (int w = 0; w < kWorkers; ++w) {
       workers.push_back(std::make_unique<Worker>(&registry, id, "w" + std::to_string(w)));

@@ -23,7 +23,7 @@ namespace {
 using Values = std::vector<float>;
 using Rows = std::vector<uint32_t>;
 
-v1::Run Parse(const std::string& text) {
+v1::Run ParseRun(const std::string& text) {
   v1::Run spec;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec)) << text;
   return spec;
@@ -61,8 +61,8 @@ double GradientOf(double p, size_t element, size_t step) {
 }
 
 v1::Run ProblemSpec(const OptimizerCase& row) {
-  v1::Run spec =
-      Parse("layout { tensors { name: 'w' shape: [6, 3] } } policy { synchronous { workers: 1 } }");
+  v1::Run spec = ParseRun(
+      "layout { tensors { name: 'w' shape: [6, 3] } } policy { synchronous { workers: 1 } }");
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(row.spec, spec.mutable_optimizer()));
   spec.mutable_schedule()->set_learning_rate(row.learning_rate);
   return spec;
@@ -196,10 +196,10 @@ const char kModel[] = R"(
     groups { pattern: 'matrix' optimizer { muon {} } }
     schedule { learning_rate: 0.1 }
     policy { synchronous { workers: 2 } })";
-constexpr int64_t kFrozen = 500 * 30;
-constexpr int64_t kMatrix = kFrozen + 70 * 3;
-constexpr int64_t kBias = kMatrix + 60 * 50;
-constexpr int64_t kElements = kBias + 77;
+constexpr int64_t kFrozenAt = 500 * 30;
+constexpr int64_t kMatrixAt = kFrozenAt + 70 * 3;
+constexpr int64_t kBiasAt = kMatrixAt + 60 * 50;
+constexpr int64_t kModelElements = kBiasAt + 77;
 
 // A push of some rows of all tensors but the bias, of which it has all; or the same with zeros for
 // the rows that are missing.
@@ -220,10 +220,10 @@ std::vector<Part> RandomPush(std::mt19937* random, bool with_zeros) {
     if (with_zeros) part.rows.clear();
     return part;
   };
-  std::vector<Part> parts = {some(0, 500, 30), some(kFrozen, 70, 3), some(kMatrix, 60, 50)};
+  std::vector<Part> parts = {some(0, 500, 30), some(kFrozenAt, 70, 3), some(kMatrixAt, 60, 50)};
   Values bias(77);
   for (float& value : bias) value = normal(*random);
-  parts.push_back({kBias, bias, 0, {}});
+  parts.push_back({kBiasAt, bias, 0, {}});
   return parts;
 }
 
@@ -233,7 +233,7 @@ struct Outcome {
 };
 
 Outcome Train(const std::string& optimizer, bool with_zeros, int64_t block_elements, int threads) {
-  v1::Run spec = Parse(kModel);
+  v1::Run spec = ParseRun(kModel);
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(optimizer, spec.mutable_optimizer()));
   Trainee trainee(spec, block_elements, threads);
   std::mt19937 random(7);
@@ -280,7 +280,7 @@ TEST(RowsTest, OptimizersThatAreNotLazyTakeZeros) {
 }
 
 TEST(RowsTest, OnlyBlocksWithRowsAreReplaced) {
-  v1::Run spec = Parse(R"(layout { tensors { name: 'w' shape: [64, 512] } }
+  v1::Run spec = ParseRun(R"(layout { tensors { name: 'w' shape: [64, 512] } }
                           optimizer { adam {} } schedule { learning_rate: 0.1 }
                           policy { synchronous { workers: 1 } })");
   Trainee trainee(spec, kTileElements);
@@ -306,7 +306,7 @@ TEST(RowsTest, OnlyBlocksWithRowsAreReplaced) {
 
 TEST(RowsTest, APushOfNoRowsIsAStepThatChangesNothing) {
   Trainee trainee(
-      Parse(R"(layout { tensors { name: 'w' shape: [6, 3] initializer { constant: 3 } } }
+      ParseRun(R"(layout { tensors { name: 'w' shape: [6, 3] initializer { constant: 3 } } }
                            optimizer { adam {} weight_decay: 0.5 } schedule { learning_rate: 0.1 }
                            policy { synchronous { workers: 1 } })"));
   trainee.Push(0, {{0, {}, 18, {}}});
@@ -318,7 +318,7 @@ TEST(RowsTest, APushOfNoRowsIsAStepThatChangesNothing) {
 
 TEST(RowsTest, NormsGoOnBetweenStepsOfRowsAndOfWholeTensors) {
   Trainee trainee(
-      Parse(R"(layout { tensors { name: 'w' shape: [4, 2] initializer { constant: 1 } } }
+      ParseRun(R"(layout { tensors { name: 'w' shape: [4, 2] initializer { constant: 1 } } }
                            optimizer { sgd {} } schedule { learning_rate: 1 }
                            policy { synchronous { workers: 1 } })"));
   const auto norm = [&trainee] { return trainee.run()->Progress().parameter_norm(); };
@@ -333,7 +333,7 @@ TEST(RowsTest, NormsGoOnBetweenStepsOfRowsAndOfWholeTensors) {
 
 TEST(RowsTest, TheNormIsRightAgainAfterAParameterThatWasHuge) {
   Trainee trainee(
-      Parse(R"(layout { tensors { name: 'w' shape: [4, 2] initializer { constant: 1 } } }
+      ParseRun(R"(layout { tensors { name: 'w' shape: [4, 2] initializer { constant: 1 } } }
                            optimizer { sgd {} } schedule { learning_rate: 1 }
                            policy { synchronous { workers: 1 } })"));
   const auto norm = [&trainee] { return trainee.run()->Progress().parameter_norm(); };

@@ -10,7 +10,7 @@
 namespace gradd {
 namespace {
 
-using Worker = RunSituation::Worker;
+using LiveWorker = RunSituation::Worker;
 
 constexpr v1::WorkerState kComputing = v1::WORKER_STATE_COMPUTING;
 constexpr v1::WorkerState kPushing = v1::WORKER_STATE_PUSHING;
@@ -28,7 +28,7 @@ RunSituation Training() {
   return situation;
 }
 
-RunSituation With(std::vector<Worker> workers) {
+RunSituation With(std::vector<LiveWorker> workers) {
   RunSituation situation = Training();
   situation.live_workers = static_cast<int64_t>(workers.size());
   situation.workers = std::move(workers);
@@ -36,7 +36,7 @@ RunSituation With(std::vector<Worker> workers) {
   return situation;
 }
 
-RunSituation Gone(std::vector<Worker> workers, std::deque<Departure> departures, bool formed) {
+RunSituation Gone(std::vector<LiveWorker> workers, std::deque<Departure> departures, bool formed) {
   RunSituation situation = With(std::move(workers));
   situation.departures = std::move(departures);
   situation.formed = formed;
@@ -96,7 +96,7 @@ RunSituation Late(std::vector<std::string> not_waited_for, std::vector<std::stri
   return situation;
 }
 
-struct Row {
+struct ConditionRow {
   RunSituation situation;
   v1::RunCondition kind;
   std::string reason;
@@ -106,7 +106,7 @@ struct Row {
 TEST(RunConditionTest, SaysWhatARunDoesAndWhatItLacks) {
   const absl::Duration ago_40 = absl::Seconds(960);
   const absl::Duration ago_90 = absl::Seconds(910);
-  const std::vector<Row> kTable = {
+  const std::vector<ConditionRow> kTable = {
       // It trains.
       {Training(), v1::RUN_CONDITION_TRAINING, "", -1},
       {Asynchronous(Training()), v1::RUN_CONDITION_TRAINING, "", -1},
@@ -200,7 +200,7 @@ TEST(RunConditionTest, SaysWhatARunDoesAndWhatItLacks) {
       {Diverged(InState(v1::RUN_STATE_FINISHED)), v1::RUN_CONDITION_FINISHED,
        "it had diverged: loss is 31x its best since step 1,204", 40},
   };
-  for (const Row& row : kTable) {
+  for (const ConditionRow& row : kTable) {
     const Condition condition = JudgeCondition(row.situation);
     EXPECT_EQ(condition.kind, row.kind) << row.reason << " / " << condition.reason;
     EXPECT_EQ(condition.reason, row.reason);

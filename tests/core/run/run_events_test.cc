@@ -28,7 +28,7 @@ namespace {
 using testing::ElementsAre;
 
 // Too many for a step in the thread that pushes.
-constexpr int64_t kElements = 100'000;
+constexpr int64_t kPooledElements = 100'000;
 
 // `step 3`, `member a JOINED`, `answer a REJECTED`, ...
 std::string TextOf(const state::v1::Event& event) {
@@ -116,7 +116,8 @@ TEST_F(RunEventsTest, EverythingThatHappensIsEnteredInItsOrder) {
 }
 
 TEST_F(RunEventsTest, AResultLeavesAfterItsDecisionIsInTheLog) {
-  for (const int64_t elements : {int64_t{1}, kElements}) {  // All at once, and block by block.
+  for (const int64_t elements :
+       {int64_t{1}, kPooledElements}) {  // All at once, and block by block.
     logs_.clear();
     Create(AsynchronousSpec(elements));
     FakeWorker worker(&registry_, "r", "a");
@@ -136,7 +137,7 @@ TEST_F(RunEventsTest, AResultLeavesAfterItsDecisionIsInTheLog) {
 }
 
 TEST_F(RunEventsTest, WhatComesWhileAStepIsAppliedComesAfterIt) {
-  v1::Run spec = AsynchronousSpec(kElements);
+  v1::Run spec = AsynchronousSpec(kPooledElements);
   Create(spec);
   FakeWorker worker(&registry_, "r", "a");
   worker.Join();
@@ -144,7 +145,7 @@ TEST_F(RunEventsTest, WhatComesWhileAStepIsAppliedComesAfterIt) {
   std::future<absl::StatusOr<v1::Run>> changed;
   {
     BusyPool busy(registry_.pool());
-    worker.Push(1, 0, std::vector<float>(kElements, 1));
+    worker.Push(1, 0, std::vector<float>(kPooledElements, 1));
     EXPECT_THAT(log().Take(), ElementsAre("step 1")) << "it cannot be undone";
     EXPECT_EQ(run_->Progress().step(), 0) << "people see it when it is complete";
     EXPECT_FALSE(run_->Progress().has_loss());
@@ -169,7 +170,7 @@ TEST_F(RunEventsTest, WhatComesWhileAStepIsAppliedComesAfterIt) {
 }
 
 TEST_F(RunEventsTest, AStepThatIsUndoneIsNoEvent) {
-  v1::Run spec = AsynchronousSpec(kElements);
+  v1::Run spec = AsynchronousSpec(kPooledElements);
   spec.mutable_schedule()->set_learning_rate(10);
   Create(spec);
   FakeWorker worker(&registry_, "r", "a");
@@ -177,7 +178,7 @@ TEST_F(RunEventsTest, AStepThatIsUndoneIsNoEvent) {
   log().Take();
   {
     BusyPool busy(registry_.pool());
-    worker.Push(1, 0, std::vector<float>(kElements, 3e38F));
+    worker.Push(1, 0, std::vector<float>(kPooledElements, 3e38F));
     EXPECT_THAT(log().Take(), ElementsAre()) << "it may have to be undone";
   }
   EXPECT_EQ(worker.WaitForResult(0).reason(), "GRADIENT_TOO_LARGE");
@@ -185,7 +186,7 @@ TEST_F(RunEventsTest, AStepThatIsUndoneIsNoEvent) {
   // One that has to be watched and is finite is entered when it is complete.
   {
     BusyPool busy(registry_.pool());
-    worker.Push(1, 0, std::vector<float>(kElements, 3e30F));
+    worker.Push(1, 0, std::vector<float>(kPooledElements, 3e30F));
     EXPECT_THAT(log().Take(), ElementsAre());
   }
   EXPECT_EQ(worker.WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
@@ -193,14 +194,14 @@ TEST_F(RunEventsTest, AStepThatIsUndoneIsNoEvent) {
 }
 
 TEST_F(RunEventsTest, TheLastStepFinishesTheRunWhenItIsComplete) {
-  v1::Run spec = AsynchronousSpec(kElements);
+  v1::Run spec = AsynchronousSpec(kPooledElements);
   spec.set_max_steps(1);
   Create(spec);
   FakeWorker worker(&registry_, "r", "a");
   worker.Join();
   {
     BusyPool busy(registry_.pool());
-    worker.Push(1, 0, std::vector<float>(kElements, 1));
+    worker.Push(1, 0, std::vector<float>(kPooledElements, 1));
     EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_RUNNING);
     EXPECT_EQ(run_->Pause("ada").code(), absl::StatusCode::kFailedPrecondition)
         << "no step comes any more";
@@ -212,7 +213,7 @@ TEST_F(RunEventsTest, TheLastStepFinishesTheRunWhenItIsComplete) {
 }
 
 TEST_F(RunEventsTest, ALargerMaxStepsThatComesDuringTheLastStepLetsTheRunGoOn) {
-  v1::Run spec = AsynchronousSpec(kElements);
+  v1::Run spec = AsynchronousSpec(kPooledElements);
   spec.set_max_steps(1);
   Create(spec);
   FakeWorker worker(&registry_, "r", "a");
@@ -220,13 +221,13 @@ TEST_F(RunEventsTest, ALargerMaxStepsThatComesDuringTheLastStepLetsTheRunGoOn) {
   std::future<absl::StatusOr<v1::Run>> changed;
   {
     BusyPool busy(registry_.pool());
-    worker.Push(1, 0, std::vector<float>(kElements, 1));
+    worker.Push(1, 0, std::vector<float>(kPooledElements, 1));
     v1::Run values;
     values.set_max_steps(2);
     changed = Change(values, "max_steps");
   }
   EXPECT_EQ(changed.get()->state(), v1::RUN_STATE_RUNNING);
-  worker.Push(2, 1, std::vector<float>(kElements, 1));
+  worker.Push(2, 1, std::vector<float>(kPooledElements, 1));
   EXPECT_EQ(worker.WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_FINISHED);
   EXPECT_THAT(worker.events(), ElementsAre(v1::RUN_EVENT_KIND_FINISHED)) << "once, at the end";

@@ -17,7 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-state::v1::Event Parse(const std::string& text) {
+state::v1::Event ParseEvent(const std::string& text) {
   state::v1::Event event;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &event)) << text;
   return event;
@@ -40,7 +40,7 @@ std::string Step(int step, const std::string& of, double loss = 1) {
          " examples: 4 " + of + " }";
 }
 
-std::string Written(const RunRecord& record) {
+std::string TextOf(const RunRecord& record) {
   state::v1::RunState state;
   record.Write(&state);
   return state.DebugString();
@@ -51,7 +51,7 @@ std::string Written(const RunRecord& record) {
 class RunRecordTest : public testing::Test {
  protected:
   void Apply(const std::string& text) {
-    state::v1::Event event = Parse(text);
+    state::v1::Event event = ParseEvent(text);
     event.set_number(++events_);
     event.mutable_time()->set_seconds(1000 + events_);
     if (events_ > 1) {
@@ -63,7 +63,7 @@ class RunRecordTest : public testing::Test {
     record_.Apply(event);
     for (const auto& record : read_back_) {
       record->Apply(event);
-      ASSERT_EQ(Written(*record), Written(record_)) << "after " << text;
+      ASSERT_EQ(TextOf(*record), TextOf(record_)) << "after " << text;
     }
   }
   void ApplyAll(const std::vector<std::string>& texts) {
@@ -234,7 +234,7 @@ TEST_F(RunRecordTest, StatesSayWhoAndWhatFor) {
 
 TEST(RunRecordReadTest, WhatNoRecordHasIsRefusedByName) {
   RunRecord record;
-  state::v1::Event event = Parse(Created());
+  state::v1::Event event = ParseEvent(Created());
   event.set_number(1);
   record.Apply(event);
   struct Case {

@@ -56,7 +56,7 @@ struct Scene {
   std::shared_ptr<Run> run;
 };
 
-struct Way {
+struct SendWay {
   const char* name;
   std::function<void(Scene*)> send;
   double seconds;
@@ -65,7 +65,7 @@ struct Way {
 };
 
 TEST(SendPhaseTest, IsTheTimeThatParametersTakeHoweverTheyAreAskedFor) {
-  const std::vector<Way> kTable = {
+  const std::vector<SendWay> kTable = {
       {"at the join, before any step",
        [](Scene* scene) {
          const auto a = scene->Worker("a");
@@ -142,7 +142,7 @@ TEST(SendPhaseTest, IsTheTimeThatParametersTakeHoweverTheyAreAskedFor) {
        },
        0},
   };
-  for (const Way& way : kTable) {
+  for (const SendWay& way : kTable) {
     Scene scene(way.synchronous ? SynchronousSpec(way.elements, 1) : AsynchronousSpec(way.elements),
                 way.elements > 1 ? kTileElements : kBlockElements);
     way.send(&scene);

@@ -20,14 +20,15 @@ namespace gradd {
 namespace {
 
 constexpr int64_t kSide = 300;
-constexpr int64_t kElements = kSide * kSide;  // Too many for a step in the thread that pushes.
-constexpr int64_t kVectorBytes = kElements * static_cast<int64_t>(sizeof(float));
+constexpr int64_t kSquareElements =
+    kSide * kSide;  // Too many for a step in the thread that pushes.
+constexpr int64_t kSquareBytes = kSquareElements * static_cast<int64_t>(sizeof(float));
 
 class StepRoomTest : public testing::Test {
  protected:
   void Start(int64_t vectors) {
     Limits limits;
-    limits.max_memory_bytes = vectors * kVectorBytes;
+    limits.max_memory_bytes = vectors * kSquareBytes;
     limits.max_staged_bytes = limits.max_memory_bytes;
     registry_ = std::make_unique<RunRegistry>(limits, /*threads=*/2, &clock_, kTileElements);
   }
@@ -63,8 +64,8 @@ TEST_F(StepRoomTest, TheCopyForAnUndoIsClaimedWhileTheStepIsOnItsWay) {
     const int64_t scratch = Taken(MemoryUse::kScratch);
     {
       BusyPool busy(registry_->pool());
-      worker.Push(1, 0, std::vector<float>(kElements, 1e13F));
-      EXPECT_EQ(Taken(MemoryUse::kScratch), scratch + row.copied_vectors * kVectorBytes);
+      worker.Push(1, 0, std::vector<float>(kSquareElements, 1e13F));
+      EXPECT_EQ(Taken(MemoryUse::kScratch), scratch + row.copied_vectors * kSquareBytes);
     }
     EXPECT_EQ(worker.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
     EXPECT_EQ(Taken(MemoryUse::kScratch), scratch);
@@ -84,7 +85,7 @@ TEST_F(StepRoomTest, NothingIsTakenFromReadersInTheThreadThatPushes) {
           registry_->readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot)));
     });
   };
-  const std::vector<float> ones(kElements, 1);
+  const std::vector<float> ones(kSquareElements, 1);
   for (int64_t step = 1; step <= 3; ++step) {
     read();
     if (step < 3) {
@@ -94,7 +95,7 @@ TEST_F(StepRoomTest, NothingIsTakenFromReadersInTheThreadThatPushes) {
       WaitUntilNothingIsStaged();
     }
   }
-  ASSERT_EQ(Taken(MemoryUse::kVersions), 2 * kVectorBytes);
+  ASSERT_EQ(Taken(MemoryUse::kVersions), 2 * kSquareBytes);
   {
     BusyPool busy(registry_->pool());
     worker.Push(3, 2, ones);
@@ -103,7 +104,7 @@ TEST_F(StepRoomTest, NothingIsTakenFromReadersInTheThreadThatPushes) {
   EXPECT_EQ(worker.WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(readers[0]->snapshot(), nullptr);
   EXPECT_NE(readers[2]->snapshot(), nullptr);
-  EXPECT_LE(registry_->budget().taken_bytes(), 4 * kVectorBytes);
+  EXPECT_LE(registry_->budget().taken_bytes(), 4 * kSquareBytes);
 }
 
 // The push that closes a window still closes it when its step has had to wait.
@@ -117,7 +118,7 @@ TEST_F(StepRoomTest, AStepOfAWindowThatWaitsForMemoryIsTheSameStep) {
   ASSERT_TRUE(UpdateAndWait(owned.get(), synchronous, mask, "ada").ok());
   FakeWorker worker(registry_.get(), "r", "w");
   worker.Join();
-  const std::vector<float> ones(kElements, 1);
+  const std::vector<float> ones(kSquareElements, 1);
   std::vector<std::shared_ptr<VersionReaders::Hold>> readers;
   for (int64_t push = 1; push <= 8; ++push) {
     const bool closes = push % 2 == 0;
@@ -130,7 +131,7 @@ TEST_F(StepRoomTest, AStepOfAWindowThatWaitsForMemoryIsTheSameStep) {
     worker.Push(push, (push - 1) / 2, ones);
     EXPECT_EQ(worker.WaitForResult(static_cast<size_t>(push - 1)).outcome(),
               closes ? v1::PUSH_OUTCOME_APPLIED : v1::PUSH_OUTCOME_ACCUMULATED);
-    EXPECT_LE(registry_->budget().taken_bytes(), 5 * kVectorBytes);
+    EXPECT_LE(registry_->budget().taken_bytes(), 5 * kSquareBytes);
   }
   EXPECT_EQ(readers.front()->snapshot(), nullptr) << "a step has had to wait";
   EXPECT_EQ(owned->Progress().step(), 4);
@@ -141,7 +142,7 @@ TEST_F(StepRoomTest, ADeletedRunKeepsNothingThoughSomebodyHasIt) {
   const auto run = Create("muon {} accumulation_steps: 2");
   FakeWorker worker(registry_.get(), "r", "w");
   worker.Join();
-  worker.Push(1, 0, std::vector<float>(kElements, 1));
+  worker.Push(1, 0, std::vector<float>(kSquareElements, 1));
   EXPECT_EQ(worker.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_ACCUMULATED);
   EXPECT_EQ(run->Describe(gradd::Run::Detail::kSummary).state_bytes(), Taken(MemoryUse::kState));
   ASSERT_TRUE(registry_->Delete("runs/r").ok());

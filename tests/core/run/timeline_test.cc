@@ -25,17 +25,17 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
-struct Row {
+struct TimelineRow {
   Stage stage;
   const char* outcome;  // Of the push.
   int64_t sequence;     // Of the worker's last one that counts.
   float parameter;      // After a step of 1s from both.
 };
 
-class TimelineStageTest : public testing::TestWithParam<Row> {};
+class TimelineStageTest : public testing::TestWithParam<TimelineRow> {};
 
 TEST_P(TimelineStageTest, WhatDoesNotCountYetIsRolledBackAndItsWorkerGoesOn) {
-  const Row& row = GetParam();
+  const TimelineRow& row = GetParam();
   PushStages stages(row.stage);
   FakeWorker& a = stages.a();
   a.SetTimeline(1);
@@ -71,18 +71,17 @@ TEST_P(TimelineStageTest, WhatDoesNotCountYetIsRolledBackAndItsWorkerGoesOn) {
   EXPECT_EQ(stages.claimed_bytes(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, TimelineStageTest,
-                         testing::Values(Row{Stage::kHalf, "ROLLED_BACK", 0, -1},
-                                         Row{Stage::kHeld, "ROLLED_BACK", 0, -1},
-                                         Row{Stage::kWaiting, "ROLLED_BACK", 0, -1},
-                                         // It was answered, and lies in what the timeline begins
-                                         // with.
-                                         Row{Stage::kFolded, "ACCUMULATED", 1, -103.0F / 4},
-                                         // The timeline begins after its step.
-                                         Row{Stage::kOnItsWay, "APPLIED", 1, -101.0F / 2 - 1}),
-                         [](const auto& row) {
-                           return kStageNames[static_cast<size_t>(row.param.stage)];
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Table, TimelineStageTest,
+    testing::Values(TimelineRow{Stage::kHalf, "ROLLED_BACK", 0, -1},
+                    TimelineRow{Stage::kHeld, "ROLLED_BACK", 0, -1},
+                    TimelineRow{Stage::kWaiting, "ROLLED_BACK", 0, -1},
+                    // It was answered, and lies in what the timeline begins
+                    // with.
+                    TimelineRow{Stage::kFolded, "ACCUMULATED", 1, -103.0F / 4},
+                    // The timeline begins after its step.
+                    TimelineRow{Stage::kOnItsWay, "APPLIED", 1, -101.0F / 2 - 1}),
+    [](const auto& row) { return kStageNames[static_cast<size_t>(row.param.stage)]; });
 
 class TimelineTest : public testing::Test {
  protected:

@@ -93,15 +93,15 @@ class WindowRun {
   std::vector<int64_t> sent_;
 };
 
-struct Row {
+struct WindowRow {
   const char* name;
   const char* optimizer;  // With rate 1.
   std::vector<OnePush> pushes;
   double moves;
 };
 
-const std::vector<Row>& Rows() {
-  static const auto& rows = *new std::vector<Row>{
+const std::vector<WindowRow>& WindowRows() {
+  static const auto& rows = *new std::vector<WindowRow>{
       {"weighted by examples", "sgd {}", {{1, 10}, {0, 100}}, -10.0 / 110},
       {"clipped once, by global norm", "sgd {} clip_by_global_norm: 1", {{10}, {-9.5}}, -0.25},
       {"clipped once, the mean above the bound", "sgd {} clip_by_global_norm: 1", {{3}, {0}}, -1},
@@ -115,7 +115,7 @@ const std::vector<Row>& Rows() {
 }
 
 TEST(WindowTest, AStepOfSeveralPushesIsAsIfTheyHadComeTogether) {
-  for (const Row& row : Rows()) {
+  for (const WindowRow& row : WindowRows()) {
     for (const bool asynchronous : {false, true}) {
       SCOPED_TRACE(std::string(row.name) + (asynchronous ? ", asynchronous" : ", synchronous"));
       WindowRun run(SpecWith(

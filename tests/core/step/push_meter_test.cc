@@ -30,7 +30,7 @@ namespace {
 using Pushes = std::vector<std::shared_ptr<const StagedPush>>;
 using Values = std::vector<float>;
 
-constexpr int kPushes = 3;
+constexpr int kMeteredPushes = 3;
 const std::vector<float> kCoefficients = {0.5F, 0.125F, 0.375F};
 constexpr WantedMeasurements kEverything = {true, true, true};
 
@@ -99,7 +99,7 @@ std::shared_ptr<const StagedPush> AsFloat32(const StagedPush& push) {
 }
 
 // One of each worker. Where chunks end is random.
-Pushes CutPushes(v1::Encoding encoding, std::mt19937* random, int count = kPushes) {
+Pushes CutPushes(v1::Encoding encoding, std::mt19937* random, int count = kMeteredPushes) {
   Pushes pushes;
   for (int worker = 0; worker < count; ++worker) {
     pushes.push_back(Stage(encoding == v1::ENCODING_ROWS

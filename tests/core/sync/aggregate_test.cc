@@ -16,7 +16,7 @@
 namespace gradd {
 namespace {
 
-constexpr int64_t kElements = 2 * kTileElements + 321;
+constexpr int64_t kSummedElements = 2 * kTileElements + 321;
 
 const std::vector<float> kHalves = {0.5F, 0.5F};
 
@@ -27,7 +27,7 @@ struct Worker {
 
 std::shared_ptr<const StagedPush> MakePush(const v1::PushHeader& header,
                                            const std::vector<float>& gradient) {
-  auto push = std::make_shared<StagedPush>(header, VectorLayout(kElements));
+  auto push = std::make_shared<StagedPush>(header, VectorLayout(kSummedElements));
   auto bytes = std::make_shared<std::vector<float>>(gradient);
   const Payload::Slice slice(reinterpret_cast<const std::byte*>(bytes->data()),
                              bytes->size() * sizeof(float));
@@ -38,7 +38,7 @@ std::shared_ptr<const StagedPush> MakePush(const v1::PushHeader& header,
 Worker MakeWorker(unsigned seed, int64_t examples, double loss) {
   std::mt19937 random(seed);
   Worker worker;
-  for (int64_t i = 0; i < kElements; ++i) {
+  for (int64_t i = 0; i < kSummedElements; ++i) {
     worker.gradient.push_back(static_cast<float>(random() % 20001) / 10000 - 1);
   }
   v1::PushHeader header;
@@ -51,8 +51,8 @@ Worker MakeWorker(unsigned seed, int64_t examples, double loss) {
 std::vector<float> ReadAll(const Aggregate& aggregate, int64_t begin) {
   std::vector<float> result;
   Aggregate::Reader reader(aggregate, begin);
-  for (int64_t at = begin; at < kElements; at += kTileElements) {
-    const int64_t size = std::min(kTileElements, kElements - at);
+  for (int64_t at = begin; at < kSummedElements; at += kTileElements) {
+    const int64_t size = std::min(kTileElements, kSummedElements - at);
     const float* const tile = reader.Next(size);
     result.insert(result.end(), tile, tile + size);
   }
@@ -93,13 +93,13 @@ TEST(AggregateTest, EncodedPushesAreSummedAsWhatTheyMean) {
   for (const v1::Encoding encoding : {v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16}) {
     const Worker worker = MakeWorker(static_cast<unsigned>(encoding), 7, 0);
     auto bytes = std::make_shared<std::vector<std::byte>>(
-        static_cast<size_t>(kElements * DenseElementBytes(encoding)));
-    EncodeDense(encoding, worker.gradient.data(), kElements, bytes->data());
-    std::vector<float> values(kElements);
-    DecodeDense(encoding, bytes->data(), kElements, values.data());
+        static_cast<size_t>(kSummedElements * DenseElementBytes(encoding)));
+    EncodeDense(encoding, worker.gradient.data(), kSummedElements, bytes->data());
+    std::vector<float> values(kSummedElements);
+    DecodeDense(encoding, bytes->data(), kSummedElements, values.data());
     v1::ParameterChunk chunk;
     chunk.set_encoding(encoding);
-    auto push = std::make_shared<StagedPush>(worker.push->header(), VectorLayout(kElements));
+    auto push = std::make_shared<StagedPush>(worker.push->header(), VectorLayout(kSummedElements));
     const Payload::Slice slice(bytes->data(), bytes->size());
     ASSERT_TRUE(push->Add(chunk, Payload({slice}, bytes)).ok());
     encoded.push_back(push);

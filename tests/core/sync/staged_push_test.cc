@@ -25,7 +25,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr int64_t kElements = 10'000;
+constexpr int64_t kStagedElements = 10'000;
 
 using Bytes = std::vector<std::byte>;
 
@@ -148,7 +148,7 @@ std::vector<float> Ramp(int64_t size, float first) {
   return values;
 }
 
-StagedPush NewPush(int64_t elements = kElements) {
+StagedPush NewPush(int64_t elements = kStagedElements) {
   return {v1::PushHeader(), VectorLayout(elements)};
 }
 
@@ -159,14 +159,14 @@ std::string ReasonFor(StagedPush* push, int64_t offset, const std::vector<float>
 }
 
 TEST(StagedPushTest, GivesBackWhatCameInAnyOrderAndAnySlices) {
-  const std::vector<float> values = Ramp(kElements, -500);
+  const std::vector<float> values = Ramp(kStagedElements, -500);
   for (unsigned seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     StagedPush push = NewPush();
     std::vector<std::pair<int64_t, int64_t>> chunks;
-    for (int64_t at = 0; at < kElements;) {
-      const int64_t size = std::min<int64_t>(200 + random() % 800, kElements - at);
+    for (int64_t at = 0; at < kStagedElements;) {
+      const int64_t size = std::min<int64_t>(200 + random() % 800, kStagedElements - at);
       chunks.emplace_back(at, size);
       at += size;
     }
@@ -177,11 +177,11 @@ TEST(StagedPushTest, GivesBackWhatCameInAnyOrderAndAnySlices) {
     }
     ASSERT_TRUE(push.CheckComplete().ok());
 
-    const int64_t begin = random() % kElements;
+    const int64_t begin = random() % kStagedElements;
     StagedPush::Reader reader(push, begin);
-    std::vector<float> scratch(kElements);
-    for (int64_t at = begin; at < kElements;) {
-      const int64_t size = std::min<int64_t>(1 + random() % 700, kElements - at);
+    std::vector<float> scratch(kStagedElements);
+    for (int64_t at = begin; at < kStagedElements;) {
+      const int64_t size = std::min<int64_t>(1 + random() % 700, kStagedElements - at);
       const UnalignedFloat* const read = reader.Next(size, scratch.data());
       for (int64_t i = 0; i < size; ++i) {
         ASSERT_EQ(static_cast<float>(read[i]), values[static_cast<size_t>(at + i)])
@@ -271,7 +271,7 @@ TEST(StagedPushTest, CountsWhatIsAtTheEndOfFloat16) {
 
 TEST(StagedPushTest, DoesNotCopyWhatLiesInOnePiece) {
   StagedPush push = NewPush();
-  const Payload data = OneSlice(Ramp(kElements, 0));
+  const Payload data = OneSlice(Ramp(kStagedElements, 0));
   ASSERT_TRUE(push.Add(Chunk(0), data).ok());
   StagedPush::Reader reader(push, 100);
   float scratch[8];
@@ -282,24 +282,24 @@ TEST(StagedPushTest, DoesNotCopyWhatLiesInOnePiece) {
 TEST(StagedPushTest, ManyTinySlicesTakeNoMoreMemoryThanTheirData) {
   std::mt19937 random(1);
   StagedPush push = NewPush();
-  const Payload tiny = RandomSlices(Ramp(kElements, 0), &random, 1);
+  const Payload tiny = RandomSlices(Ramp(kStagedElements, 0), &random, 1);
   std::weak_ptr<const void> original = tiny.owner();
   ASSERT_TRUE(push.Add(Chunk(0), tiny).ok());
   const_cast<Payload&>(tiny) = Payload();
   EXPECT_TRUE(original.expired()) << "the push still holds the tiny slices";
-  StagedPush::Reader reader(push, kElements - 1);
+  StagedPush::Reader reader(push, kStagedElements - 1);
   float scratch[1];
-  EXPECT_EQ(static_cast<float>(*reader.Next(1, scratch)), kElements - 1);
+  EXPECT_EQ(static_cast<float>(*reader.Next(1, scratch)), kStagedElements - 1);
 }
 
 TEST(StagedPushTest, RefusesChunksOutOfRange) {
   StagedPush push = NewPush();
   EXPECT_EQ(ReasonFor(&push, -1, {1}), "CHUNK_OUT_OF_RANGE");
-  EXPECT_EQ(ReasonFor(&push, kElements, {1}), "CHUNK_OUT_OF_RANGE");
-  EXPECT_EQ(ReasonFor(&push, kElements - 1, {1, 2}), "CHUNK_OUT_OF_RANGE");
+  EXPECT_EQ(ReasonFor(&push, kStagedElements, {1}), "CHUNK_OUT_OF_RANGE");
+  EXPECT_EQ(ReasonFor(&push, kStagedElements - 1, {1, 2}), "CHUNK_OUT_OF_RANGE");
   EXPECT_EQ(ReasonFor(&push, std::numeric_limits<int64_t>::max(), {1}), "CHUNK_OUT_OF_RANGE");
   EXPECT_EQ(ReasonFor(&push, std::numeric_limits<int64_t>::min(), {1}), "CHUNK_OUT_OF_RANGE");
-  EXPECT_THAT(push.Add(Chunk(kElements - 1), OneSlice({1, 2})).message(),
+  EXPECT_THAT(push.Add(Chunk(kStagedElements - 1), OneSlice({1, 2})).message(),
               HasSubstr("chunk offset 9999 + 2 elements exceeds the layout's 10000"));
 }
 
@@ -320,7 +320,7 @@ TEST(StagedPushTest, NamesTheFirstMissingElement) {
   StagedPush push = NewPush();
   EXPECT_THAT(push.CheckComplete().message(), HasSubstr("the first missing one is 0"));
   ASSERT_TRUE(push.Add(Chunk(0), OneSlice(Ramp(10, 0))).ok());
-  ASSERT_TRUE(push.Add(Chunk(11), OneSlice(Ramp(kElements - 11, 0))).ok());
+  ASSERT_TRUE(push.Add(Chunk(11), OneSlice(Ramp(kStagedElements - 11, 0))).ok());
   EXPECT_THAT(push.CheckComplete().message(),
               HasSubstr("committed with 9999 of 10000 elements; the first missing one is 10"));
   EXPECT_EQ(ReasonOf(push.CheckComplete()), "CHUNK_MISSING");
@@ -344,7 +344,7 @@ TEST(StagedPushTest, RefusesEveryValueThatIsNotFinite) {
 TEST(StagedPushTest, TakesTheLargestFloats) {
   StagedPush push = NewPush();
   const float max = std::numeric_limits<float>::max();
-  ASSERT_TRUE(push.Add(Chunk(0), OneSlice(std::vector<float>(kElements, -max))).ok());
+  ASSERT_TRUE(push.Add(Chunk(0), OneSlice(std::vector<float>(kStagedElements, -max))).ok());
   EXPECT_TRUE(push.CheckComplete().ok());
 }
 
@@ -417,9 +417,9 @@ TEST_F(StagedEncodingTest, RefusesElementCountsThatDiffer) {
 }
 
 TEST_F(StagedEncodingTest, RefusesEncodedChunksOutOfRange) {
-  EXPECT_THAT(Refusal(Chunk(kElements - 1, v1::ENCODING_BFLOAT16), Bytes(4)),
+  EXPECT_THAT(Refusal(Chunk(kStagedElements - 1, v1::ENCODING_BFLOAT16), Bytes(4)),
               HasSubstr("CHUNK_OUT_OF_RANGE"));
-  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_SPARSE, kElements + 1), {}),
+  EXPECT_THAT(Refusal(Chunk(0, v1::ENCODING_SPARSE, kStagedElements + 1), {}),
               HasSubstr("CHUNK_OUT_OF_RANGE"));
   EXPECT_THAT(Refusal(Chunk(std::numeric_limits<int64_t>::max(), v1::ENCODING_SPARSE, 5), {}),
               HasSubstr("CHUNK_OUT_OF_RANGE"));
@@ -434,7 +434,8 @@ TEST_F(StagedEncodingTest, RefusesInt8ThatCutsGroups) {
               HasSubstr("CHUNK_MISALIGNED"));
   const int64_t tail = 4 * kInt8GroupElements;
   StagedPush push = NewPush();
-  EXPECT_TRUE(push.Add(Chunk(tail, v1::ENCODING_INT8), Raw(Groups({1}, kElements - tail))).ok());
+  EXPECT_TRUE(
+      push.Add(Chunk(tail, v1::ENCODING_INT8), Raw(Groups({1}, kStagedElements - tail))).ok());
 }
 
 TEST_F(StagedEncodingTest, RefusesScalesThatAreNotFiniteOrNegative) {
@@ -486,12 +487,12 @@ TEST_F(StagedEncodingTest, RefusesOverlapsOfDifferentEncodings) {
 
 TEST_F(StagedEncodingTest, AnEmptySparseChunkIsAllZeros) {
   StagedPush push = NewPush();
-  ASSERT_TRUE(push.Add(Chunk(0, v1::ENCODING_SPARSE, kElements), Payload()).ok());
+  ASSERT_TRUE(push.Add(Chunk(0, v1::ENCODING_SPARSE, kStagedElements), Payload()).ok());
   ASSERT_TRUE(push.CheckComplete().ok());
-  std::vector<float> scratch(kElements, 77);
+  std::vector<float> scratch(kStagedElements, 77);
   StagedPush::Reader reader(push, 0);
-  const UnalignedFloat* const read = reader.Next(kElements, scratch.data());
-  EXPECT_EQ(std::vector<float>(read, read + kElements), std::vector<float>(kElements));
+  const UnalignedFloat* const read = reader.Next(kStagedElements, scratch.data());
+  EXPECT_EQ(std::vector<float>(read, read + kStagedElements), std::vector<float>(kStagedElements));
 }
 
 class StagedRowsTest : public testing::Test {
@@ -620,7 +621,7 @@ TEST(StagedPushTest, BoundsTheNumberOfChunks) {
   StagedPush push = NewPush();
   int64_t accepted = 0;
   while (push.Add(Chunk(accepted), OneSlice({1})).ok()) ++accepted;
-  EXPECT_EQ(accepted, MaxChunks(VectorLayout(kElements)));
+  EXPECT_EQ(accepted, MaxChunks(VectorLayout(kStagedElements)));
   EXPECT_EQ(ReasonFor(&push, accepted, {1}), "TOO_MANY_CHUNKS");
   // The largest vector in chunks of a quarter of the largest size still fits.
   EXPECT_GE(MaxChunks(VectorLayout(int64_t{1} << 31)), (int64_t{1} << 31) / (kMaxChunkBytes / 16));
