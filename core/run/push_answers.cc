@@ -23,8 +23,10 @@ void PushAnswers::Enter(const std::string& worker, int64_t sequence, int64_t bas
   answer.set_outcome(outcome);
   answer.set_step(parts_.engine->step());
   parts_.events->Answer(std::move(answer));
+  if (outcome == v1::PUSH_OUTCOME_REJECTED || outcome == v1::PUSH_OUTCOME_ROLLED_BACK) return;
+  // It is the ledger's last. (Otherwise that may be one whose step is on its way.)
   Member* const member = parts_.record->members().Find(worker);
-  if (member->ledger.sequence == sequence) member->told = member->ledger;
+  member->told = member->ledger;
 }
 
 void PushAnswers::Resolve(const PendingPush& pending, v1::PushOutcome outcome) {

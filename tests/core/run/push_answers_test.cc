@@ -115,6 +115,15 @@ TEST_F(PushAnswersTest, OneThatIsToBeSentAgainIsNoEvent) {
   EXPECT_EQ(replies_.outcomes().counts()[v1::PUSH_OUTCOME_RESEND], 1);
 }
 
+// Another one of the same sequence may be part of the step on its way, which nobody was told yet.
+TEST_F(PushAnswersTest, OneThatUsesUpNoSequenceTellsNothingOfTheLedger) {
+  member()->ledger.sequence = 1;
+  for (const v1::PushOutcome outcome : {v1::PUSH_OUTCOME_ROLLED_BACK, v1::PUSH_OUTCOME_REJECTED}) {
+    answers_.Enter("w", 1, 0, outcome);
+    EXPECT_EQ(member()->told.sequence, 0) << v1::PushOutcome_Name(outcome);
+  }
+}
+
 TEST_F(PushAnswersTest, ParametersFollowWhereTheyAreWanted) {
   answers_.Resolve(Pending(1, /*want_parameters=*/true), v1::PUSH_OUTCOME_SUPERSEDED);
   EXPECT_THAT(sink_.Take(), ElementsAre("result 1 SUPERSEDED at step 0, parameters follow",
