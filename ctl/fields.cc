@@ -149,6 +149,14 @@ constexpr ShortName kShortNames[] = {
     {"missed-deadlines", "", "policy.synchronous.missed_deadlines", "N",
      "Steps in a row made without a worker, after which they do not wait for it; 0: they always do "
      "[3]"},
+    {"quorum", "", "policy.synchronous.quorum", "N",
+     "Make a step when the pushes of so many workers are in [all]"},
+    {"grace", "", "policy.synchronous.grace", "DURATION",
+     "How long a step waits for the others once its quorum is in [0s]"},
+    {"adaptive-grace", "", "policy.synchronous.adaptive_grace", "",
+     "Half of the time that the others took, smoothed, instead"},
+    {"late-pushes", "", "policy.synchronous.late_pushes", "superseded|carried",
+     "What becomes of a push whose step was made without it [superseded]"},
     {"max-staleness", "", "policy.asynchronous.max_staleness", "N", "Drop older pushes [no limit]"},
     {"staleness-correction", "", "policy.asynchronous.correction", "none|learning-rate", "[none]"},
 };

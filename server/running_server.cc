@@ -79,6 +79,7 @@ absl::Status RunningServer::Begin() {
   log_writer_ = std::make_unique<LogWriter>(&registry_);
   BeginRunsFile();  // The address is this server's by now, and so is the file.
   ticker_ = std::thread([this] { TickUntilStopped(); });
+  alarms_ = std::thread([this] { registry_.alarms().RingUntilStopped(); });
   return WriteReadyFile();
 }
 
@@ -267,6 +268,8 @@ void RunningServer::Stop() {
   }
   stopped_changed_.NotifyAll();
   if (ticker_.joinable()) ticker_.join();
+  registry_.alarms().Stop();
+  if (alarms_.joinable()) alarms_.join();
   log_writer_.reset();
   grpc_.reset();
 }

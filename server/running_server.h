@@ -89,6 +89,7 @@ class RunningServer final : public Server {
   CondVar stopped_changed_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread ticker_;
+  std::thread alarms_;
   std::atomic<bool> runs_file_is_written_{false};  // Now, or in a moment.
   // Last, so that it is done before what it uses goes.
   ThreadPool runs_file_thread_{1};

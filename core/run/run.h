@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -207,15 +206,18 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // ---- Steps (run_steps.cc) ----
 
   PolicyState StateForPolicy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // If a step is due, makes it the one on its way. `room_is_made`: nothing more can be given back
-  // for it.
+  // If a step is due, makes it the one on its way. `room_is_made`: no more can be freed for it.
   void BeginStepIfDue(bool room_is_made = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Adds what the policy does not know.
+  void CompleteDecision(const Verdict& verdict, state::v1::StepDecision* decision)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same for what has been decided; false if it came to nothing, so that something else may be
   // due. A step that finds no memory waits: for MakeRoomForStep(), and after it for Tick().
-  bool BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes,
-                 bool room_is_made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push)
+  bool BeginStep(std::unique_ptr<StepOnItsWay> step, bool room_is_made)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Looks again then, if that is before Tick() does.
+  void WakeIn(absl::Duration left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool BeginFold(std::unique_ptr<StepOnItsWay> step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerDropped(const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // It is decided for good, and in the log.
   void EnterStep(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -233,7 +235,6 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void ApplySteps();
   // Returns what the step was made from, to be let go of without the lock: it may be large.
   [[nodiscard]] std::unique_ptr<StepOnItsWay> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The step is done.
   void CountStep(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Timelines (run_timeline.cc) ----
@@ -325,7 +326,6 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   std::vector<std::string> trials_ ABSL_GUARDED_BY(mutex_);  // Names of the runs that hold it.
   HeldRunReceiver held_receiver_ ABSL_GUARDED_BY(mutex_);    // Waits for the step on its way.
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-
   std::vector<std::string> asked_timelines_ ABSL_GUARDED_BY(mutex_);  // By whom.
   Sessions sessions_ ABSL_GUARDED_BY(mutex_);
   SnapshotRequests snapshots_ ABSL_GUARDED_BY(mutex_);
@@ -337,6 +337,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   StagingRoom room_ ABSL_GUARDED_BY(mutex_);
   WaitingPushes waiting_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<StepOnItsWay> step_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration wakes_at_ ABSL_GUARDED_BY(mutex_);  // May be over.
   bool makes_room_ ABSL_GUARDED_BY(mutex_) = false;  // MakeRoomForStep() will run.
   std::vector<CaptureReceiver> capture_requests_ ABSL_GUARDED_BY(mutex_);
   // Shared with workers' sessions, which may outlive the run.

@@ -88,11 +88,21 @@ std::string Without(const RunSituation& situation) {
   return text;
 }
 
-// What happens next to a step that waits: `; the step is made without w1 in 4m12s`.
-std::string ThenWithout(const RunSituation& situation) {
-  if (situation.waits_for.empty() || situation.waits_left == absl::InfiniteDuration()) return "";
-  return absl::StrCat("; the step is made without ", Names(situation.waits_for), " in ",
-                      absl::FormatDuration(absl::Ceil(situation.waits_left, absl::Seconds(1))));
+// What happens next to a step that waits: `; 1 more push makes the step; it is made without w1 and
+// w2 in 4m12s`.
+std::string WhatIsNext(const RunSituation& situation) {
+  std::string text;
+  if (situation.waits_enough > 0 &&
+      situation.waits_enough < static_cast<int64_t>(situation.waits_for.size())) {
+    text = situation.waits_enough == 1
+               ? "; 1 more push makes the step"
+               : absl::StrCat("; ", situation.waits_enough, " more pushes make the step");
+  }
+  if (situation.waits_for.empty() || situation.waits_left == absl::InfiniteDuration()) return text;
+  absl::StrAppend(&text, text.empty() ? "; the step" : "; it", " is made without ",
+                  Names(situation.waits_for), " in ",
+                  absl::FormatDuration(absl::Ceil(situation.waits_left, absl::Seconds(1))));
+  return text;
 }
 
 Condition NoWorkers(const RunSituation& situation) {
@@ -207,7 +217,7 @@ Condition Waiting(const RunSituation& situation) {
   condition.kind = WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED).empty()
                        ? v1::RUN_CONDITION_WAITING_FOR_PUSHES
                        : v1::RUN_CONDITION_WAITING_FOR_WORKERS;
-  condition.reason = absl::StrCat(Doing(situation), ThenWithout(situation));
+  condition.reason = absl::StrCat(Doing(situation), WhatIsNext(situation));
   return condition;
 }
 

@@ -55,6 +55,7 @@ struct RunSituation {
   // infinite: for as long as it takes. As `workers`, and in the same order.
   std::vector<std::string> waits_for;
   absl::Duration waits_left = absl::InfiniteDuration();
+  int64_t waits_enough = 0;  // So many of them make the step; 0: all are needed.
   // Live workers that no step waits for any more, since they were too late too often; and those
   // without which the last step was made.
   std::vector<std::string> not_waited_for;

@@ -39,19 +39,21 @@ void Run::Drain() {
 }
 
 bool Run::StepCanCome() const {
-  if (step_ != nullptr || !record_.policy().needs_all()) return true;
+  if (step_ != nullptr || !record_.policy().needs_others()) return true;
   if (!record_.members().formed()) return false;
-  const std::vector<std::string> missing = record_.members().Missing();
-  return std::all_of(missing.begin(), missing.end(),
-                     [&](const std::string& worker) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                       return sessions_.Find(worker) != nullptr;
-                     });
+  int64_t can_push = record_.members().complete();
+  for (const std::string& worker : record_.members().Missing()) {
+    if (sessions_.Find(worker) != nullptr) ++can_push;
+  }
+  const int64_t expected = record_.members().expected();
+  return can_push >=
+         (record_.policy().needs_all() ? expected : record_.policy().QuorumOf(expected));
 }
 
 void Run::EndIdleSessions() {
   const bool stuck = course_.State() == v1::RUN_STATE_PAUSED || course_.held() || !StepCanCome();
-  // All workers are needed for as long as one of them waits for a step that needs all.
-  if (record_.policy().needs_all() && !stuck && AnyInFlight()) return;
+  // All workers are needed for as long as one of them waits for a step that needs others.
+  if (record_.policy().needs_others() && !stuck && AnyInFlight()) return;
   for (const SessionPtr& session : sessions_.List()) {
     const bool in_flight =
         sessions_.MemberOf(session.get())->pending_sequence != 0 || ReceivesPush(*session);

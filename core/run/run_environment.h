@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/alarms.h"
 #include "core/base/clock.h"
 #include "core/base/executor.h"
 #include "core/base/memory_budget.h"
@@ -29,6 +30,7 @@ struct RunEnvironment {
   std::shared_ptr<PushRoom> push_room;  // In that budget.
   std::shared_ptr<RunLog> log;          // What operators should know.
   std::shared_ptr<VersionReaders> readers;
+  std::shared_ptr<Alarms> alarms;  // By that clock.
   // Where the events of a run go; empty: the newest ones are kept in memory.
   std::function<std::shared_ptr<EventLog>(const std::string& run_id)> open_log;
   Limits limits;

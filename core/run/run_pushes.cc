@@ -97,8 +97,8 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
     return InvalidArgument(
         "NON_FINITE", absl::StrCat("header.loss: ", header.loss(), ", expected a finite number"));
   }
-  // A server that stops lets a step complete that needs all, and begins nothing else.
-  if (draining_ && !(record_.policy().needs_all() && AnyInFlight())) return PushAdmission::kHold;
+  // A server that stops lets a step complete that needs others, and begins nothing else.
+  if (draining_ && !(record_.policy().needs_others() && AnyInFlight())) return PushAdmission::kHold;
   return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
 }
 
@@ -120,6 +120,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
+    waiting_.lag().PushArrived(header.base_step(), arrival.complete_at);
     if (record_.IsForeign(header.timeline())) {
       pending.claim.reset();
       answers_.Enter(state.worker, header.sequence(), header.base_step(),
@@ -172,6 +173,7 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       return;
     }
   }
+  if (why == PushAdmission::kSuperseded) waiting_.lag().PushArrived(header.base_step(), Now());
   const v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
   if (IsEvent(outcome)) {
     answers_.Enter(session->state().worker, header.sequence(), header.base_step(), outcome);
@@ -237,8 +239,11 @@ void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Statu
 }
 
 void Run::SupersedeOldPushes() {
-  if (!record_.policy().needs_all()) return;
-  for (PendingPush& pending : waiting_.TakeOlderThan(engine_.step())) {
+  const StepPolicy& policy = record_.policy();
+  if (!policy.needs_others()) return;  // No step is another push's as well.
+  const PolicyState now = StateForPolicy();
+  for (PendingPush& pending : waiting_.TakeIf(
+           [&](const WaitingPush& push) { return !policy.Admits(push.base_step, now); })) {
     pending.claim.reset();
     answers_.Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
   }

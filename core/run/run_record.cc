@@ -101,6 +101,11 @@ void RunRecord::MakeStep(const state::v1::StepDecision& decision, const Time& ti
   members_.StepMade(decision.missing());
   window_ = {};
   skipped_in_a_row_ = 0;
+  if (decision.has_quorum_lag_seconds()) {
+    constexpr double kKept = 0.9;
+    const double lag = decision.quorum_lag_seconds();
+    quorum_lag_seconds_ = kKept * quorum_lag_seconds_.value_or(lag) + (1 - kKept) * lag;
+  }
   losses_.AddStep(decision.loss(), decision.examples(), decision.staleness());
   const double factor = plateau_.factor();
   if (plateau_.ObserveTrainingLoss(step_, losses_.summary().smoothed)) AddReduction(time, factor);

@@ -72,6 +72,8 @@ class RunRecord {
   const WindowFacts& window() const { return window_; }
   const LossTracker& losses() const { return losses_; }
   const PushOutcomes& outcomes() const { return outcomes_; }
+  // Smoothed, see PolicyState; 0 before the first.
+  absl::Duration quorum_lag() const { return absl::Seconds(quorum_lag_seconds_.value_or(0)); }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
   const RunHistory& history() const { return history_; }
@@ -126,6 +128,7 @@ class RunRecord {
   Plateau plateau_{v1::Schedule()};
   PushOutcomes outcomes_;
   int64_t skipped_in_a_row_ = 0;
+  std::optional<double> quorum_lag_seconds_;
   std::optional<v1::Evaluation> evaluation_;
   RunHistory history_;
 };

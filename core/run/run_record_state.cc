@@ -1,6 +1,8 @@
 // A run's record, as it outlives the server.
 
+#include <cmath>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
@@ -27,6 +29,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   plateau_.Write(state->mutable_plateau());
   outcomes_.Write(state->mutable_outcomes());
   state->set_skipped_in_a_row(skipped_in_a_row_);
+  if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
   history_.Write(state->mutable_history());
 }
@@ -49,6 +52,11 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
                            absl::StrCat("run: its state is ", static_cast<int>(state.state()),
                                         ", RUNNING, PAUSED or FINISHED expected"));
   }
+  if (!std::isfinite(state.quorum_lag_seconds()) || state.quorum_lag_seconds() < 0) {
+    return InvalidArgument("STATE_INVALID",
+                           absl::StrCat("run: its quorum lag is ", state.quorum_lag_seconds(),
+                                        " s, a finite number that is at least 0 expected"));
+  }
   GRADD_RETURN_IF_ERROR(ValidateSchedule(state.spec().schedule()));
   GRADD_RETURN_IF_ERROR(ValidatePolicy(state.spec().policy(), std::numeric_limits<int64_t>::max()));
   GRADD_RETURN_IF_ERROR(members_.Read(state.members(), now));
@@ -67,6 +75,8 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   state_reason_ = state.state_reason();
   state_time_ = state.state_time();
   skipped_in_a_row_ = state.skipped_in_a_row();
+  quorum_lag_seconds_ =
+      state.has_quorum_lag_seconds() ? std::optional(state.quorum_lag_seconds()) : std::nullopt;
   evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;
   history_.Read(state.history());
   ConfigureParts();

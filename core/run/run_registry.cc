@@ -48,6 +48,7 @@ RunRegistry::RunRegistry(const Limits& limits, std::unique_ptr<Executor> pool, c
   environment_.push_room = PushRoom::Create(environment_.budget, clock);
   environment_.log = std::make_shared<RunLog>();
   environment_.readers = VersionReaders::Create();
+  environment_.alarms = std::make_shared<Alarms>(environment_.clock);
   const std::shared_ptr<Executor> turn = pool_->Share();
   environment_.budget->SetReclaim(
       [readers = environment_.readers] { return readers->GiveBack(); },
@@ -175,6 +176,7 @@ void RunRegistry::AwaitChange(int64_t seen) {
 }
 
 void RunRegistry::Tick() {
+  environment_.alarms->Ring();
   for (const auto& run : All()) run->Tick();
   environment_.budget->Tick();
 }

@@ -60,6 +60,8 @@ class RunRegistry {
 
   // See Run::Tick().
   void Tick();
+  // What is to happen between two of them.
+  Alarms& alarms() { return *environment_.alarms; }
 
   // Stops: no run is created any more, see Run::Drain().
   void Drain();

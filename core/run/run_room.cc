@@ -17,7 +17,7 @@ absl::Status Run::AssureStep(const StepPolicy& policy, int64_t live) {
 bool Run::ClaimRoom(WorkerSession* session) {
   StagingRoom::Claim& claim = session->state().claim;
   if (claim == nullptr) {
-    const int64_t pushes = record_.policy().needs_all()
+    const int64_t pushes = record_.policy().needs_others()
                                ? record_.policy().PushesAStep(record_.members().live_count())
                                : 0;
     claim = room_.Take(session->state().worker, engine_.open_step(), pushes,
@@ -42,7 +42,7 @@ void Run::JudgeRoom() {
   for (const auto& [worker, session] : sessions_.all()) {
     const WorkerSession::State& state = session->state();
     if (!state.receiving) continue;
-    if (record_.policy().needs_all()) {
+    if (record_.policy().needs_others()) {
       standing.quiet_since = std::min(standing.quiet_since, session->last_part());
     } else if (state.claim != nullptr &&
                now - session->last_part() >= StagingRoom::PatienceAfter(state.drops)) {
@@ -68,7 +68,7 @@ void Run::GiveUpRoom() {
 std::vector<PendingPush> Run::DropPushes() {
   std::vector<std::string> workers;
   // A run of single pushes that goes on keeps those that bring something.
-  const bool only_quiet = !record_.policy().needs_all() && room_.keeps();
+  const bool only_quiet = !record_.policy().needs_others() && room_.keeps();
   for (const auto& [worker, session] : sessions_.all()) {
     WorkerSession::State& state = session->state();
     if (state.claim == nullptr || !state.claim->granted()) continue;

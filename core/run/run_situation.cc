@@ -22,7 +22,7 @@ RunSituation Run::Situation() const {
   situation.non_finite_pushes = signs_.non_finite_pushes;
   situation.non_finite_reason = signs_.non_finite_reason;
   situation.non_finite_at = signs_.non_finite_at;
-  situation.synchronous = record_.policy().needs_all();
+  situation.synchronous = record_.policy().needs_others();
   situation.expected_workers = record_.policy().starts_with();
   situation.formed = members.formed();
   situation.live_workers = members.live_count();
@@ -57,6 +57,7 @@ RunSituation Run::Situation() const {
   Explanation explanation = record_.policy().Explain(state);
   situation.waits_for = std::move(explanation.waits_for);
   situation.waits_left = explanation.until;
+  situation.waits_enough = explanation.enough;
   return situation;
 }
 

@@ -17,6 +17,9 @@ namespace {
 // A step of at most this many elements takes less time than waking another thread.
 constexpr int64_t kInlineElements = int64_t{64} * 1024;
 
+// Tick() comes as often.
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+
 }  // namespace
 
 PolicyState Run::StateForPolicy() const {
@@ -32,7 +35,9 @@ PolicyState Run::StateForPolicy() const {
   state.window_examples = record_.window().examples;
   state.window_loss = record_.window().loss;
   state.window_staleness = record_.window().staleness;
-  if (!waiting_.empty() || state.window_pushes > 0) state.waited = Now() - waiting_.since();
+  state.now = Now();
+  if (!waiting_.empty() || state.window_pushes > 0) state.waited = state.now - waiting_.since();
+  state.quorum_lag = record_.quorum_lag();
   return state;
 }
 
@@ -50,28 +55,31 @@ void Run::BeginStepIfDue(bool room_is_made) {
       AnswerDropped(verdict);
       continue;
     }
-    state::v1::StepDecision decision;
-    state::v1::FoldedPush fold;
-    if (verdict.what == Verdict::What::kStep) {
-      decision = DecideStep(verdict, state, record_.RatesAt(engine_.step()));
-      if (policy.needs_all() && state.complete < state.expected) {
-        for (const std::string& worker : record_.members().Missing()) decision.add_missing(worker);
-      }
-    } else if (verdict.what == Verdict::What::kFold) {
-      fold = DecideFold(verdict.used[0], state);
+    if (verdict.what == Verdict::What::kWait) {
+      if (draining_) EndIdleSessions();
+      return WakeIn(verdict.wait_left);
     }
-    std::vector<PendingPush> pushes = waiting_.Take(verdict.used);
+    auto step = std::make_unique<StepOnItsWay>();
+    if (verdict.what == Verdict::What::kFold) {
+      step->fold = DecideFold(verdict.used[0], state);
+    } else {
+      step->work.decision = DecideStep(verdict, state, record_.RatesAt(engine_.step()));
+      step->quorum_at = verdict.quorum_at;
+      CompleteDecision(verdict, &step->work.decision);
+    }
+    step->pushes = waiting_.Take(verdict.used);
     if (draining_) EndIdleSessions();
-    switch (verdict.what) {
-      case Verdict::What::kWait:
-        return;
-      case Verdict::What::kFold:
-        again = !BeginFold(std::move(fold), std::move(pushes));
-        break;
-      case Verdict::What::kStep:
-        again = !BeginStep(std::move(decision), std::move(pushes), room_is_made);
-        break;
-    }
+    again = step->fold.has_value() ? !BeginFold(std::move(step))
+                                   : !BeginStep(std::move(step), room_is_made);
+  }
+}
+
+void Run::CompleteDecision(const Verdict& verdict, state::v1::StepDecision* decision) {
+  if (verdict.at_deadline) {
+    for (const std::string& worker : record_.members().Missing()) decision->add_missing(worker);
+  }
+  if (const auto lag = waiting_.lag().OfLastStep(); lag.has_value()) {
+    decision->set_quorum_lag_seconds(absl::ToDoubleSeconds(*lag));
   }
 }
 
@@ -86,19 +94,25 @@ void Run::AnswerDropped(const Verdict& verdict) {
   }
 }
 
-bool Run::BeginStep(state::v1::StepDecision decision, std::vector<PendingPush> pushes,
-                    bool room_is_made) {
+void Run::WakeIn(absl::Duration left) {
+  const absl::Duration at = Now() + left;
+  // Tick() is soon enough for what is farther away.
+  if (left >= kTick || (wakes_at_ > Now() && wakes_at_ <= at)) return;
+  wakes_at_ = at;
+  environment_.alarms->Set(at, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Advance();
+  });
+}
+
+bool Run::BeginStep(std::unique_ptr<StepOnItsWay> step, bool room_is_made) {
   shared_.Begin(&engine_);
-  auto step = std::make_unique<StepOnItsWay>();
   step->begin_at = Now();
-  step->work.decision = std::move(decision);
   std::vector<v1::Encoding> early;
-  for (const PendingPush& pending : pushes) {
+  for (const PendingPush& pending : step->pushes) {
     step->work.pushes.push_back(pending.push);
     if (replies_.CanSendEarly(pending))
       early.push_back(pending.session->state().parameter_encoding);
   }
-  step->pushes = std::move(pushes);
   // How noisy gradients are, and who disagrees, shows where there are several.
   step->work.wanted.with_mean = step->work.pushes.size() > 1;
   if (!engine_.Prepare(early, room_is_made, &step->work)) {
@@ -124,6 +138,7 @@ void Run::EnterStep(StepOnItsWay* step) {
   state::v1::StepDecision& decision = step->work.decision;
   reports_.StepWithout(decision);
   events_.MakeStep(&decision, step->work.pushes);
+  waiting_.lag().StepMade(decision.step() - 1, step->quorum_at);
   step->entered = true;
   for (const std::string& worker : decision.missing()) {
     const Member* const member = record_.members().Find(worker);
@@ -146,22 +161,20 @@ void Run::MakeRoomForStep() {
   ApplySteps();
 }
 
-bool Run::BeginFold(state::v1::FoldedPush fold, std::vector<PendingPush> push) {
-  fold.set_largest(push[0].push->largest());
-  if (!engine_.BeginFold(*push[0].push)) {
-    const float largest = push[0].push->largest();
-    answers_.RejectPending(std::move(push),
-                           GradientTooLargeError(largest,
+bool Run::BeginFold(std::unique_ptr<StepOnItsWay> step) {
+  const std::shared_ptr<const StagedPush> push = step->pushes[0].push;
+  step->fold->set_largest(push->largest());
+  if (!engine_.BeginFold(*push)) {
+    answers_.RejectPending(std::move(step->pushes),
+                           GradientTooLargeError(push->largest(),
                                                  "a step that it is only a part of could not be "
                                                  "undone for it"));
     return false;
   }
-  events_.Fold(fold, push[0].push);
-  step_ = std::make_unique<StepOnItsWay>();
-  step_->begin_at = Now();
-  step_->entered = true;
-  step_->pushes = std::move(push);
-  step_->fold = std::move(fold);
+  step->begin_at = Now();
+  step->entered = true;
+  events_.Fold(*step->fold, push);
+  step_ = std::move(step);
   return true;
 }
 
@@ -300,6 +313,7 @@ void Run::CountStep(const StepOnItsWay& step) {
     profile.Add(StepProfile::kWait, step.begin_at - pending.arrival.complete_at);
   }
   SupersedeOldPushes();
+  waiting_.EmptyWindow();
   if (!waiting_.empty()) waiting_.SetSince(Now());
   for (const PendingPush& pending : step.pushes)
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);

@@ -23,7 +23,7 @@ void Run::Hold(HeldRunReceiver receive) {
     return refuse("NO_WORKERS",
                   absl::StrCat("run \"", run_id_, "\" has no worker that could train its trials"));
   }
-  if (record_.policy().needs_all() && !record_.members().formed()) {
+  if (record_.policy().needs_others() && !record_.members().formed()) {
     return refuse("NO_WORKERS",
                   absl::StrCat("run \"", run_id_, "\" has ", connected, " of the ",
                                record_.policy().starts_with(), " workers that it starts with"));

@@ -18,7 +18,8 @@ struct StepOnItsWay {
   StepWork work;
   std::optional<state::v1::FoldedPush> fold;
   absl::Duration begin_at;
-  bool entered = false;  // It is in the log, so that it cannot be undone.
+  std::optional<absl::Duration> quorum_at;  // See Verdict.
+  bool entered = false;                     // It is in the log, so that it cannot be undone.
 };
 
 }  // namespace gradd

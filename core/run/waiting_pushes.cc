@@ -9,8 +9,8 @@ namespace {
 
 WaitingPush FactsOf(const PendingPush& push) {
   const v1::PushHeader& header = push.push->header();
-  return {push.worker,       header.sequence(), header.base_step(),
-          header.examples(), header.loss(),     push.in_window};
+  return {push.worker,   header.sequence(), header.base_step(),      header.examples(),
+          header.loss(), push.in_window,    push.arrival.complete_at};
 }
 
 }  // namespace
@@ -63,12 +63,18 @@ std::vector<PendingPush> WaitingPushes::TakeOf(const std::string& worker) {
   return Take({static_cast<size_t>(found - pushes_.data())});
 }
 
-std::vector<PendingPush> WaitingPushes::TakeOlderThan(int64_t step) {
-  std::vector<size_t> old;
+std::vector<PendingPush> WaitingPushes::TakeIf(
+    const std::function<bool(const WaitingPush&)>& goes) {
+  std::vector<size_t> taken;
   for (size_t i = 0; i < facts_.size(); ++i) {
-    if (facts_[i].base_step < step) old.push_back(i);
+    if (goes(facts_[i])) taken.push_back(i);
   }
-  return Take(old);
+  return Take(taken);
+}
+
+void WaitingPushes::EmptyWindow() {
+  for (PendingPush& push : pushes_) push.in_window = 0;
+  for (WaitingPush& facts : facts_) facts.in_window = 0;
 }
 
 PendingPush* WaitingPushes::Find(const std::string& worker) {

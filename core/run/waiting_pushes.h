@@ -2,6 +2,7 @@
 #define GRADD_CORE_RUN_WAITING_PUSHES_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "absl/types/span.h"
 #include "core/run/staging_room.h"
 #include "core/run/worker_session.h"
+#include "core/step/quorum_lag.h"
 #include "core/step/step_policy.h"
 #include "core/sync/staged_push.h"
 
@@ -51,6 +53,8 @@ class WaitingPushes {
   // Since when what is to be the next step waits, by Clock::Elapsed(); as SetSince() has it.
   absl::Duration since() const { return since_; }
   void SetSince(absl::Duration now) { since_ = now; }
+  // How late the others come where some of them make a step.
+  QuorumLag& lag() { return lag_; }
   // As policies see them; index i is the i-th push.
   absl::Span<const WaitingPush> facts() const { return facts_; }
 
@@ -64,8 +68,10 @@ class WaitingPushes {
   std::vector<PendingPush> TakeAll();
   // Takes out that of a worker; there is at most one.
   std::vector<PendingPush> TakeOf(const std::string& worker);
-  // Takes out those from older parameters than those of `step`.
-  std::vector<PendingPush> TakeOlderThan(int64_t step);
+  // Takes out those of which `goes` is true.
+  std::vector<PendingPush> TakeIf(const std::function<bool(const WaitingPush&)>& goes);
+  // A step was made: of nobody there is anything in the window.
+  void EmptyWindow();
 
   // The push of that worker; null if none waits.
   PendingPush* Find(const std::string& worker);
@@ -75,6 +81,7 @@ class WaitingPushes {
   std::vector<WaitingPush> facts_;
   int64_t added_ = 0;
   absl::Duration since_;
+  QuorumLag lag_;
 };
 
 }  // namespace gradd

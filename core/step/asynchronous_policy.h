@@ -18,7 +18,7 @@ class AsynchronousPolicy final : public StepPolicy {
   Verdict Decide(const PolicyState& state) const override;
   // It waits for nobody.
   Explanation Explain(const PolicyState& /*state*/) const override { return {}; }
-  bool needs_all() const override { return false; }
+  bool needs_others() const override { return false; }
   int64_t PushesAStep(int64_t /*live*/) const override { return 1; }
 
  private:

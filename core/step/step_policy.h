@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct WaitingPush {
   double loss = 0;       // Finite.
   // Pushes of the same worker that lie in the window already.
   int64_t in_window = 0;
+  // When it was complete, on the clock of PolicyState::now.
+  absl::Duration complete_at = absl::ZeroDuration();
 };
 
 // A member that takes part, for those who ask whom a step waits for.
@@ -56,6 +59,10 @@ struct PolicyState {
   absl::Span<const WaitingPush> waiting;
   // Since the first push for the next step was complete.
   absl::Duration waited;
+  // The present, on a clock that began at any time.
+  absl::Duration now;
+  // The smoothed time from the push that makes a quorum to the last one for its step.
+  absl::Duration quorum_lag;
   // All live members in the order of their ids. For Explain(); Decide() must not look at it.
   absl::Span<const PolicyMember> members;
 };
@@ -76,11 +83,17 @@ struct Verdict {
   std::vector<size_t> used;
   std::vector<Dropped> dropped;
   double rate_factor = 1;  // What the schedule's rate is multiplied with.
+  // kWait: something is to be done after so long, whether anything comes or not.
+  absl::Duration wait_left = absl::InfiniteDuration();
+  // kStep: when the quorum was complete, if there is one, on the clock of PolicyState::now.
+  std::optional<absl::Duration> quorum_at;
+  bool at_deadline = false;  // kStep: whoever is expected and not complete has missed it.
 };
 
 // Why no step happens, for people.
 struct Explanation {
   std::vector<std::string> waits_for;  // Workers, in the order of their ids.
+  int64_t enough = 0;                  // So many of them make the step; 0: all are needed.
   // When the step happens without them; infinite where it does not.
   absl::Duration until = absl::InfiniteDuration();
 };
@@ -101,9 +114,16 @@ class StepPolicy {
   // Whom the next step waits for. Called for people, with `state.members`.
   virtual Explanation Explain(const PolicyState& state) const = 0;
 
-  // Whether a step is made of the pushes of all that are expected: one push in flight then needs
-  // those of the others. Otherwise each push is a step of its own.
-  virtual bool needs_all() const = 0;
+  // Whether a step is made of the pushes of several workers, of all that are expected or a quorum
+  // of them: one push in flight then needs those of others. Otherwise each push is a step of its
+  // own.
+  virtual bool needs_others() const = 0;
+
+  // Whether no step is made, before its deadline, without a worker that is expected.
+  virtual bool needs_all() const { return needs_others(); }
+
+  // How many complete pushes make a quorum of `expected` workers; 0: the policy has none.
+  virtual int64_t QuorumOf(int64_t /*expected*/) const { return 0; }
 
   // How many workers the run waits for before its first step; 0: for none.
   virtual int64_t starts_with() const { return 0; }

@@ -1,6 +1,7 @@
 #include "core/step/synchronous_policy.h"
 
 #include <numeric>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/duration.h"
@@ -12,6 +13,8 @@ namespace {
 constexpr absl::Duration kDefaultDeadline = absl::Seconds(300);
 constexpr int64_t kDefaultMissedDeadlines = 3;
 constexpr int64_t kMostMissedDeadlines = 1'000'000;
+constexpr absl::Duration kLongestGrace = absl::Hours(24);
+constexpr double kAdaptiveShare = 0.5;
 
 }  // namespace
 
@@ -33,6 +36,27 @@ absl::Status ValidateSynchronous(const v1::Synchronous& spec, int64_t max_worker
         absl::StrCat("policy.synchronous.missed_deadlines: ", spec.missed_deadlines(),
                      " is outside [0, ", kMostMissedDeadlines, "]"));
   }
+  if (spec.has_quorum() && (spec.quorum() < 1 || spec.quorum() > spec.workers())) {
+    return InvalidArgument("POLICY_INVALID",
+                           absl::StrCat("policy.synchronous.quorum: ", spec.quorum(),
+                                        " is outside [1, ", spec.workers(), "], the workers"));
+  }
+  if (spec.has_grace()) {
+    GRADD_RETURN_IF_ERROR(
+        ParseDuration("policy.synchronous.grace", spec.grace(), absl::ZeroDuration(), kLongestGrace)
+            .status());
+  }
+  if (!spec.has_quorum() && (spec.has_grace() || spec.adaptive_grace())) {
+    return InvalidArgument(
+        "POLICY_INVALID",
+        absl::StrCat("policy.synchronous.", spec.has_grace() ? "grace" : "adaptive_grace",
+                     ": it begins with the quorum, and policy.synchronous.quorum is not set"));
+  }
+  if (!v1::LatePushes_IsValid(spec.late_pushes())) {
+    return InvalidArgument("POLICY_INVALID",
+                           absl::StrCat("policy.synchronous.late_pushes: ",
+                                        static_cast<int>(spec.late_pushes()), " is no LatePushes"));
+  }
   return absl::OkStatus();
 }
 
@@ -40,12 +64,39 @@ SynchronousPolicy::SynchronousPolicy(const v1::Synchronous& spec)
     : workers_(spec.workers()),
       deadline_(spec.has_deadline() ? FromProto(spec.deadline()) : kDefaultDeadline),
       missed_deadlines_(spec.has_missed_deadlines() ? spec.missed_deadlines()
-                                                    : kDefaultMissedDeadlines) {}
+                                                    : kDefaultMissedDeadlines),
+      quorum_(spec.quorum()),
+      grace_(spec.has_grace() ? FromProto(spec.grace()) : absl::ZeroDuration()),
+      adaptive_grace_(spec.adaptive_grace()),
+      carries_late_(spec.late_pushes() == v1::LATE_PUSHES_CARRIED) {}
 
-bool SynchronousPolicy::IsDue(const PolicyState& state) const {
-  if (state.waiting.empty() && state.window_pushes == 0) return false;
-  if (state.formed && state.complete == state.expected) return true;
-  return state.waited >= deadline_;
+std::optional<absl::Duration> SynchronousPolicy::QuorumAt(const PolicyState& state) const {
+  const int64_t quorum = QuorumOf(state.expected);
+  if (!state.formed || quorum == 0 || state.complete < quorum) return std::nullopt;
+  // One that was carried over is there since the step before was made.
+  const absl::Duration since = state.now - state.waited;
+  std::vector<absl::Duration> times;
+  for (const WaitingPush& push : state.waiting) {
+    if (push.in_window + 1 >= state.window) times.push_back(std::max(push.complete_at, since));
+  }
+  const auto waiting = static_cast<int64_t>(times.size());
+  // Of those who are complete by what lies in the window, since its length was changed, none waits.
+  const int64_t needed = quorum - std::max<int64_t>(state.complete - waiting, 0);
+  if (needed < 1 || waiting < needed) return since;
+  const auto last = times.begin() + (needed - 1);
+  std::nth_element(times.begin(), last, times.end());
+  return *last;
+}
+
+absl::Duration SynchronousPolicy::TimeLeft(const PolicyState& state) const {
+  if (state.waiting.empty() && state.window_pushes == 0) return absl::InfiniteDuration();
+  if (state.formed && state.complete == state.expected) return absl::ZeroDuration();
+  absl::Duration left = deadline_ - state.waited;
+  if (const auto quorum_at = QuorumAt(state); quorum_at.has_value()) {
+    const absl::Duration grace = adaptive_grace_ ? kAdaptiveShare * state.quorum_lag : grace_;
+    left = std::min(left, *quorum_at + grace - state.now);
+  }
+  return std::max(left, absl::ZeroDuration());
 }
 
 Verdict SynchronousPolicy::Decide(const PolicyState& state) const {
@@ -57,8 +108,11 @@ Verdict SynchronousPolicy::Decide(const PolicyState& state) const {
     verdict.used = {i};
     return verdict;
   }
-  if (!IsDue(state)) return verdict;
+  verdict.wait_left = TimeLeft(state);
+  if (verdict.wait_left > absl::ZeroDuration()) return verdict;
   verdict.what = Verdict::What::kStep;
+  verdict.quorum_at = QuorumAt(state);
+  verdict.at_deadline = state.waited >= deadline_;
   verdict.used.resize(state.waiting.size());
   std::iota(verdict.used.begin(), verdict.used.end(), size_t{0});
   std::sort(verdict.used.begin(), verdict.used.end(),
@@ -71,8 +125,9 @@ Explanation SynchronousPolicy::Explain(const PolicyState& state) const {
   for (const PolicyMember& member : state.members) {
     if (member.expected && !member.complete) explanation.waits_for.push_back(member.worker);
   }
-  const bool begun = !state.waiting.empty() || state.window_pushes > 0;
-  if (begun) explanation.until = std::max(deadline_ - state.waited, absl::ZeroDuration());
+  const int64_t quorum = QuorumOf(state.expected);
+  if (quorum > state.complete) explanation.enough = quorum - state.complete;
+  explanation.until = TimeLeft(state);
   return explanation;
 }
 

@@ -25,6 +25,15 @@ v1::SynchronizationPolicy Spec(const std::string& text) {
 
 constexpr char kThreeWorkers[] = "synchronous { workers: 3 deadline { seconds: 10 } }";
 
+constexpr char kThreeOfFive[] =
+    "synchronous { workers: 5 quorum: 3 grace { seconds: 2 } deadline { seconds: 10 } }";
+constexpr char kAdaptive[] =
+    "synchronous { workers: 5 quorum: 3 adaptive_grace: true deadline { seconds: 10 } }";
+constexpr char kCarried[] =
+    "synchronous { workers: 5 quorum: 3 late_pushes: LATE_PUSHES_CARRIED deadline { seconds: 10 } "
+    "}";
+constexpr absl::Duration kNow = absl::Hours(1);
+
 // A state with these pushes in it, a second after the first one came.
 struct Facts {
   bool formed = true;
@@ -35,6 +44,7 @@ struct Facts {
   int64_t window_pushes = 0;
   std::vector<WaitingPush> waiting = {};
   int64_t open_step = 7;
+  absl::Duration quorum_lag = absl::ZeroDuration();
 };
 
 PolicyState StateOf(const Facts& facts) {
@@ -47,6 +57,8 @@ PolicyState StateOf(const Facts& facts) {
   state.window_pushes = facts.window_pushes;
   state.waiting = facts.waiting;
   state.waited = facts.waited;
+  state.now = kNow;
+  state.quorum_lag = facts.quorum_lag;
   return state;
 }
 
@@ -56,6 +68,13 @@ WaitingPush Push(const std::string& worker, int64_t base_step = 7, int64_t in_wi
   push.sequence = 1;
   push.base_step = base_step;
   push.in_window = in_window;
+  push.complete_at = kNow;
+  return push;
+}
+
+// Complete for so long.
+WaitingPush Since(double seconds, WaitingPush push) {
+  push.complete_at = kNow - absl::Seconds(seconds);
   return push;
 }
 
@@ -129,6 +148,130 @@ std::vector<Row> Rows() {
        {true, 2, 1, deadline, 3, 4, {Push("a", 7, 2)}},
        What::kStep,
        {0}},
+      {"a quorum: waits until it is there",
+       kThreeOfFive,
+       {true, 5, 2, absl::Seconds(9), 1, 0, {Since(9, Push("b")), Since(8, Push("a"))}},
+       What::kWait},
+      {"a quorum: its grace counts from its last push",
+       kThreeOfFive,
+       {true,
+        5,
+        3,
+        absl::Seconds(9),
+        1,
+        0,
+        {Since(9, Push("b")), Since(8, Push("a")), Since(1.999, Push("c"))}},
+       What::kWait},
+      {"a quorum: with all that came in its grace",
+       kThreeOfFive,
+       {true,
+        5,
+        4,
+        absl::Seconds(9),
+        1,
+        0,
+        {Since(9, Push("b")), Since(8, Push("a")), Since(2, Push("d")), Since(1, Push("c"))}},
+       What::kStep,
+       {1, 0, 3, 2}},
+      {"a quorum: all are in, so nobody else comes",
+       kThreeOfFive,
+       {true, 3, 3, absl::Seconds(1), 1, 0, {Push("b"), Push("a"), Push("c")}},
+       What::kStep,
+       {1, 0, 2}},
+      {"a quorum of those that are expected, where these are fewer",
+       kThreeOfFive,
+       {true, 2, 1, absl::Seconds(9), 1, 0, {Since(9, Push("b"))}},
+       What::kWait},
+      {"a quorum: never past the deadline",
+       kThreeOfFive,
+       {true,
+        5,
+        3,
+        deadline,
+        1,
+        0,
+        {Since(10, Push("b")), Since(9, Push("a")), Since(1, Push("c"))}},
+       What::kStep,
+       {1, 0, 2}},
+      {"a quorum: the run is not formed",
+       kThreeOfFive,
+       {false, 3, 2, absl::Seconds(9), 1, 0, {Since(9, Push("b")), Since(9, Push("a"))}},
+       What::kWait},
+      {"a quorum and a window: the last pushes make it",
+       kThreeOfFive,
+       {true,
+        5,
+        3,
+        absl::Seconds(9),
+        2,
+        5,
+        {Since(2, Push("a", 7, 1)), Since(2, Push("b", 7, 1)), Since(2, Push("c", 7, 1))}},
+       What::kStep,
+       {0, 1, 2}},
+      {"a quorum that a shorter window has made",
+       kThreeOfFive,
+       {true, 5, 3, absl::Seconds(2), 1, 3},
+       What::kStep,
+       {}},
+      {"an adaptive grace: half of the lag is not over",
+       kAdaptive,
+       {true,
+        5,
+        3,
+        absl::Seconds(9),
+        1,
+        0,
+        {Since(9, Push("a")), Since(8, Push("b")), Since(1.999, Push("c"))},
+        7,
+        absl::Seconds(4)},
+       What::kWait},
+      {"an adaptive grace: it is",
+       kAdaptive,
+       {true,
+        5,
+        3,
+        absl::Seconds(9),
+        1,
+        0,
+        {Since(9, Push("a")), Since(8, Push("b")), Since(2, Push("c"))},
+        7,
+        absl::Seconds(4)},
+       What::kStep,
+       {0, 1, 2}},
+      {"an adaptive grace: never past the deadline",
+       kAdaptive,
+       {true,
+        5,
+        3,
+        deadline,
+        1,
+        0,
+        {Since(10, Push("a")), Since(10, Push("b")), Since(1, Push("c"))},
+        7,
+        absl::Hours(1)},
+       What::kStep,
+       {0, 1, 2}},
+      {"a carried push counts for the quorum, since the step before was made",
+       "synchronous { workers: 5 quorum: 3 grace { seconds: 2 } late_pushes: LATE_PUSHES_CARRIED }",
+       {true,
+        5,
+        3,
+        absl::Seconds(1),
+        1,
+        0,
+        {Since(50, Push("late", 6)), Since(1, Push("a")), Since(1, Push("b"))}},
+       What::kWait},
+      {"a carried push is one of the step",
+       kCarried,
+       {true,
+        5,
+        3,
+        absl::Seconds(1),
+        1,
+        0,
+        {Since(50, Push("late", 6)), Since(1, Push("a")), Push("b")}},
+       What::kStep,
+       {1, 2, 0}},
       {"asynchronous: nothing", "asynchronous {}", {}, What::kWait},
       {"asynchronous: each is a step, first come, first served",
        "asynchronous {}",
@@ -181,11 +324,38 @@ TEST(StepPolicyTest, DecidesByTheTable) {
   }
 }
 
+TEST(StepPolicyTest, SaysWhenItIsDueAndWhoMadeIt) {
+  const auto policy = MakeStepPolicy(Spec(kThreeOfFive));
+  Facts facts{true, 5, 2, absl::Seconds(9), 1, 0, {Since(9, Push("b")), Since(8, Push("a"))}};
+  EXPECT_EQ(policy->Decide(StateOf(facts)).wait_left, absl::Seconds(1)) << "the deadline";
+  facts.waited = absl::Seconds(5);
+  facts.complete = 3;
+  facts.waiting.push_back(Since(1.5, Push("c")));
+  EXPECT_EQ(policy->Decide(StateOf(facts)).wait_left, absl::Seconds(0.5)) << "the grace";
+  EXPECT_EQ(policy->Explain(StateOf(facts)).until, absl::Seconds(0.5));
+  facts.waiting.back() = Since(2.5, Push("c"));
+  const Verdict of_quorum = policy->Decide(StateOf(facts));
+  EXPECT_EQ(of_quorum.what, What::kStep);
+  EXPECT_EQ(of_quorum.quorum_at, kNow - absl::Seconds(2.5));
+  EXPECT_FALSE(of_quorum.at_deadline);
+  facts.waiting.pop_back();
+  facts.complete = 2;
+  facts.waited = absl::Seconds(10);
+  const Verdict of_deadline = policy->Decide(StateOf(facts));
+  EXPECT_EQ(of_deadline.what, What::kStep);
+  EXPECT_FALSE(of_deadline.quorum_at.has_value());
+  EXPECT_TRUE(of_deadline.at_deadline);
+  EXPECT_EQ(policy->Decide(StateOf({})).wait_left, absl::InfiniteDuration());
+}
+
 TEST(StepPolicyTest, APushFromOlderParametersIsNotAdmittedToAStepOfAll) {
   const PolicyState state = StateOf({});
   const auto synchronous = MakeStepPolicy(Spec(kThreeWorkers));
   EXPECT_TRUE(synchronous->Admits(7, state));
   EXPECT_FALSE(synchronous->Admits(6, state));
+  const auto carries = MakeStepPolicy(Spec(kCarried));
+  EXPECT_TRUE(carries->Admits(6, state));
+  EXPECT_FALSE(carries->Admits(5, state));
   EXPECT_TRUE(MakeStepPolicy(Spec("asynchronous {}"))->Admits(0, state));
 }
 
@@ -219,6 +389,19 @@ TEST(ValidatePolicyTest, NamesFieldValueAndRange) {
       {"synchronous { workers: 8 deadline { seconds: -1 } }", "policy.synchronous.deadline"},
       {"synchronous { workers: 8 missed_deadlines: -1 }",
        "policy.synchronous.missed_deadlines: -1 is outside [0, 1000000]"},
+      {"synchronous { workers: 8 quorum: 9 }",
+       "policy.synchronous.quorum: 9 is outside [1, 8], the workers"},
+      {"synchronous { workers: 8 quorum: 0 }", "policy.synchronous.quorum: 0 is outside [1, 8]"},
+      {"synchronous { workers: 8 quorum: 8 grace { nanos: 1 } late_pushes: LATE_PUSHES_CARRIED }",
+       ""},
+      {"synchronous { workers: 8 quorum: 1 adaptive_grace: true }", ""},
+      {"synchronous { workers: 8 quorum: 1 grace { seconds: -1 } }", "policy.synchronous.grace"},
+      {"synchronous { workers: 8 quorum: 1 grace { seconds: 86401 } }", "policy.synchronous.grace"},
+      {"synchronous { workers: 8 grace { seconds: 1 } }",
+       "policy.synchronous.grace: it begins with the quorum"},
+      {"synchronous { workers: 8 adaptive_grace: true }",
+       "policy.synchronous.adaptive_grace: it begins with the quorum"},
+      {"synchronous { workers: 8 late_pushes: 9 }", "9 is no LatePushes"},
       {"asynchronous { max_staleness: -1 }", "max_staleness: -1 is negative"},
       {"asynchronous { max_staleness: 0 }", ""},
       {"asynchronous { correction: 9 }", "9 is no StalenessCorrection"}};

@@ -93,6 +93,7 @@ void ComparedRun::Push(size_t index) {
 
 void ComparedRun::PushNonFinite(size_t index) {
   const ReferenceRun::Push push = NextPush(index);
+  if (reference_->IsTooOld(push)) return;  // It would be superseded, whatever is in it.
   ++workers_[index].sequence;
   Send(index, push, NonFiniteParts());
   skipped_.insert(index);

@@ -16,6 +16,11 @@ v1::SynchronizationPolicy PolicySpec(Policy policy) {
         spec.mutable_synchronous()->mutable_deadline()->set_seconds(1);
       }
       break;
+    case Policy::kQuorumCarried:
+      spec.mutable_synchronous()->set_workers(kPairWorkers);
+      spec.mutable_synchronous()->set_quorum(1);
+      spec.mutable_synchronous()->set_late_pushes(v1::LATE_PUSHES_CARRIED);
+      break;
     default:
       spec.mutable_asynchronous();
       if (policy == Policy::kAsynchronousSlower) {

@@ -54,8 +54,9 @@ struct Possible {
 }  // namespace
 
 std::string NameOf(Policy policy) {
-  constexpr const char* kNames[] = {"synchronous",  "synchronous_window",  "synchronous_deadline",
-                                    "asynchronous", "asynchronous_window", "asynchronous_slower"};
+  constexpr const char* kNames[] = {
+      "synchronous",  "synchronous_window",  "synchronous_deadline", "quorum_carried",
+      "asynchronous", "asynchronous_window", "asynchronous_slower"};
   return kNames[static_cast<size_t>(policy)];
 }
 

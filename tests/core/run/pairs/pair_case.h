@@ -15,11 +15,12 @@ enum class Policy {
   kSynchronous,
   kSynchronousWindow,    // Of two pushes each.
   kSynchronousDeadline,  // One step is made without a worker.
+  kQuorumCarried,        // One makes a step, and the other one's push is carried into the next.
   kAsynchronous,
   kAsynchronousWindow,  // Of three pushes in all.
   kAsynchronousSlower,  // Stale pushes with a lower rate.
 };
-inline constexpr int kPolicies = 6;
+inline constexpr int kPolicies = 7;
 std::string NameOf(Policy policy);
 
 // What people do while the run trains.

@@ -96,6 +96,8 @@ class Player {
         run_.Pass(absl::Seconds(10));
         run_.run().Tick();
         run_.reference().Leave(kB);
+        // What lies in a window that is not full has waited for long enough.
+        if (run_.training().policy.synchronous().has_deadline()) run_.reference().PassDeadline();
         run_.Settle();
         return JoinAgain();
       case gradd::Restart::kTakesOver:

@@ -55,11 +55,16 @@ double ReferenceRun::rate() const {
 }
 
 void ReferenceRun::Add(const Push& push) {
-  if (synchronous() && push.base_step < step_) {
+  if (IsTooOld(push)) {
     return AnswerPush(push, v1::PUSH_OUTCOME_SUPERSEDED);
   }
   waiting_.push_back(push);
   Advance();
+}
+
+bool ReferenceRun::IsTooOld(const Push& push) const {
+  const bool carried = training_.policy.synchronous().late_pushes() == v1::LATE_PUSHES_CARRIED;
+  return synchronous() && push.base_step < step_ - (carried ? 1 : 0);
 }
 
 void ReferenceRun::Leave(size_t worker) {
@@ -68,6 +73,7 @@ void ReferenceRun::Leave(size_t worker) {
 }
 
 void ReferenceRun::PassDeadline() {
+  if (waiting_.empty() && window_.empty()) return;
   std::vector<Folded> pushes;
   while (!waiting_.empty()) pushes.push_back(TakeWaiting(0));
   MakeStep(std::move(pushes));
@@ -91,7 +97,7 @@ void ReferenceRun::Train(const Training& training) {
   std::deque<Push> waiting;
   waiting.swap(waiting_);
   for (const Push& push : waiting) {
-    if (synchronous() && push.base_step < step_) {
+    if (IsTooOld(push)) {
       AnswerPush(push, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
       waiting_.push_back(push);
@@ -120,10 +126,15 @@ bool ReferenceRun::IsDue() const {
            (!waiting_.empty() && lies_there + 1 >= training_.window);
   }
   if (waiting_.empty() && window_.empty()) return false;
+  int64_t live = 0;
+  int64_t complete = 0;
   for (size_t worker = 0; worker < kPairWorkers; ++worker) {
-    if (live_[worker] && PushesOf(worker) < training_.window) return false;
+    if (!live_[worker]) continue;
+    ++live;
+    if (PushesOf(worker) >= training_.window) ++complete;
   }
-  return true;
+  const int64_t quorum = training_.policy.synchronous().quorum();
+  return complete >= (quorum == 0 ? live : std::min(quorum, live));
 }
 
 // Pushes before the last one that a step needs, of each worker or of all, go into the window.

@@ -46,6 +46,8 @@ class ReferenceRun {
 
   // A push is complete.
   void Add(const Push& push);
+  // From parameters that are older than the policy takes.
+  bool IsTooOld(const Push& push) const;
   void Join(size_t worker) { live_[worker] = true; }
   // It left, or its lease ended.
   void Leave(size_t worker);

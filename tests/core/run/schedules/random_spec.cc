@@ -27,6 +27,15 @@ v1::SynchronizationPolicy RandomPolicy(int64_t workers, std::mt19937_64* random)
         ToProto(absl::Milliseconds(100 * (1 + static_cast<int64_t>(Draw(random, 20)))));
     if (Draw(random, 2) == 0)
       synchronous.set_missed_deadlines(static_cast<int32_t>(Draw(random, 4)));
+    if (Draw(random, 2) == 0) {
+      synchronous.set_quorum(1 + static_cast<int32_t>(Draw(random, static_cast<size_t>(workers))));
+      const size_t grace = Draw(random, 4);
+      if (grace == 0) synchronous.set_adaptive_grace(true);
+      if (grace > 1)
+        *synchronous.mutable_grace() =
+            ToProto(absl::Milliseconds(50 * static_cast<int64_t>(Draw(random, 10))));
+    }
+    if (Draw(random, 3) == 0) synchronous.set_late_pushes(v1::LATE_PUSHES_CARRIED);
   } else {
     v1::Asynchronous& asynchronous = *policy.mutable_asynchronous();
     if (Draw(random, 2) == 0) asynchronous.set_max_staleness(static_cast<int64_t>(Draw(random, 4)));

@@ -49,6 +49,10 @@ RunModel::Regime RunModel::RegimeOf(const v1::Run& spec) const {
   regime.forgives = !regime.synchronous                  ? 0
                     : synchronous.has_missed_deadlines() ? synchronous.missed_deadlines()
                                                          : 3;
+  regime.quorum = synchronous.quorum();
+  regime.grace = FromProto(synchronous.grace());
+  regime.adaptive_grace = synchronous.adaptive_grace();
+  regime.carried_staleness = synchronous.late_pushes() == v1::LATE_PUSHES_CARRIED ? 1 : 0;
   const v1::Asynchronous& asynchronous = spec.policy().asynchronous();
   regime.max_staleness =
       asynchronous.has_max_staleness() ? std::optional(asynchronous.max_staleness()) : std::nullopt;
@@ -224,7 +228,8 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
     case v1::PUSH_OUTCOME_SUPERSEDED: {
       const int64_t on_its_way = IsSmall() ? 0 : 1;
       if (!Since(push.since, [&](const Regime& regime) {
-            return regime.synchronous && push.base_step < regime.step + on_its_way;
+            return regime.synchronous &&
+                   push.base_step < regime.step + on_its_way - regime.carried_staleness;
           })) {
         Fail(absl::StrCat(name, " from step ", push.base_step, " is superseded for no reason"));
       }

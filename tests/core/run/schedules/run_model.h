@@ -90,6 +90,10 @@ class RunModel {
     int64_t workers = 0;
     absl::Duration deadline;
     int64_t forgives = 0;
+    int64_t quorum = 0;    // 0: all.
+    absl::Duration grace;  // At least.
+    bool adaptive_grace = false;
+    int64_t carried_staleness = 0;  // The most that a step's pushes have.
     std::optional<int64_t> max_staleness;
     bool corrects = false;  // The rate, by staleness.
     double rate = 0;
@@ -167,6 +171,9 @@ class RunModel {
   bool AreOfOneStep(const Push& push, const Push& next, int64_t step) const;
   void EndStep(int64_t step);
   void CheckStepWasDue();
+  // Whether a quorum was there for its grace, in some regime since `first`, where so many of those
+  // that are expected are complete.
+  bool HadQuorum(size_t first, int64_t expected, int64_t complete) const;
   void CountMissed();
   int64_t PushesInStep(const std::string& worker) const;
   void CheckSteps(bool idle);

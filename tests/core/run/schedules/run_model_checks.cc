@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/core/run/schedules/run_model.h"
@@ -16,7 +18,8 @@ bool RunModel::AnyPending() const {
 bool RunModel::NothingInFlight() const {
   if (AnyPending()) return false;
   const auto keeps_no_room = [&](const Push& push) {
-    return (now_.synchronous && push.base_step < now_.step) || push.timeline != now_.timeline;
+    return (now_.synchronous && push.base_step < now_.step - now_.carried_staleness) ||
+           push.timeline != now_.timeline;
   };
   return std::all_of(unanswered_.begin(), unanswered_.end(), [&](const auto& entry) {
     return std::all_of(entry.second.begin(), entry.second.end(), keeps_no_room);
@@ -68,19 +71,23 @@ void RunModel::CheckDue(bool ticked) {
   }
   for (const auto& [worker, member] : members_) {
     if (!now_.synchronous || !member.pending.has_value() || MayBeGone(*member.pending)) continue;
-    if (member.pending->base_step < now_.step) {
+    if (member.pending->base_step < now_.step - now_.carried_staleness) {
       Fail(absl::StrCat("push ", member.pending->sequence, " of ", worker, " from step ",
                         member.pending->base_step, " waits, and its step was made without it"));
     }
   }
   if (!now_.moves) return;
   bool all_complete = live() > 0;
+  int64_t expected = 0;
+  std::vector<absl::Duration> complete_at;
   bool waits = !window_.empty();
   for (const auto& [worker, member] : members_) {
     const int64_t in = member.in_window + (member.pending.has_value() ? 1 : 0);
     all_complete = all_complete && (!IsExpected(member) || in >= now_.window);
+    if (IsExpected(member)) ++expected;
     if (!member.pending.has_value()) continue;
     const Push& push = *member.pending;
+    if (IsExpected(member)) complete_at.push_back(std::max(push.complete_at, waited_since_));
     if (MayBeGone(push)) return;
     waits = true;
     if (!now_.synchronous || in < now_.window) {
@@ -92,6 +99,13 @@ void RunModel::CheckDue(bool ticked) {
   if (ticked) joined_ = false;
   if (formed_ && all_complete && IsSmall() && !joined_)
     Fail("all pushes are in, and no step is made");
+  const auto quorum = static_cast<size_t>(std::min(now_.quorum, expected));
+  if (ticked && formed_ && IsSmall() && now_.quorum > 0 && complete_at.size() >= quorum &&
+      !now_.adaptive_grace) {
+    std::sort(complete_at.begin(), complete_at.end());
+    if (clock_->Elapsed() - complete_at[quorum - 1] >= now_.grace)
+      Fail("the quorum is in, its grace is over, and no step is made");
+  }
   if (ticked && clock_->Elapsed() - waited_since_ >= now_.deadline) {
     Fail(absl::StrCat("the deadline is over, and no step is made ",
                       absl::FormatDuration(clock_->Elapsed() - waited_since_), " later"));
