@@ -34,6 +34,7 @@ void MeasureOptimizers(const Settings& settings);
 void MeasureFairness(const Settings& settings);
 void MeasureBeside(const Settings& settings);
 void MeasureMeasurements(const Settings& settings);
+void MeasurePolicies(const Settings& settings);
 void MeasureRows(const Settings& settings);
 void MeasurePushRate(const Settings& settings);
 void MeasureIdleSessions(const Settings& settings);

@@ -26,6 +26,7 @@ constexpr Group kGroups[] = {
     {"fairness", gradd::MeasureFairness},
     {"beside", gradd::MeasureBeside},
     {"measurements", gradd::MeasureMeasurements},
+    {"policies", gradd::MeasurePolicies},
     {"rows", gradd::MeasureRows},
     {"push_rate", gradd::MeasurePushRate},
     {"idle_sessions", gradd::MeasureIdleSessions},

@@ -21,6 +21,7 @@ done
 bounds='
 tcp_step_over_stream <= 1.25
 shm_step_over_tcp_step <= 0.3
+first_shm_step_over_shm_step <= 15
 topk_push_over_f32_push <= 0.1
 two_workers_over_one <= 2.0
 small_step_over_pingpong <= 1.5
@@ -39,6 +40,7 @@ optimizers_below_sweep <= 0
 longest_step_over_creation <= 0.5
 small_run_beside_large <= 3
 measured_merge_over_unmeasured <= 1.3
+quorum_over_four_alone >= 0.9
 rows_step_over_whole_step <= 0.03
 rows_10000_over_1000 <= 12
 rows_of_large_over_small <= 2
@@ -61,7 +63,8 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 programs=build/release/tests/benchmarks
 # One process per group: none runs in what another one left of its memory.
-groups=(step page_faults two_workers small_step update optimizers fairness beside measurements rows push_rate idle_sessions)
+groups=(step first_shared_step page_faults two_workers small_step update optimizers fairness beside measurements policies
+  rows push_rate idle_sessions)
 [ ${#quick[@]} -gt 0 ] || groups+=(billion)
 for group in "${groups[@]}"; do
   "$programs/gradd_benchmark" "${quick[@]}" --gradd build/release/bin/gradd "$group" | tee -a "$results"

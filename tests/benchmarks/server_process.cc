@@ -79,15 +79,20 @@ GraddProcess::GraddProcess(const std::string& program)
           grpc::CreateChannel(address(), grpc::InsecureChannelCredentials()))) {}
 
 void GraddProcess::CreateRun(const std::string& run_id, int64_t elements, int workers) {
-  v1::CreateRunRequest request;
-  request.set_run_id(run_id);
-  v1::Run& run = *request.mutable_run();
+  v1::Run run;
   v1::Tensor& tensor = *run.mutable_layout()->add_tensors();
   tensor.set_name("w");
   tensor.add_shape(elements);
   run.mutable_optimizer()->mutable_adam();
   run.mutable_schedule()->set_learning_rate(1e-3);
   run.mutable_policy()->mutable_synchronous()->set_workers(workers);
+  CreateRun(run_id, run);
+}
+
+void GraddProcess::CreateRun(const std::string& run_id, const v1::Run& run) {
+  v1::CreateRunRequest request;
+  request.set_run_id(run_id);
+  *request.mutable_run() = run;
   grpc::ClientContext context;
   v1::Run created;
   const grpc::Status status = runs_->CreateRun(&context, request, &created);

@@ -46,6 +46,7 @@ class GraddProcess {
 
   // Creates a synchronous run of one tensor of `elements`, with Adam.
   void CreateRun(const std::string& run_id, int64_t elements, int workers);
+  void CreateRun(const std::string& run_id, const v1::Run& run);
 
   // Smoothed mean of the run's steps: see StepProfile in gradd/v1/run.proto.
   v1::StepProfile Profile(const std::string& run_id) const;
