@@ -26,7 +26,6 @@ namespace {
 
 // The part of the memory that gRPC may have beside the pushes that come in and wait.
 constexpr int64_t kTransportShare = 16;
-constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
 // Ten intervals without a tick: the process stood still, and nobody could be heard.
 constexpr absl::Duration kGap = absl::Seconds(1);
 // How long RPCs that are ended get to say goodbye. A peer that does nothing keeps its connection

@@ -6,7 +6,8 @@ void Alarms::Set(absl::Duration at, std::function<void()> wake) {
   bool is_next = false;
   {
     MutexLock lock(&mutex_);
-    is_next = alarms_.emplace(at, std::move(wake)) == alarms_.begin();
+    const auto place = alarms_.emplace(at, std::move(wake));
+    is_next = place == alarms_.begin();
   }
   if (is_next) changed_.NotifyAll();
 }
@@ -39,10 +40,11 @@ void Alarms::Stop() {
 
 void Alarms::RingDue() {
   while (!stopped_ && !alarms_.empty() && alarms_.begin()->first <= clock_.Elapsed()) {
-    const std::function<void()> wake = std::move(alarms_.begin()->second);
+    std::function<void()> wake = std::move(alarms_.begin()->second);
     alarms_.erase(alarms_.begin());
     mutex_.Unlock();
     wake();
+    wake = nullptr;  // What it has may take the lock, too.
     mutex_.Lock();
   }
 }

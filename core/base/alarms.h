@@ -20,7 +20,8 @@ class Alarms {
   Alarms& operator=(const Alarms&) = delete;
 
   // Has `wake` called at `at`, by Clock::Elapsed(), or a little later: without a lock, by whoever
-  // calls Ring() or RingUntilStopped(). May be called with any lock held.
+  // calls Ring() or RingUntilStopped(), and so it should do no more than schedule something. May be
+  // called with any lock held.
   void Set(absl::Duration at, std::function<void()> wake);
 
   // Calls those that are due.

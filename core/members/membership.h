@@ -51,10 +51,16 @@ class Membership {
   void PushGone(Member* member);
   // One became part of the window. If it waited, that is over with PushGone() only.
   void PushFolded(Member* member);
-  // A step was made: the next one begins with nothing of anybody. It was made without those who
-  // were Missing() when it was decided.
+  // A step was made: the next one begins with nothing of anybody. It was made at its deadline,
+  // without those who are `missing`; if nobody is, deadlines that were missed before are none in a
+  // row.
   template <typename Workers>
   void StepMade(const Workers& missing) {
+    if (missing.empty()) {
+      for (const auto& [worker, member] : live_) {
+        if (IsExpected(*member)) member->missed = 0;
+      }
+    }
     for (const std::string& worker : missing) {
       if (Member* const member = Find(worker); member != nullptr && member->live()) {
         ++member->missed;

@@ -200,6 +200,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // The push of the session that is coming in is not finite and will be skipped; false if it may
   // not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a push of that base can be part of a step.
+  bool Admits(int64_t base_step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers those whose step was made without them.
   void SupersedeOldPushes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -208,15 +210,13 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   PolicyState StateForPolicy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // If a step is due, makes it the one on its way. `room_is_made`: no more can be freed for it.
   void BeginStepIfDue(bool room_is_made = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Adds what the policy does not know.
   void CompleteDecision(const Verdict& verdict, state::v1::StepDecision* decision)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same for what has been decided; false if it came to nothing, so that something else may be
   // due. A step that finds no memory waits: for MakeRoomForStep(), and after it for Tick().
   bool BeginStep(std::unique_ptr<StepOnItsWay> step, bool room_is_made)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Looks again then, if that is before Tick() does.
-  void WakeIn(absl::Duration left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeAt(absl::Duration at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BeginFold(std::unique_ptr<StepOnItsWay> step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerDropped(const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // It is decided for good, and in the log.

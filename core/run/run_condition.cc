@@ -88,15 +88,15 @@ std::string Without(const RunSituation& situation) {
   return text;
 }
 
-// What happens next to a step that waits: `; 1 more push makes the step; it is made without w1 and
+// What happens next to a step that waits: `; 1 more worker makes the step; it is made without w1 and
 // w2 in 4m12s`.
 std::string WhatIsNext(const RunSituation& situation) {
   std::string text;
   if (situation.waits_enough > 0 &&
       situation.waits_enough < static_cast<int64_t>(situation.waits_for.size())) {
     text = situation.waits_enough == 1
-               ? "; 1 more push makes the step"
-               : absl::StrCat("; ", situation.waits_enough, " more pushes make the step");
+               ? "; 1 more worker makes the step"
+               : absl::StrCat("; ", situation.waits_enough, " more workers make the step");
   }
   if (situation.waits_for.empty() || situation.waits_left == absl::InfiniteDuration()) return text;
   absl::StrAppend(&text, text.empty() ? "; the step" : "; it", " is made without ",

@@ -57,7 +57,7 @@ struct RunSituation {
   absl::Duration waits_left = absl::InfiniteDuration();
   int64_t waits_enough = 0;  // So many of them make the step; 0: all are needed.
   // Live workers that no step waits for any more, since they were too late too often; and those
-  // without which the last step was made.
+  // without which the last step was made at its deadline.
   std::vector<std::string> not_waited_for;
   std::vector<std::string> last_missing;
   bool step_lacks_memory = false;    // A step is due, and there is no memory for its result.

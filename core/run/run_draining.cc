@@ -17,7 +17,10 @@ constexpr absl::Duration kPatienceWhileDraining = absl::Seconds(2);
 }  // namespace
 
 bool Run::ReceivesPush(const WorkerSession& session) const {
-  return session.state().receiving && Now() - session.last_sign() < kPatienceWhileDraining;
+  const WorkerSession::State& state = session.state();
+  // Without room its step was made without it.
+  return state.receiving && state.claim != nullptr &&
+         Now() - session.last_sign() < kPatienceWhileDraining;
 }
 
 bool Run::AnyInFlight() const {
@@ -33,6 +36,7 @@ void Run::Drain() {
     if (draining_ || record_.deleted()) return;
     draining_ = true;
     sessions_.Broadcast(v1::RUN_EVENT_KIND_STOPPING, engine_.step());
+    SupersedeOldPushes();
     EndIdleSessions();
   }
   Advance();

@@ -22,6 +22,9 @@
 
 namespace gradd {
 
+// Run::Tick() is to be called so often.
+inline constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
+
 // What runs share.
 struct RunEnvironment {
   const Clock* clock = Clock::Real();

@@ -90,8 +90,7 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   }
   if (header.base_step() > engine_.step()) return PushAdmission::kRolledBack;
   if (course_.over()) return FinishedError();
-  if (!record_.policy().Admits(header.base_step(), StateForPolicy()))
-    return PushAdmission::kSuperseded;
+  if (!Admits(header.base_step())) return PushAdmission::kSuperseded;
   if (!std::isfinite(header.loss())) {
     if (CountSkip(session)) return PushAdmission::kSkipped;
     return InvalidArgument(
@@ -120,18 +119,18 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
-    waiting_.lag().PushArrived(header.base_step(), arrival.complete_at);
     if (record_.IsForeign(header.timeline())) {
       pending.claim.reset();
       answers_.Enter(state.worker, header.sequence(), header.base_step(),
                      v1::PUSH_OUTCOME_ROLLED_BACK);
       replies_.Tell(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters,
                     Told::kNothing);
-    } else if (course_.over()) {
+    } else if (waiting_.lag().PushArrived(header.base_step(), arrival.complete_at);
+               course_.over()) {
       pending.claim.reset();
       answers_.Reject(session.get(), header.sequence(), FinishedError());
       sessions_.EndIfHalfClosed(session.get());
-    } else if (!record_.policy().Admits(header.base_step(), StateForPolicy())) {
+    } else if (!Admits(header.base_step())) {
       pending.claim.reset();
       answers_.Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
     } else {
@@ -173,7 +172,8 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       return;
     }
   }
-  if (why == PushAdmission::kSuperseded) waiting_.lag().PushArrived(header.base_step(), Now());
+  if (why == PushAdmission::kSuperseded && !foreign)
+    waiting_.lag().PushArrived(header.base_step(), Now());
   const v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
   if (IsEvent(outcome)) {
     answers_.Enter(session->state().worker, header.sequence(), header.base_step(), outcome);
@@ -238,18 +238,27 @@ void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Statu
   if (draining_) EndIdleSessions();
 }
 
-void Run::SupersedeOldPushes() {
+bool Run::Admits(int64_t base_step) const {
   const StepPolicy& policy = record_.policy();
-  if (!policy.needs_others()) return;  // No step is another push's as well.
-  const PolicyState now = StateForPolicy();
-  for (PendingPush& pending : waiting_.TakeIf(
-           [&](const WaitingPush& push) { return !policy.Admits(push.base_step, now); })) {
+  // Nothing is carried into a step that nobody makes any more.
+  const bool no_next = draining_ || course_.over();
+  if (no_next && policy.needs_others() && base_step < engine_.open_step()) return false;
+  return policy.Admits(base_step, StateForPolicy());
+}
+
+void Run::SupersedeOldPushes() {
+  if (!record_.policy().needs_others()) return;  // No step is another push's as well.
+  for (PendingPush& pending :
+       waiting_.TakeIf([&](const WaitingPush& push)
+                           ABSL_NO_THREAD_SAFETY_ANALYSIS { return !Admits(push.base_step); })) {
     pending.claim.reset();
     answers_.Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
   }
   for (const auto& [worker, session] : sessions_.all()) {
     const WorkerSession::State& state = session->state();
     if (state.claim == nullptr) continue;
+    // It may be carried: then it is for the step that is open now.
+    state.claim->MoveTo(engine_.open_step());
     sessions_.Retry(session.get());  // What it holds need not wait for room any more.
     if (!state.receiving) continue;
     pool_->Schedule([session = session] { session->DropIfInVain(); });

@@ -58,7 +58,7 @@ class RunRegistry {
   // Waits until that is no longer `seen`.
   void AwaitChange(int64_t seen);
 
-  // See Run::Tick().
+  // See Run::Tick() and kTickInterval.
   void Tick();
   // What is to happen between two of them.
   Alarms& alarms() { return *environment_.alarms; }

@@ -43,6 +43,7 @@ void Run::JudgeRoom() {
     const WorkerSession::State& state = session->state();
     if (!state.receiving) continue;
     if (record_.policy().needs_others()) {
+      if (state.claim == nullptr) continue;  // Its step was made without it.
       standing.quiet_since = std::min(standing.quiet_since, session->last_part());
     } else if (state.claim != nullptr &&
                now - session->last_part() >= StagingRoom::PatienceAfter(state.drops)) {
@@ -107,7 +108,7 @@ std::optional<PushAdmission> Run::ReturnIfInVain(WorkerSession* session,
                                                  const v1::PushHeader& header) {
   MutexLock lock(&mutex_);
   const bool foreign = record_.IsForeign(header.timeline());
-  if (!foreign && record_.policy().Admits(header.base_step(), StateForPolicy())) {
+  if (!foreign && Admits(header.base_step())) {
     return std::nullopt;
   }
   session->state().claim.reset();

@@ -42,6 +42,7 @@ void Run::FinishNow() {
   v1::RunProgress progress;
   FillProgress(&progress);
   reports_.Finished(progress);
+  SupersedeOldPushes();
   answers_.RejectPending(waiting_.TakeAll(), FinishedError());
   sessions_.Broadcast(v1::RUN_EVENT_KIND_FINISHED, engine_.step());
   sessions_.RetryAll();

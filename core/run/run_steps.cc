@@ -17,9 +17,6 @@ namespace {
 // A step of at most this many elements takes less time than waking another thread.
 constexpr int64_t kInlineElements = int64_t{64} * 1024;
 
-// Tick() comes as often.
-constexpr absl::Duration kTick = absl::Milliseconds(100);
-
 }  // namespace
 
 PolicyState Run::StateForPolicy() const {
@@ -57,7 +54,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
     }
     if (verdict.what == Verdict::What::kWait) {
       if (draining_) EndIdleSessions();
-      return WakeIn(verdict.wait_left);
+      return WakeAt(state.now + verdict.wait_left);
     }
     auto step = std::make_unique<StepOnItsWay>();
     if (verdict.what == Verdict::What::kFold) {
@@ -74,6 +71,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
   }
 }
 
+// Adds what the policy does not know.
 void Run::CompleteDecision(const Verdict& verdict, state::v1::StepDecision* decision) {
   if (verdict.at_deadline) {
     for (const std::string& worker : record_.members().Missing()) decision->add_missing(worker);
@@ -94,13 +92,16 @@ void Run::AnswerDropped(const Verdict& verdict) {
   }
 }
 
-void Run::WakeIn(absl::Duration left) {
-  const absl::Duration at = Now() + left;
+// Looks again then, if that is before Tick() does.
+void Run::WakeAt(absl::Duration at) {
+  const absl::Duration now = Now();
   // Tick() is soon enough for what is farther away.
-  if (left >= kTick || (wakes_at_ > Now() && wakes_at_ <= at)) return;
+  if (at - now >= kTickInterval || (wakes_at_ > now && wakes_at_ <= at)) return;
   wakes_at_ = at;
-  environment_.alarms->Set(at, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Advance();
+  environment_.alarms->Set(at, [weak = weak_from_this(), pool = pool_] {
+    pool->Schedule([weak] {
+      if (const auto self = weak.lock()) self->Advance();
+    });
   });
 }
 
@@ -142,6 +143,12 @@ void Run::EnterStep(StepOnItsWay* step) {
   step->entered = true;
   for (const std::string& worker : decision.missing()) {
     const Member* const member = record_.members().Find(worker);
+    // Its push has come since that was decided, and is part of the next step.
+    const PendingPush* const pending = waiting_.Find(worker);
+    if (pending != nullptr && Admits(pending->push->header().base_step())) {
+      events_.ChangeMember(worker, state::v1::MemberChange::KIND_EXPECTED);
+      continue;
+    }
     if (member->live() && member->missed == record_.policy().forgives()) {
       reports_.NoLongerExpected(worker, member->missed, record_.step());
     }
@@ -313,7 +320,7 @@ void Run::CountStep(const StepOnItsWay& step) {
     profile.Add(StepProfile::kWait, step.begin_at - pending.arrival.complete_at);
   }
   SupersedeOldPushes();
-  waiting_.EmptyWindow();
+  waiting_.StepMade(engine_.step());
   if (!waiting_.empty()) waiting_.SetSince(Now());
   for (const PendingPush& pending : step.pushes)
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);

@@ -141,7 +141,11 @@ absl::Status Trials::Add(const v1::Trial& trial, const HeldRun& held) {
   *spec.mutable_schedule() = trial.schedule();
   spec.set_max_steps(trial.max_steps());
   if (origin_ != nullptr && spec.policy().has_synchronous()) {
-    spec.mutable_policy()->mutable_synchronous()->set_workers(held.connected_workers);
+    v1::Synchronous& synchronous = *spec.mutable_policy()->mutable_synchronous();
+    synchronous.set_workers(held.connected_workers);
+    if (synchronous.has_quorum()) {
+      synchronous.set_quorum(std::min(synchronous.quorum(), held.connected_workers));
+    }
   }
   const std::string of = origin_ == nullptr ? "" : absl::StrCat(origin_->run_id(), "-");
   absl::StatusOr<std::shared_ptr<Run>> run;

@@ -72,8 +72,11 @@ std::vector<PendingPush> WaitingPushes::TakeIf(
   return Take(taken);
 }
 
-void WaitingPushes::EmptyWindow() {
-  for (PendingPush& push : pushes_) push.in_window = 0;
+void WaitingPushes::StepMade(int64_t steps) {
+  for (PendingPush& push : pushes_) {
+    push.in_window = 0;
+    if (push.claim != nullptr) push.claim->MoveTo(steps);
+  }
   for (WaitingPush& facts : facts_) facts.in_window = 0;
 }
 

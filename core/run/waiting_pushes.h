@@ -70,8 +70,9 @@ class WaitingPushes {
   std::vector<PendingPush> TakeOf(const std::string& worker);
   // Takes out those of which `goes` is true.
   std::vector<PendingPush> TakeIf(const std::function<bool(const WaitingPush&)>& goes);
-  // A step was made: of nobody there is anything in the window.
-  void EmptyWindow();
+  // A step was made, and so many are: of nobody there is anything in the window, and what waits,
+  // and its room, is for the next one.
+  void StepMade(int64_t steps);
 
   // The push of that worker; null if none waits.
   PendingPush* Find(const std::string& worker);

@@ -81,8 +81,10 @@ std::optional<absl::Duration> SynchronousPolicy::QuorumAt(const PolicyState& sta
   }
   const auto waiting = static_cast<int64_t>(times.size());
   // Of those who are complete by what lies in the window, since its length was changed, none waits.
-  const int64_t needed = quorum - std::max<int64_t>(state.complete - waiting, 0);
-  if (needed < 1 || waiting < needed) return since;
+  // Those who have left since are none of the quorum: at the latest when all of theirs had come, it
+  // was there.
+  const int64_t needed = quorum - (state.complete - waiting);
+  if (needed < 1) return since;
   const auto last = times.begin() + (needed - 1);
   std::nth_element(times.begin(), last, times.end());
   return *last;
@@ -112,7 +114,7 @@ Verdict SynchronousPolicy::Decide(const PolicyState& state) const {
   if (verdict.wait_left > absl::ZeroDuration()) return verdict;
   verdict.what = Verdict::What::kStep;
   verdict.quorum_at = QuorumAt(state);
-  verdict.at_deadline = state.waited >= deadline_;
+  verdict.at_deadline = !verdict.quorum_at.has_value() && state.waited >= deadline_;
   verdict.used.resize(state.waiting.size());
   std::iota(verdict.used.begin(), verdict.used.end(), size_t{0});
   std::sort(verdict.used.begin(), verdict.used.end(),

@@ -148,6 +148,15 @@ void PushRoom::Leave(Ticket* ticket) {
   Update(books);
 }
 
+void PushRoom::Move(Ticket* ticket, int64_t step) {
+  MutexLock lock(&mutex_);
+  if (ticket->step == step) return;
+  ticket->step = step;
+  Books* const books = ticket->books.get();
+  BeginStep(books, std::max(books->step, step));
+  Update(books);
+}
+
 void PushRoom::BeginStep(Books* books, int64_t step) {
   RoomAccount& account = books->account;
   books->step = step;

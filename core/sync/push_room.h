@@ -47,6 +47,9 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;
 
+    // The push is part of that step, which is later than the one that it was for.
+    void MoveTo(int64_t step) { room_->Move(ticket_.get(), step); }
+
     bool granted() const { return ticket_->granted.load(std::memory_order_acquire); }
 
    private:
@@ -135,6 +138,7 @@ class PushRoom : public std::enable_shared_from_this<PushRoom> {
 
   void Enter(Ticket* ticket, std::function<void()> on_granted);
   void Leave(Ticket* ticket);
+  void Move(Ticket* ticket, int64_t step);
   // The open step of the run is another one.
   void BeginStep(Books* books, int64_t step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // After something has changed for a run: enters it among those that have or want something, or

@@ -23,6 +23,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+// Pushes of two elements.
+Limits RoomForFour() {
+  Limits limits;
+  limits.max_staged_bytes = 4 * 2 * static_cast<int64_t>(sizeof(float));
+  return limits;
+}
+
 // A run of two parameters with three workers, of which two make a quorum.
 class QuorumTest : public testing::Test {
  protected:
@@ -32,6 +39,7 @@ class QuorumTest : public testing::Test {
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString("quorum: 2 " + options, &more))
         << options;
     spec.mutable_policy()->mutable_synchronous()->MergeFrom(more);
+    spec.mutable_lease_duration()->set_seconds(60);
     run_ = *registry_.Create("r", spec, "");
     for (const char* const worker : {"a", "b", "c"}) {
       workers_.push_back(std::make_unique<FakeWorker>(&registry_, "r", worker));
@@ -73,7 +81,7 @@ class QuorumTest : public testing::Test {
 
   FakeClock clock_;
   VirtualExecutor* executor_ = new VirtualExecutor(/*seed=*/1);  // The registry's.
-  RunRegistry registry_{Limits(), std::unique_ptr<Executor>(executor_), &clock_};
+  RunRegistry registry_{RoomForFour(), std::unique_ptr<Executor>(executor_), &clock_};
   std::shared_ptr<gradd::Run> run_;
   std::vector<std::unique_ptr<FakeWorker>> workers_;
   int64_t sequences_[3] = {};
@@ -113,9 +121,11 @@ TEST_F(QuorumTest, GraceIsOverWhenItsAlarmRings) {
   Push(1, 3);
   clock_.Advance(absl::Milliseconds(19));
   registry_.alarms().Ring();
+  executor_->RunAll();
   EXPECT_EQ(step(), 0);
   clock_.Advance(absl::Milliseconds(1));
   registry_.alarms().Ring();
+  executor_->RunAll();
   EXPECT_EQ(step(), 1);
 }
 
@@ -249,13 +259,117 @@ TEST_F(QuorumTest, WhatWasCarriedIsSupersededWhenThatIsTurnedOff) {
   EXPECT_EQ(step(), 1);
 }
 
+// Deadlines in a row: the steps between them were made by a quorum.
+TEST_F(QuorumTest, BreaksARowOfMissedDeadlines) {
+  Create("missed_deadlines: 2 deadline { seconds: 10 }");
+  const auto miss = [&] {
+    Push(0, 1);
+    Pass(absl::Seconds(10));
+  };
+  const auto missed = [&] {
+    return run_->Describe(gradd::Run::Detail::kWorkers).workers(2).missed_deadlines();
+  };
+  miss();
+  EXPECT_EQ(step(), 1);
+  EXPECT_EQ(missed(), 1);
+  Push(0, 1);
+  Push(1, 1);
+  EXPECT_EQ(step(), 2);
+  EXPECT_EQ(missed(), 0);
+  miss();
+  EXPECT_EQ(missed(), 1);
+  miss();
+  EXPECT_EQ(missed(), 2) << "no step waits for it";
+  Push(0, 1);
+  Push(1, 1);
+  EXPECT_EQ(missed(), 2) << "until a push of it is there";
+}
+
+// The quorum is in at 9 s, and its grace would end at 12.
+TEST_F(QuorumTest, NobodyMissesTheDeadlineThatEndsItsGrace) {
+  Create("missed_deadlines: 1 deadline { seconds: 10 } grace { seconds: 3 }");
+  Push(0, 1);
+  Pass(absl::Seconds(9));
+  Push(1, 1);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(step(), 1);
+  EXPECT_EQ(run_->Describe(gradd::Run::Detail::kWorkers).workers(2).missed_deadlines(), 0);
+}
+
+// Its push counts for the step and not for the quorum.
+TEST_F(QuorumTest, AWorkerThatHasLeftMakesNoQuorum) {
+  Create("grace { seconds: 5 }");
+  Push(0, 1);
+  Pass(absl::Seconds(1));
+  workers_[0]->Disconnect();
+  Pass(absl::Seconds(60));  // Its lease ends.
+  workers_[1]->Join();
+  workers_[2]->Join();
+  Push(1, 1);
+  Pass(absl::Seconds(3));
+  EXPECT_EQ(step(), 0);
+}
+
+// What a run that stops has in flight may complete, and nothing else begins.
+TEST_F(QuorumTest, NothingIsCarriedIntoAStepThatDoesNotCome) {
+  for (const bool drains : {false, true}) {
+    SCOPED_TRACE(drains);
+    workers_.clear();
+    std::fill(std::begin(sequences_), std::end(sequences_), 0);
+    if (run_ != nullptr) {
+      ASSERT_TRUE(registry_.Delete("runs/r").ok());
+    }
+    Create("late_pushes: LATE_PUSHES_CARRIED");
+    Push(0, 1);
+    Push(1, 1);
+    PushFrom(0, 2, 1);
+    EXPECT_THAT(Outcomes(2), IsEmpty());
+    if (drains) {
+      Push(0, 1);  // With what was carried, that makes a step.
+      EXPECT_EQ(step(), 2);
+      PushFrom(1, 1, 1);
+      run_->Drain();
+      EXPECT_EQ(step(), 2);
+      for (const auto& worker : workers_) EXPECT_TRUE(worker->end().has_value());
+    } else {
+      ASSERT_TRUE(run_->Finish("ada", "").ok());
+      EXPECT_THAT(Outcomes(2), ElementsAre(v1::PUSH_OUTCOME_SUPERSEDED));
+    }
+  }
+}
+
+// A push stops coming in when its step was made without it: the others' pushes keep their room,
+// though another run needs it.
+TEST_F(QuorumTest, WhatComesTooLateDoesNotMakeTheRunStandStill) {
+  Create();
+  workers_[2]->PushPart(++sequences_[2], 0, {1});
+  Push(0, 1);
+  Push(1, 1);
+  executor_->RunAll();
+  Push(0, 1);
+  ASSERT_TRUE(registry_.Create("other", SynchronousSpec(4, 2), "").ok());
+  FakeWorker first(&registry_, "other", "a");
+  FakeWorker second(&registry_, "other", "b");
+  first.Join();
+  second.Join();
+  first.Push(1, 0, {1, 1, 1, 1});
+  second.Push(1, 0, {1, 1, 1, 1});
+  for (int i = 0; i < 14; ++i) Pass(absl::Seconds(1));
+  executor_->RunAll();
+  EXPECT_THAT(Outcomes(0), ElementsAre(v1::PUSH_OUTCOME_APPLIED)) << "it is not dropped";
+  Push(1, 1);
+  executor_->RunAll();
+  EXPECT_EQ(step(), 2);
+  EXPECT_EQ((*registry_.Find("runs/other"))->Progress().step(), 1);
+}
+
 TEST_F(QuorumTest, SaysHowManyMoreMakeTheStep) {
   Create();
   Push(0, 1);
   Pass(absl::Seconds(10));
   EXPECT_EQ(run_->Progress().reason(),
-            "b and c compute, a has pushed; 1 more push makes the step; it is made without b and c "
-            "in 4m50s");
+            "b and c compute, a has pushed; 1 more worker makes the step; it is made without b and "
+            "c in 4m50s");
   EXPECT_THAT(run_->Progress().waits_for(), ElementsAre("b", "c"));
 }
 

@@ -125,6 +125,27 @@ TEST_F(PushRoomTest, AStepThatIsOnItsWayNeedsNoMore) {
   EXPECT_EQ(budget_->taken_bytes(), 0);
 }
 
+// With room for three pushes, of two runs of three workers each.
+TEST_F(PushRoomTest, OneThatIsCarriedIntoTheNextStepNeedsTheOthersOfThat) {
+  Start(3);
+  const auto a = Open("a", 1, 3);
+  const auto b = Open("b", 1, 3);
+  std::vector<PushRoom::ClaimPtr> of_a;
+  for (const char* worker : {"w0", "w1", "w2"}) of_a.push_back(a->Take(worker, 0, nullptr));
+  // Two of them are a step, and the third one is carried.
+  PushRoom::ClaimPtr carried = std::move(of_a.back());
+  of_a.clear();
+  carried->MoveTo(1);
+  std::vector<PushRoom::ClaimPtr> of_b;
+  for (const char* worker : {"w0", "w1", "w2"}) of_b.push_back(b->Take(worker, 0, nullptr));
+  for (const char* worker : {"w0", "w1"}) of_a.push_back(a->Take(worker, 1, nullptr));
+  EXPECT_TRUE(of_a[0]->granted());
+  EXPECT_TRUE(of_a[1]->granted()) << "otherwise each waits for what the other one has";
+  of_a.clear();
+  carried.reset();
+  for (const PushRoom::ClaimPtr& claim : of_b) EXPECT_TRUE(claim->granted());
+}
+
 TEST_F(PushRoomTest, WhoHasWaitedForLongForYoungerOnesTakesTheirRoom) {
   Start(8);
   const auto oldest = Open("oldest", 3, 2);

@@ -228,8 +228,10 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
     case v1::PUSH_OUTCOME_SUPERSEDED: {
       const int64_t on_its_way = IsSmall() ? 0 : 1;
       if (!Since(push.since, [&](const Regime& regime) {
-            return regime.synchronous &&
-                   push.base_step < regime.step + on_its_way - regime.carried_staleness;
+            // Nothing is carried into a step that does not come.
+            const bool over = regime.state == v1::RUN_STATE_FINISHED;
+            return regime.synchronous && push.base_step < regime.step + on_its_way -
+                                                              (over ? 0 : regime.carried_staleness);
           })) {
         Fail(absl::StrCat(name, " from step ", push.base_step, " is superseded for no reason"));
       }

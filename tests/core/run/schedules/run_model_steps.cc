@@ -289,7 +289,8 @@ void RunModel::CountMissed() {
     }
     // Whether its quorum or its deadline has made the step is not seen from outside.
     for (const v1::WorkerStatus& status : described_.workers()) {
-      if (status.worker() == worker && status.missed_deadlines() > member.missed) ++member.missed;
+      if (status.worker() != worker) continue;
+      member.missed = status.missed_deadlines() > member.missed ? member.missed + 1 : 0;
     }
   }
 }
