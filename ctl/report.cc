@@ -112,14 +112,17 @@ std::string ListText(const Message& message, const FieldDescriptor& field) {
 }
 
 // The fields that are set: `beta1 0.95, epsilon 1e-08`. A oneof's member comes first, under
-// its kind: `adam, beta1 0.95, weight_decay 0.01`; other messages in parentheses:
+// its kind, if it is one: `adam, beta1 0.95, weight_decay 0.01`; other messages in parentheses:
 // `cosine, decay_steps 900, warm_up (steps 100)`.
 std::string Describe(const Message& message) {
   std::vector<const FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   std::vector<std::string> parts;
   for (const FieldDescriptor* field : fields) {
-    if (field->real_containing_oneof() == nullptr) {
+    const bool is_kind = field->real_containing_oneof() != nullptr &&
+                         field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+                         field->message_type() != google::protobuf::Duration::descriptor();
+    if (!is_kind) {
       const std::string value =
           field->is_repeated() ? ListText(message, *field) : ValueText(message, *field);
       parts.push_back(value.empty() ? field->name() : absl::StrCat(field->name(), " ", value));

@@ -46,18 +46,31 @@ bool Overlap(const std::string& a, const std::string& b) {
   return a == b || absl::StartsWith(a, b + ".") || absl::StartsWith(b, a + ".");
 }
 
-// The first path whose oneof was taken by a later one; null if there is none.
-const std::string* FirstUnset(const v1::UpdateRunRequest& request) {
-  for (const std::string& path : request.update_mask().paths()) {
-    const google::protobuf::Message* message = &request.run();
+// The first of the paths that were set whose oneof was taken by a later one; null if there is none.
+const std::string* FirstLost(const v1::Run& run, const std::vector<std::string>& set) {
+  for (const std::string& path : set) {
+    const google::protobuf::Message* message = &run;
     const std::vector<std::string> parts = absl::StrSplit(path, '.');
-    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+    for (size_t i = 0; i < parts.size(); ++i) {
       const auto* field = message->GetDescriptor()->FindFieldByName(parts[i]);
+      const bool is_last = i + 1 == parts.size();
+      if (is_last && field->real_containing_oneof() == nullptr) break;
       if (!message->GetReflection()->HasField(*message, field)) return &path;
-      message = &message->GetReflection()->GetMessage(*message, field);
+      if (!is_last) message = &message->GetReflection()->GetMessage(*message, field);
     }
   }
   return nullptr;
+}
+
+// Sets the field, as one of those that are set; not where one undoes the other.
+absl::Status SetOne(const std::string& path, const std::string& value, v1::Run* run,
+                    std::vector<std::string>* set) {
+  GRADD_RETURN_IF_ERROR(SetField(path, value, run));
+  if (const std::string* lost = FirstLost(*run, *set); lost != nullptr) {
+    return UsageError(absl::StrCat("only one of ", *lost, " and ", path, " can be set"));
+  }
+  if (value != "default") set->push_back(path);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -75,10 +88,11 @@ absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
   } else {
     created.mutable_policy()->mutable_synchronous()->set_workers(1);
   }
+  std::vector<std::string> set;
   for (const auto& [name, value] : run.fields) {
     absl::StatusOr<std::string> path = ResolveField(name, created);
     if (!path.ok()) return UsageError(absl::StrCat("--", path.status().message()));
-    GRADD_RETURN_IF_ERROR(SetField(*path, value, &created));
+    GRADD_RETURN_IF_ERROR(SetOne(*path, value, &created, &set));
   }
   return request;
 }
@@ -108,6 +122,7 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
                                                        const std::vector<Assignment>& changes) {
   v1::UpdateRunRequest request;
   request.mutable_run()->set_name(current.name());
+  std::vector<std::string> set;
   for (const auto& [name, value] : changes) {
     absl::StatusOr<std::string> path = ResolveField(name, current);
     if (!path.ok()) return path.status();
@@ -126,10 +141,7 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
                               : absl::StrCat(*path, " and ", other, " are parts of each other"));
       }
     }
-    GRADD_RETURN_IF_ERROR(SetField(*path, value, request.mutable_run()));
-    if (const std::string* lost = FirstUnset(request); lost != nullptr) {
-      return UsageError(absl::StrCat("only one of ", *lost, " and ", *path, " can be set"));
-    }
+    GRADD_RETURN_IF_ERROR(SetOne(*path, value, request.mutable_run(), &set));
     request.mutable_update_mask()->add_paths(*path);
   }
   return request;

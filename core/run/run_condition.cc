@@ -88,8 +88,8 @@ std::string Without(const RunSituation& situation) {
   return text;
 }
 
-// What happens next to a step that waits: `; 1 more worker makes the step; it is made without w1 and
-// w2 in 4m12s`.
+// What happens next to a step that waits: `; 1 more worker makes the step; it is made without w1
+// and w2 in 4m12s`.
 std::string WhatIsNext(const RunSituation& situation) {
   std::string text;
   if (situation.waits_enough > 0 &&

@@ -45,7 +45,8 @@ void Run::Drain() {
 bool Run::StepCanCome() const {
   if (step_ != nullptr || !record_.policy().needs_others()) return true;
   if (!record_.members().formed()) return false;
-  int64_t can_push = record_.members().complete();
+  int64_t can_push =
+      std::max(record_.members().complete(), static_cast<int64_t>(waiting_.facts().size()));
   for (const std::string& worker : record_.members().Missing()) {
     if (sessions_.Find(worker) != nullptr) ++can_push;
   }

@@ -35,6 +35,7 @@ PolicyState Run::StateForPolicy() const {
   state.now = Now();
   if (!waiting_.empty() || state.window_pushes > 0) state.waited = state.now - waiting_.since();
   state.quorum_lag = record_.quorum_lag();
+  state.ends = draining_;
   return state;
 }
 

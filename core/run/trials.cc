@@ -141,11 +141,12 @@ absl::Status Trials::Add(const v1::Trial& trial, const HeldRun& held) {
   *spec.mutable_schedule() = trial.schedule();
   spec.set_max_steps(trial.max_steps());
   if (origin_ != nullptr && spec.policy().has_synchronous()) {
+    // In lock-step: who is in a quorum would be another one in each.
     v1::Synchronous& synchronous = *spec.mutable_policy()->mutable_synchronous();
     synchronous.set_workers(held.connected_workers);
-    if (synchronous.has_quorum()) {
-      synchronous.set_quorum(std::min(synchronous.quorum(), held.connected_workers));
-    }
+    synchronous.clear_quorum();
+    synchronous.clear_grace_kind();
+    synchronous.clear_late_pushes();
   }
   const std::string of = origin_ == nullptr ? "" : absl::StrCat(origin_->run_id(), "-");
   absl::StatusOr<std::shared_ptr<Run>> run;

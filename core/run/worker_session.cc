@@ -1,5 +1,6 @@
 #include "core/run/worker_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,11 @@
 
 namespace gradd {
 namespace {
+
+// Of a push that is coming in, what counts as something: so much, or such a part of the whole. A
+// few bytes a second would hold up others as long as nothing at all.
+constexpr size_t kLeastProgressBytes = size_t{64} << 10;
+constexpr size_t kLeastProgressParts = 16;
 
 absl::Status OutOfOrder(absl::string_view message) {
   return Error(absl::StatusCode::kFailedPrecondition, "REQUEST_OUT_OF_ORDER", message);
@@ -74,9 +80,20 @@ bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
   return false;
 }
 
+void WorkerSession::NoteProgress(const v1::Push& push, size_t bytes) {
+  const auto whole = static_cast<size_t>(run_->layout().element_count()) * sizeof(float);
+  progress_bytes_ += bytes;
+  if (!push.has_header() && !push.has_commit() &&
+      progress_bytes_ < std::min(kLeastProgressBytes, whole / kLeastProgressParts)) {
+    return;
+  }
+  progress_bytes_ = 0;
+  last_part_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
+}
+
 bool WorkerSession::HandlePush(v1::TrainRequest request, Payload data) {
   const v1::Push& push = request.push();
-  last_part_ns_.store(absl::ToInt64Nanoseconds(registry_->clock().Elapsed()));
+  NoteProgress(push, data.size_bytes());
   if (push.has_header()) {
     if (incoming_ != Incoming::kNone) {
       EndWith(OutOfOrder(absl::StrCat("push ", push.header().sequence(), " begins before push ",

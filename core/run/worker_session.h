@@ -2,6 +2,7 @@
 #define GRADD_CORE_RUN_WORKER_SESSION_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -112,7 +113,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   void DropIfInVain();
   // The same for a push whose room others need; its worker is told to push it again.
   void DropForRoom();
-  // When something of the push that is coming in last came, by Clock::Elapsed().
+  // When enough of the push that is coming in last came, by Clock::Elapsed(): some 64 KiB, or a
+  // sixteenth of it.
   absl::Duration last_part() const { return absl::Nanoseconds(last_part_ns_.load()); }
   // Where to count what float16 has no room for. Set once, by the join.
   void SetFloat16(std::shared_ptr<WorkerFloat16> counts) { float16_ = std::move(counts); }
@@ -128,6 +130,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
 
   bool Dispatch(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HandlePush(v1::TrainRequest request, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A part of a push came, with so many bytes of a gradient.
+  void NoteProgress(const v1::Push& push, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleChunk(const v1::Push& push, Payload data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HandleAbort(const v1::AbortPush& abort) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes in what the message carries of a gradient.
@@ -150,7 +154,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   Incoming incoming_ ABSL_GUARDED_BY(mutex_) = Incoming::kNone;
   PushAdmission admission_ ABSL_GUARDED_BY(mutex_) = PushAdmission::kStage;
   std::shared_ptr<StagedPush> staged_ ABSL_GUARDED_BY(mutex_);
-  v1::PushHeader header_ ABSL_GUARDED_BY(mutex_);  // Of the push that is coming in.
+  v1::PushHeader header_ ABSL_GUARDED_BY(mutex_);      // Of the push that is coming in.
+  size_t progress_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Since last_part().
   absl::Duration begun_at_ ABSL_GUARDED_BY(mutex_);
   absl::Duration staging_time_ ABSL_GUARDED_BY(mutex_);
   struct Held {

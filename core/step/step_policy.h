@@ -63,6 +63,8 @@ struct PolicyState {
   absl::Duration now;
   // The smoothed time from the push that makes a quorum to the last one for its step.
   absl::Duration quorum_lag;
+  // The run ends with its server: nobody is waited for who need not be.
+  bool ends = false;
   // All live members in the order of their ids. For Explain(); Decide() must not look at it.
   absl::Span<const PolicyMember> members;
 };

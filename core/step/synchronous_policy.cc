@@ -16,6 +16,18 @@ constexpr int64_t kMostMissedDeadlines = 1'000'000;
 constexpr absl::Duration kLongestGrace = absl::Hours(24);
 constexpr double kAdaptiveShare = 0.5;
 
+// Whether it is all of its worker's for the step.
+bool IsLast(const WaitingPush& push, const PolicyState& state) {
+  return push.in_window + 1 >= state.window;
+}
+
+// How many workers have given all of theirs: those that are expected, or also those that have gone.
+int64_t InStep(const PolicyState& state) {
+  const auto waiting = std::count_if(state.waiting.begin(), state.waiting.end(),
+                                     [&](const WaitingPush& push) { return IsLast(push, state); });
+  return std::max<int64_t>(state.complete, waiting);
+}
+
 }  // namespace
 
 absl::Status ValidateSynchronous(const v1::Synchronous& spec, int64_t max_workers) {
@@ -72,18 +84,16 @@ SynchronousPolicy::SynchronousPolicy(const v1::Synchronous& spec)
 
 std::optional<absl::Duration> SynchronousPolicy::QuorumAt(const PolicyState& state) const {
   const int64_t quorum = QuorumOf(state.expected);
-  if (!state.formed || quorum == 0 || state.complete < quorum) return std::nullopt;
+  if (!state.formed || quorum == 0 || InStep(state) < quorum) return std::nullopt;
   // One that was carried over is there since the step before was made.
   const absl::Duration since = state.now - state.waited;
   std::vector<absl::Duration> times;
   for (const WaitingPush& push : state.waiting) {
-    if (push.in_window + 1 >= state.window) times.push_back(std::max(push.complete_at, since));
+    if (IsLast(push, state)) times.push_back(std::max(push.complete_at, since));
   }
-  const auto waiting = static_cast<int64_t>(times.size());
-  // Of those who are complete by what lies in the window, since its length was changed, none waits.
-  // Those who have left since are none of the quorum: at the latest when all of theirs had come, it
-  // was there.
-  const int64_t needed = quorum - (state.complete - waiting);
+  // Those who are complete by what lies in the window, since its length was changed, are so as
+  // long.
+  const int64_t needed = quorum - (InStep(state) - static_cast<int64_t>(times.size()));
   if (needed < 1) return since;
   const auto last = times.begin() + (needed - 1);
   std::nth_element(times.begin(), last, times.end());
@@ -95,7 +105,8 @@ absl::Duration SynchronousPolicy::TimeLeft(const PolicyState& state) const {
   if (state.formed && state.complete == state.expected) return absl::ZeroDuration();
   absl::Duration left = deadline_ - state.waited;
   if (const auto quorum_at = QuorumAt(state); quorum_at.has_value()) {
-    const absl::Duration grace = adaptive_grace_ ? kAdaptiveShare * state.quorum_lag : grace_;
+    absl::Duration grace = adaptive_grace_ ? kAdaptiveShare * state.quorum_lag : grace_;
+    if (state.ends) grace = absl::ZeroDuration();
     left = std::min(left, *quorum_at + grace - state.now);
   }
   return std::max(left, absl::ZeroDuration());
@@ -128,7 +139,7 @@ Explanation SynchronousPolicy::Explain(const PolicyState& state) const {
     if (member.expected && !member.complete) explanation.waits_for.push_back(member.worker);
   }
   const int64_t quorum = QuorumOf(state.expected);
-  if (quorum > state.complete) explanation.enough = quorum - state.complete;
+  if (quorum > InStep(state)) explanation.enough = quorum - InStep(state);
   explanation.until = TimeLeft(state);
   return explanation;
 }

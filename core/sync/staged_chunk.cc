@@ -175,7 +175,11 @@ absl::StatusOr<StagedChunk> StagedChunk::Create(const v1::ParameterChunk& chunk,
         "CHUNK_SIZE", absl::StrCat("chunk at offset ", offset, " has ", size,
                                    " elements, and an element_count of ", chunk.element_count()));
   }
-  if (offset < 0 || offset > layout.element_count() - size) {
+  if (offset < 0) {
+    return InvalidArgument("CHUNK_OUT_OF_RANGE",
+                           absl::StrCat("chunk offset ", offset, ", at least 0 expected"));
+  }
+  if (offset > layout.element_count() - size) {
     return InvalidArgument("CHUNK_OUT_OF_RANGE",
                            absl::StrCat("chunk offset ", offset, " + ", size,
                                         " elements exceeds the layout's ", layout.element_count()));

@@ -96,6 +96,40 @@ TEST_F(GradctlTest, CreateSendsTheRunAndSaysWhatWasCreated) {
   EXPECT_EQ(request.run().layout().tensors(0).shape(1), 10);
 }
 
+TEST_F(GradctlTest, AQuorumIsCreatedChangedAndShown) {
+  ASSERT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1", "--workers", "5",
+                 "--quorum", "4", "--adaptive-grace", "--late-pushes", "carried"},
+                kLayout),
+            kExitOk)
+      << console_.err;
+  EXPECT_EQ(server_.creates.at(0).run().policy().synchronous().ShortDebugString(),
+            "workers: 5 quorum: 4 adaptive_grace: true late_pushes: LATE_PUSHES_CARRIED");
+  AddFashion();
+  v1::Synchronous& policy = *server_.runs["runs/fashion"].mutable_policy()->mutable_synchronous();
+  policy = server_.creates.at(0).run().policy().synchronous();
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("synchronous, workers 5, quorum 4, adaptive_grace true, "
+                                      "late_pushes carried"));
+  policy.mutable_grace()->set_seconds(90);
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("quorum 4, grace 1m30s"));
+
+  ASSERT_EQ(Run({"set", "fashion", "grace=2s", "quorum=3"}), kExitOk) << console_.err;
+  const v1::Synchronous& sent = server_.updates.at(0).run().policy().synchronous();
+  EXPECT_EQ(sent.grace().seconds(), 2);
+  EXPECT_EQ(sent.quorum(), 3);
+  EXPECT_EQ(Run({"set", "fashion", "adaptive-grace=true", "grace=2s"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("only one of policy.synchronous.adaptive_grace and "
+                                      "policy.synchronous.grace can be set"));
+  ASSERT_EQ(Run({"set", "fashion", "grace=default", "adaptive-grace=true"}), kExitOk)
+      << console_.err;
+  EXPECT_EQ(Run({"create", "y", "--layout", "-", "--learning-rate", "1", "--quorum", "1", "--grace",
+                 "1s", "--adaptive-grace"},
+                kLayout),
+            kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("only one of policy.synchronous.grace"));
+}
+
 TEST_F(GradctlTest, CreateIsTriedAgainUnderTheSameRequestId) {
   server_.unavailable_calls = 2;
   ASSERT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk)

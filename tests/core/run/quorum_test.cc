@@ -296,18 +296,26 @@ TEST_F(QuorumTest, NobodyMissesTheDeadlineThatEndsItsGrace) {
   EXPECT_EQ(run_->Describe(gradd::Run::Detail::kWorkers).workers(2).missed_deadlines(), 0);
 }
 
-// Its push counts for the step and not for the quorum.
-TEST_F(QuorumTest, AWorkerThatHasLeftMakesNoQuorum) {
+// Its push is part of the step, and so it counts for the quorum.
+TEST_F(QuorumTest, StaysWhenOneOfItLeaves) {
   Create("grace { seconds: 5 }");
   Push(0, 1);
-  Pass(absl::Seconds(1));
-  workers_[0]->Disconnect();
-  Pass(absl::Seconds(60));  // Its lease ends.
-  workers_[1]->Join();
-  workers_[2]->Join();
   Push(1, 1);
-  Pass(absl::Seconds(3));
+  workers_[0]->Leave();
+  Pass(absl::Seconds(4));
   EXPECT_EQ(step(), 0);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(step(), 1);
+}
+
+TEST_F(QuorumTest, DoesNotWaitForItsGraceWhereTheServerStops) {
+  Create("grace { seconds: 5 }");
+  Push(0, 1);
+  Push(1, 1);
+  EXPECT_EQ(step(), 0);
+  run_->Drain();
+  EXPECT_EQ(step(), 1);
+  EXPECT_THAT(Outcomes(0), ElementsAre(v1::PUSH_OUTCOME_APPLIED));
 }
 
 // What a run that stops has in flight may complete, and nothing else begins.

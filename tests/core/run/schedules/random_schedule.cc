@@ -230,6 +230,9 @@ void RandomSchedule::Govern() {
     playground.run = nullptr;
   } else if (Chance(4)) {
     Note("drains");
+    for (Playground& other : playgrounds_) {
+      if (other.model != nullptr) other.model->Drains();
+    }
     registry_->Drain();
   }
 }

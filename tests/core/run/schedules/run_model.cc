@@ -229,7 +229,7 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       const int64_t on_its_way = IsSmall() ? 0 : 1;
       if (!Since(push.since, [&](const Regime& regime) {
             // Nothing is carried into a step that does not come.
-            const bool over = regime.state == v1::RUN_STATE_FINISHED;
+            const bool over = drains_ || regime.state == v1::RUN_STATE_FINISHED;
             return regime.synchronous && push.base_step < regime.step + on_its_way -
                                                               (over ? 0 : regime.carried_staleness);
           })) {

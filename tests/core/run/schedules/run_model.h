@@ -56,6 +56,8 @@ class RunModel {
   void SawTimeline(uint64_t timeline);
   // A stream ended since a new timeline has begun.
   void EndedWithTimeline(const ScriptedWorker* stream, bool says_timelines);
+  // The server stops.
+  void Drains() { drains_ = true; }
   // Somebody had the next timeline begin, when that is possible.
   void AskedForTimeline() { ++timelines_asked_; }
 
@@ -171,9 +173,8 @@ class RunModel {
   bool AreOfOneStep(const Push& push, const Push& next, int64_t step) const;
   void EndStep(int64_t step);
   void CheckStepWasDue();
-  // Whether a quorum was there for its grace, in some regime since `first`, where so many of those
-  // that are expected are complete.
-  bool HadQuorum(size_t first, int64_t expected, int64_t complete) const;
+  // Whether a quorum of the present window was there for its grace, in some regime since `first`.
+  bool HadQuorum(size_t first, int64_t expected) const;
   void CountMissed();
   int64_t PushesInStep(const std::string& worker) const;
   void CheckSteps(bool idle);
@@ -208,6 +209,7 @@ class RunModel {
   bool was_formed_ = false;  // Before this action.
   int64_t completions_ = 0;
   uint64_t timelines_asked_ = 0;
+  bool drains_ = false;
   std::vector<Push> taken_;   // In this action.
   std::vector<Push> window_;  // Of the step that is being filled.
   absl::Duration waited_since_;

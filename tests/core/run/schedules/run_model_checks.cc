@@ -87,7 +87,7 @@ void RunModel::CheckDue(bool ticked) {
     if (IsExpected(member)) ++expected;
     if (!member.pending.has_value()) continue;
     const Push& push = *member.pending;
-    if (IsExpected(member)) complete_at.push_back(std::max(push.complete_at, waited_since_));
+    complete_at.push_back(std::max(push.complete_at, waited_since_));
     if (MayBeGone(push)) return;
     waits = true;
     if (!now_.synchronous || in < now_.window) {

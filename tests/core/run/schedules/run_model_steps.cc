@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -263,19 +264,27 @@ void RunModel::CheckStepWasDue() {
     missing.push_back(worker);
   }
   if (missing.empty()) return;
-  const int64_t complete = expected - static_cast<int64_t>(missing.size());
-  if (HadQuorum(since, expected, complete)) return;
+  if (HadQuorum(since, expected)) return;
   Fail(absl::StrCat("a step was made without ", missing[0], " after ",
                     absl::FormatDuration(waited)));
 }
 
-bool RunModel::HadQuorum(size_t first, int64_t expected, int64_t complete) const {
+bool RunModel::HadQuorum(size_t first, int64_t expected) const {
+  const bool other_window =
+      Since(first, [&](const Regime& regime) { return regime.window != now_.window; });
   return Since(first, [&](const Regime& regime) {
     const int64_t quorum = std::min(regime.quorum, expected);
-    if (regime.quorum == 0 || complete < quorum) return false;
-    const absl::Duration latest = clock_->Elapsed() - regime.grace;
-    return std::count_if(window_.begin(), window_.end(),
-                         [&](const Push& push) { return push.complete_at <= latest; }) >= quorum;
+    if (regime.quorum == 0) return false;
+    // Who is complete since the window's length was changed is so as long as anybody.
+    const bool ends = drains_ || other_window;
+    const absl::Duration latest = clock_->Elapsed() - (ends ? absl::ZeroDuration() : regime.grace);
+    std::set<std::string> workers;
+    for (const Push& push : window_) {
+      if (push.complete_at <= latest && PushesInStep(push.worker) >= regime.window) {
+        workers.insert(push.worker);
+      }
+    }
+    return static_cast<int64_t>(workers.size()) >= quorum;
   });
 }
 
