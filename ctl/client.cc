@@ -107,9 +107,10 @@ absl::StatusOr<v1::Run> Client::Get(const std::string& name) {
   return Call(&v1::RunService::Stub::GetRun, request, kAttempts);
 }
 
-absl::StatusOr<v1::ListRunsResponse> Client::List() {
+absl::StatusOr<v1::ListRunsResponse> Client::List(const RunLabels& labels) {
   v1::ListRunsResponse all;
   v1::ListRunsRequest request;
+  *request.mutable_labels() = labels;
   do {
     absl::StatusOr<v1::ListRunsResponse> page =
         Call(&v1::RunService::Stub::ListRuns, request, kAttempts);

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/pull.h"
+#include "core/run/run_labels.h"
 #include "ctl/console.h"
 #include "gradd/v1/run_service.grpc.pb.h"
 
@@ -25,8 +26,8 @@ class Client {
   // Tried again a few times where the server is not available for a moment.
   absl::StatusOr<v1::Run> Create(const v1::CreateRunRequest& request);
   absl::StatusOr<v1::Run> Get(const std::string& name);
-  // All pages.
-  absl::StatusOr<v1::ListRunsResponse> List();
+  // All pages, of the runs with these labels.
+  absl::StatusOr<v1::ListRunsResponse> List(const RunLabels& labels = {});
   absl::StatusOr<v1::Run> Update(const v1::UpdateRunRequest& request);
   absl::StatusOr<v1::Run> Pause(const v1::PauseRunRequest& request);
   absl::StatusOr<v1::Run> Resume(const v1::ResumeRunRequest& request);

@@ -57,7 +57,21 @@ CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const cha
                      CommandLine* line) {
   CLI::App* added = app->add_subcommand(name, help);
   added->preparse_callback([command, line](size_t) { line->command = command; });
-  if (NamesRun(command)) added->add_option("RUN", line->run, "The run")->required();
+  const bool creates = command == Command::kCreate;
+  if (NamesRun(command)) {
+    added->add_option("RUN", line->run, creates ? "The run" : "The run; or --label")
+        ->required(creates);
+  }
+  if (command == Command::kLandscape) return added;
+  const char* const meaning = creates ? "A label of the run; one option for each"
+                              : command == Command::kList
+                                  ? "Only runs with this label, and with all where there are more: "
+                                    "as one line"
+                                  : "Instead of RUN: all runs with this label, and with all where "
+                                    "there are more";
+  added->add_option("--label", line->label_texts, meaning)
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   return added;
 }
 
@@ -105,7 +119,6 @@ void AddRace(CLI::App* app, CommandLine* line, Texts* texts) {
           "ENTRY", line->entries,
           "2 to 32 of them: adam, adam:0.001 or adam:learning-rate=0.001,beta1=0.95; without a "
           "rate, a sweep finds one, except for methods that find their step sizes themselves")
-      ->required()
       ->type_name("");
   AddNumber(race, "--steps", &line->race_steps, "N", "Steps of the race, up to 20000");
   AddSweep(race, "--sweep-steps", line, texts);
@@ -232,6 +245,7 @@ absl::Status CheckPrintable(const char* what, const std::string& text) {
 absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLine* line) {
   NewRun& run = line->new_run;
   run.run = line->run;
+  run.labels = line->labels;
   if (fields[kDecoupled] == "true") {
     std::string& mode = fields[kDecayMode];
     if (!mode.empty() && mode != "decoupled") {
@@ -265,7 +279,40 @@ absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLi
   return absl::OkStatus();
 }
 
-absl::Status Complete(const Texts& texts, const std::vector<std::string>& assignments,
+// Which runs are meant.
+absl::Status CompleteRuns(std::vector<std::string>* assignments, CommandLine* line) {
+  for (const std::string& text : line->label_texts) {
+    const absl::StatusOr<Assignment> label = ParseAssignment(text);
+    if (!label.ok()) {
+      return UsageError(absl::StrCat("--label: ", Quoted(text), " is not KEY=VALUE"));
+    }
+    GRADD_RETURN_IF_ERROR(CheckPrintable("--label", text));
+    line->labels[label->first] = label->second;
+  }
+  if (line->command == Command::kCreate || !NamesRun(line->command)) return absl::OkStatus();
+  if (!line->labels.empty() && !line->run.empty()) {
+    // What stands where RUN would is the first of what comes after it.
+    if (line->command == Command::kSet) {
+      assignments->insert(assignments->begin(), std::exchange(line->run, ""));
+    } else if (line->command == Command::kRace) {
+      line->entries.insert(line->entries.begin(), std::exchange(line->run, ""));
+    } else {
+      return UsageError("RUN and --label are given; one of them says which runs are meant");
+    }
+  }
+  if (line->labels.empty() && RunId(line->run).empty()) {
+    return UsageError("RUN is empty; expected a run's id, such as fashion, or --label KEY=VALUE");
+  }
+  if (line->command == Command::kSet && assignments->empty()) {
+    return UsageError("set needs FIELD=VALUE, such as learning-rate=0.01");
+  }
+  if (line->command == Command::kRace && line->entries.empty()) {
+    return UsageError("race needs entries, such as adam sgd:0.1");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Complete(const Texts& texts, std::vector<std::string> assignments,
                       const std::map<std::string, std::string>& fields, CommandLine* line) {
   // The server sets billions of parameters before it answers.
   const char* const timeout = line->command == Command::kCreate ? "10m" : "10s";
@@ -274,7 +321,8 @@ absl::Status Complete(const Texts& texts, const std::vector<std::string>& assign
   GRADD_RETURN_IF_ERROR(ParseText("--interval", texts.interval, &line->interval));
   GRADD_RETURN_IF_ERROR(ParseText("--reconnect", texts.reconnect, &line->reconnect));
   GRADD_RETURN_IF_ERROR(ParseText("--idle-timeout", texts.idle_timeout, &line->idle_timeout));
-  if (NamesRun(line->command) && RunId(line->run).empty()) {
+  GRADD_RETURN_IF_ERROR(CompleteRuns(&assignments, line));
+  if (line->command == Command::kCreate && RunId(line->run).empty()) {
     return UsageError("RUN is empty; expected a run's id, such as fashion");
   }
   // gRPC would report other bytes as an error of the server.
@@ -338,8 +386,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   set->add_option("FIELD=VALUE", assignments,
                   "learning-rate=0.01, or a field path: optimizer.adam.beta1=0.95; "
                   "VALUE `default` clears the field, where it has one. Another schedule or warm-up "
-                  "counts from the change; begins-at=0 counts from the run's first step instead")
-      ->required()
+                  "counts from the change; begins-at=0 counts from the run's first step instead; "
+                  "labels.KEY=VALUE, without VALUE to take the label away")
       ->type_name("");
   AddAuthor(set, &line);
 

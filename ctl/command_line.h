@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/run/run_labels.h"
 #include "ctl/requests.h"
 #include "ctl/sweep.h"
 #include "gradd/v1/training_service.pb.h"
@@ -39,9 +40,11 @@ struct CommandLine {
   bool json = false;
   absl::Duration timeout;
 
-  std::string run;     // All commands but list and landscape.
-  std::string author;  // set, pause, resume, finish.
-  std::string reason;  // finish.
+  std::string run;   // All commands but list and landscape; empty where `labels` says which.
+  RunLabels labels;  // create: the new run's. Others: of the runs that are meant.
+  std::vector<std::string> label_texts;  // The same as they were written.
+  std::string author;                    // set, pause, resume, finish.
+  std::string reason;                    // finish.
 
   // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
   std::string spec;

@@ -88,10 +88,12 @@ absl::Status Create(const CommandLine& line, Client* client, Console* console) {
 }
 
 absl::Status List(const CommandLine& line, Client* client, Console* console) {
-  const absl::StatusOr<v1::ListRunsResponse> runs = client->List();
+  const absl::StatusOr<v1::ListRunsResponse> runs = client->List(line.labels);
   if (!runs.ok()) return runs.status();
   if (line.json) {
     console->out << JsonLine(*runs) << "\n";
+  } else if (!line.labels.empty()) {
+    console->out << GroupText(LabelsText(line.labels), *runs);
   } else if (runs->runs().empty()) {
     console->out << NoRunsText(*runs, console->clock.WallTime());
   } else {
@@ -125,7 +127,8 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   const bool depends =
       std::any_of(line.changes.begin(), line.changes.end(), [](const Assignment& change) {
         // What a message that is replaced whole loses is told.
-        return DependsOnKind(change.first) || absl::StartsWith(change.second, "{");
+        return DependsOnKind(change.first) || IsLabel(change.first) ||
+               absl::StartsWith(change.second, "{");
       });
   if (depends) {
     absl::StatusOr<v1::Run> found = client->Get(current.name());
@@ -193,40 +196,75 @@ absl::Status Delete(const CommandLine& line, Client* client, Console* console) {
   return absl::OkStatus();
 }
 
-absl::Status Run(const CommandLine& line, Console* console) {
-  Client client(line.server, line.timeout, console);
+// What is done with one run.
+absl::Status Run(const CommandLine& line, Client* client, Console* console) {
   switch (line.command) {
     case Command::kText:
       console->out << line.text;
       return absl::OkStatus();
     case Command::kCreate:
-      return Create(line, &client, console);
+      return Create(line, client, console);
     case Command::kList:
-      return List(line, &client, console);
+      return List(line, client, console);
     case Command::kShow:
-      return Show(line, &client, console);
+      return Show(line, client, console);
     case Command::kWatch:
-      return Watch(line, &client, console);
+      return Watch(line, client, console);
     case Command::kSet:
-      return Set(line, &client, console);
+      return Set(line, client, console);
     case Command::kPause:
-      return Pause(line, &client, console);
+      return Pause(line, client, console);
     case Command::kResume:
-      return Resume(line, &client, console);
+      return Resume(line, client, console);
     case Command::kFinish:
-      return Finish(line, &client, console);
+      return Finish(line, client, console);
     case Command::kDelete:
-      return Delete(line, &client, console);
+      return Delete(line, client, console);
     case Command::kPull:
-      return Pull(line, &client, console);
+      return Pull(line, client, console);
     case Command::kLrFind:
-      return FindRate(line, &client, console);
+      return FindRate(line, client, console);
     case Command::kRace:
-      return Race(line, &client, console);
+      return Race(line, client, console);
     case Command::kLandscape:
-      return DrawLandscape(line, &client, console);
+      return DrawLandscape(line, client, console);
   }
   return absl::OkStatus();
+}
+
+// Commands that have an eye on one run only.
+bool TakesOneRun(Command command) {
+  return command == Command::kWatch || command == Command::kPull || command == Command::kLrFind ||
+         command == Command::kRace;
+}
+
+// The same with each run that has the labels. What fails for one is done for the others; the first
+// error is told.
+absl::Status RunForLabels(CommandLine line, Client* client, Console* console) {
+  const std::string labels = LabelsText(line.labels);
+  const absl::StatusOr<v1::ListRunsResponse> runs = client->List(line.labels);
+  if (!runs.ok()) return runs.status();
+  if (runs->runs().empty()) {
+    return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+                 absl::StrCat("no run has the label ", labels));
+  }
+  if (TakesOneRun(line.command) && runs->runs_size() > 1) {
+    return UsageError(absl::StrCat("--label ", labels, ": ", runs->runs_size(),
+                                   " runs have it, and this is for one"));
+  }
+  absl::Status first;
+  for (const v1::Run& run : runs->runs()) {
+    line.run = RunId(run.name());
+    first.Update(Run(line, client, console));
+  }
+  return first;
+}
+
+absl::Status Run(const CommandLine& line, Console* console) {
+  Client client(line.server, line.timeout, console);
+  const bool for_labels =
+      !line.labels.empty() && line.command != Command::kCreate && line.command != Command::kList;
+  return for_labels ? RunForLabels(line, &client, console) : Run(line, &client, console);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "ctl/report.h"
 
 #include <algorithm>
+#include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -320,6 +322,44 @@ std::string RunTable(const v1::ListRunsResponse& runs, int width) {
                                  {"EXAMPLES/S", "LR", "ACCURACY", "OPTIMIZER", "LEFT", "WORKERS"}));
 }
 
+std::string LabelsText(const RunLabels& labels) {
+  std::vector<std::string> texts;
+  for (const auto& [key, value] : labels) texts.push_back(absl::StrCat(key, "=", value));
+  std::sort(texts.begin(), texts.end());
+  return absl::StrJoin(texts, " ");
+}
+
+std::string GroupText(absl::string_view labels, const v1::ListRunsResponse& runs) {
+  if (runs.runs().empty()) return ForTerminal(absl::StrCat(labels, "  no runs\n"));
+  int64_t first = std::numeric_limits<int64_t>::max();
+  int64_t last = 0;
+  int64_t workers = 0;
+  double rate = 0;
+  std::map<std::string, int64_t> states;
+  std::vector<std::string> reasons;
+  for (const v1::Run& run : runs.runs()) {
+    const v1::RunProgress& progress = run.progress();
+    first = std::min(first, progress.step());
+    last = std::max(last, progress.step());
+    workers += progress.live_workers();
+    rate += progress.examples_per_second();
+    ++states[StateOf(run)];
+    if (!progress.reason().empty()) {
+      reasons.push_back(absl::StrCat("\n  ", RunId(run.name()), ": ", progress.reason()));
+    }
+  }
+  std::vector<std::string> counts;
+  for (const auto& [state, count] : states) counts.push_back(absl::StrCat(count, " ", state));
+  const std::string steps =
+      first == last ? absl::StrCat("step ", last)
+                    : absl::StrCat("steps ", first, " to ", last, ", ", last - first, " apart");
+  std::string text =
+      absl::StrCat(labels, "  ", CountText(runs.runs_size(), "run", "runs"), "  ", steps, "  ",
+                   absl::StrJoin(counts, ", "), "  ", CountText(workers, "worker", "workers"));
+  if (rate > 0) absl::StrAppend(&text, "  ", RateText(rate), " examples/s");
+  return ForTerminal(absl::StrCat(text, absl::StrJoin(reasons, ""), "\n"));
+}
+
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
   std::string text = "no runs";
   if (runs.has_server_start_time()) {
@@ -350,6 +390,7 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
                      " of them parameters and optimizer state"),
         &page);
   }
+  if (!run.labels().empty()) AppendRow("labels", LabelsText(run.labels()), &page);
   // Each but the first began when the run went back.
   if (run.timeline() > 1) AppendRow("timeline", absl::StrCat(run.timeline()), &page);
   AppendRow("optimizer", Describe(run.optimizer()), &page);

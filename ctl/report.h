@@ -3,7 +3,9 @@
 
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/run/run_labels.h"
 #include "google/protobuf/message.h"
 #include "gradd/v1/run.pb.h"
 #include "gradd/v1/run_service.pb.h"
@@ -12,6 +14,11 @@ namespace gradd::ctl {
 
 // What people read: a table of runs, fitted to `width` columns; 0: as wide as it is.
 std::string RunTable(const v1::ListRunsResponse& runs, int width);
+// `group=llm tier=2`, in the order of the keys.
+std::string LabelsText(const RunLabels& labels);
+// The runs that have these labels, as one line: how far they are, and how far apart; and a line for
+// each that has something to say.
+std::string GroupText(absl::string_view labels, const v1::ListRunsResponse& runs);
 // What there is to say where there are no runs.
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now);
 

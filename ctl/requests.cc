@@ -1,5 +1,6 @@
 #include "ctl/requests.h"
 
+#include <algorithm>
 #include <random>
 
 #include "absl/strings/ascii.h"
@@ -17,6 +18,8 @@
 
 namespace gradd::ctl {
 namespace {
+
+constexpr absl::string_view kLabelPrefix = "labels.";
 
 absl::Status FromJson(absl::string_view source, const std::string& json,
                       google::protobuf::Message* message) {
@@ -73,7 +76,25 @@ absl::Status SetOne(const std::string& path, const std::string& value, v1::Run* 
   return absl::OkStatus();
 }
 
+// `labels.KEY`. Labels are changed all at once: beside it, those that the run has stay.
+void SetLabel(absl::string_view name, const std::string& value, const v1::Run& current,
+              v1::UpdateRunRequest* request) {
+  const auto& paths = request->update_mask().paths();
+  if (std::find(paths.begin(), paths.end(), "labels") == paths.end()) {
+    *request->mutable_run()->mutable_labels() = current.labels();
+    request->mutable_update_mask()->add_paths("labels");
+  }
+  const std::string key(name.substr(kLabelPrefix.size()));
+  if (value.empty()) {
+    request->mutable_run()->mutable_labels()->erase(key);
+  } else {
+    (*request->mutable_run()->mutable_labels())[key] = value;
+  }
+}
+
 }  // namespace
+
+bool IsLabel(absl::string_view field) { return absl::StartsWith(field, kLabelPrefix); }
 
 absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
                                                        const v1::Layout& layout) {
@@ -81,6 +102,7 @@ absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
   request.set_run_id(RunId(run.run));
   v1::Run& created = *request.mutable_run();
   *created.mutable_layout() = layout;
+  *created.mutable_labels() = run.labels;
   GRADD_RETURN_IF_ERROR(SetKind(run.optimizer, created.mutable_optimizer()));
   GRADD_RETURN_IF_ERROR(SetKind(run.schedule, created.mutable_schedule()));
   if (run.asynchronous) {
@@ -124,6 +146,10 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
   request.mutable_run()->set_name(current.name());
   std::vector<std::string> set;
   for (const auto& [name, value] : changes) {
+    if (IsLabel(name)) {
+      SetLabel(name, value, current, &request);
+      continue;
+    }
     absl::StatusOr<std::string> path = ResolveField(name, current);
     if (!path.ok()) return path.status();
     // It says which run is meant.

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/run/run_labels.h"
 #include "gradd/v1/run_service.pb.h"
 
 namespace gradd::ctl {
@@ -20,8 +21,13 @@ struct NewRun {
   std::string optimizer;  // `sgd`, `momentum`, `nesterov`, `adagrad`, `rmsprop` or `adam`.
   std::string schedule;   // One of KindNames() for Schedule.
   bool asynchronous = false;
+  RunLabels labels;
   std::vector<Assignment> fields;  // Short names and values.
 };
+
+// Whether `field` stands for one label of a run: `labels.group`. What is set depends on those that
+// the run has.
+bool IsLabel(absl::string_view field);
 
 // The request for a run with this layout. An error if a field belongs to another optimizer,
 // schedule or policy. `request_id` is left empty.

@@ -11,6 +11,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/run_labels.h"
 #include "core/run/run_log.h"
 #include "core/run/run_spec.h"
 #include "server/status.h"
@@ -105,7 +106,9 @@ absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& reques
       response->set_next_page_token(last);
       break;
     }
-    *response->add_runs() = run->Describe(Run::Detail::kSummary);
+    v1::Run described = run->Describe(Run::Detail::kSummary);
+    if (!HasLabels(described.labels(), request.labels())) continue;
+    *response->add_runs() = std::move(described);
     bytes += response->runs().rbegin()->ByteSizeLong();
     last = run->run_id();
   }

@@ -1,12 +1,15 @@
 #include "core/run/field_json.h"
 
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
@@ -42,6 +45,24 @@ std::string ListJson(const Message& message, const FieldDescriptor* field) {
   return colon == std::string::npos ? "" : json.substr(colon + 1, json.size() - colon - 2);
 }
 
+// Of a map of strings, in the order of its keys: equal ones have the same text.
+std::string MapJson(const Message& message, const FieldDescriptor* field) {
+  const FieldDescriptor* const key = field->message_type()->map_key();
+  const FieldDescriptor* const value = field->message_type()->map_value();
+  std::map<std::string, std::string> sorted;
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
+    const Message& entry = message.GetReflection()->GetRepeatedMessage(message, field, i);
+    sorted[entry.GetReflection()->GetString(entry, key)] =
+        entry.GetReflection()->GetString(entry, value);
+  }
+  std::vector<std::string> members;
+  for (const auto& [name, text] : sorted) {
+    members.push_back(
+        absl::StrCat("\"", absl::CEscape(name), "\":\"", absl::Utf8SafeCEscape(text), "\""));
+  }
+  return members.empty() ? "" : absl::StrCat("{", absl::StrJoin(members, ","), "}");
+}
+
 }  // namespace
 
 std::string FieldJson(const Message& message, absl::string_view path) {
@@ -51,6 +72,7 @@ std::string FieldJson(const Message& message, absl::string_view path) {
   const FieldDescriptor* const field =
       message.GetDescriptor()->FindFieldByName(std::string(split.first));
   if (field == nullptr) return "";
+  if (field->is_map()) return MapJson(message, field);
   if (field->is_repeated()) return ListJson(message, field);
   if (field->has_presence() && !reflection.HasField(message, field)) return "";
   switch (field->cpp_type()) {

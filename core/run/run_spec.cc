@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/utf8.h"
 #include "core/optim/own_rate.h"
+#include "core/run/run_labels.h"
 #include "core/schedule/schedule.h"
 #include "core/step/step_policy.h"
 
@@ -84,6 +85,7 @@ absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run&
     return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
                  absl::StrCat("max_steps: ", run.max_steps(), " is outside [0, 2^53]"));
   }
+  GRADD_RETURN_IF_ERROR(ValidateLabels(run.labels()));
   if (run.has_lease_duration()) {
     GRADD_RETURN_IF_ERROR(
         ParseDuration("lease_duration", run.lease_duration(), absl::Seconds(1), absl::Hours(1))

@@ -130,6 +130,7 @@ Trials::~Trials() {
 
 absl::Status Trials::Add(const v1::Trial& trial, const HeldRun& held) {
   v1::Run spec = held.spec;
+  spec.clear_labels();
   RunOrigin begin;
   begin.snapshot = held.snapshot;  // Null where there is no run.
   begin.trial_of = name_;

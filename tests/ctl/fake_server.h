@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
+#include "core/run/run_labels.h"
 #include "google/protobuf/util/field_mask_util.h"
 #include "gradd/v1/run_service.grpc.pb.h"
 #include "gradd/v1/training_service.grpc.pb.h"
@@ -126,6 +127,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
                         v1::ListRunsResponse* response) override {
     const MutexLock lock(&mutex_);
     auto next = runs.lower_bound(request->page_token());
+    while (next != runs.end() && !HasLabels(next->second.labels(), request->labels())) ++next;
     if (next == runs.end()) return grpc::Status::OK;
     *response->add_runs() = next->second;
     if (++next != runs.end()) response->set_next_page_token(next->first);

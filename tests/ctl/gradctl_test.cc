@@ -130,6 +130,95 @@ TEST_F(GradctlTest, AQuorumIsCreatedChangedAndShown) {
   EXPECT_THAT(console_.err, HasSubstr("only one of policy.synchronous.grace"));
 }
 
+// Two runs of the group llm, and one that is in none.
+class LabelsTest : public GradctlTest {
+ protected:
+  LabelsTest() {
+    AddFashion();
+    for (const auto& [run_id, step] : {std::pair("embedding", 100), std::pair("head", 120)}) {
+      v1::Run& run = server_.runs[absl::StrCat("runs/", run_id)];
+      run.set_name(absl::StrCat("runs/", run_id));
+      run.set_state(v1::RUN_STATE_RUNNING);
+      run.mutable_optimizer()->mutable_adam();
+      (*run.mutable_labels())["group"] = "llm";
+      run.mutable_progress()->set_step(step);
+      run.mutable_progress()->set_live_workers(2);
+    }
+    (*server_.runs["runs/head"].mutable_labels())["part"] = "head";
+    server_.runs["runs/head"].mutable_progress()->set_reason("w1 computes");
+  }
+};
+
+TEST_F(LabelsTest, CreateSendsThem) {
+  ASSERT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1", "--label", "group=llm",
+                 "--label", "part=a=b"},
+                kLayout),
+            kExitOk)
+      << console_.err;
+  const auto& labels = server_.creates.at(0).run().labels();
+  ASSERT_EQ(labels.size(), 2U);
+  EXPECT_EQ(labels.at("group"), "llm");
+  EXPECT_EQ(labels.at("part"), "a=b");
+}
+
+TEST_F(LabelsTest, ListShowsAGroupAsOneLineWithItsSpreadOfSteps) {
+  ASSERT_EQ(Run({"list", "--label", "group=llm"}), kExitOk) << console_.err;
+  EXPECT_EQ(console_.out,
+            "group=llm  2 runs  steps 100 to 120, 20 apart  2 running  4 workers\n"
+            "  head: w1 computes\n");
+  ASSERT_EQ(Run({"list", "--label", "group=llm", "--label", "part=head"}), kExitOk);
+  EXPECT_THAT(console_.out, StartsWith("group=llm part=head  1 run  step 120  1 running"));
+  ASSERT_EQ(Run({"list", "--label", "group=none"}), kExitOk);
+  EXPECT_EQ(console_.out, "group=none  no runs\n");
+  ASSERT_EQ(Run({"--json", "list", "--label", "group=llm"}), kExitOk);
+  EXPECT_EQ(Json(console_.out)["runs"].size(), 2U);
+}
+
+TEST_F(LabelsTest, CommandsGoToEveryRunThatHasThem) {
+  ASSERT_EQ(Run({"pause", "--label", "group=llm"}), kExitOk) << console_.err;
+  EXPECT_EQ(console_.out, "embedding: paused\nhead: paused\n");
+  ASSERT_EQ(Run({"set", "--label", "group=llm", "max-steps=7"}), kExitOk) << console_.err;
+  EXPECT_EQ(console_.out, "embedding: max-steps is now 7\nhead: max-steps is now 7\n");
+  ASSERT_EQ(Run({"show", "--label", "part=head"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("group=llm part=head\n"));
+  ASSERT_EQ(Run({"delete", "--label", "group=llm"}), kExitOk) << console_.err;
+  EXPECT_THAT(server_.runs, SizeIs(1));
+}
+
+TEST_F(LabelsTest, WhatIsForOneRunSaysSo) {
+  for (const char* const command : {"watch", "lr-find"}) {
+    EXPECT_EQ(Run({command, "--label", "group=llm"}), kExitUsage);
+    EXPECT_THAT(console_.err, HasSubstr("--label group=llm: 2 runs have it, and this is for one"));
+  }
+  EXPECT_EQ(Run({"race", "--label", "group=llm", "adam", "sgd:0.1"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("2 runs have it"));
+}
+
+TEST_F(LabelsTest, NamesWhatIsWrongWithThem) {
+  EXPECT_EQ(Run({"pause", "--label", "group=none"}), kExitRefused);
+  EXPECT_THAT(console_.err, HasSubstr("no run has the label group=none"));
+  EXPECT_EQ(Run({"pause", "--label", "group"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("--label: \"group\" is not KEY=VALUE"));
+  EXPECT_EQ(Run({"pause", "fashion", "--label", "group=llm"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("RUN and --label are given"));
+  EXPECT_EQ(Run({"pause"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("expected a run's id, such as fashion, or --label"));
+  EXPECT_EQ(Run({"set", "fashion"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("set needs FIELD=VALUE"));
+  EXPECT_EQ(Run({"race", "fashion"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("race needs entries"));
+}
+
+TEST_F(LabelsTest, OneIsSetBesideThoseThatAreThere) {
+  ASSERT_EQ(Run({"set", "head", "labels.tier=2", "labels.part="}), kExitOk) << console_.err;
+  ASSERT_THAT(server_.updates, SizeIs(1));
+  EXPECT_THAT(server_.updates[0].update_mask().paths(), ElementsAre("labels"));
+  const auto& labels = server_.updates[0].run().labels();
+  ASSERT_EQ(labels.size(), 2U);
+  EXPECT_EQ(labels.at("group"), "llm");
+  EXPECT_EQ(labels.at("tier"), "2");
+}
+
 TEST_F(GradctlTest, CreateIsTriedAgainUnderTheSameRequestId) {
   server_.unavailable_calls = 2;
   ASSERT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk)

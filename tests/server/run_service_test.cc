@@ -77,6 +77,28 @@ TEST_F(RunServiceTest, ListsAllRunsPageByPage) {
   EXPECT_EQ(pages, 3);
 }
 
+TEST_F(RunServiceTest, ListsTheRunsThatHaveTheLabels) {
+  v1::Run spec = SynchronousSpec(1, 1);
+  Create("none", spec);
+  (*spec.mutable_labels())["group"] = "llm";
+  for (const char* run_id : {"a", "b", "c"}) Create(run_id, spec);
+  (*spec.mutable_labels())["group"] = "vision";
+  Create("d", spec);
+  v1::ListRunsRequest request;
+  request.set_page_size(2);
+  (*request.mutable_labels())["group"] = "llm";
+  v1::ListRunsResponse response;
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::ListRuns, request, &response), "OK");
+  ASSERT_EQ(response.runs_size(), 2);
+  EXPECT_EQ(response.runs(0).name(), "runs/a");
+  request.set_page_token(response.next_page_token());
+  response.Clear();
+  ASSERT_EQ(Outcome(&v1::RunService::Stub::ListRuns, request, &response), "OK");
+  ASSERT_EQ(response.runs_size(), 1);
+  EXPECT_EQ(response.runs(0).name(), "runs/c");
+  EXPECT_EQ(response.next_page_token(), "");
+}
+
 TEST_F(RunServiceTest, APageOfLongSchedulesFitsAMessage) {
   v1::Run spec = SynchronousSpec(1, 1);
   for (int i = 0; i < 1000; ++i) {
