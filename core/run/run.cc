@@ -37,6 +37,7 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   spec.set_max_steps(run.max_steps());
   spec.set_seed(run.seed());
   if (run.has_lease_duration()) *spec.mutable_lease_duration() = run.lease_duration();
+  *spec.mutable_labels() = run.labels();
   FillLearningRate(&spec);
   return spec;
 }

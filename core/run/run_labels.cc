@@ -53,11 +53,4 @@ absl::Status ValidateLabels(const RunLabels& labels) {
   return absl::OkStatus();
 }
 
-bool HasLabels(const RunLabels& labels, const RunLabels& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
-    const auto found = labels.find(label.first);
-    return found != labels.end() && found->second == label.second;
-  });
-}
-
 }  // namespace gradd

@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_RUN_RUN_LABELS_H_
 #define GRADD_CORE_RUN_RUN_LABELS_H_
 
+#include <algorithm>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,7 +16,12 @@ using RunLabels = google::protobuf::Map<std::string, std::string>;
 absl::Status ValidateLabels(const RunLabels& labels);
 
 // Whether `labels` has all of `wanted`, with the same values.
-bool HasLabels(const RunLabels& labels, const RunLabels& wanted);
+inline bool HasLabels(const RunLabels& labels, const RunLabels& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
+    const auto found = labels.find(label.first);
+    return found != labels.end() && found->second == label.second;
+  });
+}
 
 }  // namespace gradd
 

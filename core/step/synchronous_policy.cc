@@ -136,6 +136,8 @@ Verdict SynchronousPolicy::Decide(const PolicyState& state) const {
 Explanation SynchronousPolicy::Explain(const PolicyState& state) const {
   Explanation explanation;
   for (const PolicyMember& member : state.members) {
+    // Before the run is formed it waits for those who are not there, whose ids nobody knows.
+    if (!state.formed) break;
     if (member.expected && !member.complete) explanation.waits_for.push_back(member.worker);
   }
   const int64_t quorum = QuorumOf(state.expected);

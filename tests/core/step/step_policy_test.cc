@@ -383,6 +383,9 @@ TEST(StepPolicyTest, SaysWhomItWaitsForAndUntilWhen) {
   EXPECT_EQ(policy->Explain(state).until, absl::Seconds(9));
   const auto asynchronous = MakeStepPolicy(Spec("asynchronous {}"));
   EXPECT_THAT(asynchronous->Explain(state).waits_for, IsEmpty());
+  state.formed = false;
+  EXPECT_THAT(policy->Explain(state).waits_for, IsEmpty()) << "others, who are not there";
+  EXPECT_EQ(policy->Explain(state).until, absl::Seconds(9));
 }
 
 TEST(StepPolicyTest, ForgivesThreeMissedDeadlinesUnlessTold) {
