@@ -140,7 +140,9 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   request->set_author(line.author);
   std::string done;
   for (const Assignment& change : line.changes) {
-    absl::StrAppend(&done, done.empty() ? "" : ", ", change.first, " is now ", change.second);
+    const bool is_gone = IsLabel(change.first) && change.second.empty();
+    absl::StrAppend(&done, done.empty() ? "" : ", ", change.first,
+                    is_gone ? " is taken away" : absl::StrCat(" is now ", change.second));
   }
   const absl::StatusOr<v1::Run> updated = client->Update(*request);
   std::vector<std::string> cleared;

@@ -211,6 +211,7 @@ TEST_F(LabelsTest, NamesWhatIsWrongWithThem) {
 
 TEST_F(LabelsTest, OneIsSetBesideThoseThatAreThere) {
   ASSERT_EQ(Run({"set", "head", "labels.tier=2", "labels.part="}), kExitOk) << console_.err;
+  EXPECT_EQ(console_.out, "head: labels.tier is now 2, labels.part is taken away\n");
   ASSERT_THAT(server_.updates, SizeIs(1));
   EXPECT_THAT(server_.updates[0].update_mask().paths(), ElementsAre("labels"));
   const auto& labels = server_.updates[0].run().labels();
