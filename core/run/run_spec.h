@@ -28,8 +28,8 @@ absl::Status ValidateWorkerId(absl::string_view worker);
 void FillLearningRate(v1::Run* run);
 
 // Checks the fields of `run` that a client may change later: optimizer, groups, schedule, policy,
-// max_steps, lease_duration and labels. Returns how the optimizers update the parameters, with memory for
-// so many threads to work on whole tensors.
+// max_steps, lease_duration and labels. Returns how the optimizers update the parameters, with
+// memory for so many threads to work on whole tensors.
 absl::StatusOr<std::shared_ptr<UpdatePlan>> ValidateMutableFields(const v1::Run& run,
                                                                   const Layout& layout,
                                                                   int64_t block_elements,
