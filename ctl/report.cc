@@ -324,6 +324,7 @@ std::string RunTable(const v1::ListRunsResponse& runs, int width) {
 
 std::string LabelsText(const RunLabels& labels) {
   std::vector<std::string> texts;
+  texts.reserve(labels.size());
   for (const auto& [key, value] : labels) texts.push_back(absl::StrCat(key, "=", value));
   std::sort(texts.begin(), texts.end());
   return absl::StrJoin(texts, " ");
@@ -349,6 +350,7 @@ std::string GroupText(absl::string_view labels, const v1::ListRunsResponse& runs
     }
   }
   std::vector<std::string> counts;
+  counts.reserve(states.size());
   for (const auto& [state, count] : states) counts.push_back(absl::StrCat(count, " ", state));
   const std::string steps =
       first == last ? absl::StrCat("step ", last)

@@ -11,8 +11,10 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "core/run/run_labels.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
+#include "gradd/v1/run.pb.h"
 
 namespace gradd {
 
@@ -45,20 +47,14 @@ std::string ListJson(const Message& message, const FieldDescriptor* field) {
   return colon == std::string::npos ? "" : json.substr(colon + 1, json.size() - colon - 2);
 }
 
-// Of a map of strings, in the order of its keys: equal ones have the same text.
-std::string MapJson(const Message& message, const FieldDescriptor* field) {
-  const FieldDescriptor* const key = field->message_type()->map_key();
-  const FieldDescriptor* const value = field->message_type()->map_value();
-  std::map<std::string, std::string> sorted;
-  for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
-    const Message& entry = message.GetReflection()->GetRepeatedMessage(message, field, i);
-    sorted[entry.GetReflection()->GetString(entry, key)] =
-        entry.GetReflection()->GetString(entry, value);
-  }
+// In the order of their keys: equal ones have the same text.
+std::string LabelsJson(const RunLabels& labels) {
+  const std::map<std::string, std::string> sorted(labels.begin(), labels.end());
   std::vector<std::string> members;
-  for (const auto& [name, text] : sorted) {
+  members.reserve(sorted.size());
+  for (const auto& [key, value] : sorted) {
     members.push_back(
-        absl::StrCat("\"", absl::CEscape(name), "\":\"", absl::Utf8SafeCEscape(text), "\""));
+        absl::StrCat("\"", absl::CEscape(key), "\":\"", absl::Utf8SafeCEscape(value), "\""));
   }
   return members.empty() ? "" : absl::StrCat("{", absl::StrJoin(members, ","), "}");
 }
@@ -72,7 +68,8 @@ std::string FieldJson(const Message& message, absl::string_view path) {
   const FieldDescriptor* const field =
       message.GetDescriptor()->FindFieldByName(std::string(split.first));
   if (field == nullptr) return "";
-  if (field->is_map()) return MapJson(message, field);
+  // The only map that there is.
+  if (field->is_map()) return LabelsJson(static_cast<const v1::Run&>(message).labels());
   if (field->is_repeated()) return ListJson(message, field);
   if (field->has_presence() && !reflection.HasField(message, field)) return "";
   switch (field->cpp_type()) {
