@@ -134,8 +134,7 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   replace.set_replace_message_fields(true);
   replace.set_replace_repeated_fields(true);
   v1::Run updated = before;
-  // Labels by hand: with ThreadSanitizer, protobuf's headers and its library, which has none, do
-  // not agree on how a map lies in memory.
+  // Labels by hand: by its descriptor, a map is copied to a list and back.
   google::protobuf::FieldMask by_descriptor;
   for (const std::string& path : mask.paths()) {
     if (path == "labels") {
