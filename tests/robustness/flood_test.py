@@ -136,6 +136,10 @@ class HeaderFloodTest(FloodTest):
                     sent += len(again)
             except ConnectionError:
                 return True
+            except TimeoutError:
+                # With a sanitizer, beside other work, it takes in less than its rates allow, and then
+                # nothing more from a peer that reads none of its answers.
+                return SANITIZED
             return sent > 200 << 20
         until("the end of the connection", refused)
         self.assertLess(sent, 100 << 20)
