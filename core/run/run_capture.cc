@@ -3,6 +3,7 @@
 #include "core/run/run_capture.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -81,6 +82,7 @@ absl::Status Run::GoOnFrom(const RunCapture& capture) {
   engine_.SetTimeline(record_.timeline());
   const absl::Duration now = Now();
   waiting_.SetSince(now);
+  waiting_.lag().StepMade(record_.step() - 1, std::nullopt);
   signs_.moved_at = now;
   course_.GoOn(now);
   return absl::OkStatus();

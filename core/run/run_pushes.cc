@@ -119,14 +119,15 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     pending.push = std::move(push);
     sessions_.Float16Of(state.worker)->CountSaturated(pending.push->saturated());
     const v1::PushHeader& header = pending.push->header();
-    if (record_.IsForeign(header.timeline())) {
+    const bool foreign = record_.IsForeign(header.timeline());
+    if (!foreign) waiting_.lag().PushArrived(header.base_step(), arrival.complete_at);
+    if (foreign) {
       pending.claim.reset();
       answers_.Enter(state.worker, header.sequence(), header.base_step(),
                      v1::PUSH_OUTCOME_ROLLED_BACK);
       replies_.Tell(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters,
                     Told::kNothing);
-    } else if (waiting_.lag().PushArrived(header.base_step(), arrival.complete_at);
-               course_.over()) {
+    } else if (course_.over()) {
       pending.claim.reset();
       answers_.Reject(session.get(), header.sequence(), FinishedError());
       sessions_.EndIfHalfClosed(session.get());

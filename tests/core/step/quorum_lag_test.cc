@@ -25,6 +25,16 @@ TEST(QuorumLagTest, IsFromTheQuorumToTheLastPushFromTheSameParameters) {
   EXPECT_EQ(lag.OfLastStep(), At(0)) << "nobody else has come yet";
 }
 
+// As where a run goes on after 7 steps.
+TEST(QuorumLagTest, CountsFromAnyStepOn) {
+  QuorumLag lag;
+  lag.StepMade(6, std::nullopt);
+  lag.PushArrived(7, At(1));
+  lag.PushArrived(7, At(3));
+  lag.StepMade(7, At(1));
+  EXPECT_EQ(lag.OfLastStep(), At(2));
+}
+
 TEST(QuorumLagTest, AStepWithoutAQuorumHasNone) {
   QuorumLag lag;
   lag.PushArrived(0, At(1));
