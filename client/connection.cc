@@ -54,7 +54,7 @@ std::future<absl::StatusOr<PushReport>> Connection::Order(PushOrder order) {
                      order.parameters.size(), ", the run has ", parameter_count()));
     return future;
   }
-  exchange().Push(std::move(order));
+  thread_.Push(std::move(order));
   return future;
 }
 

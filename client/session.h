@@ -124,7 +124,7 @@ struct SessionOptions {
   absl::Duration leave_timeout = absl::Seconds(5);
 
   // Told about lost and regained connections, pauses and resumes, one line each;
-  // called from the session's thread. May be null.
+  // called from the session's thread or one that pushes. Must not wait. May be null.
   std::function<void(const std::string& line)> log;
   // Told of trials of the run (RunService.RunTrials): `runs/{run_id}`, which this worker may train
   // too, in a session of its own. Told again whenever the connection is regained. Called from the

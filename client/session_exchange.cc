@@ -4,7 +4,7 @@
 
 namespace gradd {
 
-void SessionExchange::Wake() {
+void SessionExchange::WakeLocked() {
   if (woken_) return;
   woken_ = true;
   wake_();
@@ -16,31 +16,36 @@ absl::Status SessionExchange::WaitUntilOpen() {
   return failure_;
 }
 
-void SessionExchange::Push(PushOrder order) {
+void SessionExchange::Wake() {
+  MutexLock lock(&mutex_);
+  WakeLocked();
+}
+
+bool SessionExchange::Push(PushOrder order) {
   MutexLock lock(&mutex_);
   while (push_in_flight_ && failure_.ok() && !leave_) changed_.Wait(&mutex_);
   if (!failure_.ok() || leave_) {
     order.loan->result =
         failure_.ok() ? absl::FailedPreconditionError("the session has left") : failure_;
-    return;
+    return false;
   }
   push_in_flight_ = true;
   push_ = std::move(order);
-  Wake();
+  return true;
 }
 
 void SessionExchange::AbortPush() {
   MutexLock lock(&mutex_);
   if (!push_in_flight_) return;
   abort_ = true;
-  Wake();
+  WakeLocked();
 }
 
 absl::Status SessionExchange::Leave() {
   MutexLock lock(&mutex_);
   leave_ = true;
   changed_.NotifyAll();
-  Wake();
+  WakeLocked();
   while (!left_ && failure_.ok()) changed_.Wait(&mutex_);
   return failure_.ok() ? *left_ : failure_;
 }
@@ -48,7 +53,7 @@ absl::Status SessionExchange::Leave() {
 void SessionExchange::Close() {
   MutexLock lock(&mutex_);
   close_ = true;
-  Wake();
+  WakeLocked();
 }
 
 absl::Status SessionExchange::Pause(absl::Duration time) {
@@ -74,7 +79,16 @@ int64_t SessionExchange::reconnects() const {
 
 SessionExchange::Orders SessionExchange::Take() {
   MutexLock lock(&mutex_);
+  return TakeLocked();
+}
+
+SessionExchange::Orders SessionExchange::TakeWoken() {
+  MutexLock lock(&mutex_);
   woken_ = false;
+  return TakeLocked();
+}
+
+SessionExchange::Orders SessionExchange::TakeLocked() {
   return {std::exchange(push_, std::nullopt), std::exchange(abort_, false), leave_, close_,
           failure_};
 }

@@ -21,7 +21,7 @@ namespace gradd {
 // completed here with an error where no push is possible any more; a leave by Left() or Fail().
 class SessionExchange {
  public:
-  // Calls `wake` when there is something to Take(), once until it is taken. `wake` is called with a
+  // Calls `wake` when there is something to take, once until TakeWoken(). `wake` is called with a
   // lock held and must only wake.
   explicit SessionExchange(std::function<void()> wake) : wake_(std::move(wake)) {}
 
@@ -29,9 +29,12 @@ class SessionExchange {
 
   // Waits for Opened() or Fail().
   absl::Status WaitUntilOpen();
-  // Waits until no push is in flight, then orders this one. After Fail(), or Leave() from any
-  // thread, the push's loan is given back with the error instead.
-  void Push(PushOrder order);
+  // Waits until no push is in flight, then orders this one, which somebody has to take: wakes
+  // nobody. False, and the push's loan is given back with the error, after Fail(), or Leave() from
+  // any thread.
+  bool Push(PushOrder order);
+  // Has the session's thread take what is ordered.
+  void Wake();
   // Orders to take back the push in flight, if there is one.
   void AbortPush();
   // Orders to leave and waits for Left() or Fail().
@@ -55,6 +58,8 @@ class SessionExchange {
     absl::Status failure;  // As told to Fail(): a push can have been ordered just before it.
   };
   Orders Take();
+  // The same for the one whom `wake` has woken.
+  Orders TakeWoken();
   // Whether Close() was called and has been taken.
   bool closed() const;
 
@@ -72,13 +77,14 @@ class SessionExchange {
   void Fail(const absl::Status& why);
 
  private:
-  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Orders TakeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::function<void()> wake_;
   mutable Mutex mutex_;
   CondVar changed_;
   // Orders.
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;  // They wait to be taken.
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;  // The session's thread, and has yet to take them.
   std::optional<PushOrder> push_ ABSL_GUARDED_BY(mutex_);
   bool abort_ ABSL_GUARDED_BY(mutex_) = false;
   bool leave_ ABSL_GUARDED_BY(mutex_) = false;

@@ -14,6 +14,8 @@ namespace gradd {
 namespace {
 
 constexpr absl::Duration kLongestWait = absl::Minutes(1);
+// A push of at most this many elements takes less time than waking another thread.
+constexpr size_t kSmallPush = size_t{64} * 1024;
 // Of the completion that says that there are orders.
 constexpr intptr_t kOrdersTag = TrainStream::kTags;
 
@@ -35,28 +37,49 @@ SessionThread::~SessionThread() {
   thread_.join();
 }
 
+void SessionThread::Push(PushOrder order) {
+  const bool small = order.gradient.size() <= kSmallPush;
+  if (!exchange_.Push(std::move(order))) return;
+  // From a callback of the session it may be this thread that has the mutex.
+  if (!small || Mutex::AnyHeld() || !mutex_.TryLock()) return exchange_.Wake();
+  HandleOrders(exchange_.Take());
+  mutex_.Unlock();
+}
+
 void SessionThread::Run() {
-  OpenStream();
-  while (!exchange_.closed() || stream_ != nullptr) {
+  {
+    MutexLock lock(&mutex_);
+    OpenStream();
+  }
+  for (auto wait = TimeToWait(); wait.has_value(); wait = TimeToWait()) {
     void* tag = nullptr;
     bool ok = false;
-    const absl::Duration wait =
-        std::clamp(NextDue() - clock_->Elapsed(), absl::ZeroDuration(), kLongestWait);
-    const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMicroseconds(wait);
-    if (queue_.AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) {
+    const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMicroseconds(*wait);
+    const auto next = queue_.AsyncNext(&tag, &ok, deadline);
+    MutexLock lock(&mutex_);
+    if (next != grpc::CompletionQueue::GOT_EVENT) {
       HandleDue();
     } else if (reinterpret_cast<intptr_t>(tag) == kOrdersTag) {
-      HandleOrders();
+      HandleOrders(exchange_.TakeWoken());
     } else {
       OnStreamEvent(stream_->Completed(reinterpret_cast<intptr_t>(tag), ok));
     }
   }
-  if (push_.active()) CompletePush(absl::CancelledError("the session was closed"));
+  {
+    MutexLock lock(&mutex_);
+    if (push_.active()) CompletePush(absl::CancelledError("the session was closed"));
+  }
   queue_.Shutdown();
   void* tag = nullptr;
   bool ok = false;
   while (queue_.Next(&tag, &ok)) {
   }
+}
+
+std::optional<absl::Duration> SessionThread::TimeToWait() {
+  MutexLock lock(&mutex_);
+  if (exchange_.closed() && stream_ == nullptr) return std::nullopt;
+  return std::clamp(NextDue() - clock_->Elapsed(), absl::ZeroDuration(), kLongestWait);
 }
 
 absl::Duration SessionThread::NextDue() const {
@@ -91,8 +114,7 @@ void SessionThread::HandleDue() {
   }
 }
 
-void SessionThread::HandleOrders() {
-  SessionExchange::Orders orders = exchange_.Take();
+void SessionThread::HandleOrders(SessionExchange::Orders orders) {
   if (orders.push) push_.Order(*std::move(orders.push));
   if (!orders.failure.ok() && push_.active()) CompletePush(orders.failure);
   if (orders.abort) Do(push_.Abort());
@@ -150,10 +172,12 @@ void SessionThread::OnStreamEvent(TrainStream::Event event) {
       stream_->Write(joining_.Request(), Payload());
       stream_->Read();
       break;
-    case TrainStream::Event::kReceived:
-      OnReceived();
+    case TrainStream::Event::kReceived: {
+      grpc::ByteBuffer bytes;
+      bytes.Swap(stream_->received());
       stream_->Read();
-      break;
+      OnReceived(bytes);
+    } break;
     case TrainStream::Event::kWritten:
       WriteNext();
       break;
@@ -196,13 +220,11 @@ void SessionThread::WriteNext() {
 
 // ---- What the server says. ----
 
-void SessionThread::OnReceived() {
-  grpc::ByteBuffer* const bytes = stream_->received();
-  receive_buffers_->Note(*bytes);
+void SessionThread::OnReceived(const grpc::ByteBuffer& bytes) {
+  receive_buffers_->Note(bytes);
   v1::TrainResponse response;
   Payload data;
-  const absl::Status parsed = ParseTrainResponse(*bytes, &response, &data);
-  bytes->Clear();
+  const absl::Status parsed = ParseTrainResponse(bytes, &response, &data);
   if (stream_->ending()) return;  // Given up meanwhile.
   if (parsed.ok()) {
     HandleResponse(response, data);

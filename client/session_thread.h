@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -22,19 +23,21 @@
 #include "client/session_exchange.h"
 #include "client/train_stream.h"
 #include "core/base/clock.h"
+#include "core/base/mutex.h"
 #include "core/store/payload.h"
 
 namespace gradd {
 
-// The thread of a session. It has everything about the connection and polls one completion queue.
-// It puts three state machines together, none of which knows of the others:
+// The thread of a session. It polls one completion queue and puts three state machines together,
+// none of which knows of the others:
 //
 //   TrainStream   one gRPC call: opened, read, written, ended
 //   Retry         when to open the next one, and when to give up
 //   PushMachine   the push in flight: what to send of it, and what an answer means
 //
 // lets Joining say what to make of a welcome, and gets the orders of the user's threads, and tells
-// them what became of these, by SessionExchange.
+// them what became of these, by SessionExchange. A small push is begun by the user's thread itself,
+// if this one only waits for the server: that is sooner than to wake it.
 class SessionThread {
  public:
   // Begins to connect. `receive_buffers` outlives it.
@@ -49,6 +52,8 @@ class SessionThread {
   // Once the exchange says that the session is open.
   const Joining::Facts& facts() const { return joining_.facts(); }
   SessionExchange& exchange() { return exchange_; }
+  // See SessionExchange.
+  void Push(PushOrder order);
   const SessionExchange& exchange() const { return exchange_; }
   bool shares_memory() const { return shares_memory_.load(); }
   int64_t saturated_elements() const { return saturated_elements_.load(); }
@@ -67,32 +72,35 @@ class SessionThread {
   };
 
   void Run();
+  // How long to wait for something to happen. Unset: all is over.
+  std::optional<absl::Duration> TimeToWait();
   // When something is due although nothing happens.
-  absl::Duration NextDue() const;
-  void HandleDue();
-  void HandleOrders();
-  void BeginLeave();
+  absl::Duration NextDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleOrders(SessionExchange::Orders orders) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginLeave() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The order to leave is carried out, or cannot be, as `status` says.
-  void EndLeave(const absl::Status& status);
+  void EndLeave(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void OpenStream();
-  void OnStreamEvent(TrainStream::Event event);
-  void OnStreamEnded();
-  void WriteNext();
+  void OpenStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnStreamEvent(TrainStream::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnStreamEnded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void OnReceived();
-  void HandleResponse(const v1::TrainResponse& response, const Payload& data);
-  void HandleWelcome(const v1::Welcome& welcome);
+  void OnReceived(const grpc::ByteBuffer& bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleResponse(const v1::TrainResponse& response, const Payload& data)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleWelcome(const v1::Welcome& welcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleEvent(const v1::RunEvent& event);
 
   // Sends the push in flight, on a stream that is welcome.
-  void BeginPush();
-  void Do(PushMachine::Action action);
-  void CompletePush(absl::StatusOr<PushReport> result);
-  void NoteSaturated();
+  void BeginPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Do(PushMachine::Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CompletePush(absl::StatusOr<PushReport> result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteSaturated() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives up: nothing can be done any more.
-  void Fail(const absl::Status& why);
-  void BreakProtocol(absl::string_view what);
+  void Fail(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BreakProtocol(absl::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Log(const std::string& line) const;
 
   const SessionOptions options_;
@@ -103,18 +111,20 @@ class SessionThread {
   std::atomic<int64_t> saturated_elements_{0};
   std::atomic<uint64_t> timeline_{0};
 
-  // Used by the thread alone.
-  grpc::CompletionQueue queue_;
-  Course course_ = Course::kServe;
-  std::unique_ptr<TrainStream> stream_;
-  bool welcome_ = false;  // On this stream.
-  Joining joining_;
-  Retry retry_;
-  PushMachine push_;
-  absl::Duration reconnect_at_;  // Where there is no stream.
-  absl::Duration welcome_by_;    // Where there is one, and no welcome.
-  absl::Duration leave_by_;      // kLeave.
-  absl::Duration heartbeat_interval_ = absl::Seconds(5);
+  grpc::CompletionQueue queue_;  // Polled by the thread alone.
+  Joining joining_;              // Set by the thread alone, before the session is open.
+
+  // Held while something is handled, and not while the thread waits.
+  Mutex mutex_;
+  Course course_ ABSL_GUARDED_BY(mutex_) = Course::kServe;
+  std::unique_ptr<TrainStream> stream_ ABSL_GUARDED_BY(mutex_);
+  bool welcome_ ABSL_GUARDED_BY(mutex_) = false;  // On this stream.
+  Retry retry_ ABSL_GUARDED_BY(mutex_);
+  PushMachine push_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration reconnect_at_ ABSL_GUARDED_BY(mutex_);  // Where there is no stream.
+  absl::Duration welcome_by_ ABSL_GUARDED_BY(mutex_);    // Where there is one, and no welcome.
+  absl::Duration leave_by_ ABSL_GUARDED_BY(mutex_);      // kLeave.
+  absl::Duration heartbeat_interval_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(5);
 
   grpc::Alarm alarm_;  // Used with the exchange's lock held.
   SessionExchange exchange_;

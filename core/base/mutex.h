@@ -26,6 +26,14 @@ class ABSL_LOCKABLE Mutex {
     ++held;
     SetOwner(&held);
   }
+  // False if somebody has it, at once. Not for the thread that has it itself.
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    GRADD_DCHECK(!HeldHere(), "the thread holds the mutex");
+    if (!mutex_.try_lock()) return false;
+    ++held;
+    SetOwner(&held);
+    return true;
+  }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     SetOwner(nullptr);
     --held;

@@ -23,7 +23,7 @@ class SessionExchangeTest : public testing::Test {
     PushOrder order;
     order.loan = std::make_shared<PushLoan>();
     std::future<absl::StatusOr<PushReport>> future = order.loan->promise.get_future();
-    exchange_.Push(std::move(order));
+    if (exchange_.Push(std::move(order))) exchange_.Wake();
     return future;
   }
   // As the session's thread takes a push up and answers it.
@@ -59,7 +59,7 @@ TEST_F(SessionExchangeTest, WakesOnceUntilItsOrdersAreTaken) {
   exchange_.Close();
   EXPECT_EQ(wakes_, 1);
   EXPECT_FALSE(exchange_.closed());
-  const SessionExchange::Orders orders = exchange_.Take();
+  const SessionExchange::Orders orders = exchange_.TakeWoken();
   EXPECT_TRUE(orders.push.has_value());
   EXPECT_TRUE(orders.close);
   EXPECT_TRUE(exchange_.closed());
