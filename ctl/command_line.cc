@@ -206,7 +206,19 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->check(IsKind(*v1::Schedule::descriptor()))
       ->type_name("KIND")
       ->group("Schedule");
-  create->add_flag("--async", run.asynchronous, "Every push is a step; else synchronous")
+  const std::vector<std::string> policies = KindNames(*v1::SynchronizationPolicy::descriptor());
+  CLI::Option* const policy =
+      create
+          ->add_option("--policy", run.policy,
+                       absl::StrCat("How pushes become steps: ", absl::StrJoin(policies, ", "),
+                                    " [synchronous]"))
+          ->check(IsKind(*v1::SynchronizationPolicy::descriptor()))
+          ->type_name("KIND")
+          ->group("Synchronization");
+  create
+      ->add_flag_callback(
+          "--async", [&run] { run.policy = "asynchronous"; }, "Short for --policy asynchronous")
+      ->excludes(policy)
       ->group("Synchronization");
   for (const ShortName& entry : ShortNames()) {
     if (fields->count(entry.name) > 0 || std::string(entry.path) == kScheduleBegin) continue;
@@ -262,7 +274,7 @@ absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLi
   }
   if (!line->spec.empty()) {
     if (!line->layout.empty() || !run.fields.empty() || !run.optimizer.empty() ||
-        !run.schedule.empty() || run.asynchronous) {
+        !run.schedule.empty() || !run.policy.empty()) {
       return UsageError("--spec describes the whole run; no other option can go with it");
     }
     return absl::OkStatus();

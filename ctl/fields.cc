@@ -159,6 +159,18 @@ constexpr ShortName kShortNames[] = {
      "What becomes of a push whose step was made without it [superseded]"},
     {"max-staleness", "", "policy.asynchronous.max_staleness", "N", "Drop older pushes [no limit]"},
     {"staleness-correction", "", "policy.asynchronous.correction", "none|learning-rate", "[none]"},
+    {"delay-compensation", "", "policy.asynchronous.delay_compensation.strength", "NUMBER",
+     "Correct a stale gradient for what the parameters changed since, so strongly"},
+    {"kept-steps", "", "policy.asynchronous.delay_compensation.kept_steps", "N",
+     "Earlier steps whose parameters are kept for that [4]"},
+    {"old-bases", "", "policy.asynchronous.delay_compensation.old_bases", "stale|uncorrected",
+     "What becomes of a push from parameters that are not kept [stale]"},
+    {"age-decay", "", "policy.asynchronous.age_decay.alpha", "NUMBER",
+     "Multiply a stale gradient with exp(-NUMBER * staleness)"},
+    {"age-cutoff", "", "policy.asynchronous.age_decay.cutoff", "N",
+     "And let it end in a half cosine at that staleness"},
+    {"staleness-bound", "", "policy.bounded_staleness.bound", "N",
+     "Pushes that a worker may be ahead of the slowest one"},
 };
 
 bool Is(const ShortName& entry, absl::string_view name) {
@@ -459,6 +471,10 @@ std::string KindName(absl::string_view field_name) {
     if (field_name != "stable_decay") absl::ConsumeSuffix(&field_name, "_decay");
     return absl::StrReplaceAll(field_name, {{"_", "-"}});
   }
+  const Descriptor& policies = *v1::SynchronizationPolicy::descriptor();
+  if (policies.FindFieldByName(std::string(field_name)) != nullptr) {
+    return absl::StrReplaceAll(field_name, {{"_", "-"}});
+  }
   return absl::StrReplaceAll(field_name, {{"_", ""}});
 }
 
@@ -473,7 +489,9 @@ absl::StatusOr<const FieldDescriptor*> FindKind(const Descriptor& type, absl::st
   }
   const std::vector<std::string> names = KindNames(type);
   const std::string nearest = Nearest(absl::AsciiStrToLower(text), names);
-  return UsageError(absl::StrCat("unknown ", absl::AsciiStrToLower(type.name()), " ", Quoted(text),
+  const bool is_policy = &type == v1::SynchronizationPolicy::descriptor();
+  const std::string what = is_policy ? "policy" : absl::AsciiStrToLower(type.name());
+  return UsageError(absl::StrCat("unknown ", what, " ", Quoted(text),
                                  nearest.empty() ? "" : absl::StrCat(", perhaps ", nearest),
                                  "; there are ", absl::StrJoin(names, ", ")));
 }

@@ -105,9 +105,9 @@ absl::StatusOr<v1::CreateRunRequest> MakeCreateRequest(const NewRun& run,
   *created.mutable_labels() = run.labels;
   GRADD_RETURN_IF_ERROR(SetKind(run.optimizer, created.mutable_optimizer()));
   GRADD_RETURN_IF_ERROR(SetKind(run.schedule, created.mutable_schedule()));
-  if (run.asynchronous) {
-    created.mutable_policy()->mutable_asynchronous();
-  } else {
+  const std::string policy = run.policy.empty() ? "synchronous" : run.policy;
+  GRADD_RETURN_IF_ERROR(SetKind(policy, created.mutable_policy()));
+  if (created.policy().has_synchronous()) {
     created.mutable_policy()->mutable_synchronous()->set_workers(1);
   }
   std::vector<std::string> set;

@@ -20,7 +20,7 @@ struct NewRun {
   std::string run;        // Id or name.
   std::string optimizer;  // `sgd`, `momentum`, `nesterov`, `adagrad`, `rmsprop` or `adam`.
   std::string schedule;   // One of KindNames() for Schedule.
-  bool asynchronous = false;
+  std::string policy;     // The same for SynchronizationPolicy; empty: synchronous.
   RunLabels labels;
   std::vector<Assignment> fields;  // Short names and values.
 };

@@ -37,6 +37,9 @@ struct Member {
   int64_t last_base_step = 0;
   // Pushes of it that are part of the next step already; see PolicyState::window.
   int64_t in_window = 0;
+  // Pushes of it that became part of steps or of the window, since it began where the slowest live
+  // member was.
+  int64_t clock = 0;
   // Steps in a row that were made at their deadline without it.
   int64_t missed = 0;
   absl::Duration last_sign;  // Of life, by Clock::Elapsed(); when not connected.

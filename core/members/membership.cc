@@ -29,8 +29,14 @@ const Member* Membership::Find(const std::string& worker) const {
 Member& Membership::Join(const std::string& worker) {
   departures_.Forget(worker);
   Member& member = members_[worker];
-  if (live_.find(worker) != live_.end()) Count(member, -1);
-  live_[worker] = &member;
+  if (live_.find(worker) != live_.end()) {
+    Count(member, -1);
+  } else {
+    if (live_.empty()) slowest_ = member.clock;
+    member.clock = slowest_;
+    ++at_slowest_;
+    live_[worker] = &member;
+  }
   member.state =
       member.pending_sequence != 0 ? v1::WORKER_STATE_WAITING : v1::WORKER_STATE_COMPUTING;
   Count(member, 1);
@@ -45,6 +51,7 @@ void Membership::Retire(const std::string& worker, v1::WorkerState state, absl::
   member.state = state;
   member.missed = 0;
   live_.erase(worker);
+  if (member.clock == slowest_ && --at_slowest_ == 0) FindSlowest();
   departures_.Add({worker, state == v1::WORKER_STATE_LEFT, now, unread});
   GRADD_DCHECK(CountsAreRight(), absl::StrCat(expected_, " expected, ", complete_, " complete"));
   if (live_.empty()) formed_ = false;
@@ -67,6 +74,28 @@ void Membership::PushGone(Member* member) {
   Count(*member, -1);
   member->pending_sequence = 0;
   Count(*member, 1);
+}
+
+void Membership::PushTaken(Member* member) {
+  const bool was_slowest = member->live() && member->clock == slowest_;
+  ++member->clock;
+  if (was_slowest && --at_slowest_ == 0) FindSlowest();
+}
+
+void Membership::StartTogether() {
+  for (const auto& [worker, member] : live_) member->clock = slowest_;
+  at_slowest_ = live_count();
+}
+
+void Membership::FindSlowest() {
+  at_slowest_ = 0;
+  for (const auto& [worker, member] : live_) {
+    if (at_slowest_ == 0 || member->clock < slowest_) {
+      slowest_ = member->clock;
+      at_slowest_ = 0;
+    }
+    if (member->clock == slowest_) ++at_slowest_;
+  }
 }
 
 void Membership::PushFolded(Member* member) {

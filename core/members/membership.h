@@ -34,8 +34,8 @@ class Membership {
   Member* Find(const std::string& worker);
   const Member* Find(const std::string& worker) const;
 
-  // A worker is live from now on. The run is formed once `starts_with` are live at the same time;
-  // it never is where that is 0.
+  // A worker is live from now on, and if it was not, its clock is that of the slowest one. The run
+  // is formed once `starts_with` are live at the same time; it never is where that is 0.
   Member& Join(const std::string& worker);
   void FormWith(int64_t starts_with) {
     formed_ = formed_ || (starts_with > 0 && live_count() >= starts_with);
@@ -49,6 +49,10 @@ class Membership {
   void Expect(Member* member);
   // It waits no longer, whatever became of it.
   void PushGone(Member* member);
+  // One became part of a step or of the window: its clock advances.
+  void PushTaken(Member* member);
+  // All live members begin anew where the slowest one is.
+  void StartTogether();
   // One became part of the window. If it waited, that is over with PushGone() only.
   void PushFolded(Member* member);
   // A step was made: the next one begins with nothing of anybody. It was made at its deadline,
@@ -88,6 +92,15 @@ class Membership {
   bool IsComplete(const Member& member) const {
     return member.in_window + (member.pending_sequence != 0 ? 1 : 0) >= window_;
   }
+  // The clock of the slowest live member.
+  int64_t slowest() const { return slowest_; }
+  // How far a live member is ahead of that one.
+  int64_t Ahead(const Member& member) const { return member.clock - slowest_; }
+  // The same when one more push of it will have been taken.
+  int64_t AheadWithNext(const Member& member) const {
+    const bool all_move = member.clock == slowest_ && at_slowest_ == 1;
+    return Ahead(member) + (all_move ? 0 : 1);
+  }
   // Who is expected and not complete, in the order of their ids.
   std::vector<std::string> Missing() const;
 
@@ -103,6 +116,7 @@ class Membership {
 
  private:
   void Recount();
+  void FindSlowest();
   // Adds what the member is to the counts, or takes it away with -1.
   void Count(const Member& member, int64_t sign);
   // Whether the counts are what a look at all members gives. For checks.
@@ -117,6 +131,8 @@ class Membership {
   bool formed_ = false;
   int64_t expected_ = 0;
   int64_t complete_ = 0;
+  int64_t slowest_ = 0;
+  int64_t at_slowest_ = 0;  // So many live members.
 };
 
 }  // namespace gradd

@@ -25,7 +25,7 @@ absl::Status CheckMember(const state::v1::MemberState& state) {
   }
   for (const int64_t count :
        {state.sequence(), state.step(), state.last_base_step(), state.in_window(), state.missed(),
-        state.applied_pushes(), state.rejected_pushes()}) {
+        state.applied_pushes(), state.rejected_pushes(), state.clock()}) {
     if (count < 0) return invalid(absl::StrCat(count, " is negative"));
   }
   return absl::OkStatus();
@@ -47,6 +47,7 @@ void Membership::Write(state::v1::MembersState* state) const {
     written.set_last_base_step(member.last_base_step);
     written.set_in_window(member.in_window);
     written.set_missed(member.missed);
+    written.set_clock(member.clock);
     written.set_applied_pushes(member.applied_pushes);
     written.set_rejected_pushes(member.rejected_pushes);
     written.set_address(member.address);
@@ -80,6 +81,7 @@ absl::Status Membership::Read(const state::v1::MembersState& state, absl::Durati
     member.in_window = read.in_window();
     member.missed = read.missed();
     member.last_sign = now;
+    member.clock = read.clock();
     member.applied_pushes = read.applied_pushes();
     member.rejected_pushes = read.rejected_pushes();
     member.address = read.address();
@@ -92,6 +94,7 @@ absl::Status Membership::Read(const state::v1::MembersState& state, absl::Durati
     departures_.Add({gone->worker(), gone->said_so(), at, gone->unread()});
   }
   formed_ = state.formed();
+  FindSlowest();
   Recount();
   return absl::OkStatus();
 }

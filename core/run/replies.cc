@@ -42,6 +42,28 @@ v1::Welcome Replies::WelcomeFor(const Member& member, v1::Encoding encoding) con
 
 void Replies::SendParametersTo(const SessionPtr& session) {
   ++session->state().parameters_on_way;
+  const Member* const member = parts_.sessions->MemberOf(session.get());
+  session->state().held_back = member != nullptr && !MayGoOn(*member);
+  if (!session->state().held_back) SendPromised(session);
+}
+
+void Replies::ReleaseHeldBack() {
+  slowest_ = parts_.record->members().slowest();
+  for (const SessionPtr& session : parts_.sessions->List()) {
+    WorkerSession::State& state = session->state();
+    const Member* const member = parts_.sessions->MemberOf(session.get());
+    if (member == nullptr || !(state.held_back || state.held) || !MayGoOn(*member)) continue;
+    parts_.sessions->Retry(session.get());
+    if (std::exchange(state.held_back, false)) SendPromised(session);
+  }
+}
+
+void Replies::ReleaseAfterPushes() {
+  const bool moved = parts_.record->members().slowest() != slowest_;
+  if (moved && parts_.record->policy().holds_back()) ReleaseHeldBack();
+}
+
+void Replies::SendPromised(const SessionPtr& session) {
   session->state().parameters_step = parts_.engine->open_step();
   parts_.snapshots->Add(
       SnapshotContents::kTraining, [this, session](std::shared_ptr<const Snapshot> snapshot) {
@@ -72,7 +94,9 @@ bool Replies::SendShared(WorkerSession* session, const std::shared_ptr<const Sna
 
 bool Replies::CanSendEarly(const PendingPush& pending) const {
   const WorkerSession* const session = pending.session.get();
-  return pending.want_parameters && parts_.sessions->Has(session) &&
+  const Member* const member = parts_.sessions->MemberOf(session);
+  return pending.want_parameters && member != nullptr &&
+         parts_.record->policy().Releases(parts_.record->members().AheadWithNext(*member)) &&
          session->state().gradient == nullptr &&    // Otherwise it maps them all at once.
          parts_.engine->store().block_count() > 1;  // A single one travels as soon with the result.
 }

@@ -45,8 +45,20 @@ class Replies {
 
   v1::Welcome WelcomeFor(const Member& member, v1::Encoding encoding) const;
 
-  // The newest parameters: at once, or when the step or the change that is on its way is done.
+  // Whether the member may have fresh parameters and begin a push, as far as others are concerned:
+  // it is not too far ahead of them, or the run is over.
+  bool MayGoOn(const Member& member) const {
+    return parts_.course->over() ||
+           parts_.record->policy().Releases(parts_.record->members().Ahead(member));
+  }
+  // The newest parameters: at once, or when the step or the change that is on its way is done; and
+  // not before MayGoOn().
   void SendParametersTo(const SessionPtr& session);
+  // Has whoever was held back and MayGoOn() now go on. To be called when that may have changed: the
+  // policy did, the run is over, or a worker is gone.
+  void ReleaseHeldBack();
+  // The same after pushes were taken.
+  void ReleaseAfterPushes();
   // Whether the worker of a push takes the parameters of its step block by block.
   bool CanSendEarly(const PendingPush& pending) const;
   // Those of the step on its way, block by block as they become final. `next` is that step's
@@ -72,9 +84,12 @@ class Replies {
   // Tells a session that maps the parameters where `snapshot` lies. False if it does not, if they
   // lie elsewhere, or if they may not be held for long.
   bool SendShared(WorkerSession* session, const std::shared_ptr<const Snapshot>& snapshot);
+  // What was promised.
+  void SendPromised(const SessionPtr& session);
 
   const Parts parts_;
   PushOutcomes outcomes_;
+  int64_t slowest_ = 0;  // Where the slowest worker was at the last ReleaseHeldBack().
 };
 
 }  // namespace gradd

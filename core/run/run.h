@@ -218,6 +218,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeAt(absl::Duration at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool BeginFold(std::unique_ptr<StepOnItsWay> step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginCorrection(const Verdict& verdict, std::unique_ptr<StepOnItsWay> step)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerDropped(const Verdict& verdict) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // It is decided for good, and in the log.
   void EnterStep(StepOnItsWay* step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -67,6 +67,8 @@ std::string Doing(const RunSituation& situation) {
   return JoinClauses(
       {Clause(WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED), "is not connected",
               "are not connected"),
+       Clause(WorkersIn(situation, v1::WORKER_STATE_HELD_BACK), "is held back, too far ahead",
+              "are held back, too far ahead"),
        Clause(WorkersIn(situation, v1::WORKER_STATE_COMPUTING), "computes", "compute"),
        Clause(WorkersIn(situation, v1::WORKER_STATE_PUSHING), "is pushing", "are pushing"),
        Clause(WorkersIn(situation, v1::WORKER_STATE_WAITING), "has pushed", "have pushed")});
@@ -92,6 +94,12 @@ std::string Without(const RunSituation& situation) {
 // and w2 in 4m12s`.
 std::string WhatIsNext(const RunSituation& situation) {
   std::string text;
+  if (!WorkersIn(situation, v1::WORKER_STATE_HELD_BACK).empty()) {
+    return absl::StrCat("; that ends when ", Names(situation.waits_for),
+                        situation.waits_for.size() == 1
+                            ? " has pushed, or is gone: it is the slowest"
+                            : " have pushed, or are gone: they are the slowest");
+  }
   if (situation.waits_enough > 0 &&
       situation.waits_enough < static_cast<int64_t>(situation.waits_for.size())) {
     text = situation.waits_enough == 1

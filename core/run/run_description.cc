@@ -16,14 +16,16 @@ constexpr int kMostNamed = 10;  // Workers that a step waits for.
 // A little less than the 2 MiB that every message stays below.
 constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
-void DescribeWorkers(const Membership& members, const Sessions& sessions, const Clock& clock,
+void DescribeWorkers(const RunRecord& record, const Sessions& sessions, const Clock& clock,
                      v1::Run* run) {
+  const Membership& members = record.members();
   const absl::Duration now = clock.Elapsed();
   const absl::Time wall_time = clock.WallTime();
   const auto describe = [&](const std::string& worker, const Member& member) {
     v1::WorkerStatus& status = *run->add_workers();
     status.set_worker(worker);
-    status.set_state(member.state);
+    status.set_state(record.ShownState(member));
+    if (member.live()) status.set_ahead(members.Ahead(member));
     status.set_last_sequence(member.told.sequence);
     status.set_last_base_step(member.last_base_step);
     const WorkerSession* const session = sessions.Find(worker);
@@ -71,7 +73,7 @@ v1::Run Run::DescribeNow(Detail detail) const {
   run.set_uid(record_.timeline()->run_uid);
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
-  DescribeWorkers(record_.members(), sessions_, *environment_.clock, &run);
+  DescribeWorkers(record_, sessions_, *environment_.clock, &run);
   if (detail == Detail::kWorkers) return run;
   constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
   record_.history().AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes,

@@ -88,6 +88,7 @@ void RunRecord::EnterTaken(const state::v1::DecidedPush& push, v1::PushOutcome o
   member->ledger = {push.sequence(), outcome, step_, timeline_->number};
   member->last_base_step = push.base_step();
   ++member->applied_pushes;
+  members_.PushTaken(member);
 }
 
 void RunRecord::MakeStep(const state::v1::StepDecision& decision, const Time& time) {
@@ -156,9 +157,12 @@ void RunRecord::ChangeMember(const state::v1::MemberChange& change, const Time& 
 void RunRecord::ChangeSpec(const state::v1::SpecChange& change, const Time& time) {
   using google::protobuf::util::FieldMaskUtil;
   const v1::Run before = std::move(spec_);
+  const bool held_back = policy_->holds_back();
   spec_ = change.spec();
   spec_.clear_layout();
   ConfigureParts();
+  // What others did until now is nobody's lag.
+  if (policy_->holds_back() && !held_back) members_.StartTogether();
   google::protobuf::FieldMask changed = change.mask();
   // What an optimizer with a rate of its own, and another curve, bring along.
   for (const char* const path : {"schedule.learning_rate", "schedule.begins_at"}) {
@@ -200,6 +204,13 @@ void RunRecord::ChangeState(v1::RunState state, const std::string& author,
   state_time_ = time;
   AddToHistory(time, author, "state", StateText(state_), StateText(state));
   state_ = state;
+}
+
+v1::WorkerState RunRecord::ShownState(const Member& member) const {
+  const bool goes_on = member.state != v1::WORKER_STATE_COMPUTING ||
+                       state_ == v1::RUN_STATE_FINISHED ||
+                       policy_->Releases(members_.Ahead(member));
+  return goes_on ? member.state : v1::WORKER_STATE_HELD_BACK;
 }
 
 StepRates RunRecord::RatesAt(int64_t step) const {

@@ -49,6 +49,8 @@ class RunRecord {
   const google::protobuf::Timestamp& create_time() const { return create_time_; }
   // Of the spec.
   const StepPolicy& policy() const { return *policy_; }
+  // A member's, as people see it.
+  v1::WorkerState ShownState(const Member& member) const;
   // Which run it is, and which timeline of it is the present one.
   const std::shared_ptr<const Timeline>& timeline() const { return timeline_; }
   // Whether what was computed on `timeline` was computed on another one.

@@ -135,6 +135,7 @@ void Run::Leave(WorkerSession* session) {
       sessions_.Dismiss(session, absl::OkStatus());
       sessions_.Unmap(worker);
       events_.ChangeMember(worker, state::v1::MemberChange::KIND_LEFT);
+      replies_.ReleaseHeldBack();
     }
   }
   Advance();
@@ -171,7 +172,7 @@ void Run::ExpireLeases() {
       // whether its connection is dead. Whoever does not take its parameters can, and whoever has
       // begun a push and does not go on.
       const bool waits_for_us =
-          member->pending_sequence != 0 ||
+          member->pending_sequence != 0 || state.held_back ||
           (state.parameters_on_way > 0 ? state.parameters_step > engine_.step()
                                        : state.held || (!course_.Moves() && !state.receiving));
       if (waits_for_us) session->RenewLease();
@@ -199,6 +200,7 @@ void Run::ExpireLeases() {
     events_.ChangeMember(lost.worker, state::v1::MemberChange::KIND_LOST, std::move(change));
     lost.left = members.live_count();
     reports_.WorkerLost(lost, engine_.step());
+    replies_.ReleaseHeldBack();
   }
 }
 

@@ -43,8 +43,9 @@ RunSituation Run::Situation() const {
   std::vector<PolicyMember> live;
   live.reserve(members.live().size());
   for (const auto& [worker, member] : members.live()) {
-    live.push_back({worker, members.IsExpected(*member), members.IsComplete(*member)});
-    RunSituation::Worker described{worker, member->state, false};
+    live.push_back(
+        {worker, members.IsExpected(*member), members.IsComplete(*member), members.Ahead(*member)});
+    RunSituation::Worker described{worker, record_.ShownState(*member), false};
     if (const WorkerSession* const session = sessions_.Find(worker); session != nullptr) {
       const WorkerSession::State& state = session->state();
       described.lacks_memory = state.held && state.claim && !state.claim->granted();

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/run/run.h"
+#include "core/step/delay_compensation.h"
 
 namespace gradd {
 namespace {
@@ -35,6 +36,7 @@ PolicyState Run::StateForPolicy() const {
   state.now = Now();
   if (!waiting_.empty() || state.window_pushes > 0) state.waited = state.now - waiting_.since();
   state.quorum_lag = record_.quorum_lag();
+  state.oldest_kept_step = engine_.oldest_kept_step();
   state.ends = draining_;
   return state;
 }
@@ -58,18 +60,35 @@ void Run::BeginStepIfDue(bool room_is_made) {
       return WakeAt(state.now + verdict.wait_left);
     }
     auto step = std::make_unique<StepOnItsWay>();
+    if (verdict.compensation > 0 && !waiting_.IsCorrected(verdict.used[0], state.open_step)) {
+      return BeginCorrection(verdict, std::move(step));
+    }
     if (verdict.what == Verdict::What::kFold) {
-      step->fold = DecideFold(verdict.used[0], state);
+      step->fold = DecideFold(verdict, state);
     } else {
       step->work.decision = DecideStep(verdict, state, record_.RatesAt(engine_.step()));
       step->quorum_at = verdict.quorum_at;
       CompleteDecision(verdict, &step->work.decision);
     }
     step->pushes = waiting_.Take(verdict.used);
+    if (verdict.compensation == 0) {
+      for (PendingPush& pending : step->pushes) pending.corrected.reset();
+    }
     if (draining_) EndIdleSessions();
     again = step->fold.has_value() ? !BeginFold(std::move(step))
                                    : !BeginStep(std::move(step), room_is_made);
   }
+}
+
+void Run::BeginCorrection(const Verdict& verdict, std::unique_ptr<StepOnItsWay> step) {
+  step->pushes = waiting_.Take(verdict.used);
+  Correction& correction = step->correction.emplace();
+  correction.strength = static_cast<float>(verdict.compensation);
+  correction.base = engine_.BaseOf(step->pushes[0].push->header().base_step());
+  correction.now = engine_.TakeSnapshot(SnapshotContents::kTraining);
+  engine_.BeginCorrection();
+  step->begin_at = Now();
+  step_ = std::move(step);
 }
 
 // Adds what the policy does not know.
@@ -110,10 +129,10 @@ bool Run::BeginStep(std::unique_ptr<StepOnItsWay> step, bool room_is_made) {
   shared_.Begin(&engine_);
   step->begin_at = Now();
   std::vector<v1::Encoding> early;
-  for (const PendingPush& pending : step->pushes) {
-    step->work.pushes.push_back(pending.push);
-    if (replies_.CanSendEarly(pending))
-      early.push_back(pending.session->state().parameter_encoding);
+  for (PendingPush& pending : step->pushes) {
+    step->work.pushes.push_back(pending.gradient());
+    pending.sends_early = replies_.CanSendEarly(pending);
+    if (pending.sends_early) early.push_back(pending.session->state().parameter_encoding);
   }
   // How noisy gradients are, and who disagrees, shows where there are several.
   step->work.wanted.with_mean = step->work.pushes.size() > 1;
@@ -170,7 +189,7 @@ void Run::MakeRoomForStep() {
 }
 
 bool Run::BeginFold(std::unique_ptr<StepOnItsWay> step) {
-  const std::shared_ptr<const StagedPush> push = step->pushes[0].push;
+  const std::shared_ptr<const StagedPush> push = step->pushes[0].gradient();
   step->fold->set_largest(push->largest());
   if (!engine_.BeginFold(*push)) {
     answers_.RejectPending(std::move(step->pushes),
@@ -188,7 +207,7 @@ bool Run::BeginFold(std::unique_ptr<StepOnItsWay> step) {
 
 void Run::AnswerEarly(StepOnItsWay* step) {
   for (PendingPush& pending : step->pushes) {
-    if (step->work.next.empty() || !replies_.CanSendEarly(pending)) continue;
+    if (step->work.next.empty() || !pending.sends_early) continue;
     WorkerSession* const session = pending.session.get();
     const bool before_result = session->state().parameters_before_result;
     pending.told = before_result ? Told::kParameters : Told::kResult;
@@ -211,11 +230,11 @@ void Run::AnswerEarly(StepOnItsWay* step) {
 bool Run::RejectLarge(std::vector<PendingPush> pushes, absl::string_view why) {
   const auto small = std::stable_partition(
       pushes.begin(), pushes.end(),
-      [](const PendingPush& pending) { return pending.push->largest() > kSafeGradient; });
+      [](const PendingPush& pending) { return pending.gradient()->largest() > kSafeGradient; });
   const bool any = small != pushes.begin();
   for (auto pending = pushes.begin(); pending != small; ++pending) {
     std::vector<PendingPush> one;
-    const float largest = pending->push->largest();
+    const float largest = pending->gradient()->largest();
     one.push_back(std::move(*pending));
     answers_.RejectPending(std::move(one), GradientTooLargeError(largest, why));
   }
@@ -248,8 +267,13 @@ void Run::ApplySteps() {
       MutexLock lock(&mutex_);
       step = step_.get();
     }
-    if (step->fold.has_value()) {
-      engine_.Fold(*step->fold, *step->pushes[0].push);
+    if (step->correction.has_value()) {
+      Correction& correction = *step->correction;
+      correction.corrected =
+          CompensateDelay(*step->pushes[0].push, correction.strength, *correction.base,
+                          *correction.now, staging_blocks_.get(), pool_.get());
+    } else if (step->fold.has_value()) {
+      engine_.Fold(*step->fold, *step->pushes[0].gradient());
     } else {
       engine_.Apply(&step->work);
     }
@@ -274,7 +298,9 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   std::unique_ptr<StepOnItsWay> step = std::move(step_);
   const bool folds = step->fold.has_value();
   const bool undone = step->work.undone;
-  if (folds) {
+  if (step->correction.has_value()) {
+    engine_.EndCorrection();
+  } else if (folds) {
     engine_.EndFold();
   } else {
     engine_.Complete(&step->work);
@@ -282,12 +308,19 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   ChangePlan();
   if (record_.deleted()) {
     // Nobody waits for it.
+  } else if (step->correction.has_value()) {
+    PendingPush& pending = step->pushes[0];
+    pending.corrected = std::move(step->correction->corrected);
+    pending.corrected_at = engine_.step();
+    pending.cannot_be_corrected = pending.corrected == nullptr;
+    waiting_.PutBack(std::move(step->pushes));
   } else if (folds) {
     NoteMove();
     PendingPush& pending = step->pushes[0];
     pending.claim.reset();  // For the next push of the window.
     pending.want_parameters = false;
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_ACCUMULATED);
+    replies_.ReleaseAfterPushes();
   } else if (!undone) {
     if (!step->entered) EnterStep(step.get());
     CountStep(*step);
@@ -325,6 +358,7 @@ void Run::CountStep(const StepOnItsWay& step) {
   if (!waiting_.empty()) waiting_.SetSince(Now());
   for (const PendingPush& pending : step.pushes)
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);
+  replies_.ReleaseAfterPushes();
   signs_.last_missing.assign(decision.missing().begin(), decision.missing().end());
 }
 

@@ -65,7 +65,8 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
 }
 
 // The plan of the run `run_id`, which is changed to `spec`, with its memory, and with room made for
-// its slots and a window of so many bytes. `memory` is that of the run's store. Takes long.
+// its slots, the earlier steps that its policy needs, and a window of so many bytes. `memory` is
+// that of the run's store. Takes long.
 absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const std::string& run_id, const v1::Run& spec,
                                                      const Layout& layout, int64_t window_bytes,
                                                      const StoreMemory& memory,
@@ -76,8 +77,9 @@ absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const std::string& run_id, 
     GRADD_RETURN_IF_ERROR(plan.status());
     plan = ClaimPlan(run_id, *std::move(plan), environment.budget.get());
     GRADD_RETURN_IF_ERROR(plan.status());
-    environment.budget->MakeRoom(MemoryUse::kState,
-                                 StoreBytes(layout, **plan) - memory.state_bytes() + window_bytes);
+    const int64_t kept_steps = MakeStepPolicy(spec.policy())->kept_steps();
+    environment.budget->MakeRoom(MemoryUse::kState, StoreBytes(layout, **plan, kept_steps) -
+                                                        memory.state_bytes() + window_bytes);
     return plan;
   } catch (const std::bad_alloc&) {
     return StateOutOfMemory(run_id);
@@ -164,7 +166,8 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   const int64_t live = record_.members().live_count();
   GRADD_RETURN_IF_ERROR(AssureStep(*policy, live));
   const bool keeps_window = WindowOf(updated.optimizer()) > 1;
-  if (absl::Status reserved = engine_.Reserve(*std::move(plan), keeps_window); !reserved.ok()) {
+  if (absl::Status reserved = engine_.Reserve(*std::move(plan), keeps_window, policy->kept_steps());
+      !reserved.ok()) {
     AssureStep(record_.policy(), live).IgnoreError();
     return reserved;
   }
@@ -205,6 +208,7 @@ void Run::EnterChange(const UpdateQueue::Accepted& update) {
   // There was room for the larger one of the two policies.
   AssureStep(record_.policy(), record_.members().live_count()).IgnoreError();
   SupersedeOldPushes();
+  replies_.ReleaseHeldBack();
   if (record_.state() == v1::RUN_STATE_RUNNING && course_.over()) {
     course_.SetOver(false);
     NoteMoving();

@@ -9,8 +9,10 @@ namespace {
 
 WaitingPush FactsOf(const PendingPush& push) {
   const v1::PushHeader& header = push.push->header();
-  return {push.worker,   header.sequence(), header.base_step(),      header.examples(),
-          header.loss(), push.in_window,    push.arrival.complete_at};
+  WaitingPush facts{push.worker,   header.sequence(), header.base_step(),      header.examples(),
+                    header.loss(), push.in_window,    push.arrival.complete_at};
+  facts.cannot_be_corrected = push.cannot_be_corrected;
+  return facts;
 }
 
 }  // namespace

@@ -37,13 +37,24 @@ struct PendingPush {
   std::string worker;
   StagingRoom::Claim claim;  // Goes after what it is for.
   std::shared_ptr<const StagedPush> push;
-  SessionPtr session;  // Where the result goes, if it is still the worker's.
+  // The same with a gradient that is corrected for its delay up to the step after `corrected_at`.
+  std::shared_ptr<const StagedPush> corrected;
+  int64_t corrected_at = 0;
+  bool cannot_be_corrected = false;  // There was no memory for that.
+  SessionPtr session;                // Where the result goes, if it is still the worker's.
   bool want_parameters = false;
   PushArrival arrival;
   Told told = Told::kNothing;
+  // Its worker takes the parameters of its step block by block.
+  bool sends_early = false;
   // Pushes of the same worker that were in the window when it came.
   int64_t in_window = 0;
   int64_t place = 0;  // It was the so many-th that waited; set by WaitingPushes.
+
+  // What a step takes of it.
+  const std::shared_ptr<const StagedPush>& gradient() const {
+    return corrected == nullptr ? push : corrected;
+  }
 };
 
 // The complete pushes of a run that wait for a step, in the order they came. Not thread safe.
@@ -74,6 +85,10 @@ class WaitingPushes {
   // and its room, is for the next one.
   void StepMade(int64_t steps);
 
+  // Whether the push is corrected for a step after so many.
+  bool IsCorrected(size_t index, int64_t open_step) const {
+    return pushes_[index].corrected != nullptr && pushes_[index].corrected_at == open_step;
+  }
   // The push of that worker; null if none waits.
   PendingPush* Find(const std::string& worker);
 

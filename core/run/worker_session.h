@@ -86,7 +86,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool receiving = false;        // A push has begun and is not committed.
     bool skips = false;            // It is to be skipped.
     bool half_closed = false;      // No request will come any more.
-    int parameters_on_way = 0;     // Calls of SendParameters() of which not all has left.
+    int parameters_on_way = 0;     // Promised, and not all has left.
+    bool held_back = false;        // Of these, the last ones wait for slower workers.
     int64_t parameters_step = 0;   // Of the last such call.
     // Since when they could leave, all of them; in the infinite future while their step is applied.
     absl::Duration parameters_due_at;

@@ -9,7 +9,8 @@
 
 namespace gradd {
 
-absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window) {
+absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window,
+                                 int64_t kept_steps) {
   std::unique_ptr<Window> window;
   if (keeps_window && window_ == nullptr && next_window_ == nullptr) {
     auto created = NewWindow();
@@ -23,9 +24,10 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_wi
   SlotVectors slots;
   try {
     slots = plan->slots(change_ ? change_->plan.get() : plan_.get());
-    bytes = std::max({StoreBytes(layout_, *plan), StoreBytes(layout_, *plan_),
-                      next_plan_ == nullptr ? 0 : StoreBytes(layout_, *next_plan_),
-                      change_ ? StoreBytes(layout_, *change_->plan) : 0});
+    bytes = std::max(
+        {StoreBytes(layout_, *plan, kept_steps), StoreBytes(layout_, *plan_, bases_.kept_steps()),
+         next_plan_ == nullptr ? 0 : StoreBytes(layout_, *next_plan_, next_kept_steps_),
+         change_ ? change_->store_bytes : 0});
   } catch (const std::bad_alloc&) {
     return StateOutOfMemory(run_id_);
   }
@@ -48,6 +50,7 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_wi
   }
   next_plan_ = std::move(plan);
   next_keeps_window_ = keeps_window;
+  next_kept_steps_ = kept_steps;
   if (window != nullptr) next_window_ = std::move(window);
   return absl::OkStatus();
 }
@@ -56,7 +59,7 @@ bool StepEngine::Change() {
   if (next_plan_ == nullptr || !settled()) return true;
   PlanChange change;
   try {
-    change.store_bytes = StoreBytes(layout_, *next_plan_);
+    change.store_bytes = StoreBytes(layout_, *next_plan_, next_kept_steps_);
     change.slots = store_.BeginChange(next_plan_->slots(plan_.get()));
   } catch (const std::bad_alloc&) {
     // Its blocks are reserved, so that not even the lists of them can be had.
@@ -64,6 +67,7 @@ bool StepEngine::Change() {
   }
   change.plan = std::exchange(next_plan_, nullptr);
   change.keeps_window = next_keeps_window_;
+  change.kept_steps = next_kept_steps_;
   memory_.store->EndReservations(ReservedFor::kChange);
   if (change.slots.has_fresh()) {
     change_.emplace(std::move(change));
@@ -86,6 +90,7 @@ void StepEngine::TakeOver(PlanChange change) {
   store_.Adopt(std::move(change.slots));
   plan_ = std::move(change.plan);
   keeps_window_ = change.keeps_window;
+  bases_.Keep(change.kept_steps);
   if (keeps_window_ && window_ == nullptr) window_ = std::move(next_window_);
   next_window_.reset();
   // What is in it makes the next step.

@@ -4,11 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/step/base_snapshots.h"
 
 namespace gradd {
 
-int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan) {
-  return layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.state_bytes() -
+int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan, int64_t kept_steps) {
+  return BaseSnapshots::BytesFor(kept_steps, layout.element_count()) +
+         layout.element_count() * static_cast<int64_t>(sizeof(float)) + plan.state_bytes() -
          plan.kept_bytes();
 }
 
@@ -19,7 +21,7 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPo
   memory.step_room = budget->Assure();
   GRADD_RETURN_IF_ERROR(AssureStaging(policy, layout.element_count(), /*live_workers=*/0, *budget,
                                       memory.step_room.get()));
-  const int64_t bytes = StoreBytes(layout, plan);
+  const int64_t bytes = StoreBytes(layout, plan, policy.kept_steps());
   auto state = budget->Take(MemoryUse::kState, bytes);
   if (state == nullptr) return StateTooLarge(run_id, bytes, *budget);
   memory.store =

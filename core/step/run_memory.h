@@ -15,8 +15,9 @@
 
 namespace gradd {
 
-// Bytes of the parameters and all slots, which lie in the run's store.
-int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan);
+// Bytes of the parameters, of all slots, and of what is kept of `kept_steps` earlier steps: what
+// lies in the run's store.
+int64_t StoreBytes(const Layout& layout, const UpdatePlan& plan, int64_t kept_steps);
 
 // What a run has claimed for as long as it lives, beside its plan (see ClaimPlan()) and its window.
 struct RunMemory {

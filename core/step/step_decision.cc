@@ -9,13 +9,16 @@ double Share(int64_t examples, int64_t of_all) {
   return static_cast<double>(examples) / static_cast<double>(of_all);
 }
 
-void Describe(const WaitingPush& push, int64_t of_all, state::v1::DecidedPush* decided) {
+void Describe(const WaitingPush& push, int64_t of_all, const Verdict& verdict,
+              state::v1::DecidedPush* decided) {
   decided->set_worker(push.worker);
   decided->set_sequence(push.sequence);
   decided->set_base_step(push.base_step);
   decided->set_examples(push.examples);
   decided->set_loss(push.loss);
-  decided->set_coefficient(static_cast<float>(Share(push.examples, of_all)));
+  decided->set_coefficient(
+      static_cast<float>(Share(push.examples, of_all) * verdict.gradient_factor));
+  decided->set_compensation(verdict.compensation);
 }
 
 }  // namespace
@@ -39,7 +42,7 @@ state::v1::StepDecision DecideStep(const Verdict& verdict, const PolicyState& st
   }
   for (const size_t index : verdict.used) {
     const WaitingPush& push = state.waiting[index];
-    Describe(push, examples, decision.add_used());
+    Describe(push, examples, verdict, decision.add_used());
     loss += push.loss * Share(push.examples, examples);
     staleness = std::max(staleness, state.open_step - push.base_step);
   }
@@ -56,11 +59,11 @@ state::v1::StepDecision DecideStep(const Verdict& verdict, const PolicyState& st
   return decision;
 }
 
-state::v1::FoldedPush DecideFold(size_t index, const PolicyState& state) {
-  const WaitingPush& push = state.waiting[index];
+state::v1::FoldedPush DecideFold(const Verdict& verdict, const PolicyState& state) {
+  const WaitingPush& push = state.waiting[verdict.used[0]];
   const int64_t before = state.window_pushes > 0 ? state.window_examples : 0;
   state::v1::FoldedPush folded;
-  Describe(push, before + push.examples, folded.mutable_push());
+  Describe(push, before + push.examples, verdict, folded.mutable_push());
   folded.set_keep(static_cast<float>(Share(before, before + push.examples)));
   return folded;
 }

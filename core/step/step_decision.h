@@ -17,14 +17,14 @@ struct StepRates {
 };
 
 // The step that a verdict of kStep makes of `state`, with the mean of all examples as its gradient:
-// a push of e of E examples has the coefficient e / E, computed in double and rounded once to
-// float32.
+// a push of e of E examples has the coefficient e / E, times the verdict's factor, computed in
+// double and rounded once to float32.
 state::v1::StepDecision DecideStep(const Verdict& verdict, const PolicyState& state,
                                    const StepRates& rates);
 
-// How waiting push `index` becomes part of the window: what lies there is the mean of its examples
-// afterwards.
-state::v1::FoldedPush DecideFold(size_t index, const PolicyState& state);
+// How the push that a verdict of kFold uses becomes part of the window: what lies there is the mean
+// of its examples afterwards.
+state::v1::FoldedPush DecideFold(const Verdict& verdict, const PolicyState& state);
 
 // Of the used pushes, in their order.
 std::vector<float> CoefficientsOf(const state::v1::StepDecision& decision);

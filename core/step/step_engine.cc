@@ -12,7 +12,7 @@
 namespace gradd {
 
 StepEngine::StepEngine(Parts parts, ParameterStore store, std::shared_ptr<UpdatePlan> plan,
-                       std::optional<float> largest_parameter)
+                       std::optional<float> largest_parameter, int64_t kept_steps)
     : run_id_(std::move(parts.run_id)),
       layout_(*parts.layout),
       clock_(parts.clock),
@@ -23,7 +23,9 @@ StepEngine::StepEngine(Parts parts, ParameterStore store, std::shared_ptr<Update
       store_(std::move(store)),
       plan_(std::move(plan)),
       guard_(largest_parameter.has_value() ? *largest_parameter
-                                           : store_.LargestParameter(executor_.get())) {}
+                                           : store_.LargestParameter(executor_.get())) {
+  bases_.Keep(kept_steps);
+}
 
 absl::Status StepEngine::GoOnFrom(const Snapshot& snapshot, const UpdatePlan& plan) {
   Snapshot first = snapshot;
@@ -50,6 +52,8 @@ bool StepEngine::Prepare(const std::vector<v1::Encoding>& early, bool room_is_ma
   const double rate = std::max(decision.learning_rate(), decision.learning_rate_without_warm_up()) *
                       plan_->largest_rate_factor();
   work->watched = !guard_.KnowsFinite(std::max(work->largest, in_window), rate);
+  // Held from now on, so that the step writes elsewhere.
+  if (bases_.kept_steps() > 0) bases_.Add(TakeSnapshot(SnapshotContents::kTraining));
   if (!ReserveMemory(early, room_is_made, work)) return false;
   on_its_way_ = OnItsWay::kStep;
   return true;
@@ -279,6 +283,7 @@ StepEngine::Remains StepEngine::TakeAll() {
   remains.next_plan = std::exchange(next_plan_, nullptr);
   remains.window = std::exchange(window_, nullptr);
   remains.next_window = std::exchange(next_window_, nullptr);
+  remains.bases = std::exchange(bases_, {});
   return remains;
 }
 

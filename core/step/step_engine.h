@@ -15,6 +15,7 @@
 #include "core/base/memory_budget.h"
 #include "core/base/shared_region.h"
 #include "core/optim/update_plan.h"
+#include "core/step/base_snapshots.h"
 #include "core/step/engine_vectors.h"
 #include "core/step/measurements.h"
 #include "core/step/push_meter.h"
@@ -53,9 +54,10 @@ class StepEngine {
     RunMemory memory;
   };
   // Goes on from `store`, which has the slots of `plan`; that one is allocated, see ClaimPlan(). No
-  // parameter is larger than `largest_parameter`, where that is known.
+  // parameter is larger than `largest_parameter`, where that is known. `kept_steps`: see
+  // BaseOf().
   StepEngine(Parts parts, ParameterStore store, std::shared_ptr<UpdatePlan> plan,
-             std::optional<float> largest_parameter);
+             std::optional<float> largest_parameter, int64_t kept_steps = 0);
 
   // Goes on with the slots of `snapshot` and the state of `plan` as they are somewhere else, and
   // counts from 0. INVALID_ARGUMENT, with nothing changed, names what differs; RESOURCE_EXHAUSTED
@@ -123,13 +125,26 @@ class StepEngine {
   void Fold(const state::v1::FoldedPush& how, const StagedPush& push);
   void EndFold();
 
+  // ---- What gradients are corrected for ----
+
+  // What workers trained at after `step` steps: of so many of the last ones it is kept. Null if it
+  // is not. (Who holds one is accounted for one at a time.)
+  std::shared_ptr<const Snapshot> BaseOf(int64_t step) const { return bases_.Find(step); }
+  // The first step of which it is kept; the present one is not counted among the kept.
+  int64_t oldest_kept_step() const { return bases_.oldest(/*none=*/step_); }
+  // A gradient is corrected, so that the engine is not settled. In between, CompensateDelay() may
+  // be called.
+  void BeginCorrection() { on_its_way_ = OnItsWay::kCorrection; }
+  void EndCorrection() { on_its_way_ = OnItsWay::kNothing; }
+
   // ---- The plan ----
 
   // Claims and reserves the slots of `plan`, which is allocated, see ClaimPlan(), besides those of
   // the present one, and makes it the next one. With it, there is a window or there is none; one
-  // with something in it then stays until the next step. RESOURCE_EXHAUSTED, with nothing changed,
-  // where so much is not left. May be called beside Apply() and Fill().
-  absl::Status Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window);
+  // with something in it then stays until the next step. And `kept_steps` are kept for BaseOf().
+  // RESOURCE_EXHAUSTED, with nothing changed, where so much is not left. May be called beside
+  // Apply() and Fill().
+  absl::Status Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_window, int64_t kept_steps);
   // Whether one waits to take the present one's place.
   bool has_next_plan() const { return next_plan_ != nullptr; }
   // Goes on with the next plan, if there is one and the engine is settled: at once; or, where slots
@@ -173,16 +188,18 @@ class StepEngine {
     std::shared_ptr<const UpdatePlan> next_plan;
     std::unique_ptr<Window> window;
     std::unique_ptr<Window> next_window;
+    BaseSnapshots bases;
   };
   Remains TakeAll();
 
  private:
-  enum class OnItsWay { kNothing, kStep, kFold, kCopy };
+  enum class OnItsWay { kNothing, kStep, kFold, kCorrection, kCopy };
   struct PlanChange {
     std::shared_ptr<UpdatePlan> plan;
     ParameterStore::SlotChange slots;
     bool keeps_window = false;
-    int64_t store_bytes = 0;  // With its slots.
+    int64_t kept_steps = 0;
+    int64_t store_bytes = 0;  // With its slots, and these steps.
   };
 
   int64_t bytes_beside_store() const {
@@ -218,6 +235,8 @@ class StepEngine {
   // The same with the next plan; this one is there if a window has to be.
   std::unique_ptr<Window> next_window_;
   bool next_keeps_window_ = false;
+  int64_t next_kept_steps_ = 0;
+  BaseSnapshots bases_;
   int64_t step_ = 0;
   OnItsWay on_its_way_ = OnItsWay::kNothing;
   std::weak_ptr<const Snapshot> training_snapshot_;

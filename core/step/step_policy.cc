@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/step/asynchronous_policy.h"
+#include "core/step/bounded_staleness_policy.h"
 #include "core/step/synchronous_policy.h"
 
 namespace gradd {
@@ -13,11 +14,14 @@ absl::Status ValidatePolicy(const v1::SynchronizationPolicy& spec, int64_t max_w
       return ValidateSynchronous(spec.synchronous(), max_workers);
     case v1::SynchronizationPolicy::kAsynchronous:
       return ValidateAsynchronous(spec.asynchronous());
+    case v1::SynchronizationPolicy::kBoundedStaleness:
+      return ValidateBoundedStaleness(spec.bounded_staleness());
     case v1::SynchronizationPolicy::KIND_NOT_SET:
       break;
   }
   return Error(absl::StatusCode::kInvalidArgument, "POLICY_INVALID",
-               "policy: neither synchronous nor asynchronous is set, one is expected");
+               "policy: none of synchronous, asynchronous and bounded_staleness is set, one is "
+               "expected");
 }
 
 std::unique_ptr<const StepPolicy> MakeStepPolicy(const v1::SynchronizationPolicy& spec) {
@@ -26,6 +30,8 @@ std::unique_ptr<const StepPolicy> MakeStepPolicy(const v1::SynchronizationPolicy
       return std::make_unique<SynchronousPolicy>(spec.synchronous());
     case v1::SynchronizationPolicy::kAsynchronous:
       return std::make_unique<AsynchronousPolicy>(spec.asynchronous());
+    case v1::SynchronizationPolicy::kBoundedStaleness:
+      return std::make_unique<BoundedStalenessPolicy>(spec.bounded_staleness());
     case v1::SynchronizationPolicy::KIND_NOT_SET:
       break;
   }

@@ -27,6 +27,7 @@ struct WaitingPush {
   int64_t in_window = 0;
   // When it was complete, on the clock of PolicyState::now.
   absl::Duration complete_at = absl::ZeroDuration();
+  bool cannot_be_corrected = false;  // There is no memory for it; see Verdict::compensation.
 };
 
 // A member that takes part, for those who ask whom a step waits for.
@@ -34,6 +35,7 @@ struct PolicyMember {
   std::string worker;
   bool expected = true;   // Whether steps wait for it.
   bool complete = false;  // All its pushes for the next step are in.
+  int64_t ahead = 0;      // See StepPolicy::Releases().
 };
 
 // What a policy decides from: a plain value. All times are durations, so that a decision depends on
@@ -63,6 +65,8 @@ struct PolicyState {
   absl::Duration now;
   // The smoothed time from the push that makes a quorum to the last one for its step.
   absl::Duration quorum_lag;
+  // The parameters of the steps from this one on are at hand, see StepPolicy::kept_steps().
+  int64_t oldest_kept_step = 0;
   // The run ends with its server: nobody is waited for who need not be.
   bool ends = false;
   // All live members in the order of their ids. For Explain(); Decide() must not look at it.
@@ -85,6 +89,10 @@ struct Verdict {
   std::vector<size_t> used;
   std::vector<Dropped> dropped;
   double rate_factor = 1;  // What the schedule's rate is multiplied with.
+  // Where one push is used: its gradient is corrected for its delay with this strength, 0: it is
+  // not; and is then multiplied with that factor. See v1::DelayCompensation and v1::AgeDecay.
+  double compensation = 0;
+  double gradient_factor = 1;
   // kWait: something is to be done after so long, whether anything comes or not.
   absl::Duration wait_left = absl::InfiniteDuration();
   // kStep: when the quorum was complete, if there is one, on the clock of PolicyState::now.
@@ -110,6 +118,12 @@ class StepPolicy {
   // what it is answered.
   virtual bool Admits(int64_t base_step, const PolicyState& state) const = 0;
 
+  // Whether a worker may have fresh parameters and begin its next push, `ahead` of whose pushes
+  // became part of steps beyond those of the slowest live worker. Called again when that changes.
+  virtual bool Releases(int64_t /*ahead*/) const { return true; }
+  // Whether it ever may not.
+  virtual bool holds_back() const { return false; }
+
   // Whether something is to be done with what waits. Called after every change of the state.
   virtual Verdict Decide(const PolicyState& state) const = 0;
 
@@ -132,6 +146,9 @@ class StepPolicy {
 
   // How many missed steps in a row make a worker one that steps do not wait for; 0: none do.
   virtual int64_t forgives() const { return 0; }
+
+  // The parameters of how many earlier steps it needs, to correct what was computed from them.
+  virtual int64_t kept_steps() const { return 0; }
 
   // The most pushes that are staged at the same time for one step, if so many members are live.
   virtual int64_t PushesAStep(int64_t live) const = 0;

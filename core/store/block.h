@@ -23,6 +23,14 @@ class BlockPool;
 // of copy-on-write.
 inline constexpr int64_t kBlockElements = int64_t{256} * 1024;
 
+// The length of a block for `elements` >= 1 that are staged: one of few, so that a pool's blocks
+// serve pushes of any length.
+inline int64_t StagingElements(int64_t elements) {
+  int64_t rounded = 16;
+  while (rounded < elements) rounded *= 2;
+  return rounded;
+}
+
 // A counted reference to a block: a 64-byte-aligned buffer of float32 from a BlockPool.
 // Copies refer to the same block; with the last one the buffer goes back to its pool.
 //

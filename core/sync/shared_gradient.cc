@@ -15,13 +15,6 @@
 namespace gradd {
 namespace {
 
-// Blocks of few sizes, so that the pool's serve runs of any length.
-int64_t StagingElements(int64_t elements) {
-  int64_t rounded = 16;
-  while (rounded < elements) rounded *= 2;
-  return rounded;
-}
-
 // Copies `size` elements and returns the largest magnitude of the copies.
 float CopyAndMeasure(const std::byte* from, int64_t size, float* to) {
   float largest = 0;

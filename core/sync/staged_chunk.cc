@@ -259,6 +259,16 @@ absl::Status StagedChunk::CheckInt8() {
   return absl::OkStatus();
 }
 
+StagedChunk StagedChunk::WithValues(int64_t begin, int64_t elements, Payload data,
+                                    float largest) const {
+  StagedChunk other =
+      has_rows() ? StagedChunk(encoding_, begin_, elements_, row_elements_, std::move(data))
+                 : StagedChunk(v1::ENCODING_FLOAT32, begin_ + begin, elements,
+                               /*row_elements=*/0, std::move(data));
+  other.KnowValues(largest);
+  return other;
+}
+
 absl::Status StagedChunk::CheckValues() {
   switch (encoding_) {
     case v1::ENCODING_SPARSE:

@@ -45,6 +45,11 @@ class StagedChunk {
   int64_t elements() const { return elements_; }
   int64_t end() const { return begin_ + elements_; }
 
+  // The same with other values, which `data` has as float32, the largest of that magnitude: of
+  // `elements` from `begin` on, relative to its beginning; or, where it has rows, of all of them,
+  // behind their numbers as they are here.
+  StagedChunk WithValues(int64_t begin, int64_t elements, Payload data, float largest) const;
+
   // Whether it has some rows only, as rows() says.
   bool has_rows() const { return encoding_ == v1::ENCODING_ROWS; }
   RowsView rows() const { return RowsView::Of(data_.slices()[0], row_elements_); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
@@ -29,6 +30,7 @@ class StagedPush {
       : header_(header), layout_(layout) {}
 
   const v1::PushHeader& header() const { return header_; }
+  const Layout& layout() const { return layout_; }
   int64_t elements() const { return layout_.element_count(); }
 
   // Adds one chunk after checking its encoding, size and range, that it overlaps no other,
@@ -39,6 +41,12 @@ class StagedPush {
   // Adds float32 elements that nobody can change any more and whose LargestMagnitude() is known,
   // instead of reading them once again. Otherwise as Add().
   absl::Status AddChecked(int64_t offset, Payload data, float largest);
+
+  // Adds a chunk of another push with values that were computed from its own, in the place that it
+  // had there. They need not be finite; then its largest() is infinite.
+  void AddComputed(StagedChunk chunk) { Keep(std::move(chunk)); }
+  // By offset.
+  const absl::btree_map<int64_t, StagedChunk>& chunks() const { return chunks_; }
 
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;

@@ -101,7 +101,7 @@ TEST(CommandLineTest, CreateCollectsTheFieldsThatWereGiven) {
   EXPECT_EQ(line->new_run.run, "x");
   EXPECT_EQ(line->new_run.optimizer, "rmsprop");
   EXPECT_EQ(line->new_run.schedule, "exponential");
-  EXPECT_FALSE(line->new_run.asynchronous);
+  EXPECT_EQ(line->new_run.policy, "");
   EXPECT_THAT(
       line->new_run.fields,
       UnorderedElementsAre(Pair("decay", "0.9"), Pair("centered", "true"),

@@ -130,6 +130,42 @@ TEST_F(GradctlTest, AQuorumIsCreatedChangedAndShown) {
   EXPECT_THAT(console_.err, HasSubstr("only one of policy.synchronous.grace"));
 }
 
+TEST_F(GradctlTest, PoliciesAreChosenByTheirKind) {
+  const auto create = [&](std::vector<std::string> options) {
+    const std::string id = absl::StrCat("x", server_.creates.size());
+    options.insert(options.begin(), {"create", id, "--layout", "-", "--learning-rate", "1"});
+    return Run(options, kLayout);
+  };
+  ASSERT_EQ(create({"--policy", "bounded-staleness", "--staleness-bound", "3"}), kExitOk)
+      << console_.err;
+  EXPECT_EQ(server_.creates.at(0).run().policy().ShortDebugString(),
+            "bounded_staleness { bound: 3 }");
+  ASSERT_EQ(create({"--async", "--delay-compensation", "0.5", "--kept-steps", "2", "--old-bases",
+                    "uncorrected"}),
+            kExitOk)
+      << console_.err;
+  EXPECT_EQ(server_.creates.at(1).run().policy().ShortDebugString(),
+            "asynchronous { delay_compensation { strength: 0.5 kept_steps: 2 old_bases: "
+            "OLD_BASES_UNCORRECTED } }");
+  ASSERT_EQ(create({"--policy", "asynchronous", "--age-decay", "0.1", "--age-cutoff", "8"}),
+            kExitOk)
+      << console_.err;
+  EXPECT_EQ(server_.creates.at(2).run().policy().ShortDebugString(),
+            "asynchronous { age_decay { alpha: 0.1 cutoff: 8 } }");
+  EXPECT_EQ(create({"--staleness-bound", "3"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("--staleness-bound belongs to the policy bounded-staleness"));
+  EXPECT_EQ(create({"--policy", "lucky"}), kExitUsage);
+  EXPECT_EQ(create({"--policy", "synchronous", "--async"}), kExitUsage);
+
+  AddFashion();
+  *server_.runs["runs/fashion"].mutable_policy() = server_.creates.at(1).run().policy();
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("asynchronous, delay_compensation"));
+  ASSERT_EQ(Run({"set", "fashion", "kept-steps=7"}), kExitOk) << console_.err;
+  EXPECT_EQ(server_.updates.at(0).update_mask().paths(0),
+            "policy.asynchronous.delay_compensation.kept_steps");
+}
+
 // Two runs of the group llm, and one that is in none.
 class LabelsTest : public GradctlTest {
  protected:

@@ -299,7 +299,7 @@ TEST(MakeCreateRequestTest, AFieldOfAnotherScheduleOrPolicyIsRefusedSayingWhose)
       MakeCreateRequest(Sgd({{"gamma", "0.9"}}), v1::Layout()).status().message(),
       "--gamma belongs to the schedule step or multi-step or cyclic, and this run's is constant");
   NewRun asynchronous = Sgd({{"workers", "2"}});
-  asynchronous.asynchronous = true;
+  asynchronous.policy = "asynchronous";
   EXPECT_EQ(MakeCreateRequest(asynchronous, v1::Layout()).status().message(),
             "--workers belongs to the policy synchronous, and this run's is asynchronous");
 }
@@ -326,7 +326,7 @@ TEST(MakeCreateRequestTest, EnumsAndDurationsHaveShortSpellings) {
   EXPECT_EQ(request->run().lease_duration().seconds(), 90);
   EXPECT_EQ(request->run().policy().synchronous().deadline().nanos(), 500'000'000);
   run = Sgd({{"max-staleness", "0"}, {"staleness-correction", "learning-rate"}});
-  run.asynchronous = true;
+  run.policy = "asynchronous";
   const v1::Asynchronous policy =
       MakeCreateRequest(run, v1::Layout())->run().policy().asynchronous();
   EXPECT_TRUE(policy.has_max_staleness());

@@ -113,6 +113,8 @@ void FakeWorker::Leave() {
 
 void FakeWorker::Disconnect() { session_->Disconnected(); }
 
+void FakeWorker::HalfClose() { session_->HalfClosed(); }
+
 void FakeWorker::Drain() {
   while (true) {
     Queued next;

@@ -40,6 +40,7 @@ class FakeWorker : public SessionSink {
   void Abort(int64_t sequence);
   void Leave();
   void Disconnect();
+  void HalfClose();
   // Whether parameters leave as soon as they are sent; otherwise DeliverParameters() does it.
   void HoldParameters() { hold_parameters_ = true; }
   // Plays a worker on the server's host; before Join().

@@ -81,7 +81,8 @@ void ReplayedEngine::MakeStep(const state::v1::StepDecision& decision, Pushes pu
 }
 
 void ReplayedEngine::Change(const v1::Run& spec) {
-  const absl::Status reserved = engine_->Reserve(PlanOf(spec), WindowOf(spec.optimizer()) > 1);
+  const absl::Status reserved =
+      engine_->Reserve(PlanOf(spec), WindowOf(spec.optimizer()) > 1, /*kept_steps=*/0);
   if (!reserved.ok() || !engine_->Change()) return Fail("a change is refused");
   if (!engine_->changes()) return;
   engine_->Fill();

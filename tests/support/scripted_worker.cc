@@ -63,6 +63,7 @@ void ScriptedWorker::Send(v1::TrainResponse message) {
 
 void ScriptedWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot,
                                     v1::Encoding /*encoding*/) {
+  ++received_;
   parameters_.push_back(
       registry_->readers()->Add(VersionReaders::Kind::kSession, std::move(snapshot)));
 }

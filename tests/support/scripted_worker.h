@@ -43,6 +43,8 @@ class ScriptedWorker final : public SessionSink {
 
   // Parameters that were sent and not read.
   size_t unread() const { return parameters_.size(); }
+  // All that were sent.
+  size_t received() const { return received_; }
   // Reads the oldest of them, if all its blocks are final. Null if it has to wait, or if it was
   // lost: then the stream has to be given up, see Lost().
   std::shared_ptr<const Snapshot> ReadParameters();
@@ -77,6 +79,7 @@ class ScriptedWorker final : public SessionSink {
   std::vector<v1::PushResult> results_;
   std::vector<v1::RunEvent> events_;
   std::deque<std::shared_ptr<VersionReaders::Hold>> parameters_;
+  size_t received_ = 0;
   std::optional<absl::Status> end_;
 };
 

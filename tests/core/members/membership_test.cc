@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -158,6 +161,57 @@ TEST_F(MembershipTest, WhoIsGoneWhenAStepIsMadeHasNotMissedIt) {
   for (int i = 0; i < 3; ++i) members_.StepMade(std::vector<std::string>{"slow"});
   members_.Join("slow");
   EXPECT_EQ(members_.expected(), 2);
+}
+
+// How far each live member is ahead, by the definition.
+TEST_F(MembershipTest, KnowsHowFarEachIsAheadOfTheSlowest) {
+  std::mt19937 random(7);
+  const Workers names = {"a", "b", "c", "d", "e"};
+  for (int event = 0; event < 5'000; ++event) {
+    const std::string& name = names[random() % names.size()];
+    Member* const member = members_.Find(name);
+    const bool live = member != nullptr && member->live();
+    const auto kind = random() % 10;
+    int64_t slowest = std::numeric_limits<int64_t>::max();
+    for (const auto& [worker, other] : members_.live()) slowest = std::min(slowest, other->clock);
+    if (!live) {
+      const Member& joined = members_.Join(name);
+      if (members_.live_count() > 1) {
+        EXPECT_EQ(joined.clock, slowest);
+      }
+    } else if (kind == 0) {
+      members_.Retire(name, v1::WORKER_STATE_LEFT, absl::ZeroDuration(), false);
+    } else if (kind == 1 && random() % 20 == 0) {
+      members_.StartTogether();
+      for (const auto& [worker, other] : members_.live()) EXPECT_EQ(members_.Ahead(*other), 0);
+    } else if (kind == 2) {
+      const int64_t clock = member->clock;
+      EXPECT_EQ(members_.Join(name).clock, clock) << "it was live";
+    } else {
+      const int64_t expected = members_.AheadWithNext(*member);
+      members_.PushTaken(member);
+      EXPECT_EQ(members_.Ahead(*member), expected);
+    }
+    slowest = std::numeric_limits<int64_t>::max();
+    for (const auto& [worker, other] : members_.live()) slowest = std::min(slowest, other->clock);
+    for (const auto& [worker, other] : members_.live()) {
+      ASSERT_EQ(members_.Ahead(*other), other->clock - slowest) << worker;
+    }
+  }
+}
+
+// One of them: it may have gone when its push is taken.
+TEST_F(MembershipTest, APushOfOneThatHasGoneMovesNobody) {
+  Join({"a", "b"});
+  members_.PushTaken(members_.Find("b"));
+  members_.Retire("a", v1::WORKER_STATE_EXPIRED, absl::ZeroDuration(), false);
+  EXPECT_EQ(members_.Ahead(*members_.Find("b")), 0);
+  members_.PushTaken(members_.Find("a"));
+  EXPECT_EQ(members_.Ahead(*members_.Find("b")), 0);
+  members_.PushTaken(members_.Find("b"));
+  Join({"a"});
+  EXPECT_EQ(members_.Ahead(*members_.Find("a")), 0);
+  EXPECT_EQ(members_.Find("a")->clock, 2);
 }
 
 }  // namespace

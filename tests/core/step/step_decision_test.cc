@@ -13,6 +13,14 @@ using testing::FloatEq;
 
 const std::vector<WaitingPush> kPushes = {{"b", 3, 6, 10, 2.0, 0}, {"a", 9, 7, 30, 4.0, 0}};
 
+// A verdict that uses one push.
+Verdict UseOnly(size_t index) {
+  Verdict verdict;
+  verdict.what = Verdict::What::kFold;
+  verdict.used = {index};
+  return verdict;
+}
+
 PolicyState State() {
   PolicyState state;
   state.open_step = 7;
@@ -73,15 +81,32 @@ TEST(StepDecisionTest, AWindowOnItsOwnIsTakenAsItIs) {
 
 TEST(StepDecisionTest, AFoldKeepsTheMeanOfTheExamples) {
   PolicyState state = State();
-  const state::v1::FoldedPush first = DecideFold(0, state);
+  const state::v1::FoldedPush first = DecideFold(UseOnly(0), state);
   EXPECT_EQ(first.keep(), 0);
   EXPECT_EQ(first.push().coefficient(), 1);
   state.window_pushes = 1;
   state.window_examples = 10;
-  const state::v1::FoldedPush second = DecideFold(1, state);
+  const state::v1::FoldedPush second = DecideFold(UseOnly(1), state);
   EXPECT_EQ(second.push().worker(), "a");
   EXPECT_EQ(second.keep(), 0.25F);
   EXPECT_EQ(second.push().coefficient(), 0.75F);
+}
+
+TEST(StepDecisionTest, AGradientThatIsScaledCountsLessAndItsExamplesAsTheyAre) {
+  Verdict verdict = UseOnly(0);
+  verdict.gradient_factor = 0.25;
+  verdict.compensation = 0.5;
+  const state::v1::StepDecision decision = DecideStep(verdict, State(), {});
+  EXPECT_THAT(CoefficientsOf(decision), ElementsAre(0.25F));
+  EXPECT_EQ(decision.used(0).compensation(), 0.5);
+  EXPECT_EQ(decision.examples(), 10);
+  EXPECT_EQ(decision.loss(), 2);
+  PolicyState state = State();
+  state.window_pushes = 1;
+  state.window_examples = 30;
+  const state::v1::FoldedPush fold = DecideFold(verdict, state);
+  EXPECT_EQ(fold.keep(), 0.75F);
+  EXPECT_EQ(fold.push().coefficient(), 0.0625F);
 }
 
 TEST(StepDecisionTest, ExampleCountsNearTheLimitDoNotOverflow) {

@@ -6,6 +6,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,7 @@ PolicyState StateOf(const Facts& facts) {
   state.waited = facts.waited;
   state.now = kNow;
   state.quorum_lag = facts.quorum_lag;
+  state.oldest_kept_step = facts.open_step - 2;
   return state;
 }
 
@@ -302,6 +304,28 @@ std::vector<Row> Rows() {
        What::kWait,
        {},
        {0}},
+      {"delay compensation: what is not kept is stale",
+       "asynchronous { delay_compensation { strength: 0.5 } }",
+       {true, 3, 0, almost, 1, 0, {Push("old", 4), Push("b", 5), Push("a")}},
+       What::kStep,
+       {1},
+       {0}},
+      {"delay compensation: or is taken as it is",
+       "asynchronous { delay_compensation { strength: 0.5 old_bases: OLD_BASES_UNCORRECTED } }",
+       {true, 3, 0, almost, 1, 0, {Push("old", 4), Push("b", 5), Push("a")}},
+       What::kStep,
+       {0}},
+      {"age decay: nothing is left at the cutoff",
+       "asynchronous { age_decay { alpha: 0.1 cutoff: 3 } }",
+       {true, 3, 0, almost, 1, 0, {Push("old", 4), Push("b", 5), Push("a")}},
+       What::kStep,
+       {1},
+       {0}},
+      {"bounded staleness: each is a step",
+       "bounded_staleness { bound: 0 }",
+       {true, 3, 0, almost, 1, 0, {Push("b", 1), Push("a")}},
+       What::kStep,
+       {0}},
       {"asynchronous, a window: folds",
        "asynchronous {}",
        {true, 3, 0, almost, 3, 1, {Push("b")}},
@@ -332,6 +356,66 @@ TEST(StepPolicyTest, DecidesByTheTable) {
     }
     EXPECT_EQ(dropped, row.dropped) << row.name;
     EXPECT_DOUBLE_EQ(verdict.rate_factor, row.rate_factor) << row.name;
+  }
+}
+
+// Against the formulas, written down again, for every staleness from 0 to 8.
+TEST(StepPolicyTest, CorrectsTheGradientByItsAge) {
+  const auto decays = MakeStepPolicy(Spec("asynchronous { age_decay { alpha: 0.3 } }"));
+  const auto ends = MakeStepPolicy(Spec("asynchronous { age_decay { alpha: 0.3 cutoff: 8 } }"));
+  const auto compensates =
+      MakeStepPolicy(Spec("asynchronous { delay_compensation { strength: 0.5 } }"));
+  for (int64_t staleness = 0; staleness <= 8; ++staleness) {
+    SCOPED_TRACE(staleness);
+    PolicyState state;
+    state.open_step = 10;
+    const std::vector<WaitingPush> waiting = {Push("a", 10 - staleness)};
+    state.waiting = waiting;
+    const auto age = static_cast<double>(staleness);
+    EXPECT_DOUBLE_EQ(decays->Decide(state).gradient_factor, std::exp(-0.3 * age));
+    const Verdict ending = ends->Decide(state);
+    EXPECT_EQ(ending.what, staleness == 8 ? What::kWait : What::kStep);
+    if (staleness < 8) {
+      EXPECT_DOUBLE_EQ(ending.gradient_factor,
+                       std::exp(-0.3 * age) * 0.5 * (1 + std::cos(std::acos(-1) * age / 8)));
+    }
+    const Verdict compensated = compensates->Decide(state);
+    EXPECT_EQ(compensated.compensation, staleness == 0 ? 0 : 0.5);
+    EXPECT_EQ(compensated.gradient_factor, 1);
+    EXPECT_EQ(compensated.rate_factor, 1);
+  }
+}
+
+TEST(StepPolicyTest, CannotCorrectWithoutMemoryForIt) {
+  std::vector<WaitingPush> waiting = {Push("a", 6)};
+  waiting[0].cannot_be_corrected = true;
+  PolicyState state = StateOf({});
+  state.waiting = waiting;
+  const Verdict stale =
+      MakeStepPolicy(Spec("asynchronous { delay_compensation { strength: 0.5 } }"))->Decide(state);
+  EXPECT_EQ(stale.what, What::kWait);
+  EXPECT_EQ(stale.dropped.size(), 1);
+  const Verdict taken = MakeStepPolicy(Spec("asynchronous { delay_compensation { strength: 0.5 "
+                                            "old_bases: OLD_BASES_UNCORRECTED } }"))
+                            ->Decide(state);
+  EXPECT_EQ(taken.what, What::kStep);
+  EXPECT_EQ(taken.compensation, 0);
+}
+
+TEST(StepPolicyTest, HoldsBackWhoIsFurtherAheadThanTheBound) {
+  const auto policy = MakeStepPolicy(Spec("bounded_staleness { bound: 3 }"));
+  EXPECT_TRUE(policy->holds_back());
+  EXPECT_TRUE(policy->Releases(3));
+  EXPECT_FALSE(policy->Releases(4));
+  std::vector<PolicyMember> members = {{"a", true, false, 3}, {"b", true, false, 0}};
+  PolicyState state = StateOf({});
+  state.members = members;
+  EXPECT_THAT(policy->Explain(state).waits_for, IsEmpty()) << "nobody is held back";
+  members[0].ahead = 4;
+  EXPECT_THAT(policy->Explain(state).waits_for, ElementsAre("b"));
+  for (const char* const other : {kThreeWorkers, "asynchronous {}"}) {
+    EXPECT_FALSE(MakeStepPolicy(Spec(other))->holds_back());
+    EXPECT_TRUE(MakeStepPolicy(Spec(other))->Releases(1'000'000));
   }
 }
 
@@ -396,7 +480,7 @@ TEST(StepPolicyTest, ForgivesThreeMissedDeadlinesUnlessTold) {
 
 TEST(ValidatePolicyTest, NamesFieldValueAndRange) {
   const std::vector<std::pair<std::string, std::string>> rows = {
-      {"", "neither synchronous nor asynchronous"},
+      {"", "none of synchronous, asynchronous and bounded_staleness is set"},
       {"synchronous {}", "policy.synchronous.workers: 0 is outside [1, 8]"},
       {"synchronous { workers: 9 }", "9 is outside [1, 8]"},
       {"synchronous { workers: 8 }", ""},
@@ -418,7 +502,31 @@ TEST(ValidatePolicyTest, NamesFieldValueAndRange) {
       {"synchronous { workers: 8 late_pushes: 9 }", "9 is no LatePushes"},
       {"asynchronous { max_staleness: -1 }", "max_staleness: -1 is negative"},
       {"asynchronous { max_staleness: 0 }", ""},
-      {"asynchronous { correction: 9 }", "9 is no StalenessCorrection"}};
+      {"asynchronous { correction: 9 }", "9 is no StalenessCorrection"},
+      {"asynchronous { delay_compensation {} }",
+       "policy.asynchronous.delay_compensation.strength: 0 is outside (0, 1e+06]"},
+      {"asynchronous { delay_compensation { strength: nan } }", "strength: nan is outside"},
+      {"asynchronous { delay_compensation { strength: 1e6 kept_steps: 1000 } }", ""},
+      {"asynchronous { delay_compensation { strength: 1 kept_steps: 0 } }",
+       "policy.asynchronous.delay_compensation.kept_steps: 0 is outside [1, 1000]"},
+      {"asynchronous { delay_compensation { strength: 1 old_bases: 9 } }", "9 is no OldBases"},
+      {"asynchronous { delay_compensation { strength: 1 } age_decay {} }",
+       "policy.asynchronous.delay_compensation: beside age_decay"},
+      {"asynchronous { delay_compensation { strength: 1 } correction: "
+       "STALENESS_CORRECTION_LEARNING_RATE }",
+       "policy.asynchronous.delay_compensation: beside correction"},
+      {"asynchronous { age_decay {} correction: STALENESS_CORRECTION_LEARNING_RATE }",
+       "policy.asynchronous.age_decay: beside correction"},
+      {"asynchronous { age_decay { alpha: -0.1 } }",
+       "policy.asynchronous.age_decay.alpha: -0.1 is outside [0, 100]"},
+      {"asynchronous { age_decay { alpha: inf } }", "alpha: inf is outside [0, 100]"},
+      {"asynchronous { age_decay { alpha: 1 cutoff: 0 } }",
+       "policy.asynchronous.age_decay.cutoff: 0 is outside [1, 1000000]"},
+      {"asynchronous { age_decay { cutoff: 1 } correction: STALENESS_CORRECTION_NONE }", ""},
+      {"bounded_staleness {}", "policy.bounded_staleness.bound: not set"},
+      {"bounded_staleness { bound: -1 }",
+       "policy.bounded_staleness.bound: -1 is outside [0, 1000000]"},
+      {"bounded_staleness { bound: 0 }", ""}};
   for (const auto& [text, message] : rows) {
     const absl::Status status = ValidatePolicy(Spec(text), 8);
     EXPECT_EQ(status.ok(), message.empty()) << text;

@@ -351,6 +351,9 @@ void RandomSchedule::CheckEnd() {
       return one.id == worker->run() && one.run != nullptr && one.model->moves();
     };
     if (!std::any_of(playgrounds_.begin(), playgrounds_.end(), is_its)) continue;
+    if (worker->IsOwedParameters()) {
+      Fail(absl::StrCat(worker->run(), "/", worker->id(), " never gets its parameters"));
+    }
     if (worker->IsHeld()) {
       Fail(absl::StrCat(worker->run(), "/", worker->id(), " is held back for ever, with ",
                         registry_->claimed_bytes(), " bytes claimed"));

@@ -20,7 +20,10 @@ size_t Draw(std::mt19937_64* random, size_t count) {
 
 v1::SynchronizationPolicy RandomPolicy(int64_t workers, std::mt19937_64* random) {
   v1::SynchronizationPolicy policy;
-  if (Draw(random, 5) < 3) {
+  const size_t kind = Draw(random, 7);
+  if (kind < 2) {
+    policy.mutable_bounded_staleness()->set_bound(static_cast<int64_t>(Draw(random, 4)));
+  } else if (kind < 5) {
     v1::Synchronous& synchronous = *policy.mutable_synchronous();
     synchronous.set_workers(static_cast<int32_t>(workers));
     *synchronous.mutable_deadline() =
@@ -39,7 +42,26 @@ v1::SynchronizationPolicy RandomPolicy(int64_t workers, std::mt19937_64* random)
   } else {
     v1::Asynchronous& asynchronous = *policy.mutable_asynchronous();
     if (Draw(random, 2) == 0) asynchronous.set_max_staleness(static_cast<int64_t>(Draw(random, 4)));
-    if (Draw(random, 3) == 0) asynchronous.set_correction(v1::STALENESS_CORRECTION_LEARNING_RATE);
+    switch (Draw(random, 6)) {
+      case 0:
+        asynchronous.set_correction(v1::STALENESS_CORRECTION_LEARNING_RATE);
+        break;
+      case 1: {
+        v1::DelayCompensation& compensation = *asynchronous.mutable_delay_compensation();
+        compensation.set_strength(0.25 * static_cast<double>(1 + Draw(random, 4)));
+        if (Draw(random, 2) == 0)
+          compensation.set_kept_steps(1 + static_cast<int>(Draw(random, 3)));
+        if (Draw(random, 2) == 0) compensation.set_old_bases(v1::OLD_BASES_UNCORRECTED);
+        break;
+      }
+      case 2:
+        asynchronous.mutable_age_decay()->set_alpha(0.25 * static_cast<double>(Draw(random, 4)));
+        if (Draw(random, 2) == 0)
+          asynchronous.mutable_age_decay()->set_cutoff(1 + static_cast<int64_t>(Draw(random, 4)));
+        break;
+      default:
+        break;
+    }
   }
   return policy;
 }

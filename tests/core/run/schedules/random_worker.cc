@@ -91,6 +91,7 @@ void RandomWorker::Join() {
   queue_.clear();
   half_closed_ = false;
   results_ = 0;
+  promised_ = join.want_parameters() ? 1 : 0;
   open_pushes_ = 0;
   sequence_ = queued_ = stream_->welcome()->last_sequence();
   step_ = stream_->welcome()->step();
@@ -179,6 +180,7 @@ void RandomWorker::NoteAnswers() {
          result.committed_outcome() != 0 ? " committed " : "",
          result.committed_outcome() != 0 ? v1::PushOutcome_Name(result.committed_outcome()) : "");
     if (model_ != nullptr) model_->Answered(stream_.get(), result);
+    if (result.parameters_follow()) ++promised_;
     --open_pushes_;
     step_ = std::max(step_, result.step());
     if (result.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK) {

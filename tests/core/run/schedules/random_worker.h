@@ -49,7 +49,12 @@ class RandomWorker {
   // nothing.
   bool ShouldHaveEnded() const {
     return half_closed_ && stream_ != nullptr && stream_->IsOpen() && stream_->unread() == 0 &&
-           open_pushes_ == 0 && !stream_->held() && model_ != nullptr && !model_->Waits(id_);
+           open_pushes_ == 0 && !stream_->held() && model_ != nullptr && !model_->Waits(id_) &&
+           !IsOwedParameters();
+  }
+  // Whether parameters that it was promised have not come.
+  bool IsOwedParameters() const {
+    return stream_ != nullptr && stream_->IsOpen() && stream_->received() < promised_;
   }
   bool IsOpen() const { return stream_ != nullptr && stream_->IsOpen(); }
   // Whether its stream should have ended: a new timeline has begun, and it has never said one.
@@ -120,6 +125,7 @@ class RandomWorker {
   bool says_timelines_ = false;  // On this stream.
   int64_t open_pushes_ = 0;
   size_t results_ = 0;
+  size_t promised_ = 0;  // Parameters, on this stream.
 };
 
 }  // namespace gradd

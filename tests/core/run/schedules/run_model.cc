@@ -58,6 +58,15 @@ RunModel::Regime RunModel::RegimeOf(const v1::Run& spec) const {
       asynchronous.has_max_staleness() ? std::optional(asynchronous.max_staleness()) : std::nullopt;
   regime.corrects =
       !regime.synchronous && asynchronous.correction() == v1::STALENESS_CORRECTION_LEARNING_RATE;
+  regime.compensates = asynchronous.has_delay_compensation();
+  regime.decays = asynchronous.has_age_decay();
+  regime.alpha = asynchronous.age_decay().alpha();
+  regime.cutoff = asynchronous.age_decay().has_cutoff()
+                      ? std::optional(asynchronous.age_decay().cutoff())
+                      : std::nullopt;
+  regime.bound = spec.policy().has_bounded_staleness()
+                     ? std::optional(spec.policy().bounded_staleness().bound())
+                     : std::nullopt;
   regime.rate = spec.schedule().learning_rate();
   regime.window = WindowOf(spec.optimizer());
   regime.skips = spec.optimizer().has_skip_non_finite()
@@ -218,8 +227,10 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
     }
     case v1::PUSH_OUTCOME_STALE:
       if (!of_pending || !Since(push.since, [&](const Regime& regime) {
-            return !regime.synchronous && regime.max_staleness.has_value() &&
-                   regime.step - push.base_step > *regime.max_staleness;
+            const int64_t age = regime.step - push.base_step;
+            return (regime.max_staleness.has_value() && age > *regime.max_staleness) ||
+                   (regime.cutoff.has_value() && age >= *regime.cutoff) ||
+                   (regime.compensates && age > 0);
           })) {
         Fail(absl::StrCat(name, " is called stale and is not"));
       }
@@ -375,7 +386,7 @@ void RunModel::CheckRefused(const Push& push, const v1::PushResult& result) {
   } else if (reason == "NON_FINITE") {
     right = push.non_finite;
   } else if (reason == "GRADIENT_TOO_LARGE") {
-    right = push.huge;
+    right = push.huge || Since(push.since, [](const Regime& regime) { return regime.compensates; });
     refused_large_ = true;
   } else if (reason == "RUN_FINISHED") {
     right = Since(push.since,

@@ -98,6 +98,12 @@ class RunModel {
     int64_t carried_staleness = 0;  // The most that a step's pushes have.
     std::optional<int64_t> max_staleness;
     bool corrects = false;  // The rate, by staleness.
+    // The gradient: by what changed since, or by its age.
+    bool compensates = false;
+    bool decays = false;
+    double alpha = 0;
+    std::optional<int64_t> cutoff;
+    std::optional<int64_t> bound;  // Of how far a worker may be ahead.
     double rate = 0;
     int64_t window = 1;
     int64_t skips = 0;
@@ -136,6 +142,9 @@ class RunModel {
     int64_t missed = 0;
     int64_t applied = 0;
     int64_t joined_after = 0;  // So many completions.
+    int64_t ahead = 0;         // As it was told, with so many applied pushes.
+    int64_t ahead_with = 0;
+    bool was_live = false;  // Then.
     absl::Duration last_sign;
     // Since when it has half a push, and the run waits for the rest; infinite: it does not.
     absl::Duration half_since = absl::InfiniteDuration();
@@ -181,6 +190,8 @@ class RunModel {
   // No task is left: whoever is connected has an answer to all that waits for no step.
   void CheckAnswers();
   void CheckDue(bool ticked);
+  // How far workers are ahead of each other: they count the pushes that became part of steps.
+  void CheckAhead(const v1::Run& run);
   // A worker that has begun a push and sends nothing of it loses its lease.
   void CheckLeases(bool idle, bool ticked);
   bool IsExpected(const Member& member) const {
@@ -218,6 +229,8 @@ class RunModel {
   // Somebody joined, and what that makes due need not happen before the next tick.
   bool joined_ = false;
   bool refused_large_ = false;  // In this action.
+  int64_t largest_bound_ = 0;   // Since there is one.
+  bool had_bound_ = false;      // At the last look.
   SgdReference reference_;
   bool sure_ = true;                  // That the reference knows the present rate and parameters.
   bool compares_ = false;             // There is a step that was not compared.

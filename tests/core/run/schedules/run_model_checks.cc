@@ -37,6 +37,38 @@ void RunModel::CheckAnswers() {
   }
 }
 
+void RunModel::CheckAhead(const v1::Run& run) {
+  // When it begins to have a bound, all begin together.
+  const bool same = !now_.bound.has_value() || had_bound_;
+  had_bound_ = now_.bound.has_value();
+  std::optional<int64_t> least;
+  std::optional<int64_t> moved;  // How far the slowest one has come since the last look.
+  for (const v1::WorkerStatus& status : run.workers()) {
+    Member& member = members_[status.worker()];
+    const bool live =
+        status.state() != v1::WORKER_STATE_EXPIRED && status.state() != v1::WORKER_STATE_LEFT;
+    if (live) {
+      least = std::min(least.value_or(status.ahead()), status.ahead());
+      if (now_.bound.has_value() && status.ahead() > largest_bound_ + 1) {
+        Fail(absl::StrCat(status.worker(), " is ", status.ahead(),
+                          " pushes ahead, and the bound was at most ", largest_bound_));
+      }
+      const int64_t taken = status.applied_pushes() - member.ahead_with;
+      const int64_t of_slowest = taken - (status.ahead() - member.ahead);
+      if (same && member.was_live && !member.just_joined &&
+          of_slowest != moved.value_or(of_slowest)) {
+        Fail(absl::StrCat(status.worker(), " is ", status.ahead(), " pushes ahead, was ",
+                          member.ahead, ", and ", taken, " of its pushes were taken"));
+      }
+      if (member.was_live && !member.just_joined) moved = of_slowest;
+    }
+    member.was_live = live;
+    member.ahead = status.ahead();
+    member.ahead_with = status.applied_pushes();
+  }
+  if (least.value_or(0) != 0) Fail(absl::StrCat("the slowest worker is ", *least, " ahead"));
+}
+
 void RunModel::CheckLeases(bool idle, bool ticked) {
   const absl::Duration now = clock_->Elapsed();
   for (auto& [worker, member] : members_) {

@@ -34,6 +34,8 @@ void RunModel::ReadSpec(const v1::Run& spec, bool undisturbed) {
   now_ = RegimeOf(spec);
   FormIfAllAreThere();
   sure_ = sure_ && undisturbed && past_.back().is_sgd && now_.is_sgd;
+  if (!past_.back().bound.has_value()) largest_bound_ = 0;
+  largest_bound_ = std::max(largest_bound_, now_.bound.value_or(0));
 }
 
 void RunModel::Look(bool undisturbed) {
@@ -55,10 +57,13 @@ void RunModel::Look(bool undisturbed) {
 void RunModel::Check(bool idle, bool ticked) {
   if (!fault_.empty()) return;
   const int64_t before = past_.back().step;
+  CheckAhead(described_);
   ReadWorkers(described_, idle);
   const bool moved = past_.back().moves || now_.moves || now_.state == v1::RUN_STATE_FINISHED;
   if (now_.step > before && IsSmall() && !moved) {
-    Fail("a step was made while it stood still");
+    Fail(absl::StrCat("a step was made while it stood still: ",
+                      v1::RunState_Name(past_.back().state), ", then ",
+                      described_.progress().reason()));
   }
   AccountSteps(before, now_.step);
   if (refused_large_ && (AnyPending() || !window_.empty())) waited_since_ = clock_->Elapsed();
@@ -218,6 +223,19 @@ void RunModel::EndStep(int64_t step) {
     }
     staleness = std::max(staleness, age);
     pushes.push_back(push);
+    // How it was corrected is known where it can be no other way; what was kept for that is not.
+    const auto corrects_otherwise = [&](const Regime& regime) {
+      return regime.decays != now_.decays || regime.alpha != now_.alpha ||
+             regime.cutoff != now_.cutoff || (regime.compensates && age > 0);
+    };
+    if (Since(push.taken_since, corrects_otherwise)) sure_ = false;
+    if (now_.decays) {
+      pushes.back().factor = std::exp(-now_.alpha * static_cast<double>(age));
+      if (now_.cutoff.has_value()) {
+        const double share = static_cast<double>(age) / static_cast<double>(*now_.cutoff);
+        pushes.back().factor *= 0.5 * (1 + std::cos(std::acos(-1.0) * share));
+      }
+    }
   }
   CheckStepWasDue();
   if (now_.is_sgd && sure_) {

@@ -18,6 +18,7 @@ struct SentPush {
   int64_t base_step = 0;
   int64_t examples = 1;
   uint64_t timeline = 0;  // That it is of.
+  double factor = 1;      // What its gradient is multiplied with.
   // Null where the push is malformed in a way that leaves none.
   std::shared_ptr<const std::vector<float>> gradient;
   bool malformed = false;
@@ -55,7 +56,7 @@ class SgdReference {
       double mean = 0;
       double magnitude = 0;
       for (const SentPush& push : pushes) {
-        const double term = static_cast<double>(push.examples) / examples *
+        const double term = push.factor * static_cast<double>(push.examples) / examples *
                             static_cast<double>((*push.gradient)[positions_[i]]);
         mean += term;
         magnitude += std::abs(term);
