@@ -21,11 +21,23 @@ v1::SynchronizationPolicy PolicySpec(Policy policy) {
       spec.mutable_synchronous()->set_quorum(1);
       spec.mutable_synchronous()->set_late_pushes(v1::LATE_PUSHES_CARRIED);
       break;
-    default:
+    case Policy::kAsynchronous:
+    case Policy::kAsynchronousWindow:
       spec.mutable_asynchronous();
-      if (policy == Policy::kAsynchronousSlower) {
-        spec.mutable_asynchronous()->set_correction(v1::STALENESS_CORRECTION_LEARNING_RATE);
-      }
+      break;
+    case Policy::kAsynchronousSlower:
+      spec.mutable_asynchronous()->set_correction(v1::STALENESS_CORRECTION_LEARNING_RATE);
+      break;
+    case Policy::kDelayCompensation:
+      spec.mutable_asynchronous()->mutable_delay_compensation()->set_strength(0.25);
+      break;
+    case Policy::kAgeDecay:
+      spec.mutable_asynchronous()->mutable_age_decay()->set_alpha(0.5);
+      spec.mutable_asynchronous()->mutable_age_decay()->set_cutoff(7);
+      break;
+    case Policy::kBoundedStaleness:
+      spec.mutable_bounded_staleness()->set_bound(2);
+      break;
   }
   return spec;
 }

@@ -56,7 +56,8 @@ struct Possible {
 std::string NameOf(Policy policy) {
   constexpr const char* kNames[] = {
       "synchronous",  "synchronous_window",  "synchronous_deadline", "quorum_carried",
-      "asynchronous", "asynchronous_window", "asynchronous_slower"};
+      "asynchronous", "asynchronous_window", "asynchronous_slower",  "delay_compensation",
+      "age_decay",    "bounded_staleness"};
   return kNames[static_cast<size_t>(policy)];
 }
 

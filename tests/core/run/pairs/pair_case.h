@@ -19,8 +19,11 @@ enum class Policy {
   kAsynchronous,
   kAsynchronousWindow,  // Of three pushes in all.
   kAsynchronousSlower,  // Stale pushes with a lower rate.
+  kDelayCompensation,   // Stale gradients corrected for what changed since,
+  kAgeDecay,            // or scaled by their age.
+  kBoundedStaleness,
 };
-inline constexpr int kPolicies = 7;
+inline constexpr int kPolicies = 10;
 std::string NameOf(Policy policy);
 
 // What people do while the run trains.

@@ -43,6 +43,7 @@ ReferenceRun::ReferenceRun(const Training& training, const std::vector<float>& p
       rounded_(parameters, /*rounds=*/true) {
   exact_.Train(GroupsOf(training));
   rounded_.Train(GroupsOf(training));
+  points_.push_back({exact_.TrainingPoint(), rounded_.TrainingPoint()});
 }
 
 std::vector<ReferenceRun::Answer> ReferenceRun::TakeAnswers() {
@@ -166,12 +167,33 @@ void ReferenceRun::Advance() {
 
 ReferenceRun::Folded ReferenceRun::TakeWaiting(size_t index) {
   const auto at = waiting_.begin() + static_cast<int64_t>(index);
-  Folded taken{*at, step_ - at->base_step};
+  Folded taken;
+  taken.push = *at;
+  taken.staleness = step_ - at->base_step;
   waiting_.erase(at);
+  taken.exact = taken.rounded = taken.push.gradient->values;
+  const v1::Asynchronous& policy = training_.policy.asynchronous();
+  const auto age = static_cast<double>(taken.staleness);
+  if (policy.has_age_decay()) {
+    const double way = age / static_cast<double>(policy.age_decay().cutoff());
+    taken.factor = std::exp(-policy.age_decay().alpha() * age) * (1 + std::cos(M_PI * way)) / 2;
+  }
+  if (!policy.has_delay_compensation()) return taken;
+  const Points& base = points_[static_cast<size_t>(taken.push.base_step)];
+  const double strength = policy.delay_compensation().strength();
+  const std::vector<double> now = exact_.TrainingPoint();
+  const std::vector<double> rounded_now = rounded_.TrainingPoint();
+  for (size_t i = 0; i < taken.exact.size() && taken.staleness > 0; ++i) {
+    const double g = taken.exact[i];
+    taken.exact[i] += strength * g * g * (now[i] - base.exact[i]);
+    taken.rounded[i] +=
+        strength * g * g * (rounded_now[i] - base.rounded[i]) * (1 + 4 * kFloatRounding);
+  }
   return taken;
 }
 
 ReferenceOptimizer::Gradient ReferenceRun::MeanOf(const std::vector<Folded>& pushes,
+                                                  std::vector<double> Folded::*values,
                                                   bool rows_may_be_missing, double rounding) {
   double examples = 0;
   bool rows = false;
@@ -184,8 +206,9 @@ ReferenceOptimizer::Gradient ReferenceRun::MeanOf(const std::vector<Folded>& pus
   if (rows && rows_may_be_missing) mean.has_value.assign(kTinyElements, 0);
   for (const Folded& folded : pushes) {
     const PushedGradient& gradient = *folded.push.gradient;
-    const double share = static_cast<double>(folded.push.examples) / examples * (1 + rounding);
-    for (size_t i = 0; i < kTinyElements; ++i) mean.values[i] += share * gradient.values[i];
+    const double share =
+        folded.factor * static_cast<double>(folded.push.examples) / examples * (1 + rounding);
+    for (size_t i = 0; i < kTinyElements; ++i) mean.values[i] += share * (folded.*values)[i];
     for (size_t i = 0; i < mean.has_value.size(); ++i) {
       if (gradient.has_value.empty() || gradient.has_value[i] != 0) mean.has_value[i] = 1;
     }
@@ -213,10 +236,13 @@ void ReferenceRun::MakeStep(std::vector<Folded> pushes) {
   const double factor = plateau_ / (slower ? 1 + static_cast<double>(staleness) : 1);
   const double rate = factor * ReferenceRate(training_.schedule, step_, /*warms_up=*/true);
   const double without = factor * ReferenceRate(training_.schedule, step_, /*warms_up=*/false);
-  const ReferenceOptimizer::Gradient mean = MeanOf(all, rows_may_be_missing, /*rounding=*/0);
+  const ReferenceOptimizer::Gradient mean =
+      MeanOf(all, &Folded::exact, rows_may_be_missing, /*rounding=*/0);
   exact_.Step(mean, rate, without, loss);
-  rounded_.Step(MeanOf(all, rows_may_be_missing, kFloatRounding), rate, without, loss);
+  rounded_.Step(MeanOf(all, &Folded::rounded, rows_may_be_missing, kFloatRounding), rate, without,
+                loss);
   ++step_;
+  points_.push_back({exact_.TrainingPoint(), rounded_.TrainingPoint()});
   loss_ = loss;
   examples_ += examples;
   gradient_norm_ = exact_.NormOfTrained(mean.values);

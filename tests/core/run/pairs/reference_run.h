@@ -80,6 +80,10 @@ class ReferenceRun {
   struct Folded {
     Push push;
     int64_t staleness = 0;
+    double factor = 1;  // What its gradient is multiplied with.
+    // The gradient as it is corrected; one for each of the two optimizers.
+    std::vector<double> exact;
+    std::vector<double> rounded;
   };
   void Advance();
   bool FoldOne();
@@ -87,11 +91,18 @@ class ReferenceRun {
   int64_t PushesOf(size_t worker) const;
   // The mean weighted by examples; each push is wrong by that part of it.
   static ReferenceOptimizer::Gradient MeanOf(const std::vector<Folded>& pushes,
+                                             std::vector<double> Folded::*values,
                                              bool rows_may_be_missing, double rounding);
   // A step of the window and these pushes.
   void MakeStep(std::vector<Folded> pushes);
   void AnswerPush(const Push& push, v1::PushOutcome outcome);
   Folded TakeWaiting(size_t index);
+  // Where workers trained at, by step; for each of the two.
+  struct Points {
+    std::vector<double> exact;
+    std::vector<double> rounded;
+  };
+  std::vector<Points> points_;
 
   Training training_;
   ReferenceOptimizer exact_;
