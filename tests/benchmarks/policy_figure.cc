@@ -40,16 +40,15 @@ void Train(SessionOptions options, absl::Duration compute, const std::atomic<boo
   if (!session->Leave().ok()) Fail("a worker could not leave");
 }
 
-// Of `kFast` workers, and of a slower one where there is one.
-double StepsPerSecond(const GraddProcess& server, const std::string& run, bool with_slow,
+// Of so many workers that compute as fast, and so many slower ones.
+double StepsPerSecond(const GraddProcess& server, const std::string& run, int fast, int slow,
                       absl::Duration time) {
   std::atomic<bool> stops{false};
   std::atomic<int64_t> step{0};
   std::atomic<int64_t> ignored{0};
   std::vector<std::thread> threads;
-  const int workers = kFast + (with_slow ? 1 : 0);
-  for (int worker = 0; worker < workers; ++worker) {
-    const absl::Duration compute = worker < kFast ? kCompute : kSlower * kCompute;
+  for (int worker = 0; worker < fast + slow; ++worker) {
+    const absl::Duration compute = worker < fast ? kCompute : kSlower * kCompute;
     threads.emplace_back(Train, WorkerOptions(server, run, "w" + std::to_string(worker)), compute,
                          std::cref(stops), worker == 0 ? &step : &ignored);
   }
@@ -76,12 +75,32 @@ void MeasurePolicies(const Settings& settings) {
   server.CreateRun("alone", alone);
   server.CreateRun("all", all);
   server.CreateRun("quorum", quorum);
-  const double of_four = StepsPerSecond(server, "alone", /*with_slow=*/false, time);
-  const double of_all = StepsPerSecond(server, "all", /*with_slow=*/true, time);
-  const double of_quorum = StepsPerSecond(server, "quorum", /*with_slow=*/true, time);
+  const v1::Run asynchronous = AsynchronousSpec(kSmallElements);
+  v1::Run bounded = asynchronous;
+  // Not reached while it is measured: what it costs until then is.
+  bounded.mutable_policy()->mutable_bounded_staleness()->set_bound(100'000);
+  v1::Run tight = asynchronous;
+  tight.mutable_policy()->mutable_bounded_staleness()->set_bound(2);
+  server.CreateRun("one-fast", asynchronous);
+  server.CreateRun("one-slow", asynchronous);
+  server.CreateRun("asynchronous", asynchronous);
+  server.CreateRun("bounded", bounded);
+  server.CreateRun("tight", tight);
+  const double of_four = StepsPerSecond(server, "alone", kFast, /*slow=*/0, time);
+  const double of_all = StepsPerSecond(server, "all", kFast, /*slow=*/1, time);
+  const double of_quorum = StepsPerSecond(server, "quorum", kFast, /*slow=*/1, time);
+  const double sum = kFast * StepsPerSecond(server, "one-fast", 1, /*slow=*/0, time) +
+                     StepsPerSecond(server, "one-slow", 0, /*slow=*/1, time);
+  const double of_asynchronous = StepsPerSecond(server, "asynchronous", kFast, /*slow=*/1, time);
+  const double of_bounded = StepsPerSecond(server, "bounded", kFast, /*slow=*/1, time);
+  const double of_tight = StepsPerSecond(server, "tight", kFast, /*slow=*/1, time);
   Print("four_workers_per_second", of_four, "steps/s");
   Print("slow_worker_over_four_alone", of_all / of_four, "x");
   Print("quorum_over_four_alone", of_quorum / of_four, "x");
+  Print("sum_of_workers_per_second", sum, "steps/s");
+  Print("asynchronous_over_sum", of_asynchronous / sum, "x");
+  Print("bounded_over_sum", of_bounded / sum, "x");
+  Print("bound_of_2_over_sum", of_tight / sum, "x");
 }
 
 }  // namespace gradd
