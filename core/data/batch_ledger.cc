@@ -310,13 +310,12 @@ void BatchLedger::Fill(v1::DataProgress* progress) const {
   }
 }
 
-void BatchLedger::Fill(const std::string& worker, v1::WelcomeData* welcome) const {
+void BatchLedger::Fill(v1::WelcomeData* welcome) const {
   int64_t epoch = 0;
   int64_t examples_left = 0;
   FillEpoch(&epoch, &examples_left);
   welcome->set_epoch(epoch);
   welcome->set_epoch_examples_left(examples_left);
-  LeasedTo(worker).Write(welcome->mutable_leased());
 }
 
 bool BatchLedger::IsSound() const {

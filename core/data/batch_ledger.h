@@ -92,9 +92,11 @@ class BatchLedger {
   // What the worker has of what is unused.
   BatchRanges LeasedTo(const std::string& worker) const;
   bool HasAny(const std::string& worker) const;
-  bool has_free() const { return !free_.empty(); }
+  // Whether somebody who has a number no more may still push it.
+  bool has_former() const { return !former_.empty(); }
   void Fill(v1::DataProgress* progress) const;
-  void Fill(const std::string& worker, v1::WelcomeData* welcome) const;
+  // Without what the worker has.
+  void Fill(v1::WelcomeData* welcome) const;
   // Batches that were used up by being skipped, in all, and the last ones of them, the newest
   // first.
   int64_t skipped() const { return skipped_; }

@@ -96,6 +96,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_saturated_values(float16_counts_->saturated_values);
   progress->set_widened_chunks(float16_counts_->widened_chunks);
   progress->set_live_workers(static_cast<int32_t>(record_.members().live_count()));
+  if (record_.batches() != nullptr) record_.batches()->Fill(progress->mutable_data());
   if (record_.evaluation().has_value()) *progress->mutable_evaluation() = *record_.evaluation();
   *progress->mutable_elapsed() = ToProto(course_.Elapsed(Now()));
   const RunSituation situation = Situation();

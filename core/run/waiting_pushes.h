@@ -55,6 +55,7 @@ class WaitingPushes {
   void SetSince(absl::Duration now) { since_ = now; }
   // How late the others come where some of them make a step.
   QuorumLag& lag() { return lag_; }
+  const std::vector<PendingPush>& all() const { return pushes_; }
   // As policies see them; index i is the i-th push.
   absl::Span<const WaitingPush> facts() const { return facts_; }
 

@@ -235,7 +235,7 @@ TEST(BatchLedgerTest, TheEpochIsThatOfTheLowestUnusedNumber) {
   BatchLedger ledger(spec);
   const auto left = [&] {
     v1::WelcomeData welcome;
-    ledger.Fill("a", &welcome);
+    ledger.Fill(&welcome);
     return std::make_pair(welcome.epoch(), welcome.epoch_examples_left());
   };
   EXPECT_EQ(left(), std::make_pair(int64_t{0}, int64_t{25}));

@@ -119,7 +119,9 @@ TEST_F(PushAnswersTest, OneThatIsToBeSentAgainIsNoEvent) {
 TEST_F(PushAnswersTest, OneThatUsesUpNoSequenceTellsNothingOfTheLedger) {
   member()->ledger.sequence = 1;
   for (const v1::PushOutcome outcome : {v1::PUSH_OUTCOME_ROLLED_BACK, v1::PUSH_OUTCOME_REJECTED}) {
-    answers_.Enter("w", 1, 0, outcome);
+    v1::PushHeader header;
+    header.set_sequence(1);
+    answers_.Enter("w", header, outcome);
     EXPECT_EQ(member()->told.sequence, 0) << v1::PushOutcome_Name(outcome);
   }
 }
