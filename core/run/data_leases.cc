@@ -166,23 +166,6 @@ bool DataLeases::IsTooLate(const std::string& worker, const v1::PushHeader& head
       [&](const v1::BatchRange& range) { return !reserved.Within(SpanOf(range)).empty(); });
 }
 
-void DataLeases::ReturnOthers(const std::string& worker, const v1::PushHeader& header,
-                              const v1::PushHeader& waiting) {
-  if (ledger() == nullptr || !ledger()->CheckRanges("", header.batches()).ok()) return;
-  const BatchRanges leased = ledger()->LeasedTo(worker);
-  BatchRanges others;
-  for (const v1::BatchRange& range : header.batches()) {
-    for (const BatchSpan& span : leased.Within(SpanOf(range))) others.Add(span);
-  }
-  for (const v1::BatchRange& range : waiting.batches()) others.Remove(SpanOf(range));
-  if (others.empty()) return;
-  state::v1::DataLease lease;
-  lease.set_worker(worker);
-  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
-  others.Write(lease.mutable_ranges());
-  parts_.events->ChangeLease(std::move(lease));
-}
-
 void DataLeases::Name(const Verdict& verdict, state::v1::StepDecision* decision) const {
   if (ledger() == nullptr) return;
   for (size_t i = 0; i < verdict.used.size(); ++i) {
@@ -205,6 +188,26 @@ std::vector<std::string> DataLeases::Idle() const {
     if (!ledger()->HasAny(worker)) idle.push_back(worker);
   }
   return idle;
+}
+
+void ReturnUnpushed(const PendingPush& answered, const Sessions& sessions, const RunRecord& record,
+                    RunEvents* events) {
+  const BatchLedger* const ledger = record.batches();
+  // A newer session was told that it has them.
+  if (answered.named_again.empty() || !sessions.Has(answered.session.get())) return;
+  // They were not checked when the worker named them.
+  if (ledger == nullptr || !ledger->CheckRanges("", answered.named_again).ok()) return;
+  const BatchRanges leased = ledger->LeasedTo(answered.worker);
+  BatchRanges unpushed;
+  for (const v1::BatchRange& range : answered.named_again) {
+    for (const BatchSpan& span : leased.Within(SpanOf(range))) unpushed.Add(span);
+  }
+  if (unpushed.empty()) return;
+  state::v1::DataLease lease;
+  lease.set_worker(answered.worker);
+  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
+  unpushed.Write(lease.mutable_ranges());
+  events->ChangeLease(std::move(lease));
 }
 
 bool DataLeases::EndsWindow(const PolicyState& state) const {

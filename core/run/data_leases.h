@@ -60,10 +60,6 @@ class DataLeases {
   absl::Status CheckExamples(const v1::PushHeader& header) const;
   // Whether a batch of the push is used up by now, or in another one that waits.
   bool IsTooLate(const std::string& worker, const v1::PushHeader& header) const;
-  // The push of the session is answered as the one that waits for its worker since an earlier
-  // session: what it names besides goes out again.
-  void ReturnOthers(const std::string& worker, const v1::PushHeader& header,
-                    const v1::PushHeader& waiting);
   // Adds what the pushes that a decision takes name. They wait still.
   void Name(const Verdict& verdict, state::v1::StepDecision* decision) const;
   void Name(size_t index, state::v1::FoldedPush* fold) const;
@@ -89,6 +85,11 @@ class DataLeases {
   const Parts parts_;
   std::deque<std::string> asking_;  // Workers, in the order they asked.
 };
+
+// A push was answered for good, and its worker had named other batches with its sequence since, in
+// a session that goes on: as far as it knows they are used up. They go out again.
+void ReturnUnpushed(const PendingPush& answered, const Sessions& sessions, const RunRecord& record,
+                    RunEvents* events);
 
 }  // namespace gradd
 

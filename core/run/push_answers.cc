@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
+#include "core/run/data_leases.h"
 
 namespace gradd {
 namespace {
@@ -44,13 +45,17 @@ void PushAnswers::Resolve(const PendingPush& pending, v1::PushOutcome outcome) {
   GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
   if (member == nullptr) return;
   const v1::PushHeader& header = pending.push->header();
-  if (IsEvent(outcome)) Enter(pending.worker, header, outcome);
+  if (IsEvent(outcome)) {
+    Enter(pending.worker, header, outcome);
+    ReturnUnpushed(pending, *parts_.sessions, *parts_.record, parts_.events);
+  }
   parts_.record->members().PushGone(member);
   parts_.replies->Tell(member, pending.session, header, outcome, pending.want_parameters,
                        Told::kNothing);
 }
 
 void PushAnswers::TellTaken(const PendingPush& pending, v1::PushOutcome outcome) {
+  ReturnUnpushed(pending, *parts_.sessions, *parts_.record, parts_.events);
   Member* const member = parts_.record->members().Find(pending.worker);
   member->told = member->ledger;
   parts_.record->members().PushGone(member);

@@ -165,38 +165,41 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
 
 void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
                         bool want_parameters) {
-  MutexLock lock(&mutex_);
-  session->state().receiving = false;
-  session->state().claim.reset();
-  session->state().skips = false;
-  Member* const member = sessions_.MemberOf(session.get());
-  if (member == nullptr) return;
-  const bool foreign = record_.IsForeign(header.timeline());
-  const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
-  if (asks && !foreign && header.sequence() == member->pending_sequence) {
-    PendingPush* const pending = FindPending(session->state().worker);
-    if (pending != nullptr && pending->session != session) {
-      // Complete since an earlier session: this one gets its result.
-      leases_.ReturnOthers(pending->worker, header, pending->push->header());
-      pending->session = session;
-      pending->want_parameters = want_parameters;
-      pending->told = Told::kNothing;
-      return;
+  {
+    MutexLock lock(&mutex_);
+    session->state().receiving = false;
+    session->state().claim.reset();
+    session->state().skips = false;
+    Member* const member = sessions_.MemberOf(session.get());
+    if (member == nullptr) return;
+    const bool foreign = record_.IsForeign(header.timeline());
+    const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
+    if (asks && !foreign && header.sequence() == member->pending_sequence) {
+      PendingPush* const pending = FindPending(session->state().worker);
+      if (pending != nullptr && pending->session != session) {
+        // Complete since an earlier session: this one gets its result.
+        if (why == PushAdmission::kDuplicate) pending->named_again = header.batches();
+        pending->session = session;
+        pending->want_parameters = want_parameters;
+        pending->told = Told::kNothing;
+        return;
+      }
     }
+    if (why == PushAdmission::kSuperseded && !foreign)
+      waiting_.lag().PushArrived(header.base_step(), Now());
+    v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
+    const std::string& worker = session->state().worker;
+    if (outcome == v1::PUSH_OUTCOME_SKIPPED && leases_.IsTooLate(worker, header)) {
+      outcome = v1::PUSH_OUTCOME_BATCH_USED;
+    }
+    if (IsEvent(outcome)) answers_.Enter(worker, header, outcome);
+    if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
+    replies_.Tell(member, session, header, outcome, want_parameters, Told::kNothing);
+    FinishIfDone();  // What was skipped may have been the last of the data.
+    leases_.Serve();
+    if (draining_) EndIdleSessions();
   }
-  if (why == PushAdmission::kSuperseded && !foreign)
-    waiting_.lag().PushArrived(header.base_step(), Now());
-  v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
-  const std::string& worker = session->state().worker;
-  if (outcome == v1::PUSH_OUTCOME_SKIPPED && leases_.IsTooLate(worker, header)) {
-    outcome = v1::PUSH_OUTCOME_BATCH_USED;
-  }
-  if (IsEvent(outcome)) answers_.Enter(worker, header, outcome);
-  if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
-  replies_.Tell(member, session, header, outcome, want_parameters, Told::kNothing);
-  FinishIfDone();  // What was skipped may have been the last of the data.
-  leases_.Serve();
-  if (draining_) EndIdleSessions();
+  Advance();  // Whoever has no batch any more, and can get none, is not waited for.
 }
 
 bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) {

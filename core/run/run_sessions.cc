@@ -184,9 +184,10 @@ void Run::ExpireLeases() {
       // begun a push and does not go on.
       const bool waits_for_us =
           member->pending_sequence != 0 ||
-          (state.parameters_on_way > 0 ? state.parameters_step > engine_.step()
-                                       : state.held || leases_.WaitsForBatches(*session) ||
-                                             (!course_.Moves() && !state.receiving));
+          (state.parameters_on_way > 0
+               ? state.parameters_step > engine_.step()
+               : state.held ||
+                     (!state.receiving && (leases_.WaitsForBatches(*session) || !course_.Moves())));
       if (waits_for_us) session->RenewLease();
       unread = state.parameters_on_way > 0;
       last_sign = session->last_sign();

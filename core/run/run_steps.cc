@@ -55,7 +55,12 @@ void Run::BeginStepIfDue(bool room_is_made) {
       AnswerDropped(verdict);
       continue;
     }
-    if (leases_.EndsWindow(state)) verdict.what = Verdict::What::kStep;
+    if (leases_.EndsWindow(state)) {
+      // As if the window were full; and whoever the step would wait for, there is nothing to push.
+      state.window = state.window_pushes;
+      verdict = policy.Decide(state);
+      verdict.what = Verdict::What::kStep;
+    }
     if (verdict.what == Verdict::What::kWait) {
       if (draining_) EndIdleSessions();
       return WakeAt(state.now + verdict.wait_left);

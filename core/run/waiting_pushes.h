@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/data/batch_ledger.h"
 #include "core/run/staging_room.h"
 #include "core/run/worker_session.h"
 #include "core/step/quorum_lag.h"
@@ -43,6 +44,9 @@ struct PendingPush {
   Told told = Told::kNothing;
   // Pushes of the same worker that were in the window when it came.
   int64_t in_window = 0;
+  // What its worker named instead when it pushed the same sequence in a later session: it is
+  // answered for this push alone.
+  BatchLedger::Ranges named_again;
   int64_t place = 0;  // It was the so many-th that waited; set by WaitingPushes.
 };
 
