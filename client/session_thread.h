@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/joining.h"
+#include "client/leased_batches.h"
 #include "client/push_machine.h"
 #include "client/receive_buffer_pin.h"
 #include "client/retry.h"
@@ -50,6 +51,7 @@ class SessionThread {
   const Joining::Facts& facts() const { return joining_.facts(); }
   SessionExchange& exchange() { return exchange_; }
   const SessionExchange& exchange() const { return exchange_; }
+  LeasedBatches& batches() { return batches_; }
   bool shares_memory() const { return shares_memory_.load(); }
   int64_t saturated_elements() const { return saturated_elements_.load(); }
   // See Session::timeline(). Parameters of that timeline have come; 0: it is not known.
@@ -85,10 +87,13 @@ class SessionThread {
   void HandleWelcome(const v1::Welcome& welcome);
   void HandleEvent(const v1::RunEvent& event);
 
+  // Asks for batches, on a stream that is welcome, where some are wanted.
+  void RequestBatches();
   // Sends the push in flight, on a stream that is welcome.
   void BeginPush();
   void Do(PushMachine::Action action);
   void CompletePush(absl::StatusOr<PushReport> result);
+  void NoteBatches(const absl::StatusOr<PushReport>& result);
   void NoteSaturated();
   // Gives up: nothing can be done any more.
   void Fail(const absl::Status& why);
@@ -118,6 +123,7 @@ class SessionThread {
 
   grpc::Alarm alarm_;  // Used with the exchange's lock held.
   SessionExchange exchange_;
+  LeasedBatches batches_;
   std::thread thread_;
 };
 

@@ -120,20 +120,6 @@ absl::StatusOr<bool> BatchLedger::AllUnused(const std::string& worker, const Ran
   return all;
 }
 
-absl::Status BatchLedger::CheckLeased(absl::string_view field, const std::string& worker,
-                                      const Ranges& ranges) const {
-  const auto held = held_.find(worker);
-  for (const v1::BatchRange& range : ranges) {
-    const BatchSpan span = SpanOf(range);
-    const int64_t missing = held == held_.end() ? span.begin : held->second.FirstMissing(span);
-    if (missing == span.end) continue;
-    return InvalidArgument("BATCH_NOT_LEASED",
-                           absl::StrCat(field, ": batch ", missing, " is not leased to worker \"",
-                                        worker, "\", expected one that is"));
-  }
-  return absl::OkStatus();
-}
-
 int64_t BatchLedger::ExamplesIn(const Ranges& ranges) const {
   int64_t examples = 0;
   for (const v1::BatchRange& range : ranges) {

@@ -64,9 +64,6 @@ class BatchLedger {
   // Whether all of valid ranges are unused; INVALID_ARGUMENT if the worker neither has nor had one
   // of them.
   absl::StatusOr<bool> AllUnused(const std::string& worker, const Ranges& ranges) const;
-  // INVALID_ARGUMENT unless valid ranges are leased to the worker.
-  absl::Status CheckLeased(absl::string_view field, const std::string& worker,
-                           const Ranges& ranges) const;
   // Examples in valid ranges.
   int64_t ExamplesIn(const Ranges& ranges) const;
 

@@ -9,6 +9,22 @@
 namespace gradd {
 namespace {
 
+// What of valid ranges the worker has is free from now on.
+void ReturnLeased(const std::string& worker, const BatchLedger::Ranges& ranges,
+                  const RunRecord& record, RunEvents* events) {
+  const BatchRanges leased = record.batches()->LeasedTo(worker);
+  BatchRanges returned;
+  for (const v1::BatchRange& range : ranges) {
+    for (const BatchSpan& span : leased.Within(SpanOf(range))) returned.Add(span);
+  }
+  if (returned.empty()) return;
+  state::v1::DataLease lease;
+  lease.set_worker(worker);
+  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
+  returned.Write(lease.mutable_ranges());
+  events->ChangeLease(std::move(lease));
+}
+
 absl::Status NoDataSetError(absl::string_view field) {
   return InvalidArgument("NO_DATA_SET",
                          absl::StrCat(field, ": set, and the run has no data set (Run.data)"));
@@ -78,13 +94,8 @@ absl::Status DataLeases::Handle(WorkerSession* session, const v1::TrainRequest& 
 absl::Status DataLeases::Return(const std::string& worker, const v1::ReturnBatches& returned) {
   constexpr char kField[] = "return_batches.ranges";
   GRADD_RETURN_IF_ERROR(ledger()->CheckRanges(kField, returned.ranges()));
-  GRADD_RETURN_IF_ERROR(ledger()->CheckLeased(kField, worker, returned.ranges()));
-  if (returned.ranges().empty()) return absl::OkStatus();
-  state::v1::DataLease lease;
-  lease.set_worker(worker);
-  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
-  *lease.mutable_ranges() = returned.ranges();
-  parts_.events->ChangeLease(std::move(lease));
+  // Of others its lease may have ended while this was on its way.
+  ReturnLeased(worker, returned.ranges(), *parts_.record, parts_.events);
   return absl::OkStatus();
 }
 
@@ -197,17 +208,7 @@ void ReturnUnpushed(const PendingPush& answered, const Sessions& sessions, const
   if (answered.named_again.empty() || !sessions.Has(answered.session.get())) return;
   // They were not checked when the worker named them.
   if (ledger == nullptr || !ledger->CheckRanges("", answered.named_again).ok()) return;
-  const BatchRanges leased = ledger->LeasedTo(answered.worker);
-  BatchRanges unpushed;
-  for (const v1::BatchRange& range : answered.named_again) {
-    for (const BatchSpan& span : leased.Within(SpanOf(range))) unpushed.Add(span);
-  }
-  if (unpushed.empty()) return;
-  state::v1::DataLease lease;
-  lease.set_worker(answered.worker);
-  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
-  unpushed.Write(lease.mutable_ranges());
-  events->ChangeLease(std::move(lease));
+  ReturnLeased(answered.worker, answered.named_again, record, events);
 }
 
 bool DataLeases::EndsWindow(const PolicyState& state) const {
