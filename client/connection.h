@@ -33,6 +33,8 @@ class Connection {
   absl::StatusOr<int64_t> Pull();
   void AbortPush() { exchange().AbortPush(); }
   absl::Status Leave() { return exchange().Leave(); }
+  LeasedBatches& batches() { return thread_.batches(); }
+  const std::optional<v1::WelcomeData>& data() const { return thread_.facts().data; }
 
   absl::Span<float> gradient() const;
   absl::Span<const float> parameters() const;

@@ -129,6 +129,7 @@ absl::Status Joining::SetUp(const v1::Welcome& welcome, Layout layout) {
   facts_.parameter_count = welcome.parameter_count();
   facts_.max_steps = welcome.max_steps();
   facts_.run_uid = welcome.run_uid();
+  if (welcome.has_data()) facts_.data = welcome.data();
   layout_ = std::move(layout);
   return absl::OkStatus();
 }

@@ -26,7 +26,8 @@ class Joining {
     v1::Layout layout;
     int64_t parameter_count = 0;
     int64_t max_steps = 0;
-    std::string run_uid;  // Empty: the server does not say.
+    std::string run_uid;                  // Empty: the server does not say.
+    std::optional<v1::WelcomeData> data;  // Where the run has a data set.
     // The session's own vectors, if it asked for shared memory. What lies behind them changes while
     // a push is in flight.
     std::shared_ptr<MappedVectors> vectors;

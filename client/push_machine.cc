@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/leased_batches.h"
 #include "client/pull.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
@@ -162,6 +163,7 @@ void PushMachine::FillHeader(v1::PushHeader* header) {
   header->set_loss(info.loss);
   header->set_timeline(info.timeline);
   header->set_run_uid(run_uid_);
+  *header->mutable_batches() = BatchRangesOf(info.batches);
   push_->header_sent = true;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -108,6 +109,8 @@ class PushMachine {
   bool waiting() const { return push_ && push_->phase == Phase::kWaiting; }
   // Whether the server reads the gradient where it lies. Of the present push.
   bool shared() const { return push_->shared; }
+  // Of the present push.
+  const std::vector<int64_t>& batches() const { return push_->order.info.batches; }
   // Elements of the present push that were out of FLOAT16's range; see PushEncoder.
   int64_t saturated() const { return push_->encoding ? encoder_->saturated() : 0; }
   // Of the present push, or of the next one where there is none.

@@ -38,6 +38,16 @@ absl::StatusOr<int64_t> Session::Pull(absl::Span<float> parameters, v1::Paramete
   return connection_->Pull(parameters, view);
 }
 
+const std::optional<v1::WelcomeData>& Session::data() const { return connection_->data(); }
+
+absl::StatusOr<std::vector<int64_t>> Session::NextBatches(int64_t count, absl::Duration patience) {
+  return connection_->batches().Take(count, patience);
+}
+
+void Session::ReturnBatches(const std::vector<int64_t>& batches) {
+  connection_->batches().Return(batches);
+}
+
 absl::Status Session::Leave() { return connection_->Leave(); }
 
 const v1::Layout& Session::layout() const { return connection_->layout(); }

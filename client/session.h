@@ -48,6 +48,7 @@
 //   STALE       it was older than the run allows; dropped
 //   SUPERSEDED  its step happened without it; dropped
 //   SKIPPED     it was not finite, and the run skips such pushes
+//   BATCH_USED  a batch of it was used up by another worker's push first; dropped
 //   ROLLED_BACK it was computed from parameters that the run does not have any more: the run went
 //               back and began a new timeline. Nothing of it counts; compute anew from the present
 //               ones, which the push has brought if it asked for parameters
@@ -76,6 +77,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -123,6 +125,10 @@ struct SessionOptions {
   // How long Leave() waits for the server.
   absl::Duration leave_timeout = absl::Seconds(5);
 
+  // Where the run has a data set: how many batches to have ready beside those that NextBatches()
+  // has given, so that it seldom waits for the server. At least 0.
+  int64_t batches_ahead = 2;
+
   // Told about lost and regained connections, pauses and resumes, one line each;
   // called from the session's thread or one that pushes. Must not wait. May be null.
   std::function<void(const std::string& line)> log;
@@ -159,6 +165,9 @@ class Session {
     // Of the parameters it was computed from, see timeline(); 0: of those that came last. To be set
     // where others may have come since, as with gradients that are computed ahead.
     uint64_t timeline = 0;
+    // Where the run has a data set: the batches that the gradient is of, from NextBatches(), and
+    // `examples` is how many these have. Empty where it has none.
+    std::vector<int64_t> batches;
   };
 
   // Connects and joins. Fails at once where trying again cannot help (unknown run,
@@ -187,6 +196,23 @@ class Session {
   std::future<absl::StatusOr<PushReport>> Push(const PushInfo& info,
                                                absl::Span<const float> gradient,
                                                absl::Span<float> parameters);
+
+  // ---- Where the run has a data set (docs/data.md): the server hands out its batches. ----
+
+  // The data set, and how much of it was left, as the server said when the session was opened;
+  // none: the run has no data set. core/data/data_set.h has the examples of a batch.
+  const std::optional<v1::WelcomeData>& data() const;
+  // The numbers of the next batches, up to `count` of them: waits, at most for `patience`, until
+  // there is one. To be called ahead of the pushes, where a loader needs time. None: there are no
+  // more, all are used up or the run is finished. Each batch is this worker's until a push with it
+  // is answered; what a push that was refused or taken back has named may be pushed again. After
+  // ROLLED_BACK, all that were taken before are gone: take others. From any thread.
+  // DEADLINE_EXCEEDED: none is free now. FAILED_PRECONDITION: NO_DATA_SET, or the session has left.
+  // Otherwise what the session has failed with.
+  absl::StatusOr<std::vector<int64_t>> NextBatches(
+      int64_t count, absl::Duration patience = absl::InfiniteDuration());
+  // Gives back batches that were taken and will not be pushed: others get them. From any thread.
+  void ReturnBatches(const std::vector<int64_t>& batches);
 
   // Takes back the push in flight, if there is one, and returns at once; the push's future says
   // what becomes of it: ABORTED; or, where its step is on its way or made, what it would have said

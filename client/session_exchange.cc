@@ -50,6 +50,11 @@ absl::Status SessionExchange::Leave() {
   return failure_.ok() ? *left_ : failure_;
 }
 
+void SessionExchange::Nudge() {
+  MutexLock lock(&mutex_);
+  if (!close_) WakeLocked();
+}
+
 void SessionExchange::Close() {
   MutexLock lock(&mutex_);
   close_ = true;

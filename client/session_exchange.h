@@ -39,6 +39,8 @@ class SessionExchange {
   void AbortPush();
   // Orders to leave and waits for Left() or Fail().
   absl::Status Leave();
+  // Has the session's thread look what there is to send.
+  void Nudge();
   // Orders to end everything. To be called once, and nothing else after it.
   void Close();
   // Waits for `time` or until something changes. The failure, if the session has failed.

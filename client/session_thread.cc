@@ -8,6 +8,7 @@
 #include "client/channel.h"
 #include "client/event_text.h"
 #include "core/base/duration.h"
+#include "core/base/error.h"
 #include "transport/payload_message.h"
 
 namespace gradd {
@@ -30,6 +31,7 @@ SessionThread::SessionThread(SessionOptions options, ReceiveBufferPin* receive_b
       exchange_([this] {
         alarm_.Set(&queue_, gpr_inf_past(GPR_CLOCK_REALTIME), reinterpret_cast<void*>(kOrdersTag));
       }),
+      batches_(options_.batches_ahead, [this] { exchange_.Nudge(); }),
       thread_([this] { Run(); }) {}
 
 SessionThread::~SessionThread() {
@@ -67,7 +69,9 @@ void SessionThread::Run() {
   }
   {
     MutexLock lock(&mutex_);
-    if (push_.active()) CompletePush(absl::CancelledError("the session was closed"));
+    const absl::Status closed = absl::CancelledError("the session was closed");
+    batches_.Fail(closed);
+    if (push_.active()) CompletePush(closed);
   }
   queue_.Shutdown();
   void* tag = nullptr;
@@ -126,11 +130,17 @@ void SessionThread::HandleOrders(SessionExchange::Orders orders) {
   if (orders.leave && course_ == Course::kServe) BeginLeave();
   if (stream_ == nullptr || !welcome_) return;
   if (push_.waiting() && course_ == Course::kServe) BeginPush();
+  if (course_ == Course::kServe) RequestBatches();
   WriteNext();
+}
+
+void SessionThread::RequestBatches() {
+  for (v1::TrainRequest& request : batches_.TakeRequests()) stream_->Add(std::move(request));
 }
 
 void SessionThread::BeginLeave() {
   course_ = Course::kLeave;
+  batches_.Fail(absl::FailedPreconditionError("the session has left"));
   leave_by_ = clock_->Elapsed() + options_.leave_timeout;
   if (welcome_) {
     v1::TrainRequest request;
@@ -194,6 +204,7 @@ void SessionThread::OnStreamEnded() {
   stream_.reset();
   welcome_ = false;
   push_.StreamEnded();
+  batches_.StreamEnded();
   if (course_ == Course::kLeave) EndLeave(status);
   if (course_ == Course::kOver) return;
   const Retry::Verdict verdict = retry_.Ended(status, clock_->Elapsed());
@@ -251,6 +262,11 @@ void SessionThread::HandleResponse(const v1::TrainResponse& response, const Payl
     case v1::TrainResponse::kEvent:
       HandleEvent(response.event());
       break;
+    case v1::TrainResponse::kBatchLease:
+      batches_.OnLease(response.batch_lease());
+      if (course_ == Course::kServe) RequestBatches();
+      WriteNext();
+      break;
     case v1::TrainResponse::RESPONSE_NOT_SET:
       break;  // Something that a later server may say.
   }
@@ -287,9 +303,11 @@ void SessionThread::HandleWelcome(const v1::Welcome& welcome) {
     NoteTimeline(welcome.timeline());
   }
   push_.StreamOpened(welcome);
+  batches_.StreamOpened(welcome);
   exchange_.Opened(welcome.state() == v1::RUN_STATE_FINISHED, push_.sequence());
   if (!first) Log(absl::StrCat("session with ", options_.server, " regained"));
   if (push_.waiting()) BeginPush();
+  RequestBatches();
   WriteNext();
 }
 
@@ -298,6 +316,11 @@ void SessionThread::HandleEvent(const v1::RunEvent& event) {
   if (!text.empty()) Log(text);
   if (event.kind() == v1::RUN_EVENT_KIND_RESUMED) exchange_.SetFinished(false);
   if (event.kind() == v1::RUN_EVENT_KIND_FINISHED) exchange_.SetFinished(true);
+  if (event.kind() == v1::RUN_EVENT_KIND_TIMELINE) {
+    batches_.OnTimeline(event.timeline());
+    if (course_ == Course::kServe) RequestBatches();
+    WriteNext();
+  }
   if (event.kind() == v1::RUN_EVENT_KIND_TRIAL && options_.on_trial) options_.on_trial(event.run());
 }
 
@@ -329,8 +352,22 @@ void SessionThread::Do(PushMachine::Action action) {
 void SessionThread::CompletePush(absl::StatusOr<PushReport> result) {
   NoteSaturated();
   if (result.ok()) NoteTimeline(result->timeline);
+  NoteBatches(result);
   std::shared_ptr<PushLoan> loan = push_.Finish(result);
   exchange_.PushCompleted(std::move(loan), std::move(result), push_.sequence());
+}
+
+void SessionThread::NoteBatches(const absl::StatusOr<PushReport>& result) {
+  if (push_.batches().empty()) return;
+  const std::string reason = result.ok() ? "" : ReasonOf(result.status());
+  if (reason == "BATCH_NOT_LEASED" || reason == "BATCH_LEASE_ENDED") {
+    batches_.Pushed(push_.batches());  // They are not its any more.
+  } else if (result.ok() && result->outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
+    batches_.RolledBack();
+  } else if (result.ok() && result->outcome != v1::PUSH_OUTCOME_ABORTED) {
+    batches_.Pushed(push_.batches());
+  }
+  if (stream_ != nullptr && welcome_ && course_ == Course::kServe) RequestBatches();
 }
 
 void SessionThread::NoteSaturated() {
@@ -344,6 +381,7 @@ void SessionThread::NoteSaturated() {
 void SessionThread::Fail(const absl::Status& why) {
   course_ = Course::kOver;
   exchange_.Fail(why);
+  batches_.Fail(why);
   if (stream_ != nullptr) stream_->Cancel(why);
   if (push_.active()) CompletePush(why);
 }

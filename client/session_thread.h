@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/joining.h"
+#include "client/leased_batches.h"
 #include "client/push_machine.h"
 #include "client/receive_buffer_pin.h"
 #include "client/retry.h"
@@ -55,6 +56,7 @@ class SessionThread {
   // See SessionExchange.
   void Push(PushOrder order);
   const SessionExchange& exchange() const { return exchange_; }
+  LeasedBatches& batches() { return batches_; }
   bool shares_memory() const { return shares_memory_.load(); }
   int64_t saturated_elements() const { return saturated_elements_.load(); }
   // See Session::timeline(). Parameters of that timeline have come; 0: it is not known.
@@ -93,10 +95,13 @@ class SessionThread {
   void HandleWelcome(const v1::Welcome& welcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleEvent(const v1::RunEvent& event);
 
+  // Asks for batches, on a stream that is welcome, where some are wanted.
+  void RequestBatches() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sends the push in flight, on a stream that is welcome.
   void BeginPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(PushMachine::Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CompletePush(absl::StatusOr<PushReport> result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteBatches(const absl::StatusOr<PushReport>& result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteSaturated() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives up: nothing can be done any more.
   void Fail(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -128,6 +133,7 @@ class SessionThread {
 
   grpc::Alarm alarm_;  // Used with the exchange's lock held.
   SessionExchange exchange_;
+  LeasedBatches batches_;
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
+#include "core/run/data_leases.h"
 
 namespace gradd {
 namespace {
@@ -14,16 +15,25 @@ void CheckNotTold(const PendingPush& pending) {
 
 }  // namespace
 
-void PushAnswers::Enter(const std::string& worker, int64_t sequence, int64_t base_step,
+void PushAnswers::Enter(const std::string& worker, const v1::PushHeader& header,
                         v1::PushOutcome outcome) {
   state::v1::AnsweredPush answer;
   answer.set_worker(worker);
-  answer.set_sequence(sequence);
-  answer.set_base_step(base_step);
+  answer.set_sequence(header.sequence());
+  answer.set_base_step(header.base_step());
   answer.set_outcome(outcome);
   answer.set_step(parts_.engine->step());
+  const bool counts =
+      outcome != v1::PUSH_OUTCOME_REJECTED && outcome != v1::PUSH_OUTCOME_ROLLED_BACK;
+  if (counts) *answer.mutable_batches() = header.batches();
+  const BatchLedger* const batches = parts_.record->batches();
+  const int64_t given_up = batches == nullptr ? 0 : batches->skipped();
   parts_.events->Answer(std::move(answer));
-  if (outcome == v1::PUSH_OUTCOME_REJECTED || outcome == v1::PUSH_OUTCOME_ROLLED_BACK) return;
+  if (batches != nullptr && batches->skipped() > given_up) {
+    parts_.reports->BatchesGivenUp(worker, *batches, batches->skipped() - given_up,
+                                   parts_.engine->step());
+  }
+  if (!counts) return;
   // It is the ledger's last. (Otherwise that may be one whose step is on its way.)
   Member* const member = parts_.record->members().Find(worker);
   member->told = member->ledger;
@@ -35,13 +45,17 @@ void PushAnswers::Resolve(const PendingPush& pending, v1::PushOutcome outcome) {
   GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
   if (member == nullptr) return;
   const v1::PushHeader& header = pending.push->header();
-  if (IsEvent(outcome)) Enter(pending.worker, header.sequence(), header.base_step(), outcome);
+  if (IsEvent(outcome)) {
+    Enter(pending.worker, header, outcome);
+    ReturnUnpushed(pending, *parts_.sessions, *parts_.record, parts_.events);
+  }
   parts_.record->members().PushGone(member);
   parts_.replies->Tell(member, pending.session, header, outcome, pending.want_parameters,
                        Told::kNothing);
 }
 
 void PushAnswers::TellTaken(const PendingPush& pending, v1::PushOutcome outcome) {
+  ReturnUnpushed(pending, *parts_.sessions, *parts_.record, parts_.events);
   Member* const member = parts_.record->members().Find(pending.worker);
   member->told = member->ledger;
   parts_.record->members().PushGone(member);
@@ -53,7 +67,9 @@ void PushAnswers::Reject(WorkerSession* session, int64_t sequence, const absl::S
   Member* const member = parts_.sessions->MemberOf(session);
   if (member == nullptr) return;
   const std::string& worker = session->state().worker;
-  Enter(worker, sequence, /*base_step=*/0, v1::PUSH_OUTCOME_REJECTED);
+  v1::PushHeader refused;
+  refused.set_sequence(sequence);
+  Enter(worker, refused, v1::PUSH_OUTCOME_REJECTED);
   member->state = v1::WORKER_STATE_COMPUTING;
   const int64_t step = parts_.engine->step();
   parts_.signs->NoteRejection(worker, sequence, why, step, parts_.clock->Elapsed());

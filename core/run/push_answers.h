@@ -37,8 +37,7 @@ class PushAnswers {
   explicit PushAnswers(const Parts& parts) : parts_(parts) {}
 
   // A member's push is answered without a step; only enters that.
-  void Enter(const std::string& worker, int64_t sequence, int64_t base_step,
-             v1::PushOutcome outcome);
+  void Enter(const std::string& worker, const v1::PushHeader& header, v1::PushOutcome outcome);
   // Answers one that waited.
   void Resolve(const PendingPush& pending, v1::PushOutcome outcome);
   // Answers one that a step has taken, or the window: it is in the log.

@@ -1,6 +1,9 @@
 #include "core/run/replies.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
@@ -45,6 +48,24 @@ void Replies::SendParametersTo(const SessionPtr& session) {
   const Member* const member = parts_.sessions->MemberOf(session.get());
   session->state().held_back = member != nullptr && !MayGoOn(*member);
   if (!session->state().held_back) SendPromised(session);
+}
+
+bool Replies::MayGoOn(const Member& member) const {
+  const StepPolicy& policy = parts_.record->policy();
+  const Membership& members = parts_.record->members();
+  if (parts_.course->over() || policy.Releases(members.Ahead(member))) return true;
+  // Nobody waits for those who have no batch and can get none.
+  const std::vector<std::string> idle = parts_.leases->Idle();
+  if (idle.empty()) return false;
+  return std::none_of(members.live().begin(), members.live().end(), [&](const auto& entry) {
+    return !policy.Releases(member.clock - entry.second->clock) &&
+           !std::binary_search(idle.begin(), idle.end(), entry.first);
+  });
+}
+
+v1::WorkerState Replies::ShownState(const Member& member) const {
+  const bool goes_on = member.state != v1::WORKER_STATE_COMPUTING || MayGoOn(member);
+  return goes_on ? member.state : v1::WORKER_STATE_HELD_BACK;
 }
 
 void Replies::ReleaseHeldBack() {

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/diagnostics/step_profile.h"
+#include "core/run/data_leases.h"
 #include "core/run/run_course.h"
 #include "core/run/run_record.h"
 #include "core/run/sessions.h"
@@ -39,6 +40,7 @@ class Replies {
     StepEngine* engine = nullptr;
     Sessions* sessions = nullptr;
     SnapshotRequests* snapshots = nullptr;
+    const DataLeases* leases = nullptr;
     StepProfile* profile = nullptr;  // How long parameters take to leave.
   };
   explicit Replies(const Parts& parts) : parts_(parts) {}
@@ -46,11 +48,10 @@ class Replies {
   v1::Welcome WelcomeFor(const Member& member, v1::Encoding encoding) const;
 
   // Whether the member may have fresh parameters and begin a push, as far as others are concerned:
-  // it is not too far ahead of them, or the run is over.
-  bool MayGoOn(const Member& member) const {
-    return parts_.course->over() ||
-           parts_.record->policy().Releases(parts_.record->members().Ahead(member));
-  }
+  // it is not too far ahead of those who can push, or the run is over.
+  bool MayGoOn(const Member& member) const;
+  // The member's, as people see it.
+  v1::WorkerState ShownState(const Member& member) const;
   // The newest parameters: at once, or when the step or the change that is on its way is done; and
   // not before MayGoOn().
   void SendParametersTo(const SessionPtr& session);

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/data/data_set.h"
 #include "core/run/recent_events.h"
 #include "core/run/run_spec.h"
 #include "core/run/timelines.h"
@@ -38,6 +39,7 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   spec.set_seed(run.seed());
   if (run.has_lease_duration()) *spec.mutable_lease_duration() = run.lease_duration();
   *spec.mutable_labels() = run.labels();
+  if (run.has_data()) *spec.mutable_data() = run.data();
   FillLearningRate(&spec);
   return spec;
 }
@@ -77,6 +79,10 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   if (capture != nullptr) {
     // It counts from where it did.
     *kept.mutable_schedule() = capture->state.spec().schedule();
+  }
+  if (kept.has_data()) {
+    GRADD_RETURN_IF_ERROR(ValidateDataSet(kept.data()));
+    kept.mutable_data()->set_most_skips(DataSet(kept.data()).most_skips());
   }
   auto plan = ValidateMutableFields(kept, *layout, environment.block_elements,
                                     StepThreads(environment), limits);
@@ -132,9 +138,10 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       sessions_(&record_.members(), pool_),
       snapshots_(&engine_),
       replies_({&layout_, environment.clock, &record_, &course_, &engine_, &sessions_, &snapshots_,
-                &progress_.profile()}),
+                &leases_, &progress_.profile()}),
       answers_({&record_, &events_, &engine_, &sessions_, &replies_, &reports_, &signs_,
                 environment.clock}),
+      leases_({&record_, &events_, &course_, &sessions_, &waiting_, &step_}),
       shared_(environment.budget, memory_.store, pool_, layout_.element_count(),
               environment.block_elements),
       room_(environment.push_room.get(), run_id_, layout_.element_count() * int64_t{sizeof(float)},
@@ -209,9 +216,12 @@ void Run::Tick() {
 }
 
 absl::Status Run::FinishedError() const {
+  const BatchLedger* const batches = record_.batches();
+  const bool used_up = batches != nullptr && batches->used_up();
   return Error(absl::StatusCode::kFailedPrecondition, "RUN_FINISHED",
                absl::StrCat("run \"", run_id_, "\" is finished at step ", record_.step(),
-                            "; a larger max_steps lets it go on"));
+                            used_up ? ": all batches of its data set are used up"
+                                    : "; a larger max_steps lets it go on"));
 }
 
 absl::Status Run::DeletedError() const {

@@ -15,6 +15,7 @@
 #include "core/base/mutex.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/members/membership.h"
+#include "core/run/data_leases.h"
 #include "core/run/float16_counts.h"
 #include "core/run/held_run.h"
 #include "core/run/push_answers.h"
@@ -33,10 +34,7 @@
 #include "core/run/shared_parameters.h"
 #include "core/run/snapshot_requests.h"
 #include "core/run/staging_room.h"
-#include "core/run/step_on_its_way.h"
 #include "core/run/update_queue.h"
-#include "core/run/waiting_pushes.h"
-#include "core/step/step_decision.h"
 #include "core/step/step_engine.h"
 #include "core/step/step_policy.h"
 #include "core/store/layout.h"
@@ -136,6 +134,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
 
   const Layout& layout() const override { return layout_; }
   absl::Status Join(const SessionPtr& session, const v1::Join& join) override;
+  absl::Status HandleBatches(WorkerSession* session, const v1::TrainRequest& request) override;
   absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session, v1::PushHeader* header) override;
   absl::Status StageSharedGradient(WorkerSession* session, StagedPush* push) override;
   bool SkipPush(WorkerSession* session) override;
@@ -271,7 +270,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // No step happens any more: those who wait and all that are connected are told.
   void FinishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same if its last step was made, and people have not been told.
+  // The same if its last step was made, or its data used up, and people have not been told.
   void FinishIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Changes (run_update.cc) ----
@@ -335,6 +334,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   RunSigns signs_ ABSL_GUARDED_BY(mutex_);
   Replies replies_ ABSL_GUARDED_BY(mutex_);
   PushAnswers answers_ ABSL_GUARDED_BY(mutex_);
+  DataLeases leases_ ABSL_GUARDED_BY(mutex_);
   SharedParameters shared_ ABSL_GUARDED_BY(mutex_);
   StagingRoom room_ ABSL_GUARDED_BY(mutex_);
   WaitingPushes waiting_ ABSL_GUARDED_BY(mutex_);

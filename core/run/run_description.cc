@@ -16,15 +16,14 @@ constexpr int kMostNamed = 10;  // Workers that a step waits for.
 // A little less than the 2 MiB that every message stays below.
 constexpr size_t kMaxDescriptionBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
-void DescribeWorkers(const RunRecord& record, const Sessions& sessions, const Clock& clock,
-                     v1::Run* run) {
-  const Membership& members = record.members();
+void DescribeWorkers(const Membership& members, const Replies& replies, const Sessions& sessions,
+                     const Clock& clock, v1::Run* run) {
   const absl::Duration now = clock.Elapsed();
   const absl::Time wall_time = clock.WallTime();
   const auto describe = [&](const std::string& worker, const Member& member) {
     v1::WorkerStatus& status = *run->add_workers();
     status.set_worker(worker);
-    status.set_state(record.ShownState(member));
+    status.set_state(replies.ShownState(member));
     if (member.live()) status.set_ahead(members.Ahead(member));
     status.set_last_sequence(member.told.sequence);
     status.set_last_base_step(member.last_base_step);
@@ -73,7 +72,7 @@ v1::Run Run::DescribeNow(Detail detail) const {
   run.set_uid(record_.timeline()->run_uid);
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
-  DescribeWorkers(record_, sessions_, *environment_.clock, &run);
+  DescribeWorkers(record_.members(), replies_, sessions_, *environment_.clock, &run);
   if (detail == Detail::kWorkers) return run;
   constexpr size_t kFieldBytes = 8;  // What the layout's tag and length take at most.
   record_.history().AppendTo(kMaxDescriptionBytes - layout_.message().ByteSizeLong() - kFieldBytes,
@@ -98,6 +97,7 @@ void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_saturated_values(float16_counts_->saturated_values);
   progress->set_widened_chunks(float16_counts_->widened_chunks);
   progress->set_live_workers(static_cast<int32_t>(record_.members().live_count()));
+  if (record_.batches() != nullptr) record_.batches()->Fill(progress->mutable_data());
   if (record_.evaluation().has_value()) *progress->mutable_evaluation() = *record_.evaluation();
   *progress->mutable_elapsed() = ToProto(course_.Elapsed(Now()));
   const RunSituation situation = Situation();

@@ -47,6 +47,12 @@ void RunEvents::ChangeMember(const std::string& worker, state::v1::MemberChange:
   Enter(&event);
 }
 
+void RunEvents::ChangeLease(state::v1::DataLease lease) {
+  state::v1::Event event;
+  *event.mutable_lease() = std::move(lease);
+  Enter(&event);
+}
+
 void RunEvents::ChangeSpec(state::v1::SpecChange change) {
   state::v1::Event event;
   *event.mutable_change() = std::move(change);

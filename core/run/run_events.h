@@ -29,6 +29,7 @@ class RunEvents {
   // What else of the change is said depends on its kind.
   void ChangeMember(const std::string& worker, state::v1::MemberChange::Kind kind,
                     state::v1::MemberChange change = {});
+  void ChangeLease(state::v1::DataLease lease);
   void ChangeSpec(state::v1::SpecChange change);
   void Evaluate(const v1::Evaluation& evaluation);
   // `author` is empty where the server itself does it; `reason` says what for:

@@ -27,6 +27,7 @@ v1::PushOutcome OutcomeOfIgnored(const Member& member, const v1::PushHeader& hea
   if (foreign) return v1::PUSH_OUTCOME_ROLLED_BACK;
   if (why == PushAdmission::kSuperseded) return v1::PUSH_OUTCOME_SUPERSEDED;
   if (why == PushAdmission::kSkipped) return v1::PUSH_OUTCOME_SKIPPED;
+  if (why == PushAdmission::kBatchUsed) return v1::PUSH_OUTCOME_BATCH_USED;
   if (why == PushAdmission::kRolledBack) return v1::PUSH_OUTCOME_ROLLED_BACK;
   // Others needed its room. Or it was complete in an earlier session, and was dropped or refused
   // since; nobody was there to be told.
@@ -90,6 +91,9 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   }
   if (header.base_step() > engine_.step()) return PushAdmission::kRolledBack;
   if (course_.over()) return FinishedError();
+  const absl::StatusOr<bool> unused = leases_.CheckHeader(session->state().worker, header);
+  GRADD_RETURN_IF_ERROR(unused.status());
+  if (!*unused) return PushAdmission::kBatchUsed;
   if (!Admits(header.base_step())) return PushAdmission::kSuperseded;
   if (!std::isfinite(header.loss())) {
     if (CountSkip(session)) return PushAdmission::kSkipped;
@@ -124,17 +128,23 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     if (!foreign) waiting_.lag().PushArrived(header.base_step(), arrival.complete_at);
     if (foreign) {
       pending.claim.reset();
-      answers_.Enter(state.worker, header.sequence(), header.base_step(),
-                     v1::PUSH_OUTCOME_ROLLED_BACK);
+      answers_.Enter(state.worker, header, v1::PUSH_OUTCOME_ROLLED_BACK);
       replies_.Tell(member, session, header, v1::PUSH_OUTCOME_ROLLED_BACK, want_parameters,
                     Told::kNothing);
     } else if (course_.over()) {
       pending.claim.reset();
       answers_.Reject(session.get(), header.sequence(), FinishedError());
       sessions_.EndIfHalfClosed(session.get());
+    } else if (absl::Status examples = leases_.CheckExamples(header); !examples.ok()) {
+      pending.claim.reset();
+      answers_.Reject(session.get(), header.sequence(), examples);
+      sessions_.EndIfHalfClosed(session.get());
     } else if (!Admits(header.base_step())) {
       pending.claim.reset();
       answers_.Resolve(pending, v1::PUSH_OUTCOME_SUPERSEDED);
+    } else if (leases_.IsTooLate(pending.worker, header)) {
+      pending.claim.reset();
+      answers_.Resolve(pending, v1::PUSH_OUTCOME_BATCH_USED);
     } else {
       if (member->missed > 0) {  // Steps wait for it again, if they did not.
         if (!record_.members().IsExpected(*member)) {
@@ -156,33 +166,41 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
 
 void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header, PushAdmission why,
                         bool want_parameters) {
-  MutexLock lock(&mutex_);
-  session->state().receiving = false;
-  session->state().claim.reset();
-  session->state().skips = false;
-  Member* const member = sessions_.MemberOf(session.get());
-  if (member == nullptr) return;
-  const bool foreign = record_.IsForeign(header.timeline());
-  const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
-  if (asks && !foreign && header.sequence() == member->pending_sequence) {
-    PendingPush* const pending = FindPending(session->state().worker);
-    if (pending != nullptr && pending->session != session) {
-      // Complete since an earlier session: this one gets its result.
-      pending->session = session;
-      pending->want_parameters = want_parameters;
-      pending->told = Told::kNothing;
-      return;
+  {
+    MutexLock lock(&mutex_);
+    session->state().receiving = false;
+    session->state().claim.reset();
+    session->state().skips = false;
+    Member* const member = sessions_.MemberOf(session.get());
+    if (member == nullptr) return;
+    const bool foreign = record_.IsForeign(header.timeline());
+    const bool asks = why == PushAdmission::kDuplicate || why == PushAdmission::kAborted;
+    if (asks && !foreign && header.sequence() == member->pending_sequence) {
+      PendingPush* const pending = FindPending(session->state().worker);
+      if (pending != nullptr && pending->session != session) {
+        // Complete since an earlier session: this one gets its result.
+        if (why == PushAdmission::kDuplicate) pending->named_again = header.batches();
+        pending->session = session;
+        pending->want_parameters = want_parameters;
+        pending->told = Told::kNothing;
+        return;
+      }
     }
+    if (why == PushAdmission::kSuperseded && !foreign)
+      waiting_.lag().PushArrived(header.base_step(), Now());
+    v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
+    const std::string& worker = session->state().worker;
+    if (outcome == v1::PUSH_OUTCOME_SKIPPED && leases_.IsTooLate(worker, header)) {
+      outcome = v1::PUSH_OUTCOME_BATCH_USED;
+    }
+    if (IsEvent(outcome)) answers_.Enter(worker, header, outcome);
+    if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
+    replies_.Tell(member, session, header, outcome, want_parameters, Told::kNothing);
+    FinishIfDone();  // What was skipped may have been the last of the data.
+    leases_.Serve();
+    if (draining_) EndIdleSessions();
   }
-  if (why == PushAdmission::kSuperseded && !foreign)
-    waiting_.lag().PushArrived(header.base_step(), Now());
-  const v1::PushOutcome outcome = OutcomeOfIgnored(*member, header, foreign, why);
-  if (IsEvent(outcome)) {
-    answers_.Enter(session->state().worker, header.sequence(), header.base_step(), outcome);
-  }
-  if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
-  replies_.Tell(member, session, header, outcome, want_parameters, Told::kNothing);
-  if (draining_) EndIdleSessions();
+  Advance();  // Whoever has no batch any more, and can get none, is not waited for.
 }
 
 bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) {

@@ -40,9 +40,14 @@ void RunRecord::Apply(const state::v1::Event& event) {
     case Kind::kFold:
       return Fold(event.fold());
     case Kind::kAnswer:
-      return Answer(event.answer());
+      Answer(event.answer());
+      // What was skipped may have been the last of the data.
+      if (done()) ChangeState(v1::RUN_STATE_FINISHED, "", "", event.time());
+      return;
     case Kind::kMember:
       return ChangeMember(event.member(), event.time());
+    case Kind::kLease:
+      return ChangeLease(event.lease());
     case Kind::kChange:
       return ChangeSpec(event.change(), event.time());
     case Kind::kEvaluation:
@@ -66,6 +71,7 @@ void RunRecord::Create(const state::v1::RunCreated& created, const Time& time) {
   timeline_ = std::make_shared<const Timeline>(Timeline{created.uid(), 1});
   create_time_ = time;
   state_time_ = time;
+  if (spec_.has_data()) batches_.emplace(spec_.data());
   ConfigureParts();
 }
 
@@ -89,6 +95,7 @@ void RunRecord::EnterTaken(const state::v1::DecidedPush& push, v1::PushOutcome o
   member->last_base_step = push.base_step();
   ++member->applied_pushes;
   members_.PushTaken(member);
+  if (batches_.has_value()) batches_->Use(push.worker(), push.batches());
 }
 
 void RunRecord::MakeStep(const state::v1::StepDecision& decision, const Time& time) {
@@ -134,7 +141,14 @@ void RunRecord::Answer(const state::v1::AnsweredPush& answer) {
                absl::StrCat("push ", answer.sequence(), " of ", answer.worker(), " after ",
                             member->ledger.sequence));
   member->ledger = {answer.sequence(), answer.outcome(), answer.step(), timeline_->number};
-  if (answer.outcome() == v1::PUSH_OUTCOME_SKIPPED) ++skipped_in_a_row_;
+  const bool skipped = answer.outcome() == v1::PUSH_OUTCOME_SKIPPED;
+  if (skipped) ++skipped_in_a_row_;
+  if (!batches_.has_value()) return;
+  if (skipped) {
+    batches_->Skip(answer.worker(), answer.batches());
+  } else {
+    batches_->Return(answer.worker(), answer.batches());
+  }
 }
 
 void RunRecord::ChangeMember(const state::v1::MemberChange& change, const Time& time) {
@@ -152,6 +166,17 @@ void RunRecord::ChangeMember(const state::v1::MemberChange& change, const Time& 
   members_.Retire(
       worker, change.kind() == Change::KIND_LEFT ? v1::WORKER_STATE_LEFT : v1::WORKER_STATE_EXPIRED,
       SinceEpoch(time), change.unread());
+  if (batches_.has_value()) batches_->Lose(worker);
+}
+
+void RunRecord::ChangeLease(const state::v1::DataLease& lease) {
+  GRADD_DCHECK(batches_.has_value(), absl::StrCat(lease.worker(), " has batches of no data set"));
+  if (!batches_.has_value()) return;
+  if (lease.kind() == state::v1::DataLease::KIND_GRANTED) {
+    batches_->Grant(lease.worker(), lease.ranges());
+  } else {
+    batches_->Return(lease.worker(), lease.ranges());
+  }
 }
 
 void RunRecord::ChangeSpec(const state::v1::SpecChange& change, const Time& time) {
@@ -193,6 +218,7 @@ void RunRecord::BeginTimeline(const state::v1::TimelineBegun& begun, const Time&
   GRADD_DCHECK(begun.number() == ended + 1,
                absl::StrCat("timeline ", begun.number(), " after ", ended));
   timeline_ = std::make_shared<const Timeline>(Timeline{timeline_->run_uid, begun.number()});
+  if (batches_.has_value()) batches_->EndAll();
   AddToHistory(time, begun.author(), "timeline", absl::StrCat(ended), absl::StrCat(begun.number()));
 }
 
@@ -204,13 +230,6 @@ void RunRecord::ChangeState(v1::RunState state, const std::string& author,
   state_time_ = time;
   AddToHistory(time, author, "state", StateText(state_), StateText(state));
   state_ = state;
-}
-
-v1::WorkerState RunRecord::ShownState(const Member& member) const {
-  const bool goes_on = member.state != v1::WORKER_STATE_COMPUTING ||
-                       state_ == v1::RUN_STATE_FINISHED ||
-                       policy_->Releases(members_.Ahead(member));
-  return goes_on ? member.state : v1::WORKER_STATE_HELD_BACK;
 }
 
 StepRates RunRecord::RatesAt(int64_t step) const {

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/data/batch_ledger.h"
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
@@ -49,16 +50,17 @@ class RunRecord {
   const google::protobuf::Timestamp& create_time() const { return create_time_; }
   // Of the spec.
   const StepPolicy& policy() const { return *policy_; }
-  // A member's, as people see it.
-  v1::WorkerState ShownState(const Member& member) const;
   // Which run it is, and which timeline of it is the present one.
   const std::shared_ptr<const Timeline>& timeline() const { return timeline_; }
   // Whether what was computed on `timeline` was computed on another one.
   bool IsForeign(uint64_t timeline) const { return timeline != timeline_->number; }
   // Steps made.
   int64_t step() const { return step_; }
-  // The spec's `max_steps` are made.
-  bool done() const { return spec_.max_steps() != 0 && step_ >= spec_.max_steps(); }
+  // The spec's `max_steps` are made, or all of its data set is used up and in steps.
+  bool done() const {
+    const bool used_up = batches_.has_value() && batches_->used_up() && window_.pushes == 0;
+    return used_up || (spec_.max_steps() != 0 && step_ >= spec_.max_steps());
+  }
 
   // RUNNING, PAUSED or FINISHED; who put it there (empty: the server), what for, and when.
   v1::RunState state() const { return state_; }
@@ -71,6 +73,8 @@ class RunRecord {
   Membership& members() { return members_; }
   const Membership& members() const { return members_; }
 
+  // Null where the run has no data set.
+  const BatchLedger* batches() const { return batches_.has_value() ? &*batches_ : nullptr; }
   const WindowFacts& window() const { return window_; }
   const LossTracker& losses() const { return losses_; }
   const PushOutcomes& outcomes() const { return outcomes_; }
@@ -98,6 +102,7 @@ class RunRecord {
   void Fold(const state::v1::FoldedPush& fold);
   void Answer(const state::v1::AnsweredPush& answer);
   void ChangeMember(const state::v1::MemberChange& change, const Time& time);
+  void ChangeLease(const state::v1::DataLease& lease);
   void ChangeSpec(const state::v1::SpecChange& change, const Time& time);
   void Evaluate(const v1::Evaluation& evaluation, const Time& time);
   void BeginTimeline(const state::v1::TimelineBegun& begun, const Time& time);
@@ -125,6 +130,7 @@ class RunRecord {
   std::string state_reason_;
   Time state_time_;
   Membership members_;
+  std::optional<BatchLedger> batches_;
   WindowFacts window_;
   LossTracker losses_;
   Plateau plateau_{v1::Schedule()};

@@ -32,6 +32,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
   history_.Write(state->mutable_history());
+  if (batches_.has_value()) batches_->Write(state->mutable_data());
 }
 
 absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration now) {
@@ -63,6 +64,11 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   GRADD_RETURN_IF_ERROR(window_.Read(state.window()));
   GRADD_RETURN_IF_ERROR(losses_.Read(state.losses()));
   GRADD_RETURN_IF_ERROR(outcomes_.Read(state.outcomes()));
+  batches_.reset();
+  if (state.spec().has_data()) {
+    GRADD_RETURN_IF_ERROR(ValidateDataSet(state.spec().data()));
+    GRADD_RETURN_IF_ERROR(batches_.emplace(state.spec().data()).Read(state.data()));
+  }
   events_ = state.events();
   deleted_ = false;
   spec_ = state.spec();

@@ -146,6 +146,22 @@ void RunReports::WorkerLost(const LostWorker& lost, int64_t step) {
        {"left", Text(lost.left)}});
 }
 
+void RunReports::BatchesGivenUp(const std::string& worker, const BatchLedger& batches, int64_t more,
+                                int64_t step) {
+  const auto named = static_cast<int64_t>(batches.last_skipped().size());
+  std::vector<std::string> numbers;
+  for (int64_t i = 0; i < std::min(more, named); ++i) {
+    numbers.push_back(Text(batches.last_skipped()[static_cast<size_t>(i)]));
+  }
+  AddLimited("batches given up", "",
+             {{"worker", worker},
+              {"batches", InALine(numbers)},
+              {"reason", absl::StrCat("their pushes were not finite ",
+                                      batches.data_set().most_skips(), " times")},
+              {"given_up", Text(batches.skipped())},
+              {"step", Text(step)}});
+}
+
 void RunReports::ChangeLacksMemory(int64_t step) {
   AddLimited("change waits for memory", "", {{"step", Text(step)}});
 }

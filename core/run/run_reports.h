@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/data/batch_ledger.h"
 #include "core/run/run_condition.h"
 #include "core/run/run_log.h"
 #include "core/run/trial_log.h"
@@ -58,6 +59,9 @@ class RunReports {
   };
   void WorkerLost(const LostWorker& lost, int64_t step);
   void ChangeLacksMemory(int64_t step);
+  // So many batches more are used up, since a push of the worker was skipped as others before.
+  void BatchesGivenUp(const std::string& worker, const BatchLedger& batches, int64_t more,
+                      int64_t step);
 
   // Whether it is time to look at the run's condition again: once a second.
   bool WantsCondition();

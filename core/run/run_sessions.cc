@@ -59,6 +59,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   v1::TrainResponse response;
   *response.mutable_welcome() =
       replies_.WelcomeFor(*record_.members().Find(join.worker()), *encoding);
+  leases_.Welcome(join.worker(), response.mutable_welcome());
   if (join.want_shared_memory()) shared_.Offer(session.get(), response.mutable_welcome());
   state.sink->Send(std::move(response));
   if (join.want_parameters()) replies_.SendParametersTo(session);
@@ -113,6 +114,17 @@ absl::Status Run::StageSharedGradient(WorkerSession* session, StagedPush* push) 
                  "gradient_is_shared, but the session has no shared memory; send chunks");
   }
   return gradd::StageSharedGradient(*region, staging_blocks_.get(), pool_.get(), push);
+}
+
+absl::Status Run::HandleBatches(WorkerSession* session, const v1::TrainRequest& request) {
+  {
+    MutexLock lock(&mutex_);
+    if (sessions_.MemberOf(session) == nullptr) return absl::OkStatus();  // Its stream is ending.
+    GRADD_RETURN_IF_ERROR(leases_.Handle(session, request));
+    leases_.Serve();
+  }
+  Advance();  // Whoever has none now, and can get none, is not waited for.
+  return absl::OkStatus();
 }
 
 void Run::ParametersSent(WorkerSession* session) {
@@ -173,8 +185,10 @@ void Run::ExpireLeases() {
       // begun a push and does not go on.
       const bool waits_for_us =
           member->pending_sequence != 0 || state.held_back ||
-          (state.parameters_on_way > 0 ? state.parameters_step > engine_.step()
-                                       : state.held || (!course_.Moves() && !state.receiving));
+          (state.parameters_on_way > 0
+               ? state.parameters_step > engine_.step()
+               : state.held ||
+                     (!state.receiving && (leases_.WaitsForBatches(*session) || !course_.Moves())));
       if (waits_for_us) session->RenewLease();
       unread = state.parameters_on_way > 0;
       last_sign = session->last_sign();

@@ -1,5 +1,6 @@
 // How a run stands.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,12 +41,14 @@ RunSituation Run::Situation() const {
   if (situation.state != v1::RUN_STATE_RUNNING || members.live_count() == 0 || !waits) {
     return situation;
   }
+  const std::vector<std::string> idle = leases_.Idle();
   std::vector<PolicyMember> live;
   live.reserve(members.live().size());
   for (const auto& [worker, member] : members.live()) {
-    live.push_back(
-        {worker, members.IsExpected(*member), members.IsComplete(*member), members.Ahead(*member)});
-    RunSituation::Worker described{worker, record_.ShownState(*member), false};
+    const bool expected =
+        members.IsExpected(*member) && !std::binary_search(idle.begin(), idle.end(), worker);
+    live.push_back({worker, expected, members.IsComplete(*member), members.Ahead(*member)});
+    RunSituation::Worker described{worker, replies_.ShownState(*member), false};
     if (const WorkerSession* const session = sessions_.Find(worker); session != nullptr) {
       const WorkerSession::State& state = session->state();
       described.lacks_memory = state.held && state.claim && !state.claim->granted();
@@ -54,6 +57,7 @@ RunSituation Run::Situation() const {
     situation.workers.push_back(std::move(described));
   }
   PolicyState state = StateForPolicy();
+  state.expected -= static_cast<int64_t>(idle.size());
   state.members = live;
   Explanation explanation = record_.policy().Explain(state);
   situation.waits_for = std::move(explanation.waits_for);

@@ -46,6 +46,7 @@ void Run::FinishNow() {
   answers_.RejectPending(waiting_.TakeAll(), FinishedError());
   sessions_.Broadcast(v1::RUN_EVENT_KIND_FINISHED, engine_.step());
   replies_.ReleaseHeldBack();
+  leases_.Serve();
   sessions_.RetryAll();
   for (const SessionPtr& session : sessions_.List()) sessions_.EndIfHalfClosed(session.get());
 }

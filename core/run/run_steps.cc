@@ -42,18 +42,28 @@ PolicyState Run::StateForPolicy() const {
 }
 
 void Run::BeginStepIfDue(bool room_is_made) {
+  leases_.Serve();
+  // Whoever can get no batches any more holds nobody back.
+  if (record_.batches() != nullptr && record_.policy().holds_back()) replies_.ReleaseHeldBack();
   for (bool again = true; again;) {
     if (step_ != nullptr || makes_room_ || !engine_.settled() || record_.deleted() ||
         !course_.Moves()) {
       return;
     }
     const StepPolicy& policy = record_.policy();
-    const PolicyState state = StateForPolicy();
-    const Verdict verdict = policy.Decide(state);
+    PolicyState state = StateForPolicy();
+    state.expected -= static_cast<int64_t>(leases_.Idle().size());
+    Verdict verdict = policy.Decide(state);
     if (!verdict.dropped.empty()) {
       // They are answered first, so that what is decided then is about the others alone.
       AnswerDropped(verdict);
       continue;
+    }
+    if (leases_.EndsWindow(state)) {
+      // As if the window were full; and whoever the step would wait for, there is nothing to push.
+      state.window = state.window_pushes;
+      verdict = policy.Decide(state);
+      verdict.what = Verdict::What::kStep;
     }
     if (verdict.what == Verdict::What::kWait) {
       if (draining_) EndIdleSessions();
@@ -65,6 +75,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
     }
     if (verdict.what == Verdict::What::kFold) {
       step->fold = DecideFold(verdict, state);
+      leases_.Name(verdict.used[0], &*step->fold);
     } else {
       step->work.decision = DecideStep(verdict, state, record_.RatesAt(engine_.step()));
       step->quorum_at = verdict.quorum_at;
@@ -93,8 +104,12 @@ void Run::BeginCorrection(const Verdict& verdict, std::unique_ptr<StepOnItsWay> 
 
 // Adds what the policy does not know.
 void Run::CompleteDecision(const Verdict& verdict, state::v1::StepDecision* decision) {
+  leases_.Name(verdict, decision);
   if (verdict.at_deadline) {
-    for (const std::string& worker : record_.members().Missing()) decision->add_missing(worker);
+    const std::vector<std::string> idle = leases_.Idle();
+    for (const std::string& worker : record_.members().Missing()) {
+      if (!std::binary_search(idle.begin(), idle.end(), worker)) decision->add_missing(worker);
+    }
   }
   if (const auto lag = waiting_.lag().OfLastStep(); lag.has_value()) {
     decision->set_quorum_lag_seconds(absl::ToDoubleSeconds(*lag));

@@ -65,6 +65,7 @@ void Run::BeginNextTimeline(const std::string& author) {
     sessions_.Retry(session.get());
     if (state.receiving) pool_->Schedule([session = session] { session->DropIfInVain(); });
   }
+  leases_.Serve();
   JudgeRoom();
 }
 

@@ -28,6 +28,9 @@ class SessionHost {
   // Welcomes the worker, or says why it cannot join.
   virtual absl::Status Join(const SessionPtr& session, const v1::Join& join) = 0;
 
+  // The worker asks for batches of the data set, or gives some back. An error ends its stream.
+  virtual absl::Status HandleBatches(WorkerSession* session, const v1::TrainRequest& request) = 0;
+
   // Begins a push. Fills in the timeline where the header leaves it to the session's welcome.
   virtual absl::StatusOr<PushAdmission> BeginPush(WorkerSession* session,
                                                   v1::PushHeader* header) = 0;

@@ -131,6 +131,7 @@ Trials::~Trials() {
 absl::Status Trials::Add(const v1::Trial& trial, const HeldRun& held) {
   v1::Run spec = held.spec;
   spec.clear_labels();
+  spec.clear_data();  // Its batches are for its own steps.
   RunOrigin begin;
   begin.snapshot = held.snapshot;  // Null where there is no run.
   begin.trial_of = name_;

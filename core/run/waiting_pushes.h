@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/data/batch_ledger.h"
 #include "core/run/staging_room.h"
 #include "core/run/worker_session.h"
 #include "core/step/quorum_lag.h"
@@ -49,6 +50,9 @@ struct PendingPush {
   bool sends_early = false;
   // Pushes of the same worker that were in the window when it came.
   int64_t in_window = 0;
+  // What its worker named instead when it pushed the same sequence in a later session: it is
+  // answered for this push alone.
+  BatchLedger::Ranges named_again;
   int64_t place = 0;  // It was the so many-th that waited; set by WaitingPushes.
 
   // What a step takes of it.
@@ -66,6 +70,7 @@ class WaitingPushes {
   void SetSince(absl::Duration now) { since_ = now; }
   // How late the others come where some of them make a step.
   QuorumLag& lag() { return lag_; }
+  const std::vector<PendingPush>& all() const { return pushes_; }
   // As policies see them; index i is the i-th push.
   absl::Span<const WaitingPush> facts() const { return facts_; }
 

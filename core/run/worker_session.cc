@@ -65,6 +65,13 @@ bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
       return HandleAbort(request.abort_push());
     case v1::TrainRequest::kHeartbeat:
       return true;
+    case v1::TrainRequest::kLeaseBatches:
+    case v1::TrainRequest::kReturnBatches:
+      if (const absl::Status handled = run_->HandleBatches(this, request); !handled.ok()) {
+        EndWith(handled);
+        return false;
+      }
+      return true;
     case v1::TrainRequest::kLeave:
       run_->Leave(this);
       ended_ = true;
@@ -76,7 +83,8 @@ bool WorkerSession::Dispatch(v1::TrainRequest request, Payload data) {
       break;
   }
   EndWith(Error(absl::StatusCode::kInvalidArgument, "REQUEST_EMPTY",
-                "a request has neither join, push, abort_push, heartbeat nor leave"));
+                "a request has neither join, push, abort_push, lease_batches, return_batches, "
+                "heartbeat nor leave"));
   return false;
 }
 

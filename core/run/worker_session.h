@@ -36,6 +36,7 @@ enum class PushAdmission {
   kRolledBack,  // It was computed from parameters that the run does not have any more.
   kResend,      // Others needed its room: it is to be pushed again.
   kAborted,     // Its worker took it back.
+  kBatchUsed,   // A batch of it is used up already.
 };
 
 // One worker's stream: the order of its requests, and the push that is coming in. What
@@ -86,6 +87,7 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     bool receiving = false;        // A push has begun and is not committed.
     bool skips = false;            // It is to be skipped.
     bool half_closed = false;      // No request will come any more.
+    int64_t wants_batches = 0;     // It has asked for so many, and waits for them.
     int parameters_on_way = 0;     // Promised, and not all has left.
     bool held_back = false;        // Of these, the last ones wait for slower workers.
     int64_t parameters_step = 0;   // Of the last such call.

@@ -30,8 +30,10 @@ Explanation BoundedStalenessPolicy::Explain(const PolicyState& state) const {
   const bool holds =
       std::any_of(state.members.begin(), state.members.end(),
                   [&](const PolicyMember& member) { return !Releases(member.ahead); });
+  // Who is not expected is not waited for.
   for (const PolicyMember& member : state.members) {
-    if (holds && member.ahead == 0) explanation.waits_for.push_back(member.worker);
+    if (holds && member.ahead == 0 && member.expected)
+      explanation.waits_for.push_back(member.worker);
   }
   return explanation;
 }

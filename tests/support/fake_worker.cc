@@ -13,6 +13,25 @@ constexpr absl::Duration kPatience = absl::Seconds(60);
 
 }  // namespace
 
+google::protobuf::RepeatedPtrField<v1::BatchRange> RangesOf(
+    const std::vector<std::pair<int64_t, int64_t>>& batches) {
+  google::protobuf::RepeatedPtrField<v1::BatchRange> ranges;
+  for (const auto& [first, count] : batches) {
+    v1::BatchRange& range = *ranges.Add();
+    range.set_first(first);
+    range.set_count(count);
+  }
+  return ranges;
+}
+
+std::vector<int64_t> NumbersOf(const google::protobuf::RepeatedPtrField<v1::BatchRange>& ranges) {
+  std::vector<int64_t> numbers;
+  for (const v1::BatchRange& range : ranges) {
+    for (int64_t i = 0; i < range.count(); ++i) numbers.push_back(range.first() + i);
+  }
+  return numbers;
+}
+
 std::vector<float> ValuesOf(const Snapshot& snapshot) {
   std::vector<float> values;
   for (const BlockRef& block : snapshot.parameters) {
@@ -61,6 +80,7 @@ v1::PushHeader FakeWorker::Header(int64_t sequence, int64_t base_step, int64_t e
   header.set_examples(examples);
   header.set_loss(loss);
   header.set_timeline(timeline_);
+  *header.mutable_batches() = batches_;
   return header;
 }
 
@@ -102,6 +122,22 @@ void FakeWorker::PushRest(int64_t offset, const std::vector<float>& gradient,
 void FakeWorker::Abort(int64_t sequence) {
   v1::TrainRequest request;
   request.mutable_abort_push()->set_sequence(sequence);
+  Request(std::move(request));
+}
+
+void FakeWorker::SetBatches(const std::vector<std::pair<int64_t, int64_t>>& batches) {
+  batches_ = RangesOf(batches);
+}
+
+void FakeWorker::LeaseBatches(int64_t count) {
+  v1::TrainRequest request;
+  request.mutable_lease_batches()->set_count(count);
+  Request(std::move(request));
+}
+
+void FakeWorker::ReturnBatches(const std::vector<std::pair<int64_t, int64_t>>& batches) {
+  v1::TrainRequest request;
+  *request.mutable_return_batches()->mutable_ranges() = RangesOf(batches);
   Request(std::move(request));
 }
 
@@ -153,6 +189,7 @@ void FakeWorker::Send(v1::TrainResponse message) {
   MutexLock lock(&mutex_);
   if (message.has_welcome()) welcome_ = message.welcome();
   if (message.has_push_result()) results_.push_back(message.push_result());
+  if (message.has_batch_lease()) leases_.push_back(message.batch_lease());
   if (message.has_event()) events_.push_back(message.event().kind());
   changed_.NotifyAll();
 }
@@ -213,6 +250,17 @@ v1::PushResult FakeWorker::WaitForResult(size_t index) const {
   MutexLock lock(&mutex_);
   WaitUntil([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return results_.size() > index; });
   return results_.size() > index ? results_[index] : v1::PushResult();
+}
+
+std::vector<v1::BatchLease> FakeWorker::leases() const {
+  MutexLock lock(&mutex_);
+  return leases_;
+}
+
+v1::BatchLease FakeWorker::WaitForLease(size_t index) const {
+  MutexLock lock(&mutex_);
+  WaitUntil([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return leases_.size() > index; });
+  return leases_.size() > index ? leases_[index] : v1::BatchLease();
 }
 
 std::vector<float> FakeWorker::WaitForParameters(int64_t step) const {

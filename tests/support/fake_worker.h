@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/mutex.h"
@@ -26,6 +27,9 @@ class FakeWorker : public SessionSink {
   // What its pushes say from now on; 0: nothing.
   void SetTimeline(uint64_t timeline) { timeline_ = timeline; }
 
+  // Which batches its pushes name from now on, as pairs of first number and count.
+  void SetBatches(const std::vector<std::pair<int64_t, int64_t>>& batches);
+
   // What a worker does.
   void Join(bool want_parameters = false);
   void Request(v1::TrainRequest request, Payload data = Payload());
@@ -38,6 +42,8 @@ class FakeWorker : public SessionSink {
   // The rest of one: elements from `offset` on, and the end.
   void PushRest(int64_t offset, const std::vector<float>& gradient, bool want_parameters = false);
   void Abort(int64_t sequence);
+  void LeaseBatches(int64_t count);
+  void ReturnBatches(const std::vector<std::pair<int64_t, int64_t>>& batches);
   void Leave();
   void Disconnect();
   void HalfClose();
@@ -53,6 +59,8 @@ class FakeWorker : public SessionSink {
   std::vector<v1::PushResult> results() const;
   v1::PushResult WaitForResult(size_t index) const;
   std::vector<float> WaitForParameters(int64_t step) const;
+  std::vector<v1::BatchLease> leases() const;
+  v1::BatchLease WaitForLease(size_t index) const;
   std::vector<v1::RunEventKind> events() const;
   // Of the last parameters; 0: none came, or they are of no run.
   uint64_t parameters_timeline() const;
@@ -96,6 +104,7 @@ class FakeWorker : public SessionSink {
   const std::shared_ptr<WorkerSession> session_;
   v1::Join join_;
   uint64_t timeline_ = 0;
+  google::protobuf::RepeatedPtrField<v1::BatchRange> batches_;
   bool hold_parameters_ = false;
   bool same_host_ = false;
 
@@ -107,11 +116,18 @@ class FakeWorker : public SessionSink {
   int scheduled_ ABSL_GUARDED_BY(mutex_) = 0;  // Tasks of other threads that use this.
   std::optional<v1::Welcome> welcome_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::PushResult> results_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::BatchLease> leases_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RunEventKind> events_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<const Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
   bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
 };
+
+// These ranges, as messages have them.
+google::protobuf::RepeatedPtrField<v1::BatchRange> RangesOf(
+    const std::vector<std::pair<int64_t, int64_t>>& batches);
+// The numbers in them.
+std::vector<int64_t> NumbersOf(const google::protobuf::RepeatedPtrField<v1::BatchRange>& ranges);
 
 // The floats of a snapshot's parameters.
 std::vector<float> ValuesOf(const Snapshot& snapshot);

@@ -58,6 +58,7 @@ std::shared_ptr<const Snapshot> ScriptedWorker::ReadParameters() {
 void ScriptedWorker::Send(v1::TrainResponse message) {
   if (message.has_welcome()) welcome_ = message.welcome();
   if (message.has_push_result()) results_.push_back(message.push_result());
+  if (message.has_batch_lease()) leases_.push_back(message.batch_lease());
   if (message.has_event()) events_.push_back(message.event());
 }
 

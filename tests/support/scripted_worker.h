@@ -57,6 +57,7 @@ class ScriptedWorker final : public SessionSink {
   // All that came, in order.
   const std::vector<v1::PushResult>& results() const { return results_; }
   const std::vector<v1::RunEvent>& events() const { return events_; }
+  const std::vector<v1::BatchLease>& leases() const { return leases_; }
   // How the server ended the stream, if it did.
   const std::optional<absl::Status>& end() const { return end_; }
 
@@ -78,6 +79,7 @@ class ScriptedWorker final : public SessionSink {
   std::optional<v1::Welcome> welcome_;
   std::vector<v1::PushResult> results_;
   std::vector<v1::RunEvent> events_;
+  std::vector<v1::BatchLease> leases_;
   std::deque<std::shared_ptr<VersionReaders::Hold>> parameters_;
   size_t received_ = 0;
   std::optional<absl::Status> end_;

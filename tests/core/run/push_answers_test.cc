@@ -91,8 +91,11 @@ class PushAnswersTest : public testing::Test {
   SessionPtr session_;
   int64_t seen_ = 0;
   SnapshotRequests snapshots_{vectors_->engine()};
+  WaitingPushes waiting_;
+  const std::unique_ptr<StepOnItsWay> step_;
+  DataLeases leases_{{&record_, &events_, &course_, &sessions_, &waiting_, &step_}};
   Replies replies_{{&layout_, &clock_, &record_, &course_, vectors_->engine(), &sessions_,
-                    &snapshots_, &profile_}};
+                    &snapshots_, &leases_, &profile_}};
   PushAnswers answers_{
       {&record_, &events_, vectors_->engine(), &sessions_, &replies_, &reports_, &signs_, &clock_}};
 };
@@ -119,7 +122,9 @@ TEST_F(PushAnswersTest, OneThatIsToBeSentAgainIsNoEvent) {
 TEST_F(PushAnswersTest, OneThatUsesUpNoSequenceTellsNothingOfTheLedger) {
   member()->ledger.sequence = 1;
   for (const v1::PushOutcome outcome : {v1::PUSH_OUTCOME_ROLLED_BACK, v1::PUSH_OUTCOME_REJECTED}) {
-    answers_.Enter("w", 1, 0, outcome);
+    v1::PushHeader header;
+    header.set_sequence(1);
+    answers_.Enter("w", header, outcome);
     EXPECT_EQ(member()->told.sequence, 0) << v1::PushOutcome_Name(outcome);
   }
 }

@@ -65,7 +65,9 @@ RandomSchedule::RandomSchedule(uint64_t seed) : random_(seed), when_(seed) {
       log->engine.emplace(2 * kTileElements, std::make_unique<VirtualExecutor>(when_()));
     }
     for (Playground& playground : playgrounds_) {
-      if (playground.id == run_id) playground.replayed = log;
+      if (playground.id != run_id) continue;
+      playground.replayed = log;
+      if (playground.spec.has_data()) log->data.emplace(playground.spec.data());
     }
     return log;
   });
@@ -78,10 +80,12 @@ void RandomSchedule::Create(Playground* playground) {
   const auto run = registry_->Create(playground->id, spec, "");
   Note("creates ", playground->id, " of ", spec.layout().tensors(0).shape(0), ": ",
        spec.optimizer().ShortDebugString(), " ", spec.policy().ShortDebugString(), " ",
-       run.status().message());
+       spec.data().ShortDebugString(), " ", run.status().message());
   if (!run.ok()) return Fail("a run is refused");
   playground->run = *run;
-  playground->model = std::make_unique<RunModel>(*run, room_is_short_, &clock_);
+  const std::optional<DataModel>& data = playground->replayed->data;
+  playground->model = std::make_unique<RunModel>(*run, room_is_short_, &clock_,
+                                                 data.has_value() ? &*data : nullptr);
   playground->updates =
       std::make_unique<AskedUpdates>(playground->run->Describe(Run::Detail::kFull));
   playground->model->Look(/*undisturbed=*/true);
@@ -145,8 +149,12 @@ void RandomSchedule::Settle(bool ticked) {
     if (playground.run == nullptr) continue;
     playground.model->Check(idle, ticked);
     Fail(playground.model->fault());
+    if (playground.replayed->data.has_value()) Fail(playground.replayed->data->fault());
   }
   if (idle) CheckClaims();
+  if (idle && ticked) {
+    for (const auto& worker : workers_) Fail(worker->CheckLeases());
+  }
   constexpr uint64_t kActionsBetween = 40;
   if (when_() % kActionsBetween == 0) CheckEvents();
 }

@@ -13,6 +13,7 @@
 #include "core/run/run_registry.h"
 #include "core/run/trials.h"
 #include "tests/core/run/schedules/asked_updates.h"
+#include "tests/core/run/schedules/data_model.h"
 #include "tests/core/run/schedules/random_worker.h"
 #include "tests/core/run/schedules/run_model.h"
 #include "tests/support/fake_clock.h"
@@ -52,9 +53,11 @@ class RandomSchedule {
   struct Replayed final : EventLog {
     void Append(const state::v1::Event& event, Pushes pushes) override {
       record.Append(event, pushes);
+      if (data.has_value()) data->Append(event);
       if (engine.has_value()) engine->Append(event, pushes);
     }
     ReplayedRecord record;
+    std::optional<DataModel> data;         // Where the run has a data set.
     std::optional<ReplayedEngine> engine;  // Not always: it takes as long as the run.
   };
   struct Playground {

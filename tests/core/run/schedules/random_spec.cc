@@ -96,6 +96,13 @@ v1::Run RandomSpec(int64_t workers, std::mt19937_64* random) {
   *spec.mutable_policy() = RandomPolicy(workers, random);
   spec.mutable_schedule()->set_learning_rate(0.01 * static_cast<double>(1 + Draw(random, 20)));
   if (Draw(random, 4) == 0) spec.set_max_steps(1 + static_cast<int64_t>(Draw(random, 30)));
+  if (Draw(random, 3) == 0) {
+    v1::DataSet& data = *spec.mutable_data();
+    data.set_batch_size(1 + static_cast<int64_t>(Draw(random, 4)));
+    data.set_examples(data.batch_size() + static_cast<int64_t>(Draw(random, 80)));
+    data.set_epochs(1 + static_cast<int64_t>(Draw(random, 3)));
+    data.set_most_skips(1 + static_cast<int64_t>(Draw(random, 3)));
+  }
   *spec.mutable_lease_duration() =
       ToProto(absl::Milliseconds(1000 + 500 * static_cast<int64_t>(Draw(random, 5))));
   return spec;

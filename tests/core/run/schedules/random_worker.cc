@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "tests/support/fake_worker.h"
 
@@ -65,6 +66,10 @@ void RandomWorker::Act(bool orderly) {
   if (stream_->unread() > 0 && Chance(orderly ? 1 : 3)) return Read();
   if (half_closed_ || !stream_->CanSend()) return;
   if (what < 16 && queue_.empty()) return SendBare(/*leave=*/false);
+  if (model_ != nullptr && model_->data() != nullptr && queue_.empty() && !orderly) {
+    if (!asks_ && (BatchesLeft().empty() ? !Chance(8) : Chance(4))) return AskForBatches();
+    if (Chance(30) && !BatchesLeft().empty()) return ReturnSomeBatches();
+  }
   if (what < 20 && queued_ > 0) return Abort();
   if (!queue_.empty()) return SendPart();
   // Mostly one push at a time.
@@ -97,6 +102,14 @@ void RandomWorker::Join() {
   step_ = stream_->welcome()->step();
   timeline_ = stream_->welcome()->timeline();
   says_timelines_ = join.sends_timelines();
+  old_batches_.insert(old_batches_.end(), batches_.begin(), batches_.end());
+  batches_.clear();
+  pushed_batches_.clear();
+  asks_ = false;
+  leases_ = timelines_ = 0;
+  for (const v1::BatchRange& range : stream_->welcome()->data().leased()) {
+    for (int64_t i = 0; i < range.count(); ++i) batches_.insert(range.first() + i);
+  }
   if (model_ != nullptr) model_->Joined(stream_.get());
 }
 
@@ -164,7 +177,10 @@ void RandomWorker::NoteTaken() {
     }
     return;
   }
-  if (part.begins) ++open_pushes_;
+  if (part.begins) {
+    ++open_pushes_;
+    pushed_batches_.emplace_back(part.push.sequence, part.push.batches);
+  }
   if (model_ == nullptr) return;
   const bool surely = stream_->IsOpen();
   if (part.begins) model_->Began(stream_.get(), part.push);
@@ -173,6 +189,7 @@ void RandomWorker::NoteTaken() {
 
 void RandomWorker::NoteAnswers() {
   if (stream_ == nullptr) return;
+  NoteLeases();
   for (; results_ < stream_->results().size(); ++results_) {
     const v1::PushResult& result = stream_->results()[results_];
     Note("push ", result.sequence(), " ", v1::PushOutcome_Name(result.outcome()), " ",
@@ -182,6 +199,19 @@ void RandomWorker::NoteAnswers() {
     if (model_ != nullptr) model_->Answered(stream_.get(), result);
     if (result.parameters_follow()) ++promised_;
     --open_pushes_;
+    const auto pushed =
+        std::find_if(pushed_batches_.begin(), pushed_batches_.end(),
+                     [&](const auto& push) { return push.first == result.sequence(); });
+    const bool for_good = result.outcome() != v1::PUSH_OUTCOME_REJECTED &&
+                          result.outcome() != v1::PUSH_OUTCOME_RESEND &&
+                          result.outcome() != v1::PUSH_OUTCOME_ABORTED &&
+                          result.outcome() != v1::PUSH_OUTCOME_ROLLED_BACK;
+    if (pushed != pushed_batches_.end()) {
+      for (const int64_t batch : pushed->second) {
+        if (for_good && batches_.erase(batch) == 1) old_batches_.push_back(batch);
+      }
+      pushed_batches_.erase(pushed);
+    }
     step_ = std::max(step_, result.step());
     if (result.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK) {
       queued_ = sequence_ = result.last_sequence();
@@ -220,11 +250,13 @@ SentPush RandomWorker::Choose() {
     if (++at == pattern_.size()) at = 0;
   }
   push.timeline = timeline_;
+  ChooseBatches(&push);
   switch (Draw(44)) {
     case 40:  // Of one that has ended, or is yet to come.
     case 41:
       push.timeline += Draw(3);
       push.timeline -= std::min<uint64_t>(push.timeline, Draw(3));
+      push.odd = true;  // When that one has come, it has no batches of it.
       break;
     case 0:
       push.sequence = std::max<int64_t>(push.sequence - 1 - static_cast<int64_t>(Draw(2)), 0);
@@ -260,11 +292,100 @@ SentPush RandomWorker::Choose() {
   return push;
 }
 
+void RandomWorker::AskForBatches() {
+  v1::TrainRequest request;
+  request.mutable_lease_batches()->set_count(1 + static_cast<int64_t>(Draw(6)));
+  Note("asks for ", request.lease_batches().count(), " batches");
+  model_->SignOfLife(id_);
+  asks_ = true;
+  stream_->Send(std::move(request));
+}
+
+void RandomWorker::ReturnSomeBatches() {
+  v1::TrainRequest request;
+  std::vector<int64_t> left = BatchesLeft();
+  left.resize(1 + Draw(left.size()));
+  for (const int64_t batch : left) {
+    v1::BatchRange& range = *request.mutable_return_batches()->add_ranges();
+    range.set_first(batch);
+    range.set_count(1);
+    batches_.erase(batch);
+    old_batches_.push_back(batch);
+  }
+  Note("gives back ", left.size(), " batches from ", left[0], " on");
+  model_->SignOfLife(id_);
+  stream_->Send(std::move(request));
+}
+
+void RandomWorker::NoteLeases() {
+  for (; timelines_ < stream_->events().size(); ++timelines_) {
+    if (stream_->events()[timelines_].kind() != v1::RUN_EVENT_KIND_TIMELINE) continue;
+    old_batches_.insert(old_batches_.end(), batches_.begin(), batches_.end());
+    batches_.clear();
+  }
+  for (; leases_ < stream_->leases().size(); ++leases_) {
+    const v1::BatchLease& lease = stream_->leases()[leases_];
+    Note("gets ", lease.ShortDebugString());
+    asks_ = false;
+    if (lease.timeline() != TimelineTold()) continue;
+    for (const v1::BatchRange& range : lease.ranges()) {
+      for (int64_t i = 0; i < range.count(); ++i) batches_.insert(range.first() + i);
+    }
+  }
+}
+
+std::string RandomWorker::CheckLeases() const {
+  if (!IsOpen() || !asks_ || stream_->held() || model_ == nullptr) return "";
+  const DataModel& data = *model_->data();
+  const std::string name = absl::StrCat(run_, "/", id_, " waits for batches, and ");
+  if (data.AnySurelyFree()) return absl::StrCat(name, "some are free");
+  if (data.all_used()) return absl::StrCat(name, "all are used up");
+  if (model_->state() == v1::RUN_STATE_FINISHED) return absl::StrCat(name, "the run is finished");
+  return "";
+}
+
+std::vector<int64_t> RandomWorker::BatchesLeft() const {
+  std::set<int64_t> left = batches_;
+  for (const auto& [sequence, batches] : pushed_batches_) {
+    for (const int64_t batch : batches) left.erase(batch);
+  }
+  return {left.begin(), left.end()};
+}
+
+void RandomWorker::ChooseBatches(SentPush* push) {
+  const DataModel* const data = model_ == nullptr ? nullptr : model_->data();
+  if (data == nullptr) return;
+  push->batches = BatchesLeft();
+  if (push->batches.size() > 1) push->batches.resize(1 + Draw(push->batches.size()));
+  push->odd = push->batches.empty();
+  if (Chance(12)) {
+    push->odd = true;
+    // Of another worker, or not handed out; one that it had; or one twice.
+    if (Chance(3)) {
+      push->batches.push_back(static_cast<int64_t>(Draw(static_cast<size_t>(data->batches()))));
+    } else if (Chance(2) && !old_batches_.empty()) {
+      push->batches = {old_batches_[Draw(old_batches_.size())]};
+    } else if (!push->batches.empty()) {
+      push->batches.push_back(push->batches[0]);
+    }
+  }
+  if (push->odd && push->batches.empty() && !old_batches_.empty() && Chance(2)) {
+    push->batches = {old_batches_.back()};
+  }
+  push->examples = 0;
+  for (const int64_t batch : push->batches) push->examples += data->ExamplesOf(batch);
+  if (push->examples == 0 || Chance(20)) {
+    push->odd = true;
+    ++push->examples;
+  }
+}
+
 void RandomWorker::BeginPush() {
   const SentPush push = Choose();
   Note("begins push ", push.sequence, " from step ", push.base_step, " with ", push.examples,
        push.malformed ? ", malformed" : "", push.non_finite ? ", not finite" : "",
-       push.huge ? ", huge" : "", ", of timeline ", push.timeline);
+       push.huge ? ", huge" : "", ", of timeline ", push.timeline, push.odd ? ", odd" : "",
+       push.batches.empty() ? "" : ", with batches ", absl::StrJoin(push.batches, " "));
   queued_ = std::max(queued_, push.sequence);
   Cut(push);
   SendPart();
@@ -308,6 +429,11 @@ void RandomWorker::Cut(const SentPush& push) {
       header.set_base_step(push.base_step);
       header.set_examples(push.malformed && what == 0 ? 0 : push.examples);
       header.set_loss(1);
+      for (const int64_t batch : push.batches) {
+        v1::BatchRange& range = *header.add_batches();
+        range.set_first(batch);
+        range.set_count(1);
+      }
       // What is of the stream's first timeline may leave it to that.
       const bool says = says_timelines_ || Chance(8);
       const bool may_not = push.timeline != stream_->welcome()->timeline();

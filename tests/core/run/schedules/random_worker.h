@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,9 @@ class RandomWorker {
   }
   // What it has begun is not sent to its end.
   bool HasMoreToSend() const { return !queue_.empty() && stream_ != nullptr && stream_->IsOpen(); }
+  // What is wrong with its waiting for batches, where the server has nothing left to do; empty if
+  // nothing is.
+  std::string CheckLeases() const;
   const std::string& id() const { return id_; }
   const std::string& run() const { return run_; }
 
@@ -92,6 +96,13 @@ class RandomWorker {
   void SendPart();
   void SendBare(bool leave);
   void BeginPush();
+  // Asks for batches, or gives some back.
+  void AskForBatches();
+  void ReturnSomeBatches();
+  // What it has and has not pushed.
+  std::vector<int64_t> BatchesLeft() const;
+  void ChooseBatches(SentPush* push);
+  void NoteLeases();
   void Abort();
   // That its newest parameters are of, as far as it knows, when the server has sent it none.
   uint64_t TimelineTold() const;
@@ -126,6 +137,14 @@ class RandomWorker {
   int64_t open_pushes_ = 0;
   size_t results_ = 0;
   size_t promised_ = 0;  // Parameters, on this stream.
+  // Batches that it has, as far as it knows, those that it had, and those of pushes that are not
+  // answered.
+  std::set<int64_t> batches_;
+  std::vector<int64_t> old_batches_;
+  std::deque<std::pair<int64_t, std::vector<int64_t>>> pushed_batches_;  // By sequence.
+  bool asks_ = false;  // For batches, on this stream.
+  size_t leases_ = 0;
+  size_t timelines_ = 0;  // Events that it has seen.
 };
 
 }  // namespace gradd

@@ -25,10 +25,12 @@ std::string NameOfPush(const std::string& worker, int64_t sequence) {
 
 }  // namespace
 
-RunModel::RunModel(std::shared_ptr<Run> run, bool room_is_short, const Clock* clock)
+RunModel::RunModel(std::shared_ptr<Run> run, bool room_is_short, const Clock* clock,
+                   const DataModel* data)
     : run_(std::move(run)),
       room_is_short_(room_is_short),
       clock_(clock),
+      data_(data),
       reference_(run_->layout().element_count()) {
   ReadSpec(run_->Describe(Run::Detail::kSummary), /*undisturbed=*/true);
   sure_ = false;  // Until the first look at the parameters.
@@ -249,6 +251,10 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       EnterLedger(&member, push, outcome, /*taken=*/false);
       break;
     }
+    case v1::PUSH_OUTCOME_BATCH_USED:  // Whether it is too late, DataModel sees by the event.
+      if (data_ == nullptr) Fail(absl::StrCat(name, " is too late for batches that it has not"));
+      EnterLedger(&member, answered.non_finite ? answered : push, outcome, /*taken=*/false);
+      break;
     case v1::PUSH_OUTCOME_SKIPPED:
       // It was staged, so there is no other one of that sequence.
       if (of_pending && !MayBeGone(*member.pending)) {
@@ -379,7 +385,11 @@ void RunModel::CheckDuplicate(const Push& push, const Member& member,
 void RunModel::CheckRefused(const Push& push, const v1::PushResult& result) {
   const std::string& reason = result.reason();
   bool right = push.malformed;
-  if (reason == "SEQUENCE_INVALID") {
+  const bool of_batches = reason == "BATCHES_INVALID" || reason == "BATCH_NOT_LEASED" ||
+                          reason == "BATCH_LEASE_ENDED" || reason == "EXAMPLES_DIFFER";
+  if (of_batches) {
+    right = push.odd;
+  } else if (reason == "SEQUENCE_INVALID") {
     right = push.sequence < 1;
   } else if (reason == "SEQUENCE_SKIPS") {
     right = push.sequence > push.ledger + 1;

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/run/run.h"
+#include "tests/core/run/schedules/data_model.h"
 #include "tests/core/run/schedules/sgd_reference.h"
 #include "tests/support/scripted_worker.h"
 
@@ -27,7 +28,9 @@ namespace gradd {
 class RunModel {
  public:
   // `room_is_short`: other runs may need the room of its pushes.
-  RunModel(std::shared_ptr<Run> run, bool room_is_short, const Clock* clock);
+  // `data`: who has which batches, where the run has a data set; else null.
+  RunModel(std::shared_ptr<Run> run, bool room_is_short, const Clock* clock,
+           const DataModel* data = nullptr);
 
   // Empty as long as nothing is wrong.
   const std::string& fault() const { return fault_; }
@@ -36,6 +39,7 @@ class RunModel {
   bool moves() const { return now_.moves; }
   v1::RunState state() const { return now_.state; }
   uint64_t timeline() const { return now_.timeline; }
+  const DataModel* data() const { return data_; }
 
   // ---- What happened ----
 
@@ -158,7 +162,8 @@ class RunModel {
   // One that is refused or dropped when nobody is there to be told cannot be told from one that
   // waits.
   bool MayBeGone(const Push& push) const {
-    return push.unsure || (push.stream == nullptr && (push.huge || !push.surely || room_is_short_));
+    return push.unsure ||
+           (push.stream == nullptr && (push.huge || push.odd || !push.surely || room_is_short_));
   }
   template <typename Condition>
   bool Since(size_t first, const Condition& condition) const {
@@ -181,7 +186,8 @@ class RunModel {
   // while the run was synchronous. It may not be any more.
   bool AreOfOneStep(const Push& push, const Push& next, int64_t step) const;
   void EndStep(int64_t step);
-  void CheckStepWasDue();
+  void CheckStepWasDue(int64_t step);
+  void CheckData(bool idle);
   // Whether a quorum of the present window was there for its grace, in some regime since `first`.
   bool HadQuorum(size_t first, int64_t expected) const;
   void CountMissed();
@@ -209,6 +215,7 @@ class RunModel {
   std::shared_ptr<Run> run_;
   const bool room_is_short_;
   const Clock* const clock_;
+  const DataModel* const data_;
   std::string fault_;
   std::vector<Regime> past_;
   Regime now_;

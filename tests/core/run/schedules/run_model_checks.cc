@@ -115,7 +115,8 @@ void RunModel::CheckDue(bool ticked) {
   bool waits = !window_.empty();
   for (const auto& [worker, member] : members_) {
     const int64_t in = member.in_window + (member.pending.has_value() ? 1 : 0);
-    all_complete = all_complete && (!IsExpected(member) || in >= now_.window);
+    const bool idle = data_ != nullptr && data_->SurelyIdle(worker);
+    all_complete = all_complete && (!IsExpected(member) || in >= now_.window || idle);
     if (IsExpected(member)) ++expected;
     if (!member.pending.has_value()) continue;
     const Push& push = *member.pending;
@@ -141,6 +142,23 @@ void RunModel::CheckDue(bool ticked) {
   if (ticked && clock_->Elapsed() - waited_since_ >= now_.deadline) {
     Fail(absl::StrCat("the deadline is over, and no step is made ",
                       absl::FormatDuration(clock_->Elapsed() - waited_since_), " later"));
+  }
+}
+
+void RunModel::CheckData(bool idle) {
+  const v1::DataProgress& progress = described_.progress().data();
+  if (progress.batches() != data_->batches()) Fail("it has another number of batches");
+  if (!idle) return;
+  if (data_->all_used() != (progress.used_batches() == progress.batches())) {
+    Fail(absl::StrCat("it says that ", progress.used_batches(), " batches are used up"));
+  }
+  const bool finished = now_.state == v1::RUN_STATE_FINISHED;
+  if (finished && described_.max_steps() == 0 && !data_->all_used()) {
+    Fail("it is finished, and there are batches");
+  }
+  // What lies in the window is a step before that; not while it stands still.
+  if (!finished && data_->all_used() && window_.empty()) {
+    Fail("all batches are used up, and it is not finished");
   }
 }
 

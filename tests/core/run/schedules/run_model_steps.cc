@@ -70,6 +70,7 @@ void RunModel::Check(bool idle, bool ticked) {
   refused_large_ = false;
   CheckSteps(idle);
   CheckLeases(idle, ticked);
+  if (data_ != nullptr) CheckData(idle);
   if (!idle) return;
   CheckAnswers();
   CheckDue(ticked);
@@ -114,7 +115,7 @@ void RunModel::ReadState(const std::string& worker, v1::WorkerState state, Membe
     Push& push = *member->pending;
     if (!refused) {
       push.surely = push.surely || (member->just_joined && state == v1::WORKER_STATE_WAITING);
-    } else if (push.huge || !push.surely || room_is_short_ ||
+    } else if (push.huge || push.odd || !push.surely || room_is_short_ ||
                Since(push.since,
                      [](const Regime& regime) { return regime.state == v1::RUN_STATE_FINISHED; })) {
       refused_since_ = std::min(refused_since_, push.complete_at);
@@ -237,7 +238,7 @@ void RunModel::EndStep(int64_t step) {
       }
     }
   }
-  CheckStepWasDue();
+  CheckStepWasDue(step);
   if (now_.is_sgd && sure_) {
     const double factor = now_.corrects ? 1 / (1 + static_cast<double>(staleness)) : 1;
     reference_.Step(now_.rate * factor, pushes);
@@ -249,8 +250,10 @@ void RunModel::EndStep(int64_t step) {
   waited_since_ = clock_->Elapsed();  // What waits, or becomes part of the next window already.
 }
 
-void RunModel::CheckStepWasDue() {
+void RunModel::CheckStepWasDue(int64_t step) {
   if (!now_.synchronous || !past_.back().synchronous) return;
+  // Who could get a batch when a step was decided that is made on the pool is not known.
+  if (data_ != nullptr && !IsSmall()) return;
   absl::Duration first = refused_since_;
   int64_t last = 0;
   size_t since = past_.size();
@@ -265,11 +268,14 @@ void RunModel::CheckStepWasDue() {
       })) {
     return;
   }
-  if (!formed_ && !was_formed_ && IsSmall())
+  // What lies in the window is a step where no push comes any more.
+  const bool ends = data_ != nullptr && data_->all_used();
+  if (!formed_ && !was_formed_ && IsSmall() && !ends)
     Fail("a step was made before all workers had been there");
   std::vector<std::string> missing;
   int64_t expected = 0;
   for (const auto& [worker, member] : members_) {
+    if (data_ != nullptr && data_->MayHaveBeenIdle(step, worker)) continue;
     if (IsExpected(member)) ++expected;
     // Where steps are made on the pool, who was expected when this one was decided is not known.
     const bool unsure = (!IsSmall() && (member.missed > 0 || member.joined_after >= last)) ||
@@ -310,11 +316,12 @@ void RunModel::CountMissed() {
   if (!now_.synchronous) return;
   for (auto& [worker, member] : members_) {
     if (!IsExpected(member) || PushesInStep(worker) >= now_.window) continue;
-    if (now_.quorum == 0) {
+    if (now_.quorum == 0 && data_ == nullptr) {
       ++member.missed;
       continue;
     }
-    // Whether its quorum or its deadline has made the step is not seen from outside.
+    // Whether its quorum or its deadline has made the step is not seen from outside, nor whether
+    // it could get a batch.
     for (const v1::WorkerStatus& status : described_.workers()) {
       if (status.worker() != worker) continue;
       member.missed = status.missed_deadlines() > member.missed ? member.missed + 1 : 0;

@@ -24,6 +24,9 @@ struct SentPush {
   bool malformed = false;
   bool non_finite = false;
   bool huge = false;
+  // Of a data set; where there is none, empty. `odd`: they may be refused.
+  std::vector<int64_t> batches;
+  bool odd = false;
 };
 
 // Gradient descent in float64, for some of the elements, and how far float32 may be from it.

@@ -1,0 +1,324 @@
+#include "core/data/batch_ledger.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+
+namespace gradd {
+namespace {
+
+constexpr int kMostShown = 10;  // In progress, of batches that were used up by being skipped.
+
+void AddTo(BatchLedger::Ranges* ranges, BatchSpan span) {
+  // One range where the two touch.
+  if (!ranges->empty()) {
+    v1::BatchRange& last = *ranges->rbegin();
+    if (SpanOf(last).end == span.begin) return last.set_count(last.count() + span.size());
+  }
+  v1::BatchRange& range = *ranges->Add();
+  range.set_first(span.begin);
+  range.set_count(span.size());
+}
+
+}  // namespace
+
+BatchLedger::Ranges BatchLedger::Choose(const std::string& worker, int64_t count,
+                                        const BatchRanges& reserved) const {
+  const auto found = held_.find(worker);
+  const int64_t has = found == held_.end() ? 0 : found->second.size();
+  int64_t left =
+      std::min({count, kMostLeased - has, kMostLeasedInAll - (unused_.size() - free_.size())});
+  Ranges chosen;
+  const auto take = [&](BatchSpan span) {
+    span.end = std::min(span.end, span.begin + left);
+    if (span.size() <= 0) return;
+    AddTo(&chosen, span);
+    left -= span.size();
+  };
+  for (const BatchSpan& span : free_.All()) {
+    if (left <= 0) break;
+    int64_t begin = span.begin;
+    for (const BatchSpan& skipped : reserved.Within(span)) {
+      take({begin, skipped.begin});
+      begin = skipped.end;
+    }
+    take({begin, span.end});
+  }
+  // What is reserved is unused as well.
+  left = std::min(left, kMostLeasedInAll - unused_.size());
+  if (left > 0) take({next_, data_set_.batches()});
+  return chosen;
+}
+
+bool BatchLedger::NoneFree(const BatchRanges& reserved) const {
+  if (unused_.size() - free_.size() >= kMostLeasedInAll) return true;
+  if (next_ < data_set_.batches() && unused_.size() < kMostLeasedInAll) return false;
+  const std::vector<BatchSpan> free = free_.All();
+  return std::all_of(free.begin(), free.end(), [&](const BatchSpan& span) {
+    return reserved.FirstMissing(span) == span.end;
+  });
+}
+
+absl::Status BatchLedger::CheckRanges(absl::string_view field, const Ranges& ranges) const {
+  const auto invalid = [&](const auto&... what) {
+    return InvalidArgument("BATCHES_INVALID", absl::StrCat(field, ": ", what...));
+  };
+  BatchRanges seen;
+  for (const v1::BatchRange& range : ranges) {
+    if (range.first() < 0 || range.first() >= data_set_.batches()) {
+      return invalid(range.first(), " is outside [0, ", data_set_.batches(), "), the batches");
+    }
+    const int64_t to_the_end = data_set_.batches() - range.first();
+    if (range.count() < 1 || range.count() > to_the_end) {
+      return invalid("a count of ", range.count(), " from ", range.first(), " on is outside [1, ",
+                     to_the_end, "]");
+    }
+    if (const auto twice = seen.Within(SpanOf(range)); !twice.empty()) {
+      return invalid(twice.front().begin, " is there twice");
+    }
+    seen.Add(SpanOf(range));
+    if (seen.size() > kMostLeased) {
+      return invalid("more than ", kMostLeased, " batches, the most that a worker may have");
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool BatchLedger::Claims(const std::string& worker, int64_t number) const {
+  const auto found = held_.find(worker);
+  if (found != held_.end() && found->second.Has(number)) return true;
+  return std::any_of(former_.begin(), former_.end(), [&](const Former& former) {
+    return former.worker == worker && former.ranges.Has(number);
+  });
+}
+
+absl::StatusOr<bool> BatchLedger::AllUnused(const std::string& worker, const Ranges& ranges) const {
+  const auto held = held_.find(worker);
+  bool all = true;
+  for (const v1::BatchRange& range : ranges) {
+    const BatchSpan span = SpanOf(range);
+    all = all && unused_.FirstMissing(span) == span.end;
+    for (int64_t number = span.begin; number < span.end; ++number) {
+      if (held != held_.end()) number = held->second.FirstMissing({number, span.end});
+      if (number == span.end) break;
+      if (Claims(worker, number)) continue;
+      const bool was_leased = number < next_ && (!unused_.Has(number) || free_.Has(number));
+      if (was_leased) {
+        return InvalidArgument(
+            "BATCH_LEASE_ENDED",
+            absl::StrCat("header.batches: worker \"", worker, "\" has no lease of batch ", number,
+                         " any more, expected one that is leased to it"));
+      }
+      return InvalidArgument("BATCH_NOT_LEASED", absl::StrCat("header.batches: batch ", number,
+                                                              " is not leased to worker \"", worker,
+                                                              "\", expected one that is"));
+    }
+  }
+  return all;
+}
+
+int64_t BatchLedger::ExamplesIn(const Ranges& ranges) const {
+  int64_t examples = 0;
+  for (const v1::BatchRange& range : ranges) {
+    examples += data_set_.ExamplesIn(range.first(), range.count());
+  }
+  return examples;
+}
+
+void BatchLedger::Grant(const std::string& worker, const Ranges& ranges) {
+  BatchRanges& held = held_[worker];
+  for (const v1::BatchRange& range : ranges) {
+    const BatchSpan span = SpanOf(range);
+    GRADD_DCHECK(held.Within(span).empty(), absl::StrCat(worker, " has batch ", span.begin));
+    // What is neither free nor new is somebody's, or used up.
+    GRADD_DCHECK(free_.FirstMissing(span) >= std::min(next_, span.end),
+                 absl::StrCat("batch ", free_.FirstMissing(span), " is granted and not free"));
+    if (span.end > next_) {
+      unused_.Add({next_, span.end});
+      // Numbers are handed out in their order; if they were not, those between would be lost.
+      free_.Add({next_, span.end});
+      next_ = span.end;
+    }
+    free_.Remove(span);
+    held.Add(span);
+    ForgetFormer(worker, span);
+  }
+  if (held.empty()) held_.erase(worker);
+}
+
+void BatchLedger::Drop(const std::string& worker, BatchSpan span) {
+  ForgetFormer(worker, span);
+  const auto found = held_.find(worker);
+  if (found == held_.end()) return;
+  found->second.Remove(span);
+  if (found->second.empty()) held_.erase(found);
+}
+
+void BatchLedger::ForgetFormer(const std::string& worker, BatchSpan span) {
+  for (auto former = former_.begin(); former != former_.end();) {
+    if (former->worker == worker) {
+      former_spans_ -= former->ranges.spans();
+      former->ranges.Remove(span);
+      former_spans_ += former->ranges.spans();
+    }
+    former = former->ranges.empty() ? former_.erase(former) : former + 1;
+  }
+}
+
+void BatchLedger::LimitFormer() {
+  while (former_spans_ > kMostFormerSpans) {
+    former_spans_ -= former_.front().ranges.spans();
+    former_.pop_front();
+  }
+}
+
+void BatchLedger::Return(const std::string& worker, const Ranges& ranges) {
+  const auto found = held_.find(worker);
+  for (const v1::BatchRange& range : ranges) {
+    if (found != held_.end()) {
+      for (const BatchSpan& held : found->second.Within(SpanOf(range))) {
+        for (const BatchSpan& unused : unused_.Within(held)) free_.Add(unused);
+      }
+    }
+  }
+  for (const v1::BatchRange& range : ranges) Drop(worker, SpanOf(range));
+}
+
+void BatchLedger::UseUp(BatchSpan span) {
+  unused_.Remove(span);
+  free_.Remove(span);
+  skips_.erase(skips_.lower_bound(span.begin), skips_.lower_bound(span.end));
+}
+
+void BatchLedger::Use(const std::string& worker, const Ranges& ranges) {
+  for (const v1::BatchRange& range : ranges) {
+    const BatchSpan span = SpanOf(range);
+    GRADD_DCHECK(unused_.FirstMissing(span) == span.end,
+                 absl::StrCat("batch ", unused_.FirstMissing(span), " is used twice"));
+    UseUp(span);
+    Drop(worker, span);
+  }
+}
+
+void BatchLedger::Skip(const std::string& worker, const Ranges& ranges) {
+  const auto found = held_.find(worker);
+  for (const v1::BatchRange& range : ranges) {
+    if (found == held_.end()) break;
+    for (const BatchSpan& held : found->second.Within(SpanOf(range))) {
+      for (const BatchSpan& unused : unused_.Within(held)) {
+        for (int64_t number = unused.begin; number < unused.end; ++number) {
+          const auto counted = skips_.find(number);
+          const int64_t skips = (counted == skips_.end() ? 0 : counted->second) + 1;
+          if (skips < data_set_.most_skips()) {
+            if (counted != skips_.end() || skips_.size() < kMostSkipCounts) skips_[number] = skips;
+            continue;
+          }
+          UseUp({number, number + 1});
+          ++skipped_;
+          last_skipped_.push_front(number);
+          if (last_skipped_.size() > kMostNamed) last_skipped_.pop_back();
+        }
+      }
+    }
+  }
+  Return(worker, ranges);
+}
+
+void BatchLedger::Lose(const std::string& worker) {
+  const auto found = held_.find(worker);
+  if (found == held_.end()) return;
+  for (const BatchSpan& held : found->second.All()) {
+    for (const BatchSpan& unused : unused_.Within(held)) free_.Add(unused);
+  }
+  former_.push_back({worker, std::move(found->second)});
+  former_spans_ += former_.back().ranges.spans();
+  held_.erase(found);
+  LimitFormer();
+}
+
+void BatchLedger::EndAll() {
+  free_ = unused_;
+  held_.clear();
+  former_.clear();
+  former_spans_ = 0;
+}
+
+BatchRanges BatchLedger::LeasedTo(const std::string& worker) const {
+  BatchRanges leased;
+  const auto found = held_.find(worker);
+  if (found == held_.end()) return leased;
+  for (const BatchSpan& held : found->second.All()) {
+    for (const BatchSpan& unused : unused_.Within(held)) leased.Add(unused);
+  }
+  return leased;
+}
+
+bool BatchLedger::HasAny(const std::string& worker) const {
+  const auto found = held_.find(worker);
+  if (found == held_.end()) return false;
+  const std::vector<BatchSpan> all = found->second.All();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const BatchSpan& span) { return !unused_.Within(span).empty(); });
+}
+
+void BatchLedger::FillEpoch(int64_t* epoch, int64_t* examples_left) const {
+  const int64_t lowest = unused_.empty() ? next_ : unused_.lowest();
+  *epoch = data_set_.EpochOf(lowest);
+  *examples_left = 0;
+  if (*epoch == data_set_.epochs()) return;
+  const int64_t begin = *epoch * data_set_.batches_per_epoch();
+  const int64_t end = begin + data_set_.batches_per_epoch();
+  for (const BatchSpan& span : unused_.Within({begin, end})) {
+    *examples_left += data_set_.ExamplesIn(span.begin, span.size());
+  }
+  const int64_t new_from = std::clamp(next_, begin, end);
+  *examples_left += data_set_.ExamplesIn(new_from, end - new_from);
+}
+
+void BatchLedger::Fill(v1::DataProgress* progress) const {
+  int64_t epoch = 0;
+  int64_t examples_left = 0;
+  FillEpoch(&epoch, &examples_left);
+  progress->set_epoch(epoch);
+  progress->set_epochs(data_set_.epochs());
+  progress->set_epoch_examples_left(examples_left);
+  progress->set_used_batches(next_ - unused_.size());
+  progress->set_batches(data_set_.batches());
+  progress->set_leased_batches(unused_.size() - free_.size());
+  progress->set_returned_batches(free_.size());
+  progress->set_skipped_batches(skipped_);
+  for (const int64_t batch : last_skipped_) {
+    if (progress->last_skipped_size() == kMostShown) break;
+    progress->add_last_skipped(batch);
+  }
+}
+
+void BatchLedger::Fill(v1::WelcomeData* welcome) const {
+  int64_t epoch = 0;
+  int64_t examples_left = 0;
+  FillEpoch(&epoch, &examples_left);
+  welcome->set_epoch(epoch);
+  welcome->set_epoch_examples_left(examples_left);
+}
+
+bool BatchLedger::IsSound() const {
+  BatchRanges whose = free_;
+  int64_t numbers = free_.size();
+  for (const auto& [worker, held] : held_) {
+    for (const BatchSpan& span : LeasedTo(worker).All()) {
+      whose.Add(span);
+      numbers += span.size();
+    }
+  }
+  // As many as there are, and the same ones: so each is there once.
+  const std::vector<BatchSpan> unused = unused_.All();
+  return numbers == unused_.size() && whose.size() == numbers &&
+         std::all_of(unused.begin(), unused.end(), [&](const BatchSpan& span) {
+           return whose.FirstMissing(span) == span.end && span.end <= next_;
+         });
+}
+
+}  // namespace gradd
