@@ -159,6 +159,14 @@ constexpr ShortName kShortNames[] = {
      "What becomes of a push whose step was made without it [superseded]"},
     {"max-staleness", "", "policy.asynchronous.max_staleness", "N", "Drop older pushes [no limit]"},
     {"staleness-correction", "", "policy.asynchronous.correction", "none|learning-rate", "[none]"},
+
+    {"examples", "", "data.examples", "N",
+     "Examples of a data set whose batches the server hands out [none: workers share it]"},
+    {"batch-size", "", "data.batch_size", "N", "Examples of a batch"},
+    {"epochs", "", "data.epochs", "N", "How often every example is used; then the run is finished"},
+    {"data-seed", "", "data.seed", "N", "Of the order of the examples [0]"},
+    {"most-skips", "", "data.most_skips", "N",
+     "After so many pushes that were not finite, a batch is given up [3]"},
 };
 
 bool Is(const ShortName& entry, absl::string_view name) {
