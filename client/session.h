@@ -167,7 +167,7 @@ class Session {
     uint64_t timeline = 0;
     // Where the run has a data set: the batches that the gradient is of, from NextBatches(), and
     // `examples` is how many these have. Empty where it has none.
-    std::vector<int64_t> batches;
+    std::vector<int64_t> batches = {};
   };
 
   // Connects and joins. Fails at once where trying again cannot help (unknown run,

@@ -149,6 +149,7 @@ const char* GroupOf(const ShortName& name) {
   if (path.rfind("optimizer.", 0) == 0) return "Optimizer";
   if (path.rfind("schedule.", 0) == 0) return "Schedule";
   if (path.rfind("policy.", 0) == 0) return "Synchronization";
+  if (path.rfind("data.", 0) == 0) return "Data";
   return "Options";
 }
 

@@ -171,6 +171,14 @@ constexpr ShortName kShortNames[] = {
      "And let it end in a half cosine at that staleness"},
     {"staleness-bound", "", "policy.bounded_staleness.bound", "N",
      "Pushes that a worker may be ahead of the slowest one"},
+
+    {"examples", "", "data.examples", "N",
+     "Examples of a data set whose batches the server hands out [none: workers share it]"},
+    {"batch-size", "", "data.batch_size", "N", "Examples of a batch"},
+    {"epochs", "", "data.epochs", "N", "How often every example is used; then the run is finished"},
+    {"data-seed", "", "data.seed", "N", "Of the order of the examples [0]"},
+    {"most-skips", "", "data.most_skips", "N",
+     "After so many pushes that were not finite, a batch is given up [3]"},
 };
 
 bool Is(const ShortName& entry, absl::string_view name) {

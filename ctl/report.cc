@@ -224,6 +224,30 @@ void AppendNumber(absl::string_view label, bool known, double value, std::string
   if (known) AppendRow(label, absl::StrFormat("%.6g", value), page);
 }
 
+std::string DataSetText(const v1::DataSet& data) {
+  return absl::StrCat(CountText(data.epochs(), "epoch", "epochs"), " of ",
+                      CountText(data.examples(), "example", "examples"), " in batches of ",
+                      GroupedText(data.batch_size()));
+}
+
+// `epoch 2 of 3, 1,200 examples left; 61 of 150 batches used, 4 leased`.
+std::string DataText(const v1::DataProgress& data) {
+  std::string text =
+      data.epoch() == data.epochs()
+          ? std::string("used up")
+          : absl::StrCat("epoch ", data.epoch() + 1, " of ", data.epochs(), ", ",
+                         CountText(data.epoch_examples_left(), "example", "examples"), " left");
+  absl::StrAppend(&text, "; ", GroupedText(data.used_batches()), " of ",
+                  CountText(data.batches(), "batch", "batches"), " used, ",
+                  GroupedText(data.leased_batches()), " leased");
+  if (data.skipped_batches() == 0) return text;
+  absl::StrAppend(&text, "; ", GroupedText(data.skipped_batches()),
+                  " given up since pushes with them were not finite: ",
+                  absl::StrJoin(data.last_skipped(), ", "));
+  const bool more = data.skipped_batches() > data.last_skipped_size();
+  return more ? absl::StrCat(text, ", ...") : text;
+}
+
 void AppendProgress(const v1::RunProgress& progress, std::string* page) {
   *page += '\n';
   AppendRow("step",
@@ -257,6 +281,7 @@ void AppendProgress(const v1::RunProgress& progress, std::string* page) {
               page);
   }
   AppendRow("examples", GroupedText(progress.examples()), page);
+  if (progress.has_data()) AppendRow("data", DataText(progress.data()), page);
   AppendRow("rate",
             absl::StrCat(RateText(progress.steps_per_second()), " steps/s, ",
                          RateText(progress.examples_per_second()), " examples/s"),
@@ -401,6 +426,7 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
   }
   AppendRow("schedule", Describe(run.schedule()), &page);
   AppendRow("policy", Describe(run.policy()), &page);
+  if (run.has_data()) AppendRow("data set", DataSetText(run.data()), &page);
   AppendRow("seed", absl::StrCat(run.seed()), &page);
   if (run.has_lease_duration()) {
     AppendRow("lease", absl::FormatDuration(FromProto(run.lease_duration())), &page);

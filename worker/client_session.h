@@ -4,6 +4,7 @@
 #include <future>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "client/session.h"
 #include "worker/training_session.h"
@@ -26,6 +27,13 @@ class ClientSession : public TrainingSession {
   }
   absl::Span<float> gradient() const override { return session_->gradient(); }
   absl::Span<const float> parameters() const override { return session_->parameters(); }
+  const v1::DataSet* data_set() const override {
+    return session_->data().has_value() ? &session_->data()->data_set() : nullptr;
+  }
+  absl::StatusOr<std::vector<int64_t>> NextBatches(int64_t count,
+                                                   absl::Duration patience) override {
+    return session_->NextBatches(count, patience);
+  }
   absl::Status Leave() override { return session_->Leave(); }
   int64_t next_sequence() const override { return session_->next_sequence(); }
   bool finished() const override { return session_->finished(); }

@@ -84,7 +84,7 @@ absl::StatusOr<int64_t> EvaluationClient::Pull(absl::Span<float> parameters) {
   return step;
 }
 
-absl::StatusOr<v1::SynchronizationPolicy> EvaluationClient::Policy() {
+absl::StatusOr<v1::Run> EvaluationClient::GetRun() {
   v1::GetRunRequest request;
   request.set_name(RunName(options_.run));
   v1::Run run;
@@ -92,7 +92,7 @@ absl::StatusOr<v1::SynchronizationPolicy> EvaluationClient::Policy() {
     return FromGrpc(runs_->GetRun(context, request, &run));
   });
   if (!status.ok()) return status;
-  return run.policy();
+  return run;
 }
 
 absl::Status EvaluationClient::Report(const v1::Evaluation& evaluation) {

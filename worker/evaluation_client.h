@@ -40,8 +40,8 @@ class EvaluationClient : public EvaluationChannel {
   absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) override;
   absl::Status Report(const v1::Evaluation& evaluation) override;
 
-  // The run's policy, without which a worker cannot know what suits it.
-  absl::StatusOr<v1::SynchronizationPolicy> Policy();
+  // The run, without whose policy and data set a worker cannot know what suits it.
+  absl::StatusOr<v1::Run> GetRun();
 
  private:
   absl::Status Retry(const std::function<absl::Status(grpc::ClientContext*)>& call) const;

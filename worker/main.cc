@@ -94,7 +94,7 @@ absl::Status RunWorker(const WorkerOptions& options) {
   job.on_trial = [&crew](const std::string& run) { crew.Begin(run); };
   const absl::StatusOr<TrainingSummary> summary = trainer.Train(job);
   if (!summary.ok()) return summary.status();
-  PrintLine(absl::StrCat("worker ", options.worker, summary->stopped ? " stopped" : " done", ": ",
+  PrintLine(absl::StrCat("worker ", summary->worker, summary->stopped ? " stopped" : " done", ": ",
                          summary->applied, " of ", summary->pushes, " pushes applied, step ",
                          summary->step));
   return absl::OkStatus();

@@ -27,6 +27,9 @@ constexpr char kFooter[] =
     "id goes on with its next mini-batch. Beside its run, a worker trains the copies that\n"
     "`gradctl lr-find` and `gradctl race` make of it.\n"
     "\n"
+    "Where the run has a data set (gradctl create --examples), the server hands out its\n"
+    "batches: any number of workers come and go, without --rank, --workers and --batch.\n"
+    "\n"
     "  gradworker --model mlp --hidden 256 --data fashion-mnist --print-layout |\n"
     "    gradctl create demo --layout - --optimizer adam --learning-rate 0.001 --workers 1\n"
     "  gradworker --model mlp --hidden 256 --data fashion-mnist --run demo\n"
@@ -185,9 +188,12 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
             "Address of the server, HOST:PORT or unix:PATH");
   AddOption(&app, group, "run", &options->run, "Run to take part in");
   AddOption(&app, group, "worker", &options->worker,
-            "This worker's stable id, unique in the run; default: w and the rank");
-  AddOption(&app, group, "rank", &options->rank, "Which share of the data this worker has, from 0");
-  AddOption(&app, group, "workers", &options->workers, "Workers that share the data");
+            "This worker's stable id, unique in the run; default: w and the rank, or where the run "
+            "has a data set, the host and the process");
+  AddOption(&app, group, "rank", &options->rank,
+            "Which share of the data this worker has, from 0; not where the run has a data set");
+  AddOption(&app, group, "workers", &options->workers,
+            "Workers that share the data; not where the run has a data set");
   AddOption(&app, group, "give-up-seconds", &give_up_seconds,
             "Longest time to look for a lost server before giving up")
       ->check(Between<int64_t>(0, int64_t{1} << 31));
@@ -335,6 +341,8 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
     std::fprintf(stderr, "gradworker: %s\nRun with --help for more information.\n", wrong.c_str());
     return 2;
   }
+  options->has_rank = app.count("--rank") + app.count("--workers") > 0;
+  options->has_worker = !options->worker.empty();
   if (options->worker.empty()) options->worker = "w" + std::to_string(options->rank);
   options->data.regression = options->model.kind == ModelKind::kLinear;
   options->data.seed = options->seed;

@@ -23,6 +23,8 @@ struct WorkerOptions {
   std::string worker;  // Never empty after parsing.
   int64_t rank = 0;
   int64_t workers = 1;
+  bool has_rank = false;    // --rank or --workers was given.
+  bool has_worker = false;  // --worker was given.
   ModelOptions model;
   DataOptions data;
   PushEncoding push_encoding;  // `seed` is set by the worker's seed and rank.

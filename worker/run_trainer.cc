@@ -1,11 +1,15 @@
 #include "worker/run_trainer.h"
 
+#include <unistd.h>
+
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/session.h"
 #include "core/base/error.h"
+#include "core/base/mix.h"
 #include "worker/blas.h"
 #include "worker/client_session.h"
 #include "worker/data/batch_sampler.h"
@@ -18,35 +22,64 @@ absl::Status UsageError(const absl::Status& status) {
   return Error(status.code(), kUsageReason, status.message());
 }
 
+absl::Status RunTrainer::CheckDataSet(const v1::DataSet& data_set, const WorkerOptions& options,
+                                      int64_t examples) {
+  if (options.has_rank) {
+    return UsageError(absl::FailedPreconditionError(
+        absl::StrCat("--rank and --workers: given, and the run has a data set whose batches the "
+                     "server hands out; leave them away")));
+  }
+  if (data_set.examples() == examples) return absl::OkStatus();
+  return UsageError(absl::FailedPreconditionError(absl::StrCat(
+      "--data: it has ", examples, " examples, and the run's data set ", data_set.examples())));
+}
+
+std::string RunTrainer::WorkerId() const {
+  if (options_.has_worker) return options_.worker;
+  char host[64] = {};
+  if (gethostname(host, sizeof(host) - 1) != 0) return absl::StrCat("worker-", getpid());
+  return absl::StrCat(host, "-", getpid());
+}
+
 absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   const Dataset& train = data_.train;
   const absl::StatusOr<std::unique_ptr<Model<float>>> model =
       CreateModel(options_.model, train.features(), train.classes(), pool_);
   if (!model.ok()) return UsageError(model.status());
-  absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(
-      {train.examples(), options_.workers, options_.rank, options_.batch, options_.seed});
-  if (!sampler.ok()) return UsageError(sampler.status());
-
   EvaluationClientOptions evaluation_options;
   evaluation_options.server = options_.server;
   evaluation_options.run = job.run;
   evaluation_options.give_up_after = options_.give_up_after;
   evaluation_options.stop = job.stop;
   EvaluationClient evaluation(std::move(evaluation_options));
-  if (options_.prefetch) {
-    // Before it joins: each of its pushes would come too late for its step, and hold up the others.
-    const absl::StatusOr<v1::SynchronizationPolicy> policy = evaluation.Policy();
-    GRADD_RETURN_IF_ERROR(policy.status());
-    if (policy->has_synchronous()) {
-      return UsageError(absl::FailedPreconditionError(
-          absl::StrCat("--prefetch needs an asynchronous run, and ", job.run, " is synchronous")));
+  // Before it joins: what does not suit it would hold up the others.
+  const absl::StatusOr<v1::Run> run = evaluation.GetRun();
+  GRADD_RETURN_IF_ERROR(run.status());
+  if (options_.prefetch && run->policy().has_synchronous()) {
+    return UsageError(absl::FailedPreconditionError(
+        absl::StrCat("--prefetch needs an asynchronous run, and ", job.run, " is synchronous")));
+  }
+  BatchSampler::Options shares{train.examples(), options_.workers, options_.rank, options_.batch,
+                               options_.seed};
+  std::string worker = options_.worker;
+  if (run->has_data()) {
+    GRADD_RETURN_IF_ERROR(CheckDataSet(run->data(), options_, train.examples()));
+    elastic_ = true;
+    shares.batch = 1;  // Not used.
+  } else if (elastic_ && !options_.has_rank) {
+    // A trial, which has no data set: each worker draws its own batches.
+    for (const char letter : WorkerId()) {
+      shares.seed = MixKey(shares.seed, static_cast<uint64_t>(letter));
     }
   }
+  if (elastic_) worker = WorkerId();
+  absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(shares);
+  if (!sampler.ok()) return UsageError(sampler.status());
 
   SessionOptions session_options;
   session_options.server = options_.server;
   session_options.run = job.run;
-  session_options.worker = options_.worker;
+  session_options.worker = worker;
   session_options.layout = (*model)->layout();
   session_options.shared_memory = options_.shared_memory;
   session_options.push_encoding = options_.push_encoding;
@@ -60,9 +93,11 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
                                                            : session.status();
   }
   if (job.on_join) job.on_join();
-  log_(absl::StrCat("worker ", options_.worker, " joins ", job.run, " at sequence ",
+  log_(absl::StrCat("worker ", worker, " joins ", job.run, " at sequence ",
                     (*session)->next_sequence(), ": ", (*model)->parameter_count(), " parameters, ",
-                    train.examples(), " examples, ", sampler->batch_examples(), " per step, ",
+                    train.examples(), " examples, ",
+                    run->has_data() ? run->data().batch_size() : sampler->batch_examples(),
+                    run->has_data() ? " per batch that the server hands out, " : " per step, ",
                     BlasKernels(), " kernels"));
 
   TrainingLoopOptions loop_options;
@@ -75,7 +110,9 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   TrainingLoop loop(std::move(loop_options), model->get(), &train, &data_.test, *std::move(sampler),
                     std::make_unique<ClientSession>(*std::move(session)),
                     job.evaluates ? &evaluation : nullptr);
-  return loop.Run();
+  absl::StatusOr<TrainingSummary> summary = loop.Run();
+  if (summary.ok()) summary->worker = worker;
+  return summary;
 }
 
 }  // namespace gradd

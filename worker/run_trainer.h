@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/thread_pool.h"
+#include "gradd/v1/data.pb.h"
 #include "worker/data/load.h"
 #include "worker/options.h"
 #include "worker/training_loop.h"
@@ -40,10 +41,19 @@ class RunTrainer {
   // line's.
   absl::StatusOr<TrainingSummary> Train(const Job& job) const;
 
+  // OK if this worker can train a run with that data set; else what is wrong with the command line.
+  static absl::Status CheckDataSet(const v1::DataSet& data_set, const WorkerOptions& options,
+                                   int64_t examples);
+
  private:
+  // In a run with a data set: its own, or one that no other process has.
+  std::string WorkerId() const;
+
   const WorkerOptions& options_;
   const TrainAndTest& data_;
   ThreadPool* const pool_;
+  // A run of this worker has a data set, so that there are no ranks.
+  mutable std::atomic<bool> elastic_{false};
   const std::function<void(const std::string& line)> log_;
 };
 

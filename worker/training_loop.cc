@@ -47,7 +47,9 @@ TrainingLoop::TrainingLoop(TrainingLoopOptions options, Model<float>* model, con
       session_(std::move(session)),
       gradient_(own_gradient_.empty() ? session_->gradient() : absl::MakeSpan(own_gradient_)),
       parameters_(own_parameters_.empty() ? session_->parameters()
-                                          : absl::MakeConstSpan(own_parameters_)) {
+                                          : absl::MakeConstSpan(own_parameters_)),
+      data_(session_->data_set() == nullptr ? std::nullopt
+                                            : std::optional<DataSet>(*session_->data_set())) {
   if (evaluation_ != nullptr) test_parameters_.resize(parameters_.size());
   if (options_.prefetch) {
     held_parameters_.resize(parameters_.size());
@@ -59,9 +61,33 @@ void TrainingLoop::Log(const std::string& line) const {
   if (options_.log) options_.log(line);
 }
 
+absl::StatusOr<bool> TrainingLoop::HasBatch(bool waits) {
+  while (data_.has_value() && !leased_.has_value()) {
+    const absl::StatusOr<std::vector<int64_t>> batches =
+        session_->NextBatches(1, waits ? kStopInterval : absl::ZeroDuration());
+    if (batches.ok() && batches->empty()) return false;
+    if (batches.ok()) {
+      leased_ = batches->front();
+      gathered_ = 0;
+    } else if (!absl::IsDeadlineExceeded(batches.status())) {
+      if (session_->finished()) return false;
+      return batches.status();
+    } else if (!waits || stopping() || session_->finished()) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void TrainingLoop::Prefetch(int64_t sequence) {
   if (gathered_ == sequence) return;
-  indices_ = sampler_.Batch(sequence);
+  if (data_.has_value()) {
+    const std::vector<int64_t> examples = data_->ExamplesOf(*leased_);
+    leased_indices_.assign(examples.begin(), examples.end());
+    indices_ = leased_indices_;
+  } else {
+    indices_ = sampler_.Batch(sequence);
+  }
   train_->Gather(indices_.subspan(0, kPartExamples), &batch_);
   gathered_ = sequence;
 }
@@ -109,6 +135,12 @@ absl::StatusOr<bool> TrainingLoop::Answered(const absl::StatusOr<PushReport>& re
   if (!report.ok()) {
     // Another worker's push may have been the run's last while this one was on its way.
     if (session_->finished()) return false;
+    const std::string reason = ReasonOf(report.status());
+    if (reason == "BATCH_NOT_LEASED" || reason == "BATCH_LEASE_ENDED") {
+      // The server was not to be reached for so long that others have it. There are more.
+      Log(std::string(report.status().message()));
+      return true;
+    }
     return Explained(report.status());
   }
   ++summary_.pushes;
@@ -153,6 +185,9 @@ absl::Status TrainingLoop::Train() {
       gradient_timeline = held_timeline_;
       std::copy(next_gradient_.begin(), next_gradient_.end(), gradient_.begin());
     } else {
+      const absl::StatusOr<bool> has = HasBatch(/*waits=*/true);
+      if (!has.ok()) return has.status();
+      if (!*has) break;
       loss = Gradient(sequence, parameters_, gradient_);
     }
     Delay();
@@ -162,10 +197,15 @@ absl::Status TrainingLoop::Train() {
       held_step_ = base_step;
       held_timeline_ = timeline;
     }
-    std::future<absl::StatusOr<PushReport>> push = session_->Push(
-        {gradient_step, static_cast<int64_t>(indices_.size()), loss, gradient_timeline}, gradient_,
-        absl::MakeSpan(own_parameters_));
-    if (options_.prefetch && SequenceIsDue(sequence + 1)) {
+    Session::PushInfo info{
+        gradient_step, static_cast<int64_t>(indices_.size()), loss, gradient_timeline, {}};
+    if (leased_.has_value()) info.batches = {*std::exchange(leased_, std::nullopt)};
+    std::future<absl::StatusOr<PushReport>> push =
+        session_->Push(info, gradient_, absl::MakeSpan(own_parameters_));
+    const absl::StatusOr<bool> has_next = HasBatch(/*waits=*/false);
+    if (!has_next.ok() || !*has_next) {
+      // If the session has failed, so has the push.
+    } else if (options_.prefetch && SequenceIsDue(sequence + 1)) {
       loss = Gradient(sequence + 1, held_parameters_, absl::MakeSpan(next_gradient_));
       computed = sequence + 1;
     } else {
@@ -180,6 +220,7 @@ absl::Status TrainingLoop::Train() {
     // What was computed ahead is of a past that was given up, too.
     const bool rolled_back = report->ok() && (*report)->outcome == v1::PUSH_OUTCOME_ROLLED_BACK;
     if (rolled_back || timeline != held_timeline_) computed = 0;
+    if (rolled_back) leased_.reset();  // So is the lease of what comes next.
     if (EvaluationIsDue()) {
       const absl::Status evaluated = Evaluate();
       if (!evaluated.ok()) {

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/data/data_set.h"
 #include "worker/data/batch_sampler.h"
 #include "worker/data/dataset.h"
 #include "worker/models/model.h"
@@ -43,6 +44,7 @@ struct TrainingLoopOptions {
 
 // What a worker did.
 struct TrainingSummary {
+  std::string worker;    // Its id, where it joined a server.
   int64_t pushes = 0;    // Answered.
   int64_t applied = 0;   // Of these, part of a step.
   int64_t step = 0;      // Of the last parameters seen.
@@ -51,7 +53,8 @@ struct TrainingSummary {
 
 // Trains one worker's share: pulls the parameters, then for each sequence computes the
 // gradient of that sequence's mini-batch and pushes it, gathering the next mini-batch while
-// the push is in flight.
+// the push is in flight. Where the run has a data set, the mini-batches are those that the server
+// hands out, and training is over when there are no more.
 //
 // In steady state nothing is allocated but by the session; examples are gathered at
 // most 1,024 at a time, so that a full batch needs no second copy of the data.
@@ -76,6 +79,9 @@ class TrainingLoop {
   // Takes up what became of a push, and the parameters after it. False: training is over.
   absl::StatusOr<bool> Answered(const absl::StatusOr<PushReport>& report, int64_t* base_step);
   bool SequenceIsDue(int64_t sequence) const;
+  // Where the run has a data set: whether there is a batch that is not pushed, which `waits` asks
+  // for. False: there are no more, or training is to stop, or none is there now.
+  absl::StatusOr<bool> HasBatch(bool waits);
   // Gathers the first part of the mini-batch of `sequence`, unless it is there already.
   void Prefetch(int64_t sequence);
   // Gradient of the mini-batch of `sequence` at `parameters`; returns the mean loss.
@@ -97,7 +103,9 @@ class TrainingLoop {
   TrainingSummary summary_;
   int64_t gathered_ = 0;                // Sequence whose first part is in batch_; 0: none.
   absl::Span<const uint32_t> indices_;  // Of that sequence.
-  int64_t evaluated_step_ = -1;         // Of the last evaluation; -1: none.
+  std::optional<int64_t> leased_;       // The batch that the server gave, and that is not pushed.
+  std::vector<uint32_t> leased_indices_;
+  int64_t evaluated_step_ = -1;  // Of the last evaluation; -1: none.
   Batch batch_;
   Batch test_batch_;
   std::vector<float> test_parameters_;
@@ -114,6 +122,7 @@ class TrainingLoop {
   std::unique_ptr<TrainingSession> session_;
   const absl::Span<float> gradient_;
   const absl::Span<const float> parameters_;
+  const std::optional<DataSet> data_;  // Of the run.
 };
 
 }  // namespace gradd

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <future>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/session.h"
 #include "gradd/v1/run.pb.h"
@@ -26,6 +28,12 @@ class TrainingSession {
                                                        absl::Span<const float> gradient,
                                                        absl::Span<float> parameters) = 0;
   virtual absl::StatusOr<int64_t> Pull(absl::Span<float> parameters) = 0;
+  // Where the run has a data set; otherwise null, and nobody gets batches.
+  virtual const v1::DataSet* data_set() const { return nullptr; }
+  virtual absl::StatusOr<std::vector<int64_t>> NextBatches(int64_t /*count*/,
+                                                           absl::Duration /*patience*/) {
+    return std::vector<int64_t>();
+  }
   virtual absl::Status Leave() = 0;
   virtual int64_t next_sequence() const = 0;
   virtual bool finished() const = 0;

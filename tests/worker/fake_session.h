@@ -22,6 +22,7 @@ struct RecordedPush {
   int64_t examples;
   double loss;
   std::vector<float> gradient;
+  std::vector<int64_t> batches = {};
 };
 
 // A run with plain gradient descent and one worker, outliving that worker's sessions.
@@ -43,6 +44,10 @@ struct FakeRun {
   // That its parameters are of, and that pushes say.
   uint64_t timeline = 1;
   std::vector<uint64_t> timelines_pushed;
+  // Whose batches it hands out; null: it has no data set.
+  std::shared_ptr<v1::DataSet> data;
+  int64_t next_batch = 0;
+  int64_t last_batch = 0;
   // The next push is never answered.
   bool swallow = false;
   bool finished_early = false;
@@ -62,7 +67,8 @@ class FakeSession : public TrainingSession {
                               info.base_step,
                               info.examples,
                               info.loss,
-                              {gradient.begin(), gradient.end()}});
+                              {gradient.begin(), gradient.end()},
+                              info.batches});
     }
     std::promise<absl::StatusOr<PushReport>> promise;
     std::future<absl::StatusOr<PushReport>> future = promise.get_future();
@@ -99,6 +105,16 @@ class FakeSession : public TrainingSession {
     timeline_ = run_->timeline;
     std::copy(run_->parameters.begin(), run_->parameters.end(), parameters.begin());
     return run_->step;
+  }
+  const v1::DataSet* data_set() const override { return run_->data.get(); }
+  absl::StatusOr<std::vector<int64_t>> NextBatches(int64_t /*count*/,
+                                                   absl::Duration patience) override {
+    // Others have all of them for now.
+    if (patience == absl::ZeroDuration() && run_->next_batch % 3 == 0) {
+      return absl::DeadlineExceededError("no batch is free now");
+    }
+    if (run_->next_batch > run_->last_batch) return std::vector<int64_t>();
+    return std::vector<int64_t>{run_->next_batch++};
   }
   absl::Status Leave() override {
     ++run_->leaves;

@@ -22,6 +22,7 @@
 namespace gradd {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -170,6 +171,42 @@ TEST_F(TrainingLoopTest, PushesThatWereNotAppliedDoNotStopTraining) {
   for (size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(run_.pushes[i].sequence, static_cast<int64_t>(i) + 1);
     EXPECT_EQ(run_.pushes[i].base_step, static_cast<int64_t>(i / 2));
+  }
+}
+
+// The batches are those that the server hands out, whatever becomes of the pushes, and training
+// ends with them.
+TEST_F(TrainingLoopTest, ARunWithADataSetHandsOutTheBatches) {
+  for (const bool prefetch : {false, true}) {
+    SCOPED_TRACE(prefetch);
+    run_ = FakeRun();
+    run_.parameters = initial_;
+    options_.prefetch = prefetch;
+    run_.data = std::make_shared<v1::DataSet>();
+    run_.data->set_examples(200);
+    run_.data->set_batch_size(30);
+    run_.data->set_epochs(2);
+    run_.last_batch = 13;
+    run_.script = {nullptr, nullptr,
+                   [this](PushReport report) {
+                     report.outcome = v1::PUSH_OUTCOME_BATCH_USED;
+                     report.step = report.parameters_step = run_.step;
+                     return report;
+                   },
+                   [this](const PushReport&) -> absl::StatusOr<PushReport> {
+                     --run_.last_sequence;
+                     return InvalidArgument("BATCH_LEASE_ENDED", "it has no lease of batch 3");
+                   }};
+    const absl::StatusOr<TrainingSummary> summary = Run();
+    ASSERT_TRUE(summary.ok()) << summary.status();
+    EXPECT_EQ(summary->applied, 12);
+    ASSERT_THAT(run_.pushes, SizeIs(14));
+    for (size_t i = 0; i < run_.pushes.size(); ++i) {
+      EXPECT_THAT(run_.pushes[i].batches, ElementsAre(static_cast<int64_t>(i)));
+      EXPECT_EQ(run_.pushes[i].examples, i % 7 == 6 ? 20 : 30) << i;
+    }
+    EXPECT_EQ(run_.leaves, 1);
+    EXPECT_THAT(log_, Contains("it has no lease of batch 3"));
   }
 }
 
