@@ -87,37 +87,45 @@ absl::Status BatchLedger::CheckRanges(absl::string_view field, const Ranges& ran
   return absl::OkStatus();
 }
 
-bool BatchLedger::Claims(const std::string& worker, int64_t number) const {
-  const auto found = held_.find(worker);
-  if (found != held_.end() && found->second.Has(number)) return true;
-  return std::any_of(former_.begin(), former_.end(), [&](const Former& former) {
-    return former.worker == worker && former.ranges.Has(number);
-  });
+std::optional<int64_t> BatchLedger::FirstUnclaimed(const std::string& worker,
+                                                   const Ranges& ranges) const {
+  const auto first_beside = [&](const BatchRanges& claims) -> std::optional<int64_t> {
+    for (const v1::BatchRange& range : ranges) {
+      const BatchSpan span = SpanOf(range);
+      if (const int64_t missing = claims.FirstMissing(span); missing < span.end) return missing;
+    }
+    return std::nullopt;
+  };
+  const auto held = held_.find(worker);
+  const BatchRanges none;
+  const BatchRanges& has = held == held_.end() ? none : held->second;
+  // Mostly it has all of them.
+  const std::optional<int64_t> beside = first_beside(has);
+  if (!beside.has_value() || former_.empty()) return beside;
+  BatchRanges claims = has;
+  for (const Former& former : former_) {
+    if (former.worker != worker) continue;
+    for (const BatchSpan& span : former.ranges.All()) claims.Add(span);
+  }
+  return first_beside(claims);
 }
 
 absl::StatusOr<bool> BatchLedger::AllUnused(const std::string& worker, const Ranges& ranges) const {
-  const auto held = held_.find(worker);
-  bool all = true;
-  for (const v1::BatchRange& range : ranges) {
-    const BatchSpan span = SpanOf(range);
-    all = all && unused_.FirstMissing(span) == span.end;
-    for (int64_t number = span.begin; number < span.end; ++number) {
-      if (held != held_.end()) number = held->second.FirstMissing({number, span.end});
-      if (number == span.end) break;
-      if (Claims(worker, number)) continue;
-      const bool was_leased = number < next_ && (!unused_.Has(number) || free_.Has(number));
-      if (was_leased) {
-        return InvalidArgument(
-            "BATCH_LEASE_ENDED",
-            absl::StrCat("header.batches: worker \"", worker, "\" has no lease of batch ", number,
-                         " any more, expected one that is leased to it"));
-      }
-      return InvalidArgument("BATCH_NOT_LEASED", absl::StrCat("header.batches: batch ", number,
-                                                              " is not leased to worker \"", worker,
-                                                              "\", expected one that is"));
+  if (const auto number = FirstUnclaimed(worker, ranges); number.has_value()) {
+    const bool was_leased = *number < next_ && (!unused_.Has(*number) || free_.Has(*number));
+    if (was_leased) {
+      return InvalidArgument(
+          "BATCH_LEASE_ENDED",
+          absl::StrCat("header.batches: worker \"", worker, "\" has no lease of batch ", *number,
+                       " any more, expected one that is leased to it"));
     }
+    return InvalidArgument("BATCH_NOT_LEASED", absl::StrCat("header.batches: batch ", *number,
+                                                            " is not leased to worker \"", worker,
+                                                            "\", expected one that is"));
   }
-  return all;
+  return std::all_of(ranges.begin(), ranges.end(), [&](const v1::BatchRange& range) {
+    return unused_.FirstMissing(SpanOf(range)) == SpanOf(range).end;
+  });
 }
 
 int64_t BatchLedger::ExamplesIn(const Ranges& ranges) const {
@@ -144,28 +152,34 @@ void BatchLedger::Grant(const std::string& worker, const Ranges& ranges) {
     }
     free_.Remove(span);
     held.Add(span);
-    ForgetFormer(worker, span);
   }
+  ForgetFormer(worker, ranges);
   if (held.empty()) held_.erase(worker);
 }
 
-void BatchLedger::Drop(const std::string& worker, BatchSpan span) {
-  ForgetFormer(worker, span);
+void BatchLedger::Drop(const std::string& worker, const Ranges& ranges) {
+  ForgetFormer(worker, ranges);
   const auto found = held_.find(worker);
   if (found == held_.end()) return;
-  found->second.Remove(span);
+  for (const v1::BatchRange& range : ranges) found->second.Remove(SpanOf(range));
   if (found->second.empty()) held_.erase(found);
 }
 
-void BatchLedger::ForgetFormer(const std::string& worker, BatchSpan span) {
-  for (auto former = former_.begin(); former != former_.end();) {
-    if (former->worker == worker) {
-      former_spans_ -= former->ranges.spans();
-      former->ranges.Remove(span);
-      former_spans_ += former->ranges.spans();
-    }
-    former = former->ranges.empty() ? former_.erase(former) : former + 1;
+void BatchLedger::ForgetFormer(const std::string& worker, const Ranges& ranges) {
+  bool any_empty = false;
+  for (Former& former : former_) {
+    if (former.worker != worker) continue;
+    former_spans_ -= former.ranges.spans();
+    for (const v1::BatchRange& range : ranges) former.ranges.Remove(SpanOf(range));
+    former_spans_ += former.ranges.spans();
+    any_empty = any_empty || former.ranges.empty();
   }
+  if (any_empty) {
+    former_.erase(std::remove_if(former_.begin(), former_.end(),
+                                 [](const Former& former) { return former.ranges.empty(); }),
+                  former_.end());
+  }
+  LimitFormer();  // What is taken out of a range makes two of it.
 }
 
 void BatchLedger::LimitFormer() {
@@ -184,7 +198,7 @@ void BatchLedger::Return(const std::string& worker, const Ranges& ranges) {
       }
     }
   }
-  for (const v1::BatchRange& range : ranges) Drop(worker, SpanOf(range));
+  Drop(worker, ranges);
 }
 
 void BatchLedger::UseUp(BatchSpan span) {
@@ -199,8 +213,8 @@ void BatchLedger::Use(const std::string& worker, const Ranges& ranges) {
     GRADD_DCHECK(unused_.FirstMissing(span) == span.end,
                  absl::StrCat("batch ", unused_.FirstMissing(span), " is used twice"));
     UseUp(span);
-    Drop(worker, span);
   }
+  Drop(worker, ranges);
 }
 
 void BatchLedger::Skip(const std::string& worker, const Ranges& ranges) {

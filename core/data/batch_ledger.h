@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,7 @@ class BatchLedger {
   static constexpr int64_t kMostLeasedInAll = int64_t{64} << 10;
   // Ranges of former holdings, and batches whose skips are counted. Beyond these the oldest holding
   // is forgotten, and a batch that is skipped counts as if it was skipped for the first time.
-  static constexpr size_t kMostFormerSpans = 4096;
+  static constexpr size_t kMostFormerSpans = 1024;
   static constexpr size_t kMostSkipCounts = 4096;
   static constexpr size_t kMostNamed = 100;
 
@@ -114,10 +115,11 @@ class BatchLedger {
     BatchRanges ranges;
   };
 
-  // Whether the worker has it, or had it when it was lost.
-  bool Claims(const std::string& worker, int64_t number) const;
-  void Drop(const std::string& worker, BatchSpan span);
-  void ForgetFormer(const std::string& worker, BatchSpan span);
+  // The first number of `ranges` that the worker neither has nor had when it was lost.
+  std::optional<int64_t> FirstUnclaimed(const std::string& worker, const Ranges& ranges) const;
+  // The worker has and had them no more.
+  void Drop(const std::string& worker, const Ranges& ranges);
+  void ForgetFormer(const std::string& worker, const Ranges& ranges);
   void LimitFormer();
   void UseUp(BatchSpan span);
   // The epoch of the lowest number that is not used up, and how many of its examples are not.

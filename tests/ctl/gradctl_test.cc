@@ -166,6 +166,40 @@ TEST_F(GradctlTest, PoliciesAreChosenByTheirKind) {
             "policy.asynchronous.delay_compensation.kept_steps");
 }
 
+TEST_F(GradctlTest, ADataSetIsCreatedWithItsRunAndShowsWhatIsLeft) {
+  ASSERT_EQ(
+      Run({"create", "x", "--layout", "-", "--learning-rate", "1", "--async", "--examples", "60000",
+           "--batch-size", "64", "--epochs", "3", "--data-seed", "7", "--most-skips", "5"},
+          kLayout),
+      kExitOk)
+      << console_.err;
+  EXPECT_EQ(server_.creates.at(0).run().data().ShortDebugString(),
+            "examples: 60000 batch_size: 64 seed: 7 epochs: 3 most_skips: 5");
+  AddFashion();
+  v1::Run& run = server_.runs["runs/fashion"];
+  *run.mutable_data() = server_.creates.at(0).run().data();
+  v1::DataProgress& data = *run.mutable_progress()->mutable_data();
+  data.set_epoch(1);
+  data.set_epochs(3);
+  data.set_epoch_examples_left(1200);
+  data.set_used_batches(1857);
+  data.set_batches(2814);
+  data.set_leased_batches(4);
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("3 epochs of 60,000 examples in batches of 64"));
+  EXPECT_THAT(console_.out, HasSubstr("epoch 2 of 3, 1,200 examples left; 1,857 of 2,814 batches "
+                                      "used, 4 leased\n"));
+  data.set_epoch(3);
+  data.set_skipped_batches(3);
+  data.add_last_skipped(17);
+  data.add_last_skipped(4);
+  ASSERT_EQ(Run({"show", "fashion"}), kExitOk) << console_.err;
+  EXPECT_THAT(console_.out, HasSubstr("used up; 1,857 of 2,814 batches used, 4 leased; 3 given up "
+                                      "since pushes with them were not finite: 17, 4, ..."));
+  // It stays as it was created.
+  EXPECT_EQ(Run({"set", "fashion", "epochs=4"}), kExitUsage);
+}
+
 // Two runs of the group llm, and one that is in none.
 class LabelsTest : public GradctlTest {
  protected:

@@ -224,7 +224,7 @@ TEST(BatchLedgerTest, TheOldestFormerHoldingsAreForgotten) {
   EXPECT_FALSE(ledger.AllUnused("first", Batches({{first[0], 1}})).ok());
   state::v1::BatchLedgerState state;
   ledger.Write(&state);
-  EXPECT_LE(state.former_size(), 41);
+  EXPECT_LE(state.former_size(), 11);
 }
 
 TEST(BatchLedgerTest, TheEpochIsThatOfTheLowestUnusedNumber) {

@@ -162,8 +162,12 @@ class RunModel {
   // One that is refused or dropped when nobody is there to be told cannot be told from one that
   // waits.
   bool MayBeGone(const Push& push) const {
-    return push.unsure ||
-           (push.stream == nullptr && (push.huge || push.odd || !push.surely || room_is_short_));
+    return push.unsure || (push.stream == nullptr &&
+                           (MayBeLarge(push) || push.odd || !push.surely || room_is_short_));
+  }
+  // Its gradient may be too large, as it is or as it is corrected.
+  bool MayBeLarge(const Push& push) const {
+    return push.huge || Since(push.since, [](const Regime& regime) { return regime.compensates; });
   }
   template <typename Condition>
   bool Since(size_t first, const Condition& condition) const {
@@ -238,6 +242,8 @@ class RunModel {
   bool refused_large_ = false;  // In this action.
   int64_t largest_bound_ = 0;   // Since there is one.
   bool had_bound_ = false;      // At the last look.
+  // Somebody could get no batches, and nobody waited for him.
+  bool bound_was_off_ = false;
   SgdReference reference_;
   bool sure_ = true;                  // That the reference knows the present rate and parameters.
   bool compares_ = false;             // There is a step that was not compared.

@@ -124,14 +124,15 @@ void RunModel::CheckDue(bool ticked) {
     if (MayBeGone(push)) return;
     waits = true;
     if (!now_.synchronous || in < now_.window) {
-      return Fail(absl::StrCat("push ", push.sequence, " of ", worker,
-                               " waits, and nothing is to be waited for"));
+      return Fail(
+          absl::StrCat("push ", push.sequence, " of ", worker,
+                       " waits, and nothing is to be waited for: ", described_.ShortDebugString()));
     }
   }
   if (!waits || !now_.synchronous) return;
   if (ticked) joined_ = false;
   if (formed_ && all_complete && IsSmall() && !joined_)
-    Fail("all pushes are in, and no step is made");
+    Fail(absl::StrCat("all pushes are in, and no step is made: ", described_.ShortDebugString()));
   const auto quorum = static_cast<size_t>(std::min(now_.quorum, expected));
   if (ticked && formed_ && IsSmall() && now_.quorum > 0 && complete_at.size() >= quorum &&
       !now_.adaptive_grace) {

@@ -61,9 +61,9 @@ void RunModel::Check(bool idle, bool ticked) {
   ReadWorkers(described_, idle);
   const bool moved = past_.back().moves || now_.moves || now_.state == v1::RUN_STATE_FINISHED;
   if (now_.step > before && IsSmall() && !moved) {
-    Fail(absl::StrCat("a step was made while it stood still: ",
-                      v1::RunState_Name(past_.back().state), ", then ",
-                      described_.progress().reason()));
+    Fail(absl::StrCat(
+        "a step was made while it stood still: ", v1::RunState_Name(past_.back().state), ", then ",
+        described_.progress().reason()));
   }
   AccountSteps(before, now_.step);
   if (refused_large_ && (AnyPending() || !window_.empty())) waited_since_ = clock_->Elapsed();
@@ -313,8 +313,9 @@ bool RunModel::HadQuorum(size_t first, int64_t expected) const {
 }
 
 void RunModel::CountMissed() {
-  if (!now_.synchronous) return;
   for (auto& [worker, member] : members_) {
+    if (!now_.synchronous && member.live) member.missed = 0;
+    if (!now_.synchronous) continue;
     if (!IsExpected(member) || PushesInStep(worker) >= now_.window) continue;
     if (now_.quorum == 0 && data_ == nullptr) {
       ++member.missed;
