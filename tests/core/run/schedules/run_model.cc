@@ -396,7 +396,7 @@ void RunModel::CheckRefused(const Push& push, const v1::PushResult& result) {
   } else if (reason == "NON_FINITE") {
     right = push.non_finite;
   } else if (reason == "GRADIENT_TOO_LARGE") {
-    right = push.huge || Since(push.since, [](const Regime& regime) { return regime.compensates; });
+    right = MayBeLarge(push);
     refused_large_ = true;
   } else if (reason == "RUN_FINISHED") {
     right = Since(push.since,

@@ -111,11 +111,12 @@ void RunModel::ReadState(const std::string& worker, v1::WorkerState state, Membe
   }
   if (member->pending.has_value() && member->pending->stream == nullptr) {
     const bool refused = now_.state == v1::RUN_STATE_FINISHED ||
-                         (member->just_joined && state == v1::WORKER_STATE_COMPUTING);
+                         (member->just_joined && (state == v1::WORKER_STATE_COMPUTING ||
+                                                  state == v1::WORKER_STATE_HELD_BACK));
     Push& push = *member->pending;
     if (!refused) {
       push.surely = push.surely || (member->just_joined && state == v1::WORKER_STATE_WAITING);
-    } else if (push.huge || push.odd || !push.surely || room_is_short_ ||
+    } else if (MayBeLarge(push) || push.odd || !push.surely || room_is_short_ ||
                Since(push.since,
                      [](const Regime& regime) { return regime.state == v1::RUN_STATE_FINISHED; })) {
       refused_since_ = std::min(refused_since_, push.complete_at);
