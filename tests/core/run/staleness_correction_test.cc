@@ -227,6 +227,45 @@ TEST_F(StalenessCorrectionTest, CorrectsWhatIsFoldedIntoAWindow) {
   EXPECT_FLOAT_EQ(Parameters()[0], now - 0.125F * (0.5F * (2 + 0.5F * 4 * now) + 0.5F * 4));
 }
 
+// The correction is on its way when the policy changes: the step takes the gradient as it came.
+TEST_F(StalenessCorrectionTest, WhatWasCorrectedForAnotherPolicyIsTakenAsItCame) {
+  elements_ = 100'000;  // Its work is done on the pool.
+  Create(Spec("delay_compensation { strength: 0.5 }"));
+  Push(0, 0, 1);
+  const float now = Parameters()[0];
+  const std::vector<float> gradient(static_cast<size_t>(elements_), 2);
+  workers_[1]->Push(1, 0, gradient);
+  EXPECT_EQ(step(), 1) << "the correction waits for a thread";
+  google::protobuf::FieldMask mask;
+  mask.add_paths("policy");
+  v1::Run values;
+  *values.mutable_policy() = Correcting("");
+  auto answer = BeginUpdate(run_.get(), values, mask);
+  executor_->RunAll();
+  ASSERT_TRUE(answer.get().ok());
+  EXPECT_EQ(step(), 2);
+  EXPECT_FLOAT_EQ(Parameters()[0], now - 0.25F);
+}
+
+// Another step is made while a push that was corrected waits, as the run is paused.
+TEST_F(StalenessCorrectionTest, IsCorrectedAnewForALaterStep) {
+  elements_ = 100'000;
+  Create(Spec("delay_compensation { strength: 0.5 }"));
+  Push(0, 0, 1);
+  const float base = 0;
+  const std::vector<float> gradient(static_cast<size_t>(elements_), 2);
+  // Two wait for a thread. The second one's step comes after that of the first.
+  workers_[1]->Push(1, 0, gradient);
+  workers_[2]->Push(1, 0, gradient);
+  executor_->RunAll();
+  EXPECT_EQ(step(), 3);
+  float expected = -0.125F;
+  for (int i = 0; i < 2; ++i) {
+    expected -= 0.125F * (2 + 0.5F * 4 * (expected - base));
+  }
+  EXPECT_FLOAT_EQ(Parameters()[0], expected);
+}
+
 // Several blocks, on threads, and workers whose parameters leave while steps are made.
 TEST_F(StalenessCorrectionTest, OnThreadsToTheSameBits) {
   elements_ = 3 * kBlockElements + 17;

@@ -51,7 +51,7 @@ class RandomWorker {
   bool ShouldHaveEnded() const {
     return half_closed_ && stream_ != nullptr && stream_->IsOpen() && stream_->unread() == 0 &&
            open_pushes_ == 0 && !stream_->held() && model_ != nullptr && !model_->Waits(id_) &&
-           !IsOwedParameters();
+           !model_->IsHeldBack(id_);
   }
   // Whether parameters that it was promised have not come.
   bool IsOwedParameters() const {

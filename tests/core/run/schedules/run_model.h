@@ -78,6 +78,8 @@ class RunModel {
   bool AnyPending() const;
   // Whether a push of the worker waits, perhaps since an earlier stream.
   bool Waits(const std::string& worker) const { return members_.at(worker).pending.has_value(); }
+  // Whether the worker is too far ahead of others, as the run says.
+  bool IsHeldBack(const std::string& worker) const;
   // At the end, when leases and deadlines are over: nobody may wait any more.
   void CheckNobodyWaits();
   // Of the parameters that were seen last.

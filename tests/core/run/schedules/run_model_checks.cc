@@ -15,6 +15,14 @@ bool RunModel::AnyPending() const {
                      [](const auto& entry) { return entry.second.pending.has_value(); });
 }
 
+bool RunModel::IsHeldBack(const std::string& worker) const {
+  return std::any_of(described_.workers().begin(), described_.workers().end(),
+                     [&](const v1::WorkerStatus& status) {
+                       return status.worker() == worker &&
+                              status.state() == v1::WORKER_STATE_HELD_BACK;
+                     });
+}
+
 bool RunModel::NothingInFlight() const {
   if (AnyPending()) return false;
   const auto keeps_no_room = [&](const Push& push) {
