@@ -18,6 +18,15 @@
 
 namespace gradd {
 
+namespace {
+
+// An address that can be none is the command line's.
+absl::Status AddressIsUsage(const absl::Status& status) {
+  return ReasonOf(status) == "ADDRESS_INVALID" ? UsageError(status) : status;
+}
+
+}  // namespace
+
 absl::Status UsageError(const absl::Status& status) {
   return Error(status.code(), kUsageReason, status.message());
 }
@@ -46,6 +55,13 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   const absl::StatusOr<std::unique_ptr<Model<float>>> model =
       CreateModel(options_.model, train.features(), train.classes(), pool_);
   if (!model.ok()) return UsageError(model.status());
+  BatchSampler::Options shares{train.examples(), options_.workers, options_.rank, options_.batch,
+                               options_.seed};
+  if (options_.has_rank || options_.has_batch) {
+    // Wrong, whatever the run is.
+    const absl::Status fits = BatchSampler::Create(shares).status();
+    if (!fits.ok()) return UsageError(fits);
+  }
   EvaluationClientOptions evaluation_options;
   evaluation_options.server = options_.server;
   evaluation_options.run = job.run;
@@ -54,13 +70,11 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   EvaluationClient evaluation(std::move(evaluation_options));
   // Before it joins: what does not suit it would hold up the others.
   const absl::StatusOr<v1::Run> run = evaluation.GetRun();
-  GRADD_RETURN_IF_ERROR(run.status());
+  if (!run.ok()) return AddressIsUsage(run.status());
   if (options_.prefetch && run->policy().has_synchronous()) {
     return UsageError(absl::FailedPreconditionError(
         absl::StrCat("--prefetch needs an asynchronous run, and ", job.run, " is synchronous")));
   }
-  BatchSampler::Options shares{train.examples(), options_.workers, options_.rank, options_.batch,
-                               options_.seed};
   std::string worker = options_.worker;
   if (run->has_data()) {
     GRADD_RETURN_IF_ERROR(CheckDataSet(run->data(), options_, train.examples()));
@@ -88,10 +102,7 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   session_options.log = log_;
   session_options.on_trial = job.on_trial;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Open(std::move(session_options));
-  if (!session.ok()) {
-    return ReasonOf(session.status()) == "ADDRESS_INVALID" ? UsageError(session.status())
-                                                           : session.status();
-  }
+  if (!session.ok()) return AddressIsUsage(session.status());
   if (job.on_join) job.on_join();
   log_(absl::StrCat("worker ", worker, " joins ", job.run, " at sequence ",
                     (*session)->next_sequence(), ": ", (*model)->parameter_count(), " parameters, ",
