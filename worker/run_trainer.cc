@@ -20,6 +20,13 @@ namespace gradd {
 
 namespace {
 
+// `1970 left of epoch 2, `; empty where the run has no data set.
+std::string EpochText(const Session& session) {
+  if (!session.data().has_value()) return "";
+  const v1::WelcomeData& data = *session.data();
+  return absl::StrCat(data.epoch_examples_left(), " left of epoch ", data.epoch() + 1, ", ");
+}
+
 // An address that can be none is the command line's.
 absl::Status AddressIsUsage(const absl::Status& status) {
   return ReasonOf(status) == "ADDRESS_INVALID" ? UsageError(status) : status;
@@ -109,7 +116,7 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
                     train.examples(), " examples, ",
                     run->has_data() ? run->data().batch_size() : sampler->batch_examples(),
                     run->has_data() ? " per batch that the server hands out, " : " per step, ",
-                    BlasKernels(), " kernels"));
+                    EpochText(**session), BlasKernels(), " kernels"));
 
   TrainingLoopOptions loop_options;
   loop_options.steps = job.steps;
