@@ -343,6 +343,7 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
   }
   options->has_rank = app.count("--rank") + app.count("--workers") > 0;
   options->has_worker = !options->worker.empty();
+  options->has_batch = app.count("--batch") > 0;
   if (options->worker.empty()) options->worker = "w" + std::to_string(options->rank);
   options->data.regression = options->model.kind == ModelKind::kLinear;
   options->data.seed = options->seed;

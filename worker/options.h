@@ -25,6 +25,7 @@ struct WorkerOptions {
   int64_t workers = 1;
   bool has_rank = false;    // --rank or --workers was given.
   bool has_worker = false;  // --worker was given.
+  bool has_batch = false;   // --batch was given.
   ModelOptions model;
   DataOptions data;
   PushEncoding push_encoding;  // `seed` is set by the worker's seed and rank.

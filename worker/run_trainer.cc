@@ -18,6 +18,22 @@
 
 namespace gradd {
 
+namespace {
+
+// `1970 left of epoch 2, `; empty where the run has no data set.
+std::string EpochText(const Session& session) {
+  if (!session.data().has_value()) return "";
+  const v1::WelcomeData& data = *session.data();
+  return absl::StrCat(data.epoch_examples_left(), " left of epoch ", data.epoch() + 1, ", ");
+}
+
+// An address that can be none is the command line's.
+absl::Status AddressIsUsage(const absl::Status& status) {
+  return ReasonOf(status) == "ADDRESS_INVALID" ? UsageError(status) : status;
+}
+
+}  // namespace
+
 absl::Status UsageError(const absl::Status& status) {
   return Error(status.code(), kUsageReason, status.message());
 }
@@ -46,6 +62,13 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   const absl::StatusOr<std::unique_ptr<Model<float>>> model =
       CreateModel(options_.model, train.features(), train.classes(), pool_);
   if (!model.ok()) return UsageError(model.status());
+  BatchSampler::Options shares{train.examples(), options_.workers, options_.rank, options_.batch,
+                               options_.seed};
+  if (options_.has_rank || options_.has_batch) {
+    // Wrong, whatever the run is.
+    const absl::Status fits = BatchSampler::Create(shares).status();
+    if (!fits.ok()) return UsageError(fits);
+  }
   EvaluationClientOptions evaluation_options;
   evaluation_options.server = options_.server;
   evaluation_options.run = job.run;
@@ -54,13 +77,11 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   EvaluationClient evaluation(std::move(evaluation_options));
   // Before it joins: what does not suit it would hold up the others.
   const absl::StatusOr<v1::Run> run = evaluation.GetRun();
-  GRADD_RETURN_IF_ERROR(run.status());
+  if (!run.ok()) return AddressIsUsage(run.status());
   if (options_.prefetch && run->policy().has_synchronous()) {
     return UsageError(absl::FailedPreconditionError(
         absl::StrCat("--prefetch needs an asynchronous run, and ", job.run, " is synchronous")));
   }
-  BatchSampler::Options shares{train.examples(), options_.workers, options_.rank, options_.batch,
-                               options_.seed};
   std::string worker = options_.worker;
   if (run->has_data()) {
     GRADD_RETURN_IF_ERROR(CheckDataSet(run->data(), options_, train.examples()));
@@ -88,17 +109,14 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   session_options.log = log_;
   session_options.on_trial = job.on_trial;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Open(std::move(session_options));
-  if (!session.ok()) {
-    return ReasonOf(session.status()) == "ADDRESS_INVALID" ? UsageError(session.status())
-                                                           : session.status();
-  }
+  if (!session.ok()) return AddressIsUsage(session.status());
   if (job.on_join) job.on_join();
   log_(absl::StrCat("worker ", worker, " joins ", job.run, " at sequence ",
                     (*session)->next_sequence(), ": ", (*model)->parameter_count(), " parameters, ",
                     train.examples(), " examples, ",
                     run->has_data() ? run->data().batch_size() : sampler->batch_examples(),
                     run->has_data() ? " per batch that the server hands out, " : " per step, ",
-                    BlasKernels(), " kernels"));
+                    EpochText(**session), BlasKernels(), " kernels"));
 
   TrainingLoopOptions loop_options;
   loop_options.steps = job.steps;
