@@ -39,6 +39,7 @@ Exit status:
 
 // A flag that is short for a field and its value.
 constexpr char kDecoupled[] = "decoupled-weight-decay";
+constexpr char kAsync[] = "async";
 constexpr char kDecayMode[] = "weight-decay-mode";
 
 // Durations as they are written; parsed when the command line is complete.
@@ -208,18 +209,14 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
       ->type_name("KIND")
       ->group("Schedule");
   const std::vector<std::string> policies = KindNames(*v1::SynchronizationPolicy::descriptor());
-  CLI::Option* const policy =
-      create
-          ->add_option("--policy", run.policy,
-                       absl::StrCat("How pushes become steps: ", absl::StrJoin(policies, ", "),
-                                    " [synchronous]"))
-          ->check(IsKind(*v1::SynchronizationPolicy::descriptor()))
-          ->type_name("KIND")
-          ->group("Synchronization");
   create
-      ->add_flag_callback(
-          "--async", [&run] { run.policy = "asynchronous"; }, "Short for --policy asynchronous")
-      ->excludes(policy)
+      ->add_option("--policy", run.policy,
+                   absl::StrCat("How pushes become steps: ", absl::StrJoin(policies, ", "),
+                                " [synchronous]"))
+      ->check(IsKind(*v1::SynchronizationPolicy::descriptor()))
+      ->type_name("KIND")
+      ->group("Synchronization");
+  create->add_flag(absl::StrCat("--", kAsync), (*fields)[kAsync], "Short for --policy asynchronous")
       ->group("Synchronization");
   for (const ShortName& entry : ShortNames()) {
     if (fields->count(entry.name) > 0 || std::string(entry.path) == kScheduleBegin) continue;
@@ -266,6 +263,13 @@ absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLi
                                      " contradict each other"));
     }
     mode = "decoupled";
+  }
+  if (fields[kAsync] == "true") {
+    if (!run.policy.empty() && run.policy != "asynchronous") {
+      return UsageError(absl::StrCat("--", kAsync, " and --policy ", Quoted(run.policy),
+                                     " contradict each other"));
+    }
+    run.policy = "asynchronous";
   }
   // In the order of the table, so that errors do not depend on the map's.
   for (const ShortName& entry : ShortNames()) {
