@@ -16,9 +16,9 @@ namespace gradd {
 //   g + (strength * (g * g)) * (now - base)
 //
 // rounded to float32 after each operation. It is float32, except that rows which the push has not
-// stay missing; and it may not be finite: then largest() is infinite. The snapshots are float32, and of the run
-// of the push. Its blocks come from `blocks`. Null if there is no memory for it. Takes long; thread
-// safe.
+// stay missing; and it may not be finite: then largest() is infinite. The snapshots are float32,
+// and of the run of the push. Its blocks come from `blocks`. Null if there is no memory for it.
+// Takes long; thread safe.
 std::shared_ptr<const StagedPush> CompensateDelay(const StagedPush& push, float strength,
                                                   const Snapshot& base, const Snapshot& now,
                                                   BlockPool* blocks, Executor* executor);

@@ -735,5 +735,36 @@ TEST_F(DataLeasesTest, ARunGoesOnFromItsLeases) {
   EXPECT_EQ(state.data().next(), 6);
 }
 
+// With a bound, the slowest worker is waited for; not while it can get no batch.
+TEST_F(DataLeasesTest, WhoCanGetNoBatchHoldsNobodyBack) {
+  v1::Run spec = WithBatches(AsynchronousSpec(1), 6);
+  spec.mutable_policy()->mutable_bounded_staleness()->set_bound(0);
+  Create(spec);
+  const auto a = Join("a");
+  auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 2), ElementsAre(0, 1));
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(2));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Outcome(a.get(), 2, {{1, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED) << "b is behind";
+  EXPECT_EQ(Outcome(b.get(), 1, {{2, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(a->results().size(), 2U);
+  // All that is left is a's, and b waits for it.
+  EXPECT_THAT(Lease(a.get(), 3), ElementsAre(3, 4, 5));
+  EXPECT_THAT(Lease(b.get(), 1), IsEmpty());
+  EXPECT_EQ(Outcome(a.get(), 3, {{3, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Outcome(a.get(), 4, {{4, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  // What it gives back is b's, which is waited for again.
+  v1::TrainRequest request;
+  request.mutable_return_batches()->add_ranges()->set_first(5);
+  request.mutable_return_batches()->mutable_ranges(0)->set_count(1);
+  a->Request(std::move(request));
+  Settle();
+  EXPECT_THAT(NumbersOf(b->leases().back().ranges()), ElementsAre(5));
+  const v1::Run described = run_->Describe(gradd::Run::Detail::kWorkers);
+  EXPECT_EQ(described.workers(0).state(), v1::WORKER_STATE_HELD_BACK);
+  EXPECT_EQ(Outcome(b.get(), 2, {{5, 1}}, 1), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(State(), v1::RUN_STATE_FINISHED);
+}
+
 }  // namespace
 }  // namespace gradd
