@@ -93,7 +93,7 @@ class SessionThread {
   void HandleResponse(const v1::TrainResponse& response, const Payload& data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleWelcome(const v1::Welcome& welcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HandleEvent(const v1::RunEvent& event);
+  void HandleEvent(const v1::RunEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Asks for batches, on a stream that is welcome, where some are wanted.
   void RequestBatches() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

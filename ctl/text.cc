@@ -32,10 +32,20 @@ struct Part {
   size_t columns() const { return std::max(text.size(), reserved); }
 };
 
+// A last step, or the end of its data.
+bool HasEnd(const v1::RunProgress& progress) {
+  return progress.max_steps() > 0 || progress.data().batches() > 0;
+}
+
+double Share(int64_t done, int64_t of_all) {
+  if (of_all <= 0) return 0;
+  return std::clamp(static_cast<double>(done) / static_cast<double>(of_all), 0.0, 1.0);
+}
+
+// Of the way to the end that comes first.
 double Fraction(const v1::RunProgress& progress) {
-  const double fraction =
-      static_cast<double>(progress.step()) / static_cast<double>(progress.max_steps());
-  return std::clamp(fraction, 0.0, 1.0);
+  return std::max(Share(progress.step(), progress.max_steps()),
+                  Share(progress.data().used_batches(), progress.data().batches()));
 }
 
 // What is going on, where that is not simply that time passes.
@@ -58,15 +68,20 @@ constexpr int kBarRank = 6;
 // Ranks follow what one looks for in a narrow window. The bar is not among the parts.
 std::vector<Part> Parts(absl::string_view run, const v1::RunProgress& progress, bool with_reason) {
   std::vector<Part> parts;
-  const bool total = progress.max_steps() > 0;
   parts.push_back({std::string(run), 2});
-  if (total) {
+  if (HasEnd(progress)) {
     // Rounded down: 100 % is only said when it is so.
     parts.push_back({absl::StrFormat("%2d %%", static_cast<int>(100 * Fraction(progress))), 0, 5});
+  }
+  if (progress.max_steps() > 0) {
     const std::string last = absl::StrCat("/", progress.max_steps());
     parts.push_back({absl::StrCat("step ", progress.step(), last), 3, 4 + 2 * last.size()});
   } else {
-    parts.push_back({absl::StrCat("step ", progress.step()), 0});
+    parts.push_back({absl::StrCat("step ", progress.step()), HasEnd(progress) ? 3 : 0});
+  }
+  if (const v1::DataProgress& data = progress.data(); data.batches() > 0) {
+    const int64_t epoch = std::min(data.epoch() + 1, data.epochs());
+    parts.push_back({absl::StrCat("epoch ", epoch, "/", data.epochs()), 4});
   }
   if (progress.has_loss() && std::isfinite(progress.loss())) {
     parts.push_back({absl::StrCat("loss ", LossText(progress.loss())), 1, 11});
@@ -212,7 +227,7 @@ std::string FittedTable(std::vector<std::string> headings,
 std::string ProgressLine(absl::string_view run, const v1::RunProgress& progress, int width) {
   const auto room = static_cast<size_t>(std::max(width, 1));
   std::vector<Part> parts = Parts(run, progress, /*with_reason=*/false);
-  const size_t bar = progress.max_steps() > 0 ? kLeastBar + kBarFrame + kGap.size() : 0;
+  const size_t bar = HasEnd(progress) ? kLeastBar + kBarFrame + kGap.size() : 0;
   while (parts.size() > 1 && Columns(parts) + bar > room) {
     if (bar > 0 && LeastImportant(parts)->rank < kBarRank && Columns(parts) <= room) break;
     parts.erase(LeastImportant(parts));

@@ -123,6 +123,20 @@ void CollectProgress(const std::string& run, const v1::RunProgress& progress, Fa
     gauge("gradd_run_staleness_steps", "Greatest staleness among the last step's pushes.",
           static_cast<double>(progress.staleness()));
   }
+  if (progress.has_data()) {
+    const v1::DataProgress& data = progress.data();
+    gauge("gradd_run_data_batches", "Batches of the data set, of all epochs.",
+          static_cast<double>(data.batches()));
+    out->Counter("gradd_run_data_used_batches_total", "Batches that are used up.", labels,
+                 static_cast<double>(data.used_batches()));
+    out->Counter("gradd_run_data_skipped_batches_total",
+                 "Batches that were given up, since pushes with them were not finite.", labels,
+                 static_cast<double>(data.skipped_batches()));
+    gauge("gradd_run_data_leased_batches", "Batches that workers have.",
+          static_cast<double>(data.leased_batches()));
+    gauge("gradd_run_data_epoch", "Epoch of the data, from 0 on.",
+          static_cast<double>(data.epoch()));
+  }
   if (progress.has_evaluation()) {
     const v1::Evaluation& evaluation = progress.evaluation();
     gauge("gradd_run_evaluation_loss", "Mean loss per held-out example, newest evaluation.",

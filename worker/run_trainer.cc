@@ -85,15 +85,16 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
   std::string worker = options_.worker;
   if (run->has_data()) {
     GRADD_RETURN_IF_ERROR(CheckDataSet(run->data(), options_, train.examples()));
-    elastic_ = true;
+    elastic_batch_ = run->data().batch_size();
     shares.batch = 1;  // Not used.
-  } else if (elastic_ && !options_.has_rank) {
-    // A trial, which has no data set: each worker draws its own batches.
+  } else if (elastic_batch_ > 0) {
+    // A trial, which has no data set: each worker draws its own batches, as large as those.
+    shares.batch = elastic_batch_;
     for (const char letter : WorkerId()) {
       shares.seed = MixKey(shares.seed, static_cast<uint64_t>(letter));
     }
   }
-  if (elastic_) worker = WorkerId();
+  if (elastic_batch_ > 0) worker = WorkerId();
   absl::StatusOr<BatchSampler> sampler = BatchSampler::Create(shares);
   if (!sampler.ok()) return UsageError(sampler.status());
 

@@ -53,7 +53,7 @@ class RunTrainer {
   const TrainAndTest& data_;
   ThreadPool* const pool_;
   // A run of this worker has a data set, so that there are no ranks.
-  mutable std::atomic<bool> elastic_{false};
+  mutable std::atomic<int64_t> elastic_batch_{0};
   const std::function<void(const std::string& line)> log_;
 };
 

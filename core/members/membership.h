@@ -1,8 +1,10 @@
 #ifndef GRADD_CORE_MEMBERS_MEMBERSHIP_H_
 #define GRADD_CORE_MEMBERS_MEMBERSHIP_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +53,19 @@ class Membership {
   void PushGone(Member* member);
   // One became part of a step or of the window: its clock advances.
   void PushTaken(Member* member);
+  // A live member could do nothing for some time: it goes on where the slowest live one is of those
+  // who `could`, if that is farther.
+  template <typename Could>
+  void CatchUp(const std::string& worker, const Could& could) {
+    std::optional<int64_t> slowest;
+    for (const auto& [other, member] : live_) {
+      if (could(other)) slowest = std::min(slowest.value_or(member->clock), member->clock);
+    }
+    const auto found = live_.find(worker);
+    if (found == live_.end() || !slowest.has_value()) return;
+    found->second->clock = std::max(found->second->clock, *slowest);
+    FindSlowest();
+  }
   // All live members begin anew where the slowest one is.
   void StartTogether();
   // One became part of the window. If it waited, that is over with PushGone() only.

@@ -85,6 +85,7 @@ absl::Status DataLeases::Handle(WorkerSession* session, const v1::TrainRequest& 
                  "lease_batches before the batch_lease of the one before");
   }
   session->state().wants_batches = count;
+  session->state().waited_for_batches = false;
   // It may have asked in an earlier session.
   asking_.erase(std::remove(asking_.begin(), asking_.end(), worker), asking_.end());
   asking_.push_back(worker);
@@ -124,12 +125,14 @@ void DataLeases::Serve() {
     state::v1::DataLease lease;
     *lease.mutable_ranges() = ledger()->Choose(worker, session->state().wants_batches, reserved);
     if (lease.ranges().empty()) {
+      session->state().waited_for_batches = true;
       left.push_back(std::move(worker));
       continue;
     }
     const BatchLedger::Ranges ranges = lease.ranges();
     lease.set_worker(worker);
     lease.set_kind(state::v1::DataLease::KIND_GRANTED);
+    lease.set_waited(session->state().waited_for_batches && !ledger()->HasAny(worker));
     parts_.events->ChangeLease(std::move(lease));
     Answer(session, ranges);
   }

@@ -1,6 +1,7 @@
 #include "core/run/replies.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,36 +47,42 @@ v1::Welcome Replies::WelcomeFor(const Member& member, v1::Encoding encoding) con
 void Replies::SendParametersTo(const SessionPtr& session) {
   ++session->state().parameters_on_way;
   const Member* const member = parts_.sessions->MemberOf(session.get());
-  session->state().held_back = member != nullptr && !MayGoOn(*member);
+  session->state().held_back = member != nullptr && !MayGoOn(*member, Slowest());
   if (!session->state().held_back) SendPromised(session);
 }
 
-bool Replies::MayGoOn(const Member& member) const {
-  const StepPolicy& policy = parts_.record->policy();
+int64_t Replies::Slowest() const {
   const Membership& members = parts_.record->members();
-  if (parts_.course->over() || policy.Releases(members.Ahead(member))) return true;
-  // Nobody waits for those who have no batch and can get none.
+  if (!parts_.record->policy().holds_back()) return members.slowest();
   const std::vector<std::string> idle = parts_.leases->Idle();
-  if (idle.empty()) return false;
-  return std::none_of(members.live().begin(), members.live().end(), [&](const auto& entry) {
-    return !policy.Releases(member.clock - entry.second->clock) &&
-           !std::binary_search(idle.begin(), idle.end(), entry.first);
-  });
+  if (idle.empty()) return members.slowest();
+  int64_t slowest = std::numeric_limits<int64_t>::max();
+  for (const auto& [worker, member] : members.live()) {
+    const bool can_push = !std::binary_search(idle.begin(), idle.end(), worker);
+    if (can_push) slowest = std::min(slowest, member->clock);
+  }
+  return slowest;
 }
 
-v1::WorkerState Replies::ShownState(const Member& member) const {
-  const bool goes_on = member.state != v1::WORKER_STATE_COMPUTING || MayGoOn(member);
+v1::WorkerState Replies::ShownState(const Member& member, int64_t slowest) const {
+  const bool goes_on = member.state != v1::WORKER_STATE_COMPUTING || MayGoOn(member, slowest);
   return goes_on ? member.state : v1::WORKER_STATE_HELD_BACK;
 }
 
 void Replies::ReleaseHeldBack() {
   slowest_ = parts_.record->members().slowest();
+  const auto waits = [](const WorkerSession& session) {
+    return session.state().held_back || session.state().held;
+  };
+  const auto& all = parts_.sessions->all();
+  if (std::none_of(all.begin(), all.end(), [&](const auto& entry) { return waits(*entry.second); }))
+    return;
+  const int64_t slowest = Slowest();
   for (const SessionPtr& session : parts_.sessions->List()) {
-    WorkerSession::State& state = session->state();
     const Member* const member = parts_.sessions->MemberOf(session.get());
-    if (member == nullptr || !(state.held_back || state.held) || !MayGoOn(*member)) continue;
+    if (member == nullptr || !waits(*session) || !MayGoOn(*member, slowest)) continue;
     parts_.sessions->Retry(session.get());
-    if (std::exchange(state.held_back, false)) SendPromised(session);
+    if (std::exchange(session->state().held_back, false)) SendPromised(session);
   }
 }
 

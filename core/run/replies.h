@@ -47,11 +47,16 @@ class Replies {
 
   v1::Welcome WelcomeFor(const Member& member, v1::Encoding encoding) const;
 
+  // The clock of the slowest live member that can push: one that has no batch and can get none
+  // cannot. In time proportional to the members where there are such, else constant.
+  int64_t Slowest() const;
   // Whether the member may have fresh parameters and begin a push, as far as others are concerned:
-  // it is not too far ahead of those who can push, or the run is over.
-  bool MayGoOn(const Member& member) const;
+  // it is not too far ahead of the slowest, or the run is over.
+  bool MayGoOn(const Member& member, int64_t slowest) const {
+    return parts_.course->over() || parts_.record->policy().Releases(member.clock - slowest);
+  }
   // The member's, as people see it.
-  v1::WorkerState ShownState(const Member& member) const;
+  v1::WorkerState ShownState(const Member& member, int64_t slowest) const;
   // The newest parameters: at once, or when the step or the change that is on its way is done; and
   // not before MayGoOn().
   void SendParametersTo(const SessionPtr& session);

@@ -42,7 +42,15 @@ std::string JoinClauses(std::vector<std::string> clauses) {
 std::vector<std::string> WorkersIn(const RunSituation& situation, v1::WorkerState state) {
   std::vector<std::string> ids;
   for (const Worker& worker : situation.workers) {
-    if (worker.state == state) ids.push_back(worker.id);
+    if (worker.state == state && !worker.lacks_batches) ids.push_back(worker.id);
+  }
+  return ids;
+}
+
+std::vector<std::string> WithoutBatches(const RunSituation& situation) {
+  std::vector<std::string> ids;
+  for (const Worker& worker : situation.workers) {
+    if (worker.lacks_batches) ids.push_back(worker.id);
   }
   return ids;
 }
@@ -64,6 +72,11 @@ std::string Departed(const RunSituation& situation) {
 
 // What the live workers do.
 std::string Doing(const RunSituation& situation) {
+  const std::string holders =
+      situation.batch_holders.empty()
+          ? ""
+          : absl::StrCat(", all of which ", Names(situation.batch_holders),
+                         situation.batch_holders.size() == 1 ? " has" : " have");
   return JoinClauses(
       {Clause(WorkersIn(situation, v1::WORKER_STATE_DISCONNECTED), "is not connected",
               "are not connected"),
@@ -71,7 +84,9 @@ std::string Doing(const RunSituation& situation) {
               "are held back, too far ahead"),
        Clause(WorkersIn(situation, v1::WORKER_STATE_COMPUTING), "computes", "compute"),
        Clause(WorkersIn(situation, v1::WORKER_STATE_PUSHING), "is pushing", "are pushing"),
-       Clause(WorkersIn(situation, v1::WORKER_STATE_WAITING), "has pushed", "have pushed")});
+       Clause(WorkersIn(situation, v1::WORKER_STATE_WAITING), "has pushed", "have pushed"),
+       Clause(WithoutBatches(situation), absl::StrCat("waits for batches", holders),
+              absl::StrCat("wait for batches", holders))});
 }
 
 // How steps get on without workers that are too slow: `without waiting for w2: too many deadlines

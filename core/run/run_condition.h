@@ -45,12 +45,15 @@ struct RunSituation {
   struct Worker {
     std::string id;
     v1::WorkerState state = v1::WORKER_STATE_COMPUTING;
-    bool lacks_memory = false;  // What it sends waits for room to stage it.
+    bool lacks_memory = false;   // What it sends waits for room to stage it.
+    bool lacks_batches = false;  // It waits for batches of the data set, all of which others have.
   };
   std::vector<Worker> workers;
   // Who has the room that they lack, if somebody has: `run big, which is paused, has 3.2 GB for
   // w1`.
   std::string room_holders;
+  // Who has the batches that some lack, in the order of their ids.
+  std::vector<std::string> batch_holders;
   // Whom the next step waits for, and how long it goes on waiting before it is made without them;
   // infinite: for as long as it takes. As `workers`, and in the same order.
   std::vector<std::string> waits_for;

@@ -20,10 +20,11 @@ void DescribeWorkers(const Membership& members, const Replies& replies, const Se
                      const Clock& clock, v1::Run* run) {
   const absl::Duration now = clock.Elapsed();
   const absl::Time wall_time = clock.WallTime();
+  const int64_t slowest = replies.Slowest();
   const auto describe = [&](const std::string& worker, const Member& member) {
     v1::WorkerStatus& status = *run->add_workers();
     status.set_worker(worker);
-    status.set_state(replies.ShownState(member));
+    status.set_state(replies.ShownState(member, slowest));
     if (member.live()) status.set_ahead(members.Ahead(member));
     status.set_last_sequence(member.told.sequence);
     status.set_last_base_step(member.last_base_step);
@@ -47,6 +48,20 @@ void DescribeWorkers(const Membership& members, const Replies& replies, const Se
     if (run->workers_size() == kMaxDescribedWorkers) return;
     if (!member.live()) describe(worker, member);
   }
+}
+
+// Until the run is finished, as far as that is known: by its last step, or by its data, of which
+// each step takes as much as those until now did on average.
+std::optional<double> StepsLeft(const RunRecord& record, const v1::RunProgress& progress) {
+  std::optional<double> left;
+  const int64_t max_steps = record.spec().max_steps();
+  if (max_steps > 0) left = static_cast<double>(max_steps - progress.step());
+  const v1::DataProgress& data = progress.data();
+  if (!progress.has_data() || data.used_batches() == 0 || progress.step() == 0) return left;
+  const double a_step =
+      static_cast<double>(data.used_batches()) / static_cast<double>(progress.step());
+  const double of_data = static_cast<double>(data.batches() - data.used_batches()) / a_step;
+  return std::min(left.value_or(of_data), of_data);
 }
 
 }  // namespace
@@ -115,10 +130,10 @@ void Run::FillProgress(v1::RunProgress* progress) const {
     *progress->mutable_condition_time() = ToProto(Now() - *condition.since);
   }
   const std::optional<absl::Duration> pace = progress_.pace().TimePerStep(course_.Until(Now()));
-  if (record_.spec().max_steps() > 0 && pace.has_value() && course_.Moves()) {
+  const std::optional<double> steps_left = StepsLeft(record_, *progress);
+  if (steps_left.has_value() && pace.has_value() && course_.Moves()) {
     // A century is as good as unknown, and stays within a Duration.
-    const absl::Duration time_left =
-        static_cast<double>(record_.spec().max_steps() - engine_.step()) * *pace;
+    const absl::Duration time_left = *steps_left * *pace;
     if (time_left < absl::Hours(24 * 36525)) {
       *progress->mutable_time_left() = ToProto(time_left);
     }

@@ -102,7 +102,7 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   }
   // A server that stops lets a step complete that needs others, and begins nothing else.
   if (draining_ && !(record_.policy().needs_others() && AnyInFlight())) return PushAdmission::kHold;
-  if (!replies_.MayGoOn(*member)) return PushAdmission::kHold;
+  if (!replies_.MayGoOn(*member, replies_.Slowest())) return PushAdmission::kHold;
   return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
 }
 

@@ -173,6 +173,10 @@ void RunRecord::ChangeLease(const state::v1::DataLease& lease) {
   GRADD_DCHECK(batches_.has_value(), absl::StrCat(lease.worker(), " has batches of no data set"));
   if (!batches_.has_value()) return;
   if (lease.kind() == state::v1::DataLease::KIND_GRANTED) {
+    if (lease.waited()) {
+      members_.CatchUp(lease.worker(),
+                       [&](const std::string& other) { return batches_->HasAny(other); });
+    }
     batches_->Grant(lease.worker(), lease.ranges());
   } else {
     batches_->Return(lease.worker(), lease.ranges());

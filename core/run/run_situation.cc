@@ -42,19 +42,27 @@ RunSituation Run::Situation() const {
     return situation;
   }
   const std::vector<std::string> idle = leases_.Idle();
+  const int64_t slowest = replies_.Slowest();
+  bool lack_batches = false;
   std::vector<PolicyMember> live;
   live.reserve(members.live().size());
   for (const auto& [worker, member] : members.live()) {
     const bool expected =
         members.IsExpected(*member) && !std::binary_search(idle.begin(), idle.end(), worker);
     live.push_back({worker, expected, members.IsComplete(*member), members.Ahead(*member)});
-    RunSituation::Worker described{worker, replies_.ShownState(*member), false};
+    RunSituation::Worker described{worker, replies_.ShownState(*member, slowest), false, false};
     if (const WorkerSession* const session = sessions_.Find(worker); session != nullptr) {
       const WorkerSession::State& state = session->state();
       described.lacks_memory = state.held && state.claim && !state.claim->granted();
+      described.lacks_batches = leases_.WaitsForBatches(*session);
+      lack_batches = lack_batches || described.lacks_batches;
     }
     if (described.lacks_memory) situation.room_holders = room_.Holders();
     situation.workers.push_back(std::move(described));
+  }
+  for (const auto& [worker, member] : members.live()) {
+    if (lack_batches && record_.batches()->HasAny(worker))
+      situation.batch_holders.push_back(worker);
   }
   PolicyState state = StateForPolicy();
   state.expected -= static_cast<int64_t>(idle.size());

@@ -250,8 +250,16 @@ bool Run::RejectLarge(std::vector<PendingPush> pushes, absl::string_view why) {
   for (auto pending = pushes.begin(); pending != small; ++pending) {
     std::vector<PendingPush> one;
     const float largest = pending->gradient()->largest();
+    const std::string corrected =
+        pending->corrected == nullptr
+            ? ""
+            : absl::StrCat(
+                  ", as corrected for its delay (delay_compensation); as it came, its "
+                  "largest had ",
+                  pending->push->largest());
     one.push_back(std::move(*pending));
-    answers_.RejectPending(std::move(one), GradientTooLargeError(largest, why));
+    answers_.RejectPending(std::move(one),
+                           GradientTooLargeError(largest, absl::StrCat(why, corrected)));
   }
   pushes.erase(pushes.begin(), small);
   waiting_.PutBack(std::move(pushes));
@@ -284,9 +292,9 @@ void Run::ApplySteps() {
     }
     if (step->correction.has_value()) {
       Correction& correction = *step->correction;
-      correction.corrected =
-          CompensateDelay(*step->pushes[0].push, correction.strength, *correction.base,
-                          *correction.now, staging_blocks_.get(), pool_.get());
+      correction.corrected = CompensateDelay(
+          *step->pushes[0].push, correction.strength, *correction.base, *correction.now,
+          staging_blocks_.get(), environment_.budget.get(), pool_.get());
     } else if (step->fold.has_value()) {
       engine_.Fold(*step->fold, *step->pushes[0].gradient());
     } else {

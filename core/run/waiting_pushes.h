@@ -41,7 +41,7 @@ struct PendingPush {
   // The same with a gradient that is corrected for its delay up to the step after `corrected_at`.
   std::shared_ptr<const StagedPush> corrected;
   int64_t corrected_at = 0;
-  bool cannot_be_corrected = false;  // There was no memory for that.
+  bool cannot_be_corrected = false;  // There was no room for that.
   SessionPtr session;                // Where the result goes, if it is still the worker's.
   bool want_parameters = false;
   PushArrival arrival;

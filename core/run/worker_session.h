@@ -81,16 +81,17 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
     uint64_t instance = 0;
     v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;
     bool parameters_before_result = false;
-    uint64_t timeline = 0;         // As its welcome said.
-    bool sends_timelines = false;  // It says so, or has sent one.
-    bool held = false;             // A request waits for SessionHost::BeginPush().
-    bool receiving = false;        // A push has begun and is not committed.
-    bool skips = false;            // It is to be skipped.
-    bool half_closed = false;      // No request will come any more.
-    int64_t wants_batches = 0;     // It has asked for so many, and waits for them.
-    int parameters_on_way = 0;     // Promised, and not all has left.
-    bool held_back = false;        // Of these, the last ones wait for slower workers.
-    int64_t parameters_step = 0;   // Of the last such call.
+    uint64_t timeline = 0;            // As its welcome said.
+    bool sends_timelines = false;     // It says so, or has sent one.
+    bool held = false;                // A request waits for SessionHost::BeginPush().
+    bool receiving = false;           // A push has begun and is not committed.
+    bool skips = false;               // It is to be skipped.
+    bool half_closed = false;         // No request will come any more.
+    int64_t wants_batches = 0;        // It has asked for so many, and waits for them.
+    bool waited_for_batches = false;  // There were none when it asked.
+    int parameters_on_way = 0;        // Promised, and not all has left.
+    bool held_back = false;           // Of these, the last ones wait for slower workers.
+    int64_t parameters_step = 0;      // Of the last such call.
     // Since when they could leave, all of them; in the infinite future while their step is applied.
     absl::Duration parameters_due_at;
     StagingRoom::Claim claim;                // For the push that is held or coming in.

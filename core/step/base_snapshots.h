@@ -15,10 +15,9 @@ namespace gradd {
 // changed since. Not thread safe.
 class BaseSnapshots {
  public:
-  // What these take at most, and the correction of one gradient: the base that is no longer kept
-  // while it is used, and the gradient as corrected.
+  // What these take at most, with one that is no longer kept, and is still in use.
   static int64_t BytesFor(int64_t steps, int64_t elements) {
-    return steps == 0 ? 0 : (steps + 2) * elements * int64_t{sizeof(float)};
+    return steps == 0 ? 0 : (steps + 1) * elements * int64_t{sizeof(float)};
   }
 
   // Keeps the newest `steps` from now on.

@@ -1,6 +1,7 @@
 #include "core/step/bounded_staleness_policy.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
@@ -27,13 +28,19 @@ absl::Status ValidateBoundedStaleness(const v1::BoundedStaleness& spec) {
 
 Explanation BoundedStalenessPolicy::Explain(const PolicyState& state) const {
   Explanation explanation;
-  const bool holds =
-      std::any_of(state.members.begin(), state.members.end(),
-                  [&](const PolicyMember& member) { return !Releases(member.ahead); });
   // Who is not expected is not waited for.
+  std::optional<int64_t> slowest;
   for (const PolicyMember& member : state.members) {
-    if (holds && member.ahead == 0 && member.expected)
+    if (member.expected) slowest = std::min(slowest.value_or(member.ahead), member.ahead);
+  }
+  const bool holds = slowest.has_value() && std::any_of(state.members.begin(), state.members.end(),
+                                                        [&](const PolicyMember& member) {
+                                                          return !Releases(member.ahead - *slowest);
+                                                        });
+  for (const PolicyMember& member : state.members) {
+    if (holds && member.ahead == *slowest && member.expected) {
       explanation.waits_for.push_back(member.worker);
+    }
   }
   return explanation;
 }

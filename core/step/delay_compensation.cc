@@ -42,7 +42,7 @@ void Correct(const UnalignedFloat* gradient, int64_t at, int64_t size, float str
     const float* const after = now.parameters[block].data() + in_block;
     for (int64_t i = 0; i < count; ++i) {
       const float g = gradient[done + i];
-      out[done + i] = g + (strength * (g * g)) * (after[i] - before[i]);
+      out[done + i] = g + (g * (strength * (after[i] - before[i]))) * g;
     }
     done += count;
   }
@@ -76,6 +76,20 @@ void CorrectRows(float strength, const Snapshot& base, const Snapshot& now, Piec
   piece->largest = LargestMagnitude(values, piece->elements);
 }
 
+int64_t BlockBytes(const Piece& piece) {
+  if (piece.elements == 0) return 0;
+  return StagingElements(piece.words()) * int64_t{sizeof(float)};
+}
+
+// A corrected push, and what its blocks take of the budget.
+struct ClaimedPush {
+  ClaimedPush(std::shared_ptr<MemoryBudget::Claim> taken, const StagedPush& of)
+      : claim(std::move(taken)), push(of.header(), of.layout()) {}
+
+  const std::shared_ptr<MemoryBudget::Claim> claim;
+  StagedPush push;  // Last, so that its memory goes before the claim does.
+};
+
 // A NaN, which no comparison finds, is as much too large as infinity.
 float WithoutNan(float largest) {
   return std::isnan(largest) ? std::numeric_limits<float>::infinity() : largest;
@@ -104,9 +118,14 @@ std::vector<Piece> PiecesOf(const StagedPush& push) {
 
 std::shared_ptr<const StagedPush> CompensateDelay(const StagedPush& push, float strength,
                                                   const Snapshot& base, const Snapshot& now,
-                                                  BlockPool* blocks, Executor* executor) {
+                                                  BlockPool* blocks, MemoryBudget* budget,
+                                                  Executor* executor) {
   try {
     std::vector<Piece> pieces = PiecesOf(push);
+    int64_t bytes = 0;
+    for (const Piece& piece : pieces) bytes += BlockBytes(piece);
+    auto kept = std::make_shared<ClaimedPush>(budget->Take(MemoryUse::kVersions, bytes), push);
+    if (kept->claim == nullptr) return nullptr;
     // Here and not on the threads, which must not throw.
     for (Piece& piece : pieces) {
       if (piece.elements == 0) continue;
@@ -121,18 +140,18 @@ std::shared_ptr<const StagedPush> CompensateDelay(const StagedPush& push, float 
         CorrectDense(strength, base, now, &piece);
       }
     });
-    auto corrected = std::make_shared<StagedPush>(push.header(), push.layout());
+    StagedPush* const corrected = &kept->push;
     for (Piece& piece : pieces) {
       if (piece.elements == 0) {  // It has rows, and none of them.
         corrected->AddComputed(*piece.chunk);
         continue;
       }
-      const size_t bytes = static_cast<size_t>(piece.words()) * sizeof(float);
-      corrected->AddComputed(piece.chunk->WithValues(piece.begin, piece.elements,
-                                                     BytesOf(std::move(piece.corrected), bytes),
-                                                     WithoutNan(piece.largest)));
+      const size_t data_bytes = static_cast<size_t>(piece.words()) * sizeof(float);
+      corrected->AddComputed(piece.chunk->WithValues(
+          piece.begin, piece.elements, BytesOf(std::move(piece.corrected), data_bytes),
+          WithoutNan(piece.largest)));
     }
-    return corrected;
+    return {kept, corrected};
   } catch (const std::bad_alloc&) {
     return nullptr;
   }

@@ -34,6 +34,18 @@ TEST(ProgressLineTest, ShowsTheMostImportantIn40Columns) {
   EXPECT_LE(line.size(), 40);
 }
 
+TEST(ProgressLineTest, ARunOfADataSetEndsWithIt) {
+  v1::RunProgress progress;
+  progress.set_step(186);
+  progress.mutable_data()->set_used_batches(141);
+  progress.mutable_data()->set_batches(564);
+  progress.mutable_data()->set_epochs(3);
+  EXPECT_THAT(ProgressLine("wt", progress, 80), HasSubstr("25 %  step 186  epoch 1/3"));
+  // What comes first: its last step.
+  progress.set_max_steps(200);
+  EXPECT_THAT(ProgressLine("wt", progress, 80), HasSubstr("93 %  step 186/200  epoch 1/3"));
+}
+
 TEST(ProgressLineTest, ShowsMoreIn80Columns) {
   const std::string line = ProgressLine("fashion", Halfway(), 80);
   EXPECT_EQ(line, "fashion  48 %  step 1920/4000  loss 0.3121  accuracy 0.8792  0:21 left");

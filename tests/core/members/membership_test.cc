@@ -214,5 +214,19 @@ TEST_F(MembershipTest, APushOfOneThatHasGoneMovesNobody) {
   EXPECT_EQ(members_.Find("a")->clock, 2);
 }
 
+TEST_F(MembershipTest, WhoCouldDoNothingGoesOnWhereTheSlowestOfTheOthersIs) {
+  Join({"a", "b", "c"});
+  for (int i = 0; i < 5; ++i) members_.PushTaken(members_.Find("a"));
+  for (int i = 0; i < 3; ++i) members_.PushTaken(members_.Find("b"));
+  members_.CatchUp("c", [](const std::string& worker) { return worker != "c"; });
+  EXPECT_EQ(members_.Find("c")->clock, 3);
+  EXPECT_EQ(members_.Ahead(*members_.Find("a")), 2);
+  members_.CatchUp("a", [](const std::string& worker) { return worker == "b"; });
+  EXPECT_EQ(members_.Find("a")->clock, 5) << "it is farther";
+  members_.CatchUp("a", [](const std::string&) { return false; });
+  EXPECT_EQ(members_.Find("a")->clock, 5);
+  members_.CatchUp("nobody", [](const std::string&) { return true; });
+}
+
 }  // namespace
 }  // namespace gradd

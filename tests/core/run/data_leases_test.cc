@@ -752,16 +752,23 @@ TEST_F(DataLeasesTest, WhoCanGetNoBatchHoldsNobodyBack) {
   EXPECT_THAT(Lease(a.get(), 3), ElementsAre(3, 4, 5));
   EXPECT_THAT(Lease(b.get(), 1), IsEmpty());
   EXPECT_EQ(Outcome(a.get(), 3, {{3, 1}}), v1::PUSH_OUTCOME_APPLIED);
-  EXPECT_EQ(Outcome(a.get(), 4, {{4, 1}}), v1::PUSH_OUTCOME_APPLIED);
-  // What it gives back is b's, which is waited for again.
+  clock_.Advance(absl::Seconds(9));
+  EXPECT_THAT(run_->Progress().reason(),
+              HasSubstr("a computes, b waits for batches, all of which a has"));
+  // What a gives back is b's, which goes on where a is, and is waited for again.
   v1::TrainRequest request;
   request.mutable_return_batches()->add_ranges()->set_first(5);
   request.mutable_return_batches()->mutable_ranges(0)->set_count(1);
   a->Request(std::move(request));
   Settle();
   EXPECT_THAT(NumbersOf(b->leases().back().ranges()), ElementsAre(5));
-  const v1::Run described = run_->Describe(gradd::Run::Detail::kWorkers);
-  EXPECT_EQ(described.workers(0).state(), v1::WORKER_STATE_HELD_BACK);
+  const auto worker = [&](int index) {
+    return run_->Describe(gradd::Run::Detail::kWorkers).workers(index);
+  };
+  EXPECT_EQ(worker(0).ahead(), 0);
+  EXPECT_EQ(worker(1).ahead(), 0);
+  EXPECT_EQ(Outcome(a.get(), 4, {{4, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(worker(0).state(), v1::WORKER_STATE_HELD_BACK);
   EXPECT_EQ(Outcome(b.get(), 2, {{5, 1}}, 1), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(State(), v1::RUN_STATE_FINISHED);
 }

@@ -165,8 +165,8 @@ TEST_F(StalenessCorrectionTest, CanBeTurnedOnAndOffWhileTheRunTrains) {
   for (int i = 0; i < 3; ++i) Push(0, step(), 1);
   const int64_t before = run_->Describe(gradd::Run::Detail::kFull).state_bytes();
   ASSERT_TRUE(Change(Correcting("delay_compensation { strength: 0.5 kept_steps: 3 }")).ok());
-  EXPECT_EQ(run_->Describe(gradd::Run::Detail::kFull).state_bytes() - before, 5 * 3 * 4)
-      << "three steps, and what a correction takes";
+  EXPECT_EQ(run_->Describe(gradd::Run::Detail::kFull).state_bytes() - before, 4 * 3 * 4)
+      << "three steps, and one that is in use";
   EXPECT_EQ(Push(1, 2, 1), v1::PUSH_OUTCOME_STALE) << "nothing was kept until now";
   const int64_t base = step();
   const float at_base = Parameters()[0];
@@ -191,7 +191,7 @@ TEST_F(StalenessCorrectionTest, IsRefusedWithoutRoomForWhatItKeeps) {
   const auto refused =
       small.Create("x", Spec("delay_compensation { strength: 1 kept_steps: 8 }"), "").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("needs 44000000 bytes"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("needs 40000000 bytes"));
   const auto run = *small.Create("x", Spec("delay_compensation { strength: 1 }"), "");
   google::protobuf::FieldMask mask;
   mask.add_paths("policy.asynchronous.delay_compensation.kept_steps");
@@ -199,7 +199,7 @@ TEST_F(StalenessCorrectionTest, IsRefusedWithoutRoomForWhatItKeeps) {
   values.mutable_policy()->mutable_asynchronous()->mutable_delay_compensation()->set_kept_steps(8);
   const absl::Status changed = UpdateAndWait(run.get(), values, mask, "");
   EXPECT_EQ(changed.code(), absl::StatusCode::kResourceExhausted) << changed;
-  EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).state_bytes(), 7 * elements_ * 4);
+  EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).state_bytes(), 6 * elements_ * 4);
 }
 
 // As a gradient that is too large by itself is.

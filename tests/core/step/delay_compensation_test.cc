@@ -58,10 +58,10 @@ class DelayCompensationTest : public testing::Test {
     std::vector<float> values = Decoded(push);
     for (size_t i = 0; i < values.size(); ++i) {
       const float g = values[i];
-      const float square = g * g;
-      const float scaled = kStrength * square;
       const float change = now[i] - base[i];
-      const float more = scaled * change;
+      const float scaled = kStrength * change;
+      const float once = g * scaled;
+      const float more = once * g;
       values[i] = g + more;
     }
     return values;
@@ -76,6 +76,7 @@ class DelayCompensationTest : public testing::Test {
 
   static constexpr int64_t kBlock = 1024;
   const std::shared_ptr<BlockPool> blocks_ = BlockPool::Create();
+  const std::shared_ptr<MemoryBudget> budget_ = MemoryBudget::Create({});
   ThreadPool pool_{2};
 };
 
@@ -124,8 +125,9 @@ TEST_F(DelayCompensationTest, IsTheFormulaElementByElementInEachEncoding) {
       const absl::Status added = push.Add(encoded.chunk, PayloadOf(std::move(encoded.data)));
       ASSERT_TRUE(added.ok()) << added;
     }
-    const auto corrected = CompensateDelay(push, kStrength, *SnapshotOf(base, 1),
-                                           *SnapshotOf(now, 4), blocks_.get(), &pool_);
+    const auto corrected =
+        CompensateDelay(push, kStrength, *SnapshotOf(base, 1), *SnapshotOf(now, 4), blocks_.get(),
+                        budget_.get(), &pool_);
     ASSERT_NE(corrected, nullptr);
     EXPECT_EQ(corrected->header().sequence(), 9);
     EXPECT_TRUE(corrected->CheckComplete().ok());
@@ -152,8 +154,9 @@ TEST_F(DelayCompensationTest, RowsThatAreNotThereStayMissing) {
     std::vector<std::byte> data(rows.size() * static_cast<size_t>(RowBytes(kWidth)));
     EncodeRows(rows, gradient.data(), kWidth, 0, data.data());
     ASSERT_TRUE(push.Add(chunk, PayloadOf(std::move(data))).ok());
-    const auto corrected = CompensateDelay(push, kStrength, *SnapshotOf(base, 1),
-                                           *SnapshotOf(now, 4), blocks_.get(), &pool_);
+    const auto corrected =
+        CompensateDelay(push, kStrength, *SnapshotOf(base, 1), *SnapshotOf(now, 4), blocks_.get(),
+                        budget_.get(), &pool_);
     ASSERT_NE(corrected, nullptr);
     EXPECT_EQ(Decoded(*corrected), Expected(push, base, now));
     const auto lazy = [](int64_t) { return true; };
@@ -170,16 +173,46 @@ TEST_F(DelayCompensationTest, RowsThatAreNotThereStayMissing) {
   }
 }
 
-// Infinity times nothing is no number.
+TEST_F(DelayCompensationTest, AHugeElementStaysAsItIsWhereNothingHasChanged) {
+  StagedPush push({}, VectorLayout(2));
+  EncodedChunk encoded = Encode(v1::ENCODING_FLOAT32, {1e30F, -3e38F}, 0);
+  ASSERT_TRUE(push.Add(encoded.chunk, PayloadOf(std::move(encoded.data))).ok());
+  const auto corrected =
+      CompensateDelay(push, kStrength, *SnapshotOf({5, 5}, 1), *SnapshotOf({5, 5}, 2),
+                      blocks_.get(), budget_.get(), &pool_);
+  EXPECT_EQ(Decoded(*corrected), std::vector<float>({1e30F, -3e38F}));
+}
+
+// Of opposite infinities, too, which are no number together.
 TEST_F(DelayCompensationTest, WhatIsNotFiniteIsInfinitelyLarge) {
-  for (const float change : {0.0F, 1.0F}) {
+  for (const float change : {-1.0F, 1.0F}) {
     StagedPush push({}, VectorLayout(2));
     EncodedChunk encoded = Encode(v1::ENCODING_FLOAT32, {1, 1e30F}, 0);
     ASSERT_TRUE(push.Add(encoded.chunk, PayloadOf(std::move(encoded.data))).ok());
-    const auto corrected = CompensateDelay(push, kStrength, *SnapshotOf({0, 0}, 1),
-                                           *SnapshotOf({change, change}, 2), blocks_.get(), &pool_);
+    const auto corrected =
+        CompensateDelay(push, kStrength, *SnapshotOf({0, 0}, 1), *SnapshotOf({change, change}, 2),
+                        blocks_.get(), budget_.get(), &pool_);
     EXPECT_EQ(corrected->largest(), std::numeric_limits<float>::infinity());
   }
+}
+
+// All that it takes is claimed, and given back with it.
+TEST_F(DelayCompensationTest, ClaimsWhatItTakes) {
+  StagedPush push({}, VectorLayout(64));
+  EncodedChunk encoded = Encode(v1::ENCODING_FLOAT32, RandomValues(64, 1), 0);
+  ASSERT_TRUE(push.Add(encoded.chunk, PayloadOf(std::move(encoded.data))).ok());
+  const std::vector<float> zeros(64);
+  const auto correct = [&](MemoryBudget* budget) {
+    return CompensateDelay(push, kStrength, *SnapshotOf(zeros, 1), *SnapshotOf(zeros, 2),
+                           blocks_.get(), budget, &pool_);
+  };
+  auto corrected = correct(budget_.get());
+  EXPECT_EQ(budget_->taken_bytes(), 64 * 4);
+  corrected.reset();
+  EXPECT_EQ(budget_->taken_bytes(), 0);
+  MemoryBudget::Limits limits;
+  limits.total = 64 * 4 - 1;
+  EXPECT_EQ(correct(MemoryBudget::Create(limits).get()), nullptr);
 }
 
 TEST_F(DelayCompensationTest, TheLastStepsAreKept) {
@@ -198,7 +231,7 @@ TEST_F(DelayCompensationTest, TheLastStepsAreKept) {
   bases.Keep(0);
   EXPECT_EQ(bases.oldest(7), 7);
   EXPECT_EQ(BaseSnapshots::BytesFor(0, 10), 0);
-  EXPECT_EQ(BaseSnapshots::BytesFor(3, 10), 5 * 40);
+  EXPECT_EQ(BaseSnapshots::BytesFor(3, 10), 4 * 40);
 }
 
 }  // namespace

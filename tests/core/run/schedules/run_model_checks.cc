@@ -46,8 +46,9 @@ void RunModel::CheckAnswers() {
 }
 
 void RunModel::CheckAhead(const v1::Run& run) {
-  // When it begins to have a bound, all begin together.
-  const bool same = !now_.bound.has_value() || had_bound_;
+  // When it begins to have a bound, all begin together; and whoever had to wait for batches goes on
+  // where others are.
+  const bool same = (!now_.bound.has_value() || had_bound_) && !run.has_data();
   had_bound_ = now_.bound.has_value();
   const v1::DataProgress& data = run.progress().data();
   const bool none_free = data.used_batches() + data.leased_batches() >= data.batches();
