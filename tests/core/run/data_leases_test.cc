@@ -570,6 +570,23 @@ TEST_F(DataLeasesTest, WhatIsNotInThePushThatWaitsAlreadyGoesOutAgain) {
   EXPECT_THAT(Lease(b.get(), 1), ElementsAre(2));
 }
 
+// Who can get no batch is not waited for while the server stops, either.
+TEST_F(DataLeasesTest, AServerThatStopsWaitsForThoseWhoHaveBatches) {
+  Create(WithBatches(SynchronousSpec(1, 3), 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  const auto c = Join("c");
+  EXPECT_THAT(Lease(a.get(), 1), ElementsAre(0));
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  c->Disconnect();
+  registry_->Drain();
+  Settle();
+  EXPECT_EQ(a->end(), std::nullopt);
+  EXPECT_EQ(Outcome(b.get(), 1, {{1, 1}}, 1), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(State(), v1::RUN_STATE_FINISHED);
+}
+
 TEST_F(DataLeasesTest, AStepDoesNotWaitForWorkersThatCanGetNoBatch) {
   Create(WithBatches(SynchronousSpec(1, 3), 5));
   const auto a = Join("a");
