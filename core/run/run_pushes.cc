@@ -205,17 +205,21 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
 
 bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) {
   std::vector<PendingPush> taken;  // Let go of without the lock: it may be large.
-  MutexLock lock(&mutex_);
-  Member* const member = sessions_.MemberOf(session.get());
-  if (member == nullptr || member->pending_sequence != sequence) return false;
-  const PendingPush* const waiting = waiting_.Find(session->state().worker);
-  if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
-  session->state().receiving = false;
-  taken = waiting_.TakeOf(session->state().worker);
-  taken[0].session = session;  // Where it is told, since this one took it back.
-  taken[0].want_parameters = false;
-  answers_.Resolve(taken[0], v1::PUSH_OUTCOME_ABORTED);
-  if (draining_) EndIdleSessions();
+  {
+    MutexLock lock(&mutex_);
+    Member* const member = sessions_.MemberOf(session.get());
+    if (member == nullptr || member->pending_sequence != sequence) return false;
+    const PendingPush* const waiting = waiting_.Find(session->state().worker);
+    if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
+    session->state().receiving = false;
+    taken = waiting_.TakeOf(session->state().worker);
+    taken[0].session = session;  // Where it is told, since this one took it back.
+    taken[0].want_parameters = false;
+    answers_.Resolve(taken[0], v1::PUSH_OUTCOME_ABORTED);
+    leases_.Serve();
+    if (draining_) EndIdleSessions();
+  }
+  Advance();  // What it named may be all that others wait for, or the last that they could get.
   return true;
 }
 

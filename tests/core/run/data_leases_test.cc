@@ -587,6 +587,27 @@ TEST_F(DataLeasesTest, AServerThatStopsWaitsForThoseWhoHaveBatches) {
   EXPECT_EQ(State(), v1::RUN_STATE_FINISHED);
 }
 
+// A worker was lost while its push waited, so that nobody has its batches when it takes that back.
+TEST_F(DataLeasesTest, WhatIsTakenBackGoesToWhoeverWaits) {
+  Create(WithBatches(SynchronousSpec(1, 3), 3));
+  auto a = Join("a");
+  const auto b = Join("b");
+  const auto c = Join("c");
+  EXPECT_THAT(Lease(a.get(), 1), ElementsAre(0));
+  EXPECT_THAT(Lease(b.get(), 2), ElementsAre(1, 2));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  Lose(std::move(a), {b.get(), c.get()});
+  EXPECT_THAT(Lease(c.get(), 1), IsEmpty());
+  a = Join("a", /*instance=*/2);
+  a->SetBatches({{0, 1}});
+  a->PushPart(1, 0, {});
+  a->Abort(1);
+  Settle();
+  EXPECT_EQ(a->results().back().outcome(), v1::PUSH_OUTCOME_ABORTED);
+  ASSERT_THAT(c->leases(), SizeIs(1));
+  EXPECT_THAT(NumbersOf(c->leases()[0].ranges()), ElementsAre(0));
+}
+
 TEST_F(DataLeasesTest, AStepDoesNotWaitForWorkersThatCanGetNoBatch) {
   Create(WithBatches(SynchronousSpec(1, 3), 5));
   const auto a = Join("a");
