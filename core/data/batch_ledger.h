@@ -91,6 +91,8 @@ class BatchLedger {
 
   // Nothing is left to be used.
   bool used_up() const { return next_ == data_set_.batches() && unused_.empty(); }
+  // What the worker has of these numbers, used up by others or not.
+  BatchRanges HeldOf(const std::string& worker, const BatchRanges& numbers) const;
   // What the worker has of what is unused.
   BatchRanges LeasedTo(const std::string& worker) const;
   bool HasAny(const std::string& worker) const;

@@ -84,11 +84,7 @@ absl::Status DataLeases::Handle(WorkerSession* session, const v1::TrainRequest& 
 }
 
 void DataLeases::Return(const std::string& worker, const BatchRanges& ranges) {
-  const BatchRanges leased = ledger()->LeasedTo(worker);
-  BatchRanges returned;
-  for (const BatchSpan& span : ranges.All()) {
-    for (const BatchSpan& has : leased.Within(span)) returned.Add(has);
-  }
+  const BatchRanges returned = ledger()->HeldOf(worker, ranges);
   // Of others its lease may have ended meanwhile.
   if (returned.empty()) return;
   state::v1::DataLease lease;

@@ -695,6 +695,27 @@ TEST_F(DataLeasesTest, WhatIsTakenBackGoesToWhoeverWaits) {
   EXPECT_THAT(NumbersOf(c->leases()[0].ranges()), ElementsAre(0));
 }
 
+// Its numbers are used up by the one that had them before.
+TEST_F(DataLeasesTest, WhatOthersHaveUsedUpCountsForNobody) {
+  Create(WithBatches(AsynchronousSpec(1), 9000));
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 4096), SizeIs(4096));
+  Lose(std::move(a), {b.get()});
+  EXPECT_THAT(Lease(b.get(), 4096), SizeIs(4096));
+  EXPECT_THAT(Lease(b.get(), 1), IsEmpty());
+  a = Join("a", /*instance=*/2);
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 4096}}, 8192), v1::PUSH_OUTCOME_APPLIED);
+  ASSERT_THAT(b->leases(), SizeIs(2));
+  EXPECT_THAT(NumbersOf(b->leases()[1].ranges()), ElementsAre(4096));
+  b->ReturnBatches({{0, 4096}});
+  Settle();
+  state::v1::RunState state;
+  run_->WriteState(&state);
+  ASSERT_EQ(state.data().held_size(), 1);
+  EXPECT_THAT(NumbersOf(state.data().held(0).ranges()), ElementsAre(4096));
+}
+
 // Who can get no batch is not waited for while the server stops, either.
 TEST_F(DataLeasesTest, AServerThatStopsWaitsForThoseWhoHaveBatches) {
   Create(WithBatches(SynchronousSpec(1, 3), 2));
