@@ -361,7 +361,7 @@ void SessionThread::NoteBatches(const absl::StatusOr<PushReport>& result) {
   if (push_.batches().empty()) return;
   const std::string reason = result.ok() ? "" : ReasonOf(result.status());
   if (reason == "BATCH_NOT_LEASED" || reason == "BATCH_LEASE_ENDED") {
-    batches_.Pushed(push_.batches());  // They are not its any more.
+    batches_.Refused(push_.batches());
   } else if (result.ok() && result->outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
     batches_.RolledBack();
   } else if (result.ok() && result->outcome != v1::PUSH_OUTCOME_ABORTED) {
