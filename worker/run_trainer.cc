@@ -87,6 +87,10 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
     GRADD_RETURN_IF_ERROR(CheckDataSet(run->data(), options_, train.examples()));
     elastic_ = true;
     shares.batch = 1;  // Not used.
+    if (options_.has_batch) {
+      log_(absl::StrCat("--batch: not used, since ", job.run, " hands out batches of ",
+                        run->data().batch_size(), " examples; it is for trials of the run alone"));
+    }
   } else if (elastic_ && !options_.has_rank) {
     // A trial, which has no data set: each worker draws its own batches.
     for (const char letter : WorkerId()) {
