@@ -128,7 +128,17 @@ void LeasedBatches::OnTimeline(uint64_t timeline) {
 
 void LeasedBatches::Pushed(const std::vector<int64_t>& batches) {
   MutexLock lock(&mutex_);
-  for (const int64_t batch : batches) taken_.erase(batch);
+  for (const int64_t batch : batches) {
+    taken_.erase(batch);
+    ready_.erase(batch);  // It went out again, and came here, before the push was a duplicate.
+  }
+}
+
+void LeasedBatches::Refused(const std::vector<int64_t>& batches) {
+  MutexLock lock(&mutex_);
+  for (const int64_t batch : batches) {
+    if (taken_.erase(batch) == 1) returned_.insert(batch);
+  }
 }
 
 void LeasedBatches::RolledBack() {
@@ -153,8 +163,11 @@ std::vector<v1::TrainRequest> LeasedBatches::TakeRequests() {
     returned_.clear();
   }
   const auto ready = static_cast<int64_t>(ready_.size());
+  // At most as many as it may have, however many are wanted.
+  const int64_t ahead = std::min(ahead_, most_);
+  const int64_t wanted = ahead + std::min(wanted_, most_ - ahead);
   const int64_t count =
-      std::min(wanted_ + ahead_ - ready, most_ - ready - static_cast<int64_t>(taken_.size()));
+      std::min(wanted - ready, most_ - ready - static_cast<int64_t>(taken_.size()));
   if (!used_ || asked_ || ended_ || count < 1) return requests;
   requests.emplace_back().mutable_lease_batches()->set_count(count);
   asked_ = true;

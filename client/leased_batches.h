@@ -22,7 +22,7 @@ namespace gradd {
 // not this worker's any more goes. Thread safe.
 class LeasedBatches {
  public:
-  // Calls `wake` when there may be something to send; without a lock.
+  // `ahead` is at least 0. Calls `wake` when there may be something to send; without a lock.
   LeasedBatches(int64_t ahead, std::function<void()> wake)
       : ahead_(ahead), wake_(std::move(wake)) {}
 
@@ -42,6 +42,8 @@ class LeasedBatches {
   void OnTimeline(uint64_t timeline);
   // A push of these was answered for good.
   void Pushed(const std::vector<int64_t>& batches);
+  // A push of these was refused, since some are not this worker's any more: it lets go of them all.
+  void Refused(const std::vector<int64_t>& batches);
   // A push was rolled back: the user computes nothing of what it has taken any more.
   void RolledBack();
   // Nobody gets any more.

@@ -2,12 +2,17 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "client/connection.h"
 
 namespace gradd {
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Open(SessionOptions options) {
   if (absl::Status valid = ValidatePushEncoding(options.push_encoding); !valid.ok()) return valid;
+  if (options.batches_ahead < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("batches_ahead: ", options.batches_ahead, ", at least 0 expected"));
+  }
   auto connection = std::make_unique<Connection>(std::move(options));
   if (absl::Status opened = connection->WaitUntilOpen(); !opened.ok()) return opened;
   return std::unique_ptr<Session>(new Session(std::move(connection)));

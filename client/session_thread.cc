@@ -360,12 +360,11 @@ void SessionThread::CompletePush(absl::StatusOr<PushReport> result) {
 void SessionThread::NoteBatches(const absl::StatusOr<PushReport>& result) {
   if (push_.batches().empty()) return;
   const std::string reason = result.ok() ? "" : ReasonOf(result.status());
-  const bool rolled_back = result.ok() && result->outcome == v1::PUSH_OUTCOME_ROLLED_BACK;
-  const bool answered = result.ok() && result->outcome != v1::PUSH_OUTCOME_ABORTED;
-  const bool lost = reason == "BATCH_NOT_LEASED" || reason == "BATCH_LEASE_ENDED";
-  if (rolled_back) {
+  if (reason == "BATCH_NOT_LEASED" || reason == "BATCH_LEASE_ENDED") {
+    batches_.Refused(push_.batches());
+  } else if (result.ok() && result->outcome == v1::PUSH_OUTCOME_ROLLED_BACK) {
     batches_.RolledBack();
-  } else if (answered || lost) {
+  } else if (result.ok() && result->outcome != v1::PUSH_OUTCOME_ABORTED) {
     batches_.Pushed(push_.batches());
   }
   if (stream_ != nullptr && welcome_ && course_ == Course::kServe) RequestBatches();

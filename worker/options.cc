@@ -28,7 +28,8 @@ constexpr char kFooter[] =
     "`gradctl lr-find` and `gradctl race` make of it.\n"
     "\n"
     "Where the run has a data set (gradctl create --examples), the server hands out its\n"
-    "batches: any number of workers come and go, without --rank, --workers and --batch.\n"
+    "batches: any number of workers come and go, without --rank and --workers, and --batch\n"
+    "is for trials of the run alone.\n"
     "\n"
     "  gradworker --model mlp --hidden 256 --data fashion-mnist --print-layout |\n"
     "    gradctl create demo --layout - --optimizer adam --learning-rate 0.001 --workers 1\n"
@@ -268,8 +269,10 @@ std::optional<int> ParseWorkerOptions(int argc, const char* const* argv, WorkerO
                "host and has room (the default)")
       ->envname("GRADD_SHARED_MEMORY")
       ->group("Run");
-  AddOption(&app, kTrainingGroup, "batch", &batch,
-            "Examples per worker and step: a number, or full for all of the worker's share");
+  AddOption(
+      &app, kTrainingGroup, "batch", &batch,
+      "Examples per worker and step: a number, or full for all of the worker's share. Not used "
+      "where the run has a data set, but by its trials");
   AddOption(&app, kTrainingGroup, "steps", &options->steps,
             "Stop after this many pushes of this worker, restarts included; 0: when the run "
             "is finished")

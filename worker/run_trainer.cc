@@ -87,6 +87,10 @@ absl::StatusOr<TrainingSummary> RunTrainer::Train(const Job& job) const {
     GRADD_RETURN_IF_ERROR(CheckDataSet(run->data(), options_, train.examples()));
     elastic_batch_ = run->data().batch_size();
     shares.batch = 1;  // Not used.
+    if (options_.has_batch) {
+      log_(absl::StrCat("--batch: not used, since ", job.run, " hands out batches of ",
+                        run->data().batch_size(), " examples"));
+    }
   } else if (elastic_batch_ > 0) {
     // A trial, which has no data set: each worker draws its own batches, as large as those.
     shares.batch = elastic_batch_;

@@ -27,10 +27,8 @@ void AddTo(BatchLedger::Ranges* ranges, BatchSpan span) {
 
 BatchLedger::Ranges BatchLedger::Choose(const std::string& worker, int64_t count,
                                         const BatchRanges& reserved) const {
-  const auto found = held_.find(worker);
-  const int64_t has = found == held_.end() ? 0 : found->second.size();
-  int64_t left =
-      std::min({count, kMostLeased - has, kMostLeasedInAll - (unused_.size() - free_.size())});
+  int64_t left = std::min({count, kMostLeased - LeasedTo(worker).size(),
+                           kMostLeasedInAll - (unused_.size() - free_.size())});
   Ranges chosen;
   const auto take = [&](BatchSpan span) {
     span.end = std::min(span.end, span.begin + left);
@@ -258,6 +256,16 @@ void BatchLedger::EndAll() {
   held_.clear();
   former_.clear();
   former_spans_ = 0;
+}
+
+BatchRanges BatchLedger::HeldOf(const std::string& worker, const BatchRanges& numbers) const {
+  BatchRanges held;
+  const auto found = held_.find(worker);
+  if (found == held_.end()) return held;
+  for (const BatchSpan& span : numbers.All()) {
+    for (const BatchSpan& has : found->second.Within(span)) held.Add(has);
+  }
+  return held;
 }
 
 BatchRanges BatchLedger::LeasedTo(const std::string& worker) const {

@@ -30,6 +30,10 @@ namespace gradd {
 // Whoever asks gets the lowest numbers that are free, and new ones only where none is. So what is
 // unused is never more than kMostLeasedInAll, and all ranges together are no more than that.
 //
+// A change costs by the ranges that it names, and looks at the former holdings, of which there are
+// few. They stay when others use their numbers: whoever comes with one then is too late, and not
+// wrong.
+//
 // Everything here is a pure function of the calls so far: no clock, no order of addresses. A
 // worker that is named need not be a member. Not thread safe.
 class BatchLedger {
@@ -87,11 +91,11 @@ class BatchLedger {
 
   // Nothing is left to be used.
   bool used_up() const { return next_ == data_set_.batches() && unused_.empty(); }
+  // What the worker has of these numbers, used up by others or not.
+  BatchRanges HeldOf(const std::string& worker, const BatchRanges& numbers) const;
   // What the worker has of what is unused.
   BatchRanges LeasedTo(const std::string& worker) const;
   bool HasAny(const std::string& worker) const;
-  // Whether somebody who has a number no more may still push it.
-  bool has_former() const { return !former_.empty(); }
   void Fill(v1::DataProgress* progress) const;
   // Without what the worker has.
   void Fill(v1::WelcomeData* welcome) const;

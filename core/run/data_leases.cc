@@ -4,25 +4,33 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/check.h"
 #include "core/base/error.h"
 
 namespace gradd {
 namespace {
 
-// What of valid ranges the worker has is free from now on.
-void ReturnLeased(const std::string& worker, const BatchLedger::Ranges& ranges,
-                  const RunRecord& record, RunEvents* events) {
-  const BatchRanges leased = record.batches()->LeasedTo(worker);
-  BatchRanges returned;
+BatchRanges RangesIn(const BatchLedger::Ranges& ranges) {
+  BatchRanges all;
+  for (const v1::BatchRange& range : ranges) all.Add(SpanOf(range));
+  return all;
+}
+
+// Those of ranges that nobody has checked, up to as many as a valid push names.
+BatchRanges SomeIn(const BatchLedger::Ranges& ranges, int64_t batches) {
+  BatchRanges some;
+  int64_t left = BatchLedger::kMostLeased;
   for (const v1::BatchRange& range : ranges) {
-    for (const BatchSpan& span : leased.Within(SpanOf(range))) returned.Add(span);
+    if (left == 0 || range.first() < 0 || range.first() >= batches || range.count() < 1) break;
+    const int64_t count = std::min({range.count(), batches - range.first(), left});
+    some.Add({range.first(), range.first() + count});
+    left -= count;
   }
-  if (returned.empty()) return;
-  state::v1::DataLease lease;
-  lease.set_worker(worker);
-  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
-  returned.Write(lease.mutable_ranges());
-  events->ChangeLease(std::move(lease));
+  return some;
+}
+
+void RemoveAll(const BatchRanges& removed, BatchRanges* ranges) {
+  for (const BatchSpan& span : removed.All()) ranges->Remove(span);
 }
 
 absl::Status NoDataSetError(absl::string_view field) {
@@ -32,40 +40,19 @@ absl::Status NoDataSetError(absl::string_view field) {
 
 }  // namespace
 
-template <typename See>
-void DataLeases::ForEachWaiting(const See& see) const {
-  for (const PendingPush& pending : parts_.waiting->all()) see(pending);
-  const StepOnItsWay* const step = parts_.step->get();
-  if (step == nullptr || step->entered) return;  // What is entered is used up.
-  for (const PendingPush& pending : step->pushes) see(pending);
-}
-
-BatchRanges DataLeases::Reserved() const {
-  BatchRanges reserved;
-  // Otherwise each number is free or one worker's alone.
-  if (ledger() == nullptr || !ledger()->has_former()) return reserved;
-  ForEachWaiting([&](const PendingPush& pending) {
-    for (const v1::BatchRange& range : pending.push->header().batches()) {
-      reserved.Add(SpanOf(range));
-    }
-  });
-  return reserved;
-}
-
-void DataLeases::Welcome(const std::string& worker, v1::Welcome* welcome) const {
+void DataLeases::Welcome(const std::string& worker, v1::Welcome* welcome) {
   if (ledger() == nullptr) return;
   welcome->mutable_limits()->set_max_leased_batches(BatchLedger::kMostLeased);
   v1::WelcomeData& data = *welcome->mutable_data();
   *data.mutable_data_set() = parts_.record->spec().data();
   ledger()->Fill(&data);
   BatchRanges leased = ledger()->LeasedTo(worker);
-  // What it has pushed already is not to be pushed again.
-  ForEachWaiting([&](const PendingPush& pending) {
-    if (pending.worker != worker) return;
-    for (const v1::BatchRange& range : pending.push->header().batches()) {
-      leased.Remove(SpanOf(range));
-    }
-  });
+  // What it has pushed already is not to be pushed again, and what it does not count on is no loss.
+  if (const auto found = in_pushes_.find(worker); found != in_pushes_.end()) {
+    RemoveAll(found->second.named, &leased);
+    found->second.forgotten = found->second.named;
+    found->second.named_again = BatchRanges();
+  }
   leased.Write(data.mutable_leased());
 }
 
@@ -73,7 +60,12 @@ absl::Status DataLeases::Handle(WorkerSession* session, const v1::TrainRequest& 
   const std::string& worker = session->state().worker;
   const bool asks = request.has_lease_batches();
   if (ledger() == nullptr) return NoDataSetError(asks ? "lease_batches" : "return_batches");
-  if (!asks) return Return(worker, request.return_batches());
+  if (!asks) {
+    const BatchLedger::Ranges& returned = request.return_batches().ranges();
+    GRADD_RETURN_IF_ERROR(ledger()->CheckRanges("return_batches.ranges", returned));
+    Forget(worker, returned);
+    return absl::OkStatus();
+  }
   const int64_t count = request.lease_batches().count();
   if (count < 1 || count > BatchLedger::kMostLeased) {
     return InvalidArgument("BATCHES_INVALID",
@@ -92,12 +84,15 @@ absl::Status DataLeases::Handle(WorkerSession* session, const v1::TrainRequest& 
   return absl::OkStatus();
 }
 
-absl::Status DataLeases::Return(const std::string& worker, const v1::ReturnBatches& returned) {
-  constexpr char kField[] = "return_batches.ranges";
-  GRADD_RETURN_IF_ERROR(ledger()->CheckRanges(kField, returned.ranges()));
-  // Of others its lease may have ended while this was on its way.
-  ReturnLeased(worker, returned.ranges(), *parts_.record, parts_.events);
-  return absl::OkStatus();
+void DataLeases::Return(const std::string& worker, const BatchRanges& ranges) {
+  const BatchRanges returned = ledger()->HeldOf(worker, ranges);
+  // Of others its lease may have ended meanwhile.
+  if (returned.empty()) return;
+  state::v1::DataLease lease;
+  lease.set_worker(worker);
+  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
+  returned.Write(lease.mutable_ranges());
+  parts_.events->ChangeLease(std::move(lease));
 }
 
 void DataLeases::Answer(WorkerSession* session, const BatchLedger::Ranges& ranges) const {
@@ -113,7 +108,6 @@ void DataLeases::Answer(WorkerSession* session, const BatchLedger::Ranges& range
 void DataLeases::Serve() {
   if (asking_.empty() || parts_.record->deleted()) return;
   const bool ended = parts_.course->over() || ledger()->used_up();
-  const BatchRanges reserved = Reserved();
   std::deque<std::string> left;
   for (std::string& worker : std::exchange(asking_, {})) {
     WorkerSession* const session = parts_.sessions->Find(worker);
@@ -123,7 +117,7 @@ void DataLeases::Serve() {
       continue;
     }
     state::v1::DataLease lease;
-    *lease.mutable_ranges() = ledger()->Choose(worker, session->state().wants_batches, reserved);
+    *lease.mutable_ranges() = ledger()->Choose(worker, session->state().wants_batches, reserved_);
     if (lease.ranges().empty()) {
       session->state().waited_for_batches = true;
       left.push_back(std::move(worker));
@@ -174,10 +168,50 @@ bool DataLeases::IsTooLate(const std::string& worker, const v1::PushHeader& head
   const absl::StatusOr<bool> unused = ledger()->AllUnused(worker, header.batches());
   // An error: its claim to them was forgotten meanwhile.
   if (!unused.ok() || !*unused) return true;
-  const BatchRanges reserved = Reserved();
   return std::any_of(
       header.batches().begin(), header.batches().end(),
-      [&](const v1::BatchRange& range) { return !reserved.Within(SpanOf(range)).empty(); });
+      [&](const v1::BatchRange& range) { return !reserved_.Within(SpanOf(range)).empty(); });
+}
+
+void DataLeases::PushWaits(const std::string& worker, const v1::PushHeader& header) {
+  if (ledger() == nullptr) return;
+  InPush& push = in_pushes_[worker];
+  GRADD_DCHECK(push.named.empty(), absl::StrCat("a second push of ", worker, " waits"));
+  push.named = RangesIn(header.batches());
+  for (const BatchSpan& span : push.named.All()) reserved_.Add(span);
+}
+
+void DataLeases::NameAgain(const std::string& worker, const v1::PushHeader& header) {
+  const auto found = in_pushes_.find(worker);
+  if (found == in_pushes_.end()) return;
+  InPush& push = found->second;
+  push.named_again = SomeIn(header.batches(), ledger()->data_set().batches());
+  push.forgotten = push.named;
+  RemoveAll(push.named_again, &push.forgotten);
+  RemoveAll(push.named, &push.named_again);
+}
+
+void DataLeases::PushGone(const std::string& worker, bool for_good) {
+  const auto found = in_pushes_.find(worker);
+  if (found == in_pushes_.end()) return;
+  const InPush push = std::move(found->second);
+  in_pushes_.erase(found);
+  RemoveAll(push.named, &reserved_);
+  Return(worker, for_good ? push.named_again : push.forgotten);
+}
+
+void DataLeases::Forget(const std::string& worker, const BatchLedger::Ranges& ranges) {
+  if (ledger() == nullptr) return;
+  BatchRanges forgotten = SomeIn(ranges, ledger()->data_set().batches());
+  if (const auto found = in_pushes_.find(worker); found != in_pushes_.end()) {
+    // What counts is the push.
+    InPush& push = found->second;
+    for (const BatchSpan& span : push.named.All()) {
+      for (const BatchSpan& both : forgotten.Within(span)) push.forgotten.Add(both);
+    }
+    RemoveAll(push.named, &forgotten);
+  }
+  Return(worker, forgotten);
 }
 
 void DataLeases::Name(const Verdict& verdict, state::v1::StepDecision* decision) const {
@@ -195,23 +229,13 @@ void DataLeases::Name(size_t index, state::v1::FoldedPush* fold) const {
 
 std::vector<std::string> DataLeases::Idle() const {
   std::vector<std::string> idle;
-  if (ledger() == nullptr || !ledger()->NoneFree(Reserved())) return idle;
+  if (ledger() == nullptr || !ledger()->NoneFree(reserved_)) return idle;
   const Membership& members = parts_.record->members();
   for (const auto& [worker, member] : members.live()) {
     if (!members.IsExpected(*member) || members.IsComplete(*member)) continue;
     if (!ledger()->HasAny(worker)) idle.push_back(worker);
   }
   return idle;
-}
-
-void ReturnUnpushed(const PendingPush& answered, const Sessions& sessions, const RunRecord& record,
-                    RunEvents* events) {
-  const BatchLedger* const ledger = record.batches();
-  // A newer session was told that it has them.
-  if (answered.named_again.empty() || !sessions.Has(answered.session.get())) return;
-  // They were not checked when the worker named them.
-  if (ledger == nullptr || !ledger->CheckRanges("", answered.named_again).ok()) return;
-  ReturnLeased(answered.worker, answered.named_again, record, events);
 }
 
 bool DataLeases::EndsWindow(const PolicyState& state) const {

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
-#include "core/run/data_leases.h"
 
 namespace gradd {
 namespace {
@@ -45,22 +44,23 @@ void PushAnswers::Resolve(const PendingPush& pending, v1::PushOutcome outcome) {
   GRADD_DCHECK(member != nullptr, absl::StrCat(pending.worker, " is forgotten"));
   if (member == nullptr) return;
   const v1::PushHeader& header = pending.push->header();
-  if (IsEvent(outcome)) {
-    Enter(pending.worker, header, outcome);
-    ReturnUnpushed(pending, *parts_.sessions, *parts_.record, parts_.events);
-  }
-  parts_.record->members().PushGone(member);
+  if (IsEvent(outcome)) Enter(pending.worker, header, outcome);
+  LetGo(pending, /*for_good=*/IsEvent(outcome));
   parts_.replies->Tell(member, pending.session, header, outcome, pending.want_parameters,
                        Told::kNothing);
 }
 
 void PushAnswers::TellTaken(const PendingPush& pending, v1::PushOutcome outcome) {
-  ReturnUnpushed(pending, *parts_.sessions, *parts_.record, parts_.events);
   Member* const member = parts_.record->members().Find(pending.worker);
   member->told = member->ledger;
-  parts_.record->members().PushGone(member);
+  LetGo(pending, /*for_good=*/true);
   parts_.replies->Tell(member, pending.session, pending.push->header(), outcome,
                        pending.want_parameters, pending.told);
+}
+
+void PushAnswers::LetGo(const PendingPush& pending, bool for_good) {
+  parts_.leases->PushGone(pending.worker, for_good);
+  parts_.record->members().PushGone(parts_.record->members().Find(pending.worker));
 }
 
 void PushAnswers::Reject(WorkerSession* session, int64_t sequence, const absl::Status& why) {
@@ -81,7 +81,7 @@ void PushAnswers::RejectPending(std::vector<PendingPush> pushes, const absl::Sta
   for (PendingPush& pending : pushes) {
     CheckNotTold(pending);
     pending.claim.reset();
-    parts_.record->members().PushGone(parts_.record->members().Find(pending.worker));
+    LetGo(pending, /*for_good=*/false);
     if (pending.session == nullptr) continue;
     Reject(pending.session.get(), pending.push->header().sequence(), why);
   }

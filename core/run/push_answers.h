@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "core/base/clock.h"
+#include "core/run/data_leases.h"
 #include "core/run/replies.h"
 #include "core/run/run_events.h"
 #include "core/run/run_record.h"
@@ -30,6 +31,7 @@ class PushAnswers {
     const StepEngine* engine = nullptr;
     Sessions* sessions = nullptr;
     Replies* replies = nullptr;
+    DataLeases* leases = nullptr;
     RunReports* reports = nullptr;
     RunSigns* signs = nullptr;
     const Clock* clock = nullptr;
@@ -38,7 +40,7 @@ class PushAnswers {
 
   // A member's push is answered without a step; only enters that.
   void Enter(const std::string& worker, const v1::PushHeader& header, v1::PushOutcome outcome);
-  // Answers one that waited.
+  // Answers one that waited, or was too late for that.
   void Resolve(const PendingPush& pending, v1::PushOutcome outcome);
   // Answers one that a step has taken, or the window: it is in the log.
   void TellTaken(const PendingPush& pending, v1::PushOutcome outcome);
@@ -49,6 +51,9 @@ class PushAnswers {
   void RejectPending(std::vector<PendingPush> pushes, const absl::Status& why);
 
  private:
+  // It waits no more. `for_good`: its sequence is used up.
+  void LetGo(const PendingPush& pending, bool for_good);
+
   const Parts parts_;
 };
 

@@ -34,6 +34,7 @@
 #include "core/run/shared_parameters.h"
 #include "core/run/snapshot_requests.h"
 #include "core/run/staging_room.h"
+#include "core/run/step_on_its_way.h"
 #include "core/run/update_queue.h"
 #include "core/step/step_engine.h"
 #include "core/step/step_policy.h"
@@ -44,16 +45,14 @@
 
 namespace gradd {
 
-// One training run: it puts in order what its parts do. RunRecord is what it goes on from, and
-// changes by events; the policy says when a step is due, StepEngine makes it, and sessions are
-// told.
+// One training run: puts in order what its parts do. RunRecord is what it goes on from, and changes
+// by events; the policy says when a step is due, StepEngine makes it, and sessions are told.
 //
 // A step is entered as an event when it begins, if it is known that it need not be undone; so the
 // record may be a step ahead of what people see.
 //
-// A step is applied without the lock, by one thread at a time together with the pool;
-// everything else happens under it and takes microseconds. Nothing here waits: what cannot
-// go on now is kept, and taken up again by the event that lets it.
+// A step is applied without the lock, by one thread at a time and the pool; everything else happens
+// under it and takes microseconds. Nothing here waits: what cannot go on now is kept until it can.
 //
 // Thread safe.
 class Run : public SessionHost, public std::enable_shared_from_this<Run> {
@@ -175,8 +174,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
 
   // ---- Room for pushes (run_room.cc) ----
 
-  // Makes sure that a step's pushes will find room, if it has `live` workers and is of the present
-  // policy or this one.
+  // Makes sure that pushes find room for a step of `live` workers, of the present policy or this.
   absl::Status AssureStep(const StepPolicy& policy, int64_t live)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the session has room for a push of the present step; claims it if not.

@@ -45,12 +45,15 @@ void Run::Drain() {
 bool Run::StepCanCome() const {
   if (step_ != nullptr || !record_.policy().needs_others()) return true;
   if (!record_.members().formed()) return false;
+  // No step waits for those who can get no batch.
+  const std::vector<std::string> idle = leases_.Idle();
   int64_t can_push =
       std::max(record_.members().complete(), static_cast<int64_t>(waiting_.facts().size()));
   for (const std::string& worker : record_.members().Missing()) {
-    if (sessions_.Find(worker) != nullptr) ++can_push;
+    const bool is_idle = std::binary_search(idle.begin(), idle.end(), worker);
+    if (!is_idle && sessions_.Find(worker) != nullptr) ++can_push;
   }
-  const int64_t expected = record_.members().expected();
+  const int64_t expected = record_.members().expected() - static_cast<int64_t>(idle.size());
   return can_push >=
          (record_.policy().needs_all() ? expected : record_.policy().QuorumOf(expected));
 }

@@ -80,9 +80,15 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
     return member->ledger.IsOf(header) ? PushAdmission::kDuplicate : PushAdmission::kRolledBack;
   }
   const int64_t last = member->ledger.sequence;
-  if (header.sequence() <= last || header.sequence() == member->pending_sequence) {
+  if (header.sequence() == member->pending_sequence) {
+    // Complete since an earlier session, unless it sends it twice.
+    const PendingPush* const pending = FindPending(session->state().worker);
+    if (pending != nullptr && pending->session.get() != session) {
+      leases_.NameAgain(session->state().worker, header);
+    }
     return PushAdmission::kDuplicate;
   }
+  if (header.sequence() <= last) return PushAdmission::kDuplicate;
   if (header.sequence() != last + 1) {
     return InvalidArgument(
         "SEQUENCE_SKIPS",
@@ -153,6 +159,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
         events_.ChangeMember(pending.worker, state::v1::MemberChange::KIND_EXPECTED);
       }
       record_.members().PushWaits(member, header.sequence());
+      leases_.PushWaits(pending.worker, header);
       if (waiting_.empty() && StateForPolicy().window_pushes == 0) {
         waiting_.SetSince(Now());
         NoteMove();
@@ -179,7 +186,6 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       PendingPush* const pending = FindPending(session->state().worker);
       if (pending != nullptr && pending->session != session) {
         // Complete since an earlier session: this one gets its result.
-        if (why == PushAdmission::kDuplicate) pending->named_again = header.batches();
         pending->session = session;
         pending->want_parameters = want_parameters;
         pending->told = Told::kNothing;
@@ -194,6 +200,8 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
       outcome = v1::PUSH_OUTCOME_BATCH_USED;
     }
     if (IsEvent(outcome)) answers_.Enter(worker, header, outcome);
+    // As far as its worker knows, what it names is used up; but the first one counts, with its own.
+    if (outcome == v1::PUSH_OUTCOME_DUPLICATE) leases_.Forget(worker, header.batches());
     if (outcome == v1::PUSH_OUTCOME_RESEND) want_parameters = false;
     replies_.Tell(member, session, header, outcome, want_parameters, Told::kNothing);
     FinishIfDone();  // What was skipped may have been the last of the data.
@@ -205,17 +213,21 @@ void Run::CommitIgnored(const SessionPtr& session, const v1::PushHeader& header,
 
 bool Run::AbortWaiting(const SessionPtr& session, int64_t sequence, bool since_earlier) {
   std::vector<PendingPush> taken;  // Let go of without the lock: it may be large.
-  MutexLock lock(&mutex_);
-  Member* const member = sessions_.MemberOf(session.get());
-  if (member == nullptr || member->pending_sequence != sequence) return false;
-  const PendingPush* const waiting = waiting_.Find(session->state().worker);
-  if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
-  session->state().receiving = false;
-  taken = waiting_.TakeOf(session->state().worker);
-  taken[0].session = session;  // Where it is told, since this one took it back.
-  taken[0].want_parameters = false;
-  answers_.Resolve(taken[0], v1::PUSH_OUTCOME_ABORTED);
-  if (draining_) EndIdleSessions();
+  {
+    MutexLock lock(&mutex_);
+    Member* const member = sessions_.MemberOf(session.get());
+    if (member == nullptr || member->pending_sequence != sequence) return false;
+    const PendingPush* const waiting = waiting_.Find(session->state().worker);
+    if (waiting == nullptr || (waiting->session != session) != since_earlier) return false;
+    session->state().receiving = false;
+    taken = waiting_.TakeOf(session->state().worker);
+    taken[0].session = session;  // Where it is told, since this one took it back.
+    taken[0].want_parameters = false;
+    answers_.Resolve(taken[0], v1::PUSH_OUTCOME_ABORTED);
+    leases_.Serve();
+    if (draining_) EndIdleSessions();
+  }
+  Advance();  // What it named may be all that others wait for, or the last that they could get.
   return true;
 }
 

@@ -62,8 +62,12 @@ void Run::GiveUpRoom() {
     dropped = DropPushes();
   }
   dropped.clear();
-  MutexLock lock(&mutex_);
-  room_.Dropped(Now());
+  {
+    MutexLock lock(&mutex_);
+    room_.Dropped(Now());
+    leases_.Serve();  // What they named may be free.
+  }
+  Advance();
 }
 
 std::vector<PendingPush> Run::DropPushes() {

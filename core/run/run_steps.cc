@@ -125,6 +125,7 @@ void Run::AnswerDropped(const Verdict& verdict) {
     pushes[i].claim.reset();
     answers_.Resolve(pushes[i], verdict.dropped[i].outcome);
   }
+  leases_.Serve();
 }
 
 // Looks again then, if that is before Tick() does.
@@ -211,6 +212,7 @@ bool Run::BeginFold(std::unique_ptr<StepOnItsWay> step) {
                            GradientTooLargeError(push->largest(),
                                                  "a step that it is only a part of could not be "
                                                  "undone for it"));
+    leases_.Serve();
     return false;
   }
   step->begin_at = Now();
@@ -263,6 +265,7 @@ bool Run::RejectLarge(std::vector<PendingPush> pushes, absl::string_view why) {
   }
   pushes.erase(pushes.begin(), small);
   waiting_.PutBack(std::move(pushes));
+  leases_.Serve();
   return any;
 }
 

@@ -10,7 +10,6 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "core/data/batch_ledger.h"
 #include "core/run/staging_room.h"
 #include "core/run/worker_session.h"
 #include "core/step/quorum_lag.h"
@@ -50,9 +49,6 @@ struct PendingPush {
   bool sends_early = false;
   // Pushes of the same worker that were in the window when it came.
   int64_t in_window = 0;
-  // What its worker named instead when it pushed the same sequence in a later session: it is
-  // answered for this push alone.
-  BatchLedger::Ranges named_again;
   int64_t place = 0;  // It was the so many-th that waited; set by WaitingPushes.
 
   // What a step takes of it.

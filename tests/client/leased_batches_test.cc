@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <future>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -132,6 +133,31 @@ TEST_F(LeasedBatchesTest, ARolledBackPushTakesAllThatWasTakenWithIt) {
   batches_.RolledBack();
   EXPECT_THAT(Sent(), ElementsAre("return 1+2", "ask 3"));
   EXPECT_THAT(TakeNow(3), ElementsAre(3));
+}
+
+TEST_F(LeasedBatchesTest, HoweverManyAreWantedItAsksForWhatItMayHave) {
+  batches_.StreamOpened(DataWelcome({}));
+  EXPECT_THAT(TakeNow(std::numeric_limits<int64_t>::max()), IsEmpty());
+  EXPECT_THAT(Sent(), ElementsAre("ask 100"));
+}
+
+TEST_F(LeasedBatchesTest, WhatIsRefusedIsGivenBack) {
+  batches_.StreamOpened(DataWelcome({1, 2, 3}));
+  EXPECT_THAT(TakeNow(2), ElementsAre(1, 2));
+  // One of them is another worker's by now, and the server alone knows which.
+  batches_.Refused({1, 2});
+  EXPECT_THAT(Sent(), ElementsAre("return 1+2", "ask 3"));
+}
+
+// The server forgets with a duplicate whatever it names, too.
+TEST_F(LeasedBatchesTest, WhatCameBackBeforeItsPushIsAnsweredGoesWithIt) {
+  batches_.StreamOpened(DataWelcome({1}));
+  EXPECT_THAT(TakeNow(1), ElementsAre(1));
+  batches_.StreamEnded();
+  batches_.StreamOpened(DataWelcome({}));
+  batches_.OnLease(LeaseOf({1, 2}));
+  batches_.Pushed({1});
+  EXPECT_THAT(TakeNow(2), ElementsAre(2));
 }
 
 TEST_F(LeasedBatchesTest, SaysWhyThereAreNone) {

@@ -207,6 +207,14 @@ TEST(SessionPromiseTest, LeaveDoesNotWaitForAStuckConnection) {
   EXPECT_EQ(push.get().status().code(), StatusCode::kCancelled);
 }
 
+TEST(SessionPromiseTest, OpenRefusesToHaveFewerBatchesReadyThanNone) {
+  SessionOptions options = PromiseOptions("127.0.0.1:1");
+  options.batches_ahead = -1;
+  const absl::Status status = Session::Open(std::move(options)).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), "batches_ahead: -1, at least 0 expected");
+}
+
 TEST(SessionPromiseTest, OpenGivesUpOnAServerThatDoesNotWelcome) {
   FakeTrainServer server(Manners::kNoWelcome, kManyElements);
   const absl::Status status = Session::Open(PromiseOptions(server.address())).status();

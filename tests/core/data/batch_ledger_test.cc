@@ -207,6 +207,22 @@ TEST(BatchLedgerTest, ALeaseIsLimitedForOneAndForAll) {
   EXPECT_FALSE(ledger.NoneFree({}));
 }
 
+// They are no lease any more, though their holder has not heard of it.
+TEST(BatchLedgerTest, WhatOthersHaveUsedUpIsNotCountedAsLeased) {
+  BatchLedger ledger(LedgerSpec(10'000));
+  Lease(&ledger, "a", BatchLedger::kMostLeased);
+  ledger.Lose("a");
+  Lease(&ledger, "b", BatchLedger::kMostLeased);
+  ledger.Use("a", Batches({{0, 100}}));
+  EXPECT_EQ(Lease(&ledger, "b", BatchLedger::kMostLeased).size(), 100U);
+  BatchRanges numbers;
+  numbers.Add({50, 150});
+  EXPECT_EQ(ledger.HeldOf("b", numbers).size(), 100);
+  ledger.Return("b", Batches({{50, 100}}));
+  EXPECT_EQ(ledger.HeldOf("b", numbers).size(), 0);
+  EXPECT_THAT(Lease(&ledger, "c", 2), ElementsAre(100, 101));
+}
+
 TEST(BatchLedgerTest, TheOldestFormerHoldingsAreForgotten) {
   BatchLedger ledger(LedgerSpec(100'000));
   // 100 numbers with gaps between them, each worker.

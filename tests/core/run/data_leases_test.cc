@@ -570,6 +570,169 @@ TEST_F(DataLeasesTest, WhatIsNotInThePushThatWaitsAlreadyGoesOutAgain) {
   EXPECT_THAT(Lease(b.get(), 1), ElementsAre(2));
 }
 
+// What waits counts, whatever its worker says of its batches.
+TEST_F(DataLeasesTest, WhatIsInOnesOwnPushThatWaitsIsNotGivenBack) {
+  Create(WithBatches(SynchronousSpec(1, 2), 9));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 2), ElementsAre(0, 1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->ReturnBatches({{0, 2}});
+  EXPECT_THAT(Lease(b.get(), 2), ElementsAre(1, 2));
+  EXPECT_EQ(Outcome(b.get(), 1, {{1, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Data().used_batches(), 2);
+  // Where it comes to nothing, they go out again.
+  EXPECT_THAT(Lease(a.get(), 1), ElementsAre(3));
+  EXPECT_EQ(Outcome(a.get(), 2, {{3, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->ReturnBatches({{3, 1}});
+  a->Abort(2);
+  Settle();
+  EXPECT_EQ(a->results().back().outcome(), v1::PUSH_OUTCOME_ABORTED);
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(3));
+}
+
+// A new process pushes before the old one's push is answered, and is told only afterwards that its
+// sequence counts already.
+TEST_F(DataLeasesTest, WhatIsNotInThePushThatCountsAlreadyGoesOutAgain) {
+  Create(WithBatches(SynchronousSpec(1, 2), 5));
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 2), ElementsAre(0, 1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->Disconnect();
+  a = Join("a", /*instance=*/2);
+  EXPECT_EQ(a->welcome()->last_sequence(), 0);
+  EXPECT_THAT(NumbersOf(a->welcome()->data().leased()), ElementsAre(1));
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(2));
+  EXPECT_EQ(Outcome(b.get(), 1, {{2, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 2}}, 4), v1::PUSH_OUTCOME_DUPLICATE);
+  EXPECT_EQ(Data().leased_batches(), 0);
+  EXPECT_THAT(Lease(b.get(), 3), ElementsAre(1, 3, 4));
+  EXPECT_EQ(Outcome(a.get(), 1, {{1, 1}}), v1::PUSH_OUTCOME_DUPLICATE) << "they are b's";
+  EXPECT_EQ(Data().leased_batches(), 3);
+  EXPECT_EQ(Outcome(b.get(), 2, {{1, 1}, {3, 2}}, 5), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(State(), v1::RUN_STATE_FINISHED);
+}
+
+// Nobody has checked what it names, and the sequence is what counts.
+TEST_F(DataLeasesTest, WhatADuplicateNamesAndIsNoneIsIgnored) {
+  Create(WithBatches(SynchronousSpec(1, 2), 9));
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 4), ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->Disconnect();
+  a = Join("a", /*instance=*/2);
+  EXPECT_EQ(Outcome(a.get(), 1, {{1, 1}, {1, 1}, {9, 1}, {3, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(4));
+  EXPECT_EQ(Outcome(b.get(), 1, {{4, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(Data().leased_batches(), 2) << "2 and 3";
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(Outcome(a.get(), 1, {{2, 1}, {-1, 4}, {3, 1}}), v1::PUSH_OUTCOME_DUPLICATE);
+  EXPECT_EQ(Data().leased_batches(), 1) << "3";
+  EXPECT_EQ(Outcome(a.get(), 1, {{3, kMost}}), v1::PUSH_OUTCOME_DUPLICATE);
+  EXPECT_EQ(Data().leased_batches(), 0);
+}
+
+// A new process was never told of what is in the push of the old one.
+TEST_F(DataLeasesTest, WhatNobodyKnowsToHaveGoesOutAgain) {
+  Create(WithBatches(SynchronousSpec(1, 2), 4));
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 2), ElementsAre(0, 1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  EXPECT_THAT(Lease(b.get(), 2), ElementsAre(2, 3));
+  a->Disconnect();
+  a = Join("a", /*instance=*/2);
+  EXPECT_THAT(Lease(b.get(), 2), IsEmpty()) << "it waits";
+  EXPECT_EQ(Outcome(a.get(), 1, {{1, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->Abort(1);
+  Settle();
+  EXPECT_EQ(a->results().back().outcome(), v1::PUSH_OUTCOME_ABORTED);
+  ASSERT_THAT(b->leases(), SizeIs(2));
+  EXPECT_THAT(NumbersOf(b->leases()[1].ranges()), ElementsAre(0));
+  // What it was told of is still its own.
+  EXPECT_EQ(Outcome(a.get(), 1, {{1, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  EXPECT_EQ(Outcome(b.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_APPLIED);
+}
+
+// The same process pushes it once more: it knows what it has.
+TEST_F(DataLeasesTest, WhatIsNamedOnceMoreStaysLeased) {
+  Create(WithBatches(SynchronousSpec(1, 2), 4));
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 2), ElementsAre(0, 1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->Disconnect();
+  a = Join("a");
+  EXPECT_THAT(NumbersOf(a->welcome()->data().leased()), ElementsAre(1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  a->Abort(1);
+  Settle();
+  EXPECT_EQ(a->results().back().outcome(), v1::PUSH_OUTCOME_ABORTED);
+  EXPECT_EQ(Data().leased_batches(), 2);
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 2}}, 4), v1::PUSH_OUTCOME_UNSPECIFIED);
+}
+
+// A worker was lost while its push waited, so that nobody has its batches when it takes that back.
+TEST_F(DataLeasesTest, WhatIsTakenBackGoesToWhoeverWaits) {
+  Create(WithBatches(SynchronousSpec(1, 3), 3));
+  auto a = Join("a");
+  const auto b = Join("b");
+  const auto c = Join("c");
+  EXPECT_THAT(Lease(a.get(), 1), ElementsAre(0));
+  EXPECT_THAT(Lease(b.get(), 2), ElementsAre(1, 2));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  Lose(std::move(a), {b.get(), c.get()});
+  EXPECT_THAT(Lease(c.get(), 1), IsEmpty());
+  a = Join("a", /*instance=*/2);
+  a->SetBatches({{0, 1}});
+  a->PushPart(1, 0, {});
+  a->Abort(1);
+  Settle();
+  EXPECT_EQ(a->results().back().outcome(), v1::PUSH_OUTCOME_ABORTED);
+  ASSERT_THAT(c->leases(), SizeIs(1));
+  EXPECT_THAT(NumbersOf(c->leases()[0].ranges()), ElementsAre(0));
+}
+
+// Its numbers are used up by the one that had them before.
+TEST_F(DataLeasesTest, WhatOthersHaveUsedUpCountsForNobody) {
+  Create(WithBatches(AsynchronousSpec(1), 9000));
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 4096), SizeIs(4096));
+  Lose(std::move(a), {b.get()});
+  EXPECT_THAT(Lease(b.get(), 4096), SizeIs(4096));
+  EXPECT_THAT(Lease(b.get(), 1), IsEmpty());
+  a = Join("a", /*instance=*/2);
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 4096}}, 8192), v1::PUSH_OUTCOME_APPLIED);
+  ASSERT_THAT(b->leases(), SizeIs(2));
+  EXPECT_THAT(NumbersOf(b->leases()[1].ranges()), ElementsAre(4096));
+  b->ReturnBatches({{0, 4096}});
+  Settle();
+  state::v1::RunState state;
+  run_->WriteState(&state);
+  ASSERT_EQ(state.data().held_size(), 1);
+  EXPECT_THAT(NumbersOf(state.data().held(0).ranges()), ElementsAre(4096));
+}
+
+// Who can get no batch is not waited for while the server stops, either.
+TEST_F(DataLeasesTest, AServerThatStopsWaitsForThoseWhoHaveBatches) {
+  Create(WithBatches(SynchronousSpec(1, 3), 2));
+  const auto a = Join("a");
+  const auto b = Join("b");
+  const auto c = Join("c");
+  EXPECT_THAT(Lease(a.get(), 1), ElementsAre(0));
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(1));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED);
+  c->Disconnect();
+  registry_->Drain();
+  Settle();
+  EXPECT_EQ(a->end(), std::nullopt);
+  EXPECT_EQ(Outcome(b.get(), 1, {{1, 1}}, 1), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(State(), v1::RUN_STATE_FINISHED);
+}
+
 TEST_F(DataLeasesTest, AStepDoesNotWaitForWorkersThatCanGetNoBatch) {
   Create(WithBatches(SynchronousSpec(1, 3), 5));
   const auto a = Join("a");

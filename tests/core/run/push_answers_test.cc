@@ -92,12 +92,11 @@ class PushAnswersTest : public testing::Test {
   int64_t seen_ = 0;
   SnapshotRequests snapshots_{vectors_->engine()};
   WaitingPushes waiting_;
-  const std::unique_ptr<StepOnItsWay> step_;
-  DataLeases leases_{{&record_, &events_, &course_, &sessions_, &waiting_, &step_}};
+  DataLeases leases_{{&record_, &events_, &course_, &sessions_, &waiting_}};
   Replies replies_{{&layout_, &clock_, &record_, &course_, vectors_->engine(), &sessions_,
                     &snapshots_, &leases_, &profile_}};
-  PushAnswers answers_{
-      {&record_, &events_, vectors_->engine(), &sessions_, &replies_, &reports_, &signs_, &clock_}};
+  PushAnswers answers_{{&record_, &events_, vectors_->engine(), &sessions_, &replies_, &leases_,
+                        &reports_, &signs_, &clock_}};
 };
 
 TEST_F(PushAnswersTest, OneThatTheLedgerHoldsIsEnteredAndThenTold) {

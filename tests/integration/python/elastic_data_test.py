@@ -178,3 +178,9 @@ class ElasticDataTest(ServerTest):
                       refusal("--rank", "0"))
         self.assertIn("--data: it has 500 examples, and the run's data set 2000",
                       refusal(examples="500"))
+        worker = subprocess.run(
+            [program("gradworker"), *self.DATA, "--server", self.grpc, "--run", "s", "--batch", "10",
+             "--steps", "1"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            timeout=TIMEOUT_SECONDS, check=True)
+        self.assertIn("--batch: not used, since s hands out batches of 30 examples", worker.stdout)

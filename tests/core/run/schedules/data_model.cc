@@ -33,6 +33,14 @@ int64_t DataModel::HeldBy(const std::string& worker) const {
                        [&](const Batch& batch) { return !batch.used && batch.holder == worker; });
 }
 
+int64_t DataModel::FirstUnknown(const std::string& worker, const std::set<int64_t>& known) const {
+  for (int64_t number = 0; number < batches(); ++number) {
+    const Batch& batch = batches_[static_cast<size_t>(number)];
+    if (!batch.used && batch.holder == worker && known.count(number) == 0) return number;
+  }
+  return -1;
+}
+
 bool DataModel::SurelyIdle(const std::string& worker) const {
   const bool any_free = std::any_of(batches_.begin(), batches_.end(), [](const Batch& batch) {
     return !batch.used && batch.holder.empty();

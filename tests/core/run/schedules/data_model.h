@@ -38,6 +38,9 @@ class DataModel {
   // Whether a step may have been made without the worker, since it could get no batch.
   bool MayHaveBeenIdle(int64_t step, const std::string& worker) const;
   int64_t HeldBy(const std::string& worker) const;
+  // The first batch that the worker has and that is not among these, which it knows of; -1 if there
+  // is none. It would never be pushed.
+  int64_t FirstUnknown(const std::string& worker, const std::set<int64_t>& known) const;
 
  private:
   struct Batch {

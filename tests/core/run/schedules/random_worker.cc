@@ -105,6 +105,7 @@ void RandomWorker::Join() {
   old_batches_.insert(old_batches_.end(), batches_.begin(), batches_.end());
   batches_.clear();
   pushed_batches_.clear();
+  named_batches_.clear();
   asks_ = false;
   leases_ = timelines_ = 0;
   for (const v1::BatchRange& range : stream_->welcome()->data().leased()) {
@@ -189,7 +190,6 @@ void RandomWorker::NoteTaken() {
 
 void RandomWorker::NoteAnswers() {
   if (stream_ == nullptr) return;
-  NoteLeases();
   for (; results_ < stream_->results().size(); ++results_) {
     const v1::PushResult& result = stream_->results()[results_];
     Note("push ", result.sequence(), " ", v1::PushOutcome_Name(result.outcome()), " ",
@@ -199,15 +199,19 @@ void RandomWorker::NoteAnswers() {
     if (model_ != nullptr) model_->Answered(stream_.get(), result);
     if (result.parameters_follow()) ++promised_;
     --open_pushes_;
-    const auto pushed =
-        std::find_if(pushed_batches_.begin(), pushed_batches_.end(),
-                     [&](const auto& push) { return push.first == result.sequence(); });
+    // Of two with one sequence, the later one is the duplicate.
+    const auto is_pushed = [&](const auto& push) { return push.first == result.sequence(); };
+    auto pushed = std::find_if(pushed_batches_.begin(), pushed_batches_.end(), is_pushed);
+    if (result.outcome() == v1::PUSH_OUTCOME_DUPLICATE && pushed != pushed_batches_.end()) {
+      pushed = std::find_if(pushed_batches_.rbegin(), pushed_batches_.rend(), is_pushed).base() - 1;
+    }
     const bool for_good = result.outcome() != v1::PUSH_OUTCOME_REJECTED &&
                           result.outcome() != v1::PUSH_OUTCOME_RESEND &&
                           result.outcome() != v1::PUSH_OUTCOME_ABORTED &&
                           result.outcome() != v1::PUSH_OUTCOME_ROLLED_BACK;
     if (pushed != pushed_batches_.end()) {
       for (const int64_t batch : pushed->second) {
+        if (!for_good) named_batches_.insert(batch);
         if (for_good && batches_.erase(batch) == 1) old_batches_.push_back(batch);
       }
       pushed_batches_.erase(pushed);
@@ -225,6 +229,7 @@ void RandomWorker::NoteAnswers() {
       queued_ = std::max(queued_, sequence_);
     }
   }
+  NoteLeases();  // What was let go with an answer may come back after it.
 }
 
 void RandomWorker::NoteEnds() {
@@ -305,6 +310,12 @@ void RandomWorker::ReturnSomeBatches() {
   v1::TrainRequest request;
   std::vector<int64_t> left = BatchesLeft();
   left.resize(1 + Draw(left.size()));
+  // And what it has pushed, where that waits: it is to count all the same.
+  if (model_->Waits(id_) && pushed_batches_.size() == 1 && Chance(2)) {
+    for (const int64_t batch : pushed_batches_[0].second) {
+      if (batches_.count(batch) == 1) left.push_back(batch);
+    }
+  }
   for (const int64_t batch : left) {
     v1::BatchRange& range = *request.mutable_return_batches()->add_ranges();
     range.set_first(batch);
@@ -335,8 +346,15 @@ void RandomWorker::NoteLeases() {
 }
 
 std::string RandomWorker::CheckLeases() const {
-  if (!IsOpen() || !asks_ || stream_->held() || model_ == nullptr) return "";
+  if (!IsOpen() || stream_->held() || model_ == nullptr || model_->data() == nullptr) return "";
   const DataModel& data = *model_->data();
+  // What a push of an earlier session names that waits it need not know.
+  std::set<int64_t> known = named_batches_;
+  known.insert(batches_.begin(), batches_.end());
+  if (const int64_t batch = data.FirstUnknown(id_, known); batch >= 0 && !model_->Waits(id_)) {
+    return absl::StrCat(run_, "/", id_, " has batch ", batch, " and does not know");
+  }
+  if (!asks_) return "";
   const std::string name = absl::StrCat(run_, "/", id_, " waits for batches, and ");
   if (data.AnySurelyFree()) return absl::StrCat(name, "some are free");
   if (data.all_used()) return absl::StrCat(name, "all are used up");

@@ -65,8 +65,8 @@ class RandomWorker {
   }
   // What it has begun is not sent to its end.
   bool HasMoreToSend() const { return !queue_.empty() && stream_ != nullptr && stream_->IsOpen(); }
-  // What is wrong with its waiting for batches, where the server has nothing left to do; empty if
-  // nothing is.
+  // What is wrong with its waiting for batches, or with what it has, where the server has nothing
+  // left to do; empty if nothing is.
   std::string CheckLeases() const;
   const std::string& id() const { return id_; }
   const std::string& run() const { return run_; }
@@ -142,7 +142,8 @@ class RandomWorker {
   std::set<int64_t> batches_;
   std::vector<int64_t> old_batches_;
   std::deque<std::pair<int64_t, std::vector<int64_t>>> pushed_batches_;  // By sequence.
-  bool asks_ = false;  // For batches, on this stream.
+  std::set<int64_t> named_batches_;  // On this stream, in pushes that it may push again.
+  bool asks_ = false;                // For batches, on this stream.
   size_t leases_ = 0;
   size_t timelines_ = 0;  // Events that it has seen.
 };
