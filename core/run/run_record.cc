@@ -174,6 +174,8 @@ void RunRecord::ChangeLease(const state::v1::DataLease& lease) {
   if (!batches_.has_value()) return;
   if (lease.kind() == state::v1::DataLease::KIND_GRANTED) {
     batches_->Grant(lease.worker(), lease.ranges());
+  } else if (lease.kind() == state::v1::DataLease::KIND_LOST) {
+    batches_->Lose(lease.worker(), lease.ranges());
   } else {
     batches_->Return(lease.worker(), lease.ranges());
   }
