@@ -239,16 +239,33 @@ void BatchLedger::Skip(const std::string& worker, const Ranges& ranges) {
   Return(worker, ranges);
 }
 
+void BatchLedger::AddFormer(const std::string& worker, BatchRanges ranges) {
+  if (ranges.empty()) return;
+  for (const BatchSpan& held : ranges.All()) {
+    for (const BatchSpan& unused : unused_.Within(held)) free_.Add(unused);
+  }
+  former_spans_ += ranges.spans();
+  former_.push_back({worker, std::move(ranges)});
+  LimitFormer();
+}
+
+void BatchLedger::Lose(const std::string& worker, const Ranges& ranges) {
+  const auto found = held_.find(worker);
+  if (found == held_.end()) return;
+  BatchRanges lost;
+  for (const v1::BatchRange& range : ranges) {
+    for (const BatchSpan& held : found->second.Within(SpanOf(range))) lost.Add(held);
+  }
+  for (const BatchSpan& span : lost.All()) found->second.Remove(span);
+  if (found->second.empty()) held_.erase(found);
+  AddFormer(worker, std::move(lost));
+}
+
 void BatchLedger::Lose(const std::string& worker) {
   const auto found = held_.find(worker);
   if (found == held_.end()) return;
-  for (const BatchSpan& held : found->second.All()) {
-    for (const BatchSpan& unused : unused_.Within(held)) free_.Add(unused);
-  }
-  former_.push_back({worker, std::move(found->second)});
-  former_spans_ += former_.back().ranges.spans();
+  AddFormer(worker, std::move(found->second));
   held_.erase(found);
-  LimitFormer();
 }
 
 void BatchLedger::EndAll() {

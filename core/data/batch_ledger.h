@@ -82,7 +82,9 @@ class BatchLedger {
   void Use(const std::string& worker, const Ranges& ranges);
   // It was skipped, since it is not finite. Only whoever has a number has its skips counted.
   void Skip(const std::string& worker, const Ranges& ranges);
-  // The worker is lost, or has left.
+  // The worker has them no more, and its push with them counts if it comes before those of others.
+  void Lose(const std::string& worker, const Ranges& ranges);
+  // The same for all that it has: it is lost, or has left.
   void Lose(const std::string& worker);
   // All leases end, and so do the claims of those that were lost.
   void EndAll();
@@ -123,6 +125,7 @@ class BatchLedger {
   std::optional<int64_t> FirstUnclaimed(const std::string& worker, const Ranges& ranges) const;
   // The worker has and had them no more.
   void Drop(const std::string& worker, const Ranges& ranges);
+  void AddFormer(const std::string& worker, BatchRanges ranges);
   void ForgetFormer(const std::string& worker, const Ranges& ranges);
   void LimitFormer();
   void UseUp(BatchSpan span);

@@ -84,13 +84,14 @@ absl::Status DataLeases::Handle(WorkerSession* session, const v1::TrainRequest& 
   return absl::OkStatus();
 }
 
-void DataLeases::Return(const std::string& worker, const BatchRanges& ranges) {
+void DataLeases::End(const std::string& worker, const BatchRanges& ranges,
+                     state::v1::DataLease::Kind kind) {
   const BatchRanges returned = ledger()->HeldOf(worker, ranges);
   // Of others its lease may have ended meanwhile.
   if (returned.empty()) return;
   state::v1::DataLease lease;
   lease.set_worker(worker);
-  lease.set_kind(state::v1::DataLease::KIND_RETURNED);
+  lease.set_kind(kind);
   returned.Write(lease.mutable_ranges());
   parts_.events->ChangeLease(std::move(lease));
 }
@@ -197,7 +198,11 @@ void DataLeases::PushGone(const std::string& worker, bool for_good) {
   const InPush push = std::move(found->second);
   in_pushes_.erase(found);
   RemoveAll(push.named, &reserved_);
-  Return(worker, for_good ? push.named_again : push.forgotten);
+  if (for_good) {
+    End(worker, push.named_again, state::v1::DataLease::KIND_RETURNED);
+  } else {
+    End(worker, push.forgotten, state::v1::DataLease::KIND_LOST);
+  }
 }
 
 void DataLeases::Forget(const std::string& worker, const BatchLedger::Ranges& ranges) {
@@ -211,7 +216,7 @@ void DataLeases::Forget(const std::string& worker, const BatchLedger::Ranges& ra
     }
     RemoveAll(push.named, &forgotten);
   }
-  Return(worker, forgotten);
+  End(worker, forgotten, state::v1::DataLease::KIND_RETURNED);
 }
 
 void DataLeases::Name(const Verdict& verdict, state::v1::StepDecision* decision) const {

@@ -71,7 +71,8 @@ class DataLeases {
   void NameAgain(const std::string& worker, const v1::PushHeader& header);
   // It is no longer so, if it was. `for_good`: its sequence is used up, and so its worker forgets
   // whatever it has named with it; otherwise it may push the same again. What it does not count on
-  // goes out again. To be followed by Serve().
+  // goes out again; as the worker may not have heard of that yet, its push with it may still count.
+  // To be followed by Serve().
   void PushGone(const std::string& worker, bool for_good);
   // The worker forgets these batches, whatever they are: those that it has go out again, at once or
   // when a push of its own with them has come to nothing. To be followed by Serve().
@@ -98,7 +99,7 @@ class DataLeases {
 
   const BatchLedger* ledger() const { return parts_.record->batches(); }
   // The worker has these no more, if it has; what is unused of them is free from now on.
-  void Return(const std::string& worker, const BatchRanges& ranges);
+  void End(const std::string& worker, const BatchRanges& ranges, state::v1::DataLease::Kind kind);
   void Answer(WorkerSession* session, const BatchLedger::Ranges& ranges) const;
 
   const Parts parts_;

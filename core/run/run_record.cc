@@ -178,6 +178,8 @@ void RunRecord::ChangeLease(const state::v1::DataLease& lease) {
                        [&](const std::string& other) { return batches_->HasAny(other); });
     }
     batches_->Grant(lease.worker(), lease.ranges());
+  } else if (lease.kind() == state::v1::DataLease::KIND_LOST) {
+    batches_->Lose(lease.worker(), lease.ranges());
   } else {
     batches_->Return(lease.worker(), lease.ranges());
   }

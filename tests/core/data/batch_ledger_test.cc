@@ -321,10 +321,16 @@ TEST(BatchLedgerTest, EveryNumberIsUsedOnceWhateverWorkersDo) {
         } else {
           ledger.Return(worker, ranges);
         }
-      } else {
+      } else if (what < 9) {
         ledger.Lose(worker);
         for (std::string& held : holder) {
           if (held == worker) held.clear();
+        }
+      } else {
+        const BatchLedger::Ranges ranges = claimed();
+        ledger.Lose(worker, ranges);
+        for (const int64_t number : NumbersIn(ranges)) {
+          if (holder[number] == worker) holder[number].clear();
         }
       }
       if (draw(200) == 0) {

@@ -674,6 +674,34 @@ TEST_F(DataLeasesTest, WhatIsNamedOnceMoreStaysLeased) {
   EXPECT_EQ(Outcome(a.get(), 1, {{0, 2}}, 4), v1::PUSH_OUTCOME_UNSPECIFIED);
 }
 
+// It was away when its push was refused, and pushes it once more when it is back: that counts, if
+// nobody else was faster.
+TEST_F(DataLeasesTest, WhatGoesOutAgainMayStillBePushedByWhoHasNotHeardOfIt) {
+  v1::Run spec = WithBatches(SynchronousSpec(1, 2), 4);
+  spec.mutable_optimizer()->mutable_adam();  // It squares gradients.
+  Create(spec);
+  auto a = Join("a");
+  const auto b = Join("b");
+  EXPECT_THAT(Lease(a.get(), 1), ElementsAre(0));
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(1));
+  a->SetBatches({{0, 1}});
+  a->Push(1, 0, {std::numeric_limits<float>::max()}, /*want_parameters=*/false, /*examples=*/2);
+  Settle();
+  a->Disconnect();
+  a = Join("a");
+  b->SetBatches({{1, 1}});
+  b->Push(1, 0, {std::numeric_limits<float>::max()}, /*want_parameters=*/false, /*examples=*/2);
+  Settle();
+  ASSERT_THAT(b->results(), SizeIs(1));
+  EXPECT_EQ(b->results()[0].reason(), "GRADIENT_TOO_LARGE");
+  EXPECT_EQ(Data().leased_batches(), 1) << "b has heard of it";
+  EXPECT_THAT(Lease(b.get(), 1), ElementsAre(0));
+  EXPECT_EQ(Outcome(a.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_UNSPECIFIED) << "it waits";
+  EXPECT_EQ(Outcome(b.get(), 1, {{0, 1}}), v1::PUSH_OUTCOME_BATCH_USED);
+  EXPECT_EQ(Outcome(b.get(), 2, {{1, 1}}), v1::PUSH_OUTCOME_APPLIED);
+  EXPECT_EQ(a->results().back().outcome(), v1::PUSH_OUTCOME_APPLIED);
+}
+
 // A worker was lost while its push waited, so that nobody has its batches when it takes that back.
 TEST_F(DataLeasesTest, WhatIsTakenBackGoesToWhoeverWaits) {
   Create(WithBatches(SynchronousSpec(1, 3), 3));

@@ -121,9 +121,10 @@ void DataModel::Grant(const state::v1::DataLease& lease) {
   int64_t next = 0;
   for (const int64_t number : numbers) {
     Batch& batch = batches_[static_cast<size_t>(number)];
-    if (lease.kind() == state::v1::DataLease::KIND_RETURNED) {
+    if (lease.kind() != state::v1::DataLease::KIND_GRANTED) {
       if (batch.holder != lease.worker()) Fail(lease.worker(), " gives back ", number);
-      LetGo(lease.worker(), &batch);
+      batch.holder.clear();
+      if (lease.kind() == state::v1::DataLease::KIND_RETURNED) LetGo(lease.worker(), &batch);
       continue;
     }
     if (batch.used) Fail("batch ", number, " goes out and is used up");
