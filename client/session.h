@@ -205,9 +205,9 @@ class Session {
   // The numbers of the next batches, up to `count` of them: waits, at most for `patience`, until
   // there is one. To be called ahead of the pushes, where a loader needs time. None: there are no
   // more, all are used up or the run is finished. Each batch is this worker's until a push with it
-  // is answered; what a push that was refused or taken back has named may be pushed again, unless it
-  // was refused with BATCH_NOT_LEASED or BATCH_LEASE_ENDED: then all that it named are gone. After
-  // ROLLED_BACK, all that were taken before are gone: take others. From any thread.
+  // is answered; what a push that was refused or taken back has named may be pushed again, unless
+  // it was refused with BATCH_NOT_LEASED or BATCH_LEASE_ENDED: then all that it named are gone.
+  // After ROLLED_BACK, all that were taken before are gone: take others. From any thread.
   // DEADLINE_EXCEEDED: none is free now. FAILED_PRECONDITION: NO_DATA_SET, or the session has left.
   // Otherwise what the session has failed with.
   absl::StatusOr<std::vector<int64_t>> NextBatches(
