@@ -15,7 +15,10 @@
 #include "core/base/mutex.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/members/membership.h"
+#include "core/run/checkpoint_facts.h"
 #include "core/run/data_leases.h"
+#include "core/run/durable_gate.h"
+#include "core/run/event_log.h"
 #include "core/run/float16_counts.h"
 #include "core/run/held_run.h"
 #include "core/run/push_answers.h"
@@ -60,9 +63,10 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Validates `spec` and sets the initial parameters, or those of `origin`. The run id is valid.
   static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
                                                      const RunEnvironment& environment,
-                                                     const RunOrigin* origin = nullptr);
+                                                     const RunOrigin& origin = {});
 
   const std::string& run_id() const { return run_id_; }
+  std::string request_id() const;
   bool is_trial() const { return !trial_of_.empty(); }
   // FAILED_PRECONDITION for a trial, which belongs to its Trials, as all that changes a run says.
   absl::Status CheckChangeable() const;
@@ -76,6 +80,12 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   RunMetrics ReadMetrics() const;
   // What it goes on from, but for its vectors, as its events have it.
   void WriteState(state::v1::RunState* state) const;
+  // Calls `receive` when whatever happened until now may be told, or will never be: within this
+  // call or on some thread, without a lock. See EventLog::durable().
+  void WhenDurable(DurableGate::Receiver receive);
+  bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
+  // What decides when the run is to be written down.
+  CheckpointFacts ReadCheckpointFacts() const;
 
   // Changes the run. `request.receive` gets the answer when the change is in effect, or refused;
   // without a lock, perhaps within this call and perhaps on a thread of the pool. What is asked for
@@ -154,9 +164,10 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void FailSession(WorkerSession* session, const absl::Status& status) override;
 
  private:
+  friend class RunReplay;
   Run(std::string run_id, const v1::Run& spec, Layout layout,
       const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
-      const RunOrigin* origin);
+      const RunOrigin& origin);
 
   // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 
@@ -242,6 +253,10 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void BeginTimelines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginNextTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // The log has moved; the log is at an end, and so is the run (run_durable.cc).
+  void LogMoved();
+  void StopForDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // ---- Captures (run_capture.cc) ----
 
   // If somebody asked for one, and this is a time between two steps and changes.
@@ -316,7 +331,9 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Used without the lock by the thread that applies a step or fills a change; see there.
   StepEngine engine_;
 
+  const std::shared_ptr<EventLog> log_;
   mutable Mutex mutex_;
+  DurableGate gate_ ABSL_GUARDED_BY(mutex_);
   RunRecord record_ ABSL_GUARDED_BY(mutex_);
   RunEvents events_ ABSL_GUARDED_BY(mutex_);  // Which change it.
   RunCourse course_ ABSL_GUARDED_BY(mutex_);

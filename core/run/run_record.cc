@@ -70,6 +70,7 @@ void RunRecord::Create(const state::v1::RunCreated& created, const Time& time) {
   spec_.clear_layout();
   timeline_ = std::make_shared<const Timeline>(Timeline{created.uid(), 1});
   create_time_ = time;
+  request_id_ = created.request_id();
   state_time_ = time;
   if (spec_.has_data()) batches_.emplace(spec_.data());
   ConfigureParts();

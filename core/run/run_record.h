@@ -48,6 +48,8 @@ class RunRecord {
   // As created and changed; without the layout, which is fixed, and with no output-only fields.
   const v1::Run& spec() const { return spec_; }
   const google::protobuf::Timestamp& create_time() const { return create_time_; }
+  // See CreateRunRequest.
+  const std::string& request_id() const { return request_id_; }
   // Of the spec.
   const StepPolicy& policy() const { return *policy_; }
   // Which run it is, and which timeline of it is the present one.
@@ -122,6 +124,7 @@ class RunRecord {
   bool deleted_ = false;
   v1::Run spec_;
   Time create_time_;
+  std::string request_id_;
   std::unique_ptr<const StepPolicy> policy_;
   std::shared_ptr<const Timeline> timeline_;
   int64_t step_ = 0;

@@ -16,6 +16,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   state->set_events(events_);
   *state->mutable_spec() = spec_;
   *state->mutable_create_time() = create_time_;
+  state->set_request_id(request_id_);
   state->set_uid(timeline_->run_uid);
   state->set_timeline(timeline_->number);
   state->set_step(step_);
@@ -74,6 +75,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   spec_ = state.spec();
   spec_.clear_layout();
   create_time_ = state.create_time();
+  request_id_ = state.request_id();
   timeline_ = std::make_shared<const Timeline>(Timeline{state.uid(), state.timeline()});
   step_ = state.step();
   state_ = state.state();

@@ -47,7 +47,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
   if (record_.batches() != nullptr && record_.policy().holds_back()) replies_.ReleaseHeldBack();
   for (bool again = true; again;) {
     if (step_ != nullptr || makes_room_ || !engine_.settled() || record_.deleted() ||
-        !course_.Moves()) {
+        !course_.Moves() || record_.state() == v1::RUN_STATE_FINISHED) {
       return;
     }
     const StepPolicy& policy = record_.policy();
@@ -175,6 +175,7 @@ void Run::EnterStep(StepOnItsWay* step) {
   state::v1::StepDecision& decision = step->work.decision;
   reports_.StepWithout(decision);
   events_.MakeStep(&decision, step->work.pushes);
+  step->event = record_.events();
   waiting_.lag().StepMade(decision.step() - 1, step->quorum_at);
   step->entered = true;
   for (const std::string& worker : decision.missing()) {
@@ -218,6 +219,7 @@ bool Run::BeginFold(std::unique_ptr<StepOnItsWay> step) {
   step->begin_at = Now();
   step->entered = true;
   events_.Fold(*step->fold, push);
+  step->event = record_.events();
   step_ = std::move(step);
   return true;
 }
@@ -293,7 +295,9 @@ void Run::ApplySteps() {
       MutexLock lock(&mutex_);
       step = step_.get();
     }
-    if (step->correction.has_value()) {
+    if (step->applied) {
+      // It waited for the log to be done with its pushes.
+    } else if (step->correction.has_value()) {
       Correction& correction = *step->correction;
       correction.corrected = CompensateDelay(
           *step->pushes[0].push, correction.strength, *correction.base, *correction.now,
@@ -308,6 +312,11 @@ void Run::ApplySteps() {
     bool fills = false;
     {
       MutexLock lock(&mutex_);
+      step->applied = true;
+      const bool decided = !step->correction.has_value() && !step->work.undone;
+      if (decided && !step->entered && !record_.deleted()) EnterStep(step);
+      step->waits_for_log = step->event > log_->written();
+      if (step->waits_for_log) return;  // LogMoved() goes on with it.
       applied = CompleteStep();
       BeginStepIfDue();
       goes_on = step_ != nullptr;
@@ -348,7 +357,6 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_ACCUMULATED);
     replies_.ReleaseAfterPushes();
   } else if (!undone) {
-    if (!step->entered) EnterStep(step.get());
     CountStep(*step);
     if (!step->work.finite) {
       PauseBecause(absl::StrCat("the parameters are not finite after step ", engine_.step(),

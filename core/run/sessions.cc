@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/run/gated_sink.h"
+
 namespace gradd {
 
 std::vector<SessionPtr> Sessions::List() const {
@@ -56,6 +58,7 @@ void Sessions::EndIfHalfClosed(WorkerSession* session) {
 
 void Sessions::Disconnected(WorkerSession* session) {
   session->state().sink = nullptr;
+  if (session->state().gated != nullptr) session->state().gated->Cut();
   Detach(session);
 }
 
