@@ -6,11 +6,16 @@
 #include <utility>
 
 namespace gradd {
+namespace {
+
+constexpr int64_t kDefaultKeepLast = 3;
+
+}  // namespace
 
 std::vector<KeptCheckpoint> CheckpointsToRemove(const std::vector<KeptCheckpoint>& checkpoints,
                                                 const v1::Checkpoints& spec) {
   const auto size = static_cast<int64_t>(checkpoints.size());
-  const int64_t keep_last = std::max(spec.keep_last(), 1);
+  const int64_t keep_last = spec.keep_last() == 0 ? kDefaultKeepLast : spec.keep_last();
   const KeptCheckpoint* best = nullptr;
   for (const KeptCheckpoint& checkpoint : checkpoints) {
     if (!checkpoint.evaluation_loss.has_value()) continue;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
+#include "core/base/error.h"
 #include "core/durability/logged_event.h"
 
 namespace gradd {
@@ -110,6 +111,7 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
         when_closed_ = std::move(done);
         return ScheduleWrite();
       }
+      fault_ = StoppingError();
     }
   }
   done();
@@ -174,6 +176,7 @@ void DurableLog::WriteAll() {
       UpdateDurable();
       again = status.ok() && !queue_.empty();
       writing_ = again;
+      if (closed_ && !again && fault_.ok()) fault_ = StoppingError();
       moved = moved_;
       if (!again) closed = std::exchange(when_closed_, nullptr);
     }

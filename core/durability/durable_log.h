@@ -53,6 +53,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
 
   void Append(const state::v1::Event& event, Pushes pushes) override;
   void AwaitCheckpoint(int64_t event) override;
+  bool keeps() const override { return true; }
   int64_t durable() const override { return durable_.load(std::memory_order_acquire); }
   int64_t written() const override { return written_.load(std::memory_order_acquire); }
   absl::Status failure() const override;

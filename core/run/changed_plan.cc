@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/run/run_checkpoints.h"
 #include "core/run/run_spec.h"
 #include "core/step/claimed_plan.h"
 #include "core/step/run_memory.h"
@@ -18,6 +19,7 @@ absl::StatusOr<std::shared_ptr<UpdatePlan>> MakeChangedPlan(const std::string& r
                                                             const Layout& layout,
                                                             const StoreMemory& memory,
                                                             const RunEnvironment& environment) {
+  GRADD_RETURN_IF_ERROR(ValidateCheckpoints(updated, environment.open_log != nullptr));
   try {
     auto plan = ValidateMutableFields(updated, layout, environment.block_elements,
                                       StepThreads(environment), environment.limits);

@@ -38,6 +38,9 @@ class EventLog {
 
   // ---- From any thread. ----
 
+  // Whether the events outlive the process.
+  virtual bool keeps() const { return false; }
+
   // Number of the last event that may be told of: it and all before it are as durable as they have
   // to be. Only goes up, but for AwaitCheckpoint(), and not after a failure().
   virtual int64_t durable() const { return kAll; }

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/data/data_set.h"
 #include "core/run/recent_events.h"
+#include "core/run/run_checkpoints.h"
 #include "core/run/run_spec.h"
 #include "core/run/timelines.h"
 #include "core/step/claimed_plan.h"
@@ -88,6 +89,13 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   if (capture != nullptr) {
     // It counts from where it did.
     *kept.mutable_schedule() = capture->state.spec().schedule();
+  }
+  if (origin.trial_of.empty()) {
+    GRADD_RETURN_IF_ERROR(ValidateCheckpoints(kept, environment.open_log != nullptr));
+  } else {
+    kept.clear_checkpoints();
+    kept.clear_journal();
+    kept.clear_journal_max_bytes();
   }
   if (kept.has_data()) {
     GRADD_RETURN_IF_ERROR(ValidateDataSet(kept.data()));

@@ -85,6 +85,7 @@ v1::Run Run::DescribeNow(Detail detail) const {
   run.set_memory_bytes(engine_.memory_bytes());
   run.set_timeline(record_.timeline()->number);
   run.set_uid(record_.timeline()->run_uid);
+  run.set_kept(log_->keeps());
   FillProgress(run.mutable_progress());
   if (detail == Detail::kSummary) return run;
   DescribeWorkers(record_.members(), replies_, sessions_, *environment_.clock, &run);
