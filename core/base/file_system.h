@@ -98,6 +98,15 @@ class FileSystem {
 // Whether that is the error of a file system without room.
 bool IsDiskFull(const absl::Status& status);
 
+// ---- For who implements one: errors as FileSystem says. ----
+
+// `cannot WHAT PATH: ...`, for a number of the system, such as EIO.
+absl::Status FileSystemError(absl::string_view what, absl::string_view path, int error);
+// A file ends at byte `end`, and was to be read up to `expected`.
+absl::Status EndOfFileError(absl::string_view path, int64_t end, int64_t expected);
+// Somebody has the lock.
+absl::Status InUseError(absl::string_view path);
+
 }  // namespace gradd
 
 #endif  // GRADD_CORE_BASE_FILE_SYSTEM_H_

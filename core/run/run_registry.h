@@ -97,6 +97,7 @@ class RunRegistry {
     remove_damaged_ = std::move(remove);
   }
 
+  const RunEnvironment& environment() const { return environment_; }
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }
   // What happens in the runs; whoever has a log takes it from there.

@@ -21,6 +21,10 @@ std::string CheckFrames(absl::string_view bytes, absl::string_view cuts);
 // As what a client of the pages sends, against a plain search for the end of the request's head.
 std::string CheckPageRequest(absl::string_view bytes, absl::string_view cuts);
 
+// As a safetensors file, against a reader that makes a tree of its header; and what is read of one
+// that is right is written to the same header again.
+std::string CheckSafetensors(absl::string_view bytes, absl::string_view cuts);
+
 }  // namespace gradd
 
 #endif  // GRADD_TESTS_FUZZ_CHECKS_H_
