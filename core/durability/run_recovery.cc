@@ -190,9 +190,11 @@ class Recovery {
     position.timeline = state.timeline();
     position.last_event = state.events();
     recovered_.log->GoOn(position);
-    const bool all_is_there =
-        !gap_ && (state.spec().journal() ||
-                  (end_.has_value() && end_->complete() && end_->last_event() == state.events()));
+    const bool is_complete =
+        end_.has_value() && end_->complete() && end_->last_event() == state.events();
+    // People know that it is finished only where nothing can be missing.
+    const bool is_finished = state.state() == v1::RUN_STATE_FINISHED;
+    const bool all_is_there = !gap_ && (state.spec().journal() || is_complete || is_finished);
     recovered_.steps_are_lost = !all_is_there;
     for (const state::v1::Event& event : carried_) GRADD_RETURN_IF_ERROR(replay_->CarryOver(event));
     replay_->GoOn(recovered_.steps_are_lost);

@@ -11,7 +11,7 @@
 namespace gradd {
 namespace {
 
-constexpr absl::string_view kFormat = "gradd state directory, format 1\n";
+constexpr absl::string_view kDirectoryFormat = "gradd state directory, format 1\n";
 
 absl::Status Refuse(absl::string_view path, absl::string_view why) {
   return Error(absl::StatusCode::kFailedPrecondition, "STATE_DIRECTORY",
@@ -49,10 +49,10 @@ absl::Status StateDirectory::CheckFormat() const {
   if (file.ok()) {
     std::string found(static_cast<size_t>(std::min<int64_t>((*file)->size(), 100)), '\0');
     GRADD_RETURN_IF_ERROR((*file)->Read(0, static_cast<int64_t>(found.size()), found.data()));
-    if (found == kFormat && (*file)->size() == static_cast<int64_t>(kFormat.size())) {
+    if (found == kDirectoryFormat && (*file)->size() == static_cast<int64_t>(kDirectoryFormat.size())) {
       return absl::OkStatus();
     }
-    return Refuse(path, absl::StrCat("it says ", Quoted(found), ", ", Quoted(kFormat),
+    return Refuse(path, absl::StrCat("it says ", Quoted(found), ", ", Quoted(kDirectoryFormat),
                                      " expected: of another gradd, or damaged"));
   }
   if (file.status().code() != absl::StatusCode::kNotFound) return file.status();
@@ -61,7 +61,7 @@ absl::Status StateDirectory::CheckFormat() const {
   if (!removed.ok() && removed.code() != absl::StatusCode::kNotFound) return removed;
   const auto written = files_.Create(temporary);
   GRADD_RETURN_IF_ERROR(written.status());
-  GRADD_RETURN_IF_ERROR((*written)->Append({kFormat}));
+  GRADD_RETURN_IF_ERROR((*written)->Append({kDirectoryFormat}));
   GRADD_RETURN_IF_ERROR((*written)->Sync());
   return files_.Rename(temporary, path);
 }

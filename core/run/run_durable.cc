@@ -49,7 +49,7 @@ void Run::LogMoved() {
     FinishIfDone();
     written = step_ != nullptr && step_->waits_for_log && step_->event <= log_->written();
     if (written) step_->waits_for_log = false;
-    if (!course_.disk_failed() && !log_->failure().ok()) StopForDisk();
+    if (!course_.disk_failed() && !draining_ && !log_->failure().ok()) StopForDisk();
   }
   for (const auto& answer : answers) answer();
   if (written) pool_->Schedule([self = shared_from_this()] { self->ApplySteps(); });
