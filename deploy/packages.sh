@@ -10,7 +10,7 @@ packages_of() {
     build)
       echo cmake ninja-build g++ ccache pkg-config protobuf-compiler protobuf-compiler-grpc \
         libprotobuf-dev libgrpc++-dev libre2-dev libabsl-dev libeigen3-dev libopenblas-dev \
-        prometheus-cpp-dev libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev
+        prometheus-cpp-dev libcli11-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev
       ;;
     data) echo dataset-fashion-mnist ;;
     pictures) echo gnuplot-nox ;;

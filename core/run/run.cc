@@ -51,19 +51,35 @@ absl::Duration ElapsedBefore(const RunOrigin* origin) {
              : FromProto(origin->capture->state.elapsed());
 }
 
-// The parameters and slots that a run begins with.
+// The parameters and slots that a run begins with; where it was captured, they are still to come.
 ParameterStore MakeStore(const Layout& layout, const v1::Run& spec, const UpdatePlan& plan,
                          const RunMemory& memory, const RunEnvironment& environment,
-                         const RunOrigin* origin) {
-  const Snapshot* const first = origin == nullptr ? nullptr
-                                : origin->capture != nullptr
-                                    ? origin->capture->vectors.snapshot.get()
-                                    : origin->snapshot.get();
-  if (first == nullptr) {
-    return ParameterStore(layout, spec.seed(), plan.slots(nullptr), environment.pool,
-                          environment.block_elements, memory.store);
+                         const RunOrigin* origin, const RunPlace* place) {
+  if (origin != nullptr && origin->capture != nullptr) {
+    const int64_t block_elements = origin->capture->vectors.snapshot->block_elements;
+    return ParameterStore(layout.element_count(), block_elements, plan.slots(nullptr),
+                          place == nullptr ? StorePools::Create(memory.store) : place->pools());
   }
-  return ParameterStore(*first, plan.slots(nullptr), environment.pool, memory.store);
+  if (origin != nullptr && origin->snapshot != nullptr) {
+    return ParameterStore(*origin->snapshot, plan.slots(nullptr), environment.pool, memory.store);
+  }
+  return ParameterStore(layout, spec.seed(), plan.slots(nullptr), environment.pool,
+                        environment.block_elements, memory.store);
+}
+
+// The memory of a run: claimed, or that of `place`, where it is claimed already.
+absl::StatusOr<RunMemory> MemoryOf(const std::string& run_id, const v1::Run& spec,
+                                   const Layout& layout, const UpdatePlan& plan,
+                                   const RunEnvironment& environment, const RunPlace* place) {
+  const std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(spec.policy());
+  if (place == nullptr) {
+    return ClaimRunMemory(run_id, *policy, layout, plan, environment.budget.get());
+  }
+  const int64_t bytes = StoreBytes(layout, plan, policy->kept_steps());
+  if (!place->memory().store->ResizeState(bytes)) {
+    return StateTooLarge(run_id, bytes, *environment.budget);
+  }
+  return place->memory();
 }
 
 }  // namespace
@@ -89,12 +105,13 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   GRADD_RETURN_IF_ERROR(plan.status());
   plan = ClaimPlan(run_id, *std::move(plan), environment.budget.get());
   GRADD_RETURN_IF_ERROR(plan.status());
-  auto memory = ClaimRunMemory(run_id, *MakeStepPolicy(kept.policy()), *layout, **plan,
-                               environment.budget.get());
+  RunPlace* place = capture == nullptr ? nullptr : capture->vectors.place.get();
+  if (place != nullptr && !place->Take()) place = nullptr;
+  auto memory = MemoryOf(run_id, kept, *layout, **plan, environment, place);
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
-                                   *std::move(memory), environment, origin));
+                                   *std::move(memory), environment, origin, place));
   if (capture != nullptr) {
     GRADD_RETURN_IF_ERROR(run->GoOnFrom(*capture));
     return run;
@@ -115,7 +132,7 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
 
 Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
          const std::shared_ptr<UpdatePlan>& plan, RunMemory memory,
-         const RunEnvironment& environment, const RunOrigin* origin)
+         const RunEnvironment& environment, const RunOrigin* origin, const RunPlace* place)
     : run_id_(std::move(run_id)),
       trial_of_(origin == nullptr ? "" : origin->trial_of),
       layout_(std::move(layout)),
@@ -127,7 +144,7 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       engine_(
           {run_id_, &layout_, environment.clock, pool_, environment.budget.get(),
            environment.readers, memory_},
-          MakeStore(layout_, spec, *plan, memory_, environment, origin), plan,
+          MakeStore(layout_, spec, *plan, memory_, environment, origin, place), plan,
           origin == nullptr ? std::optional(LargestInitialValue(layout_.message())) : std::nullopt,
           MakeStepPolicy(spec.policy())->kept_steps()),
       events_(environment.open_log ? environment.open_log(run_id_)

@@ -156,7 +156,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
  private:
   Run(std::string run_id, const v1::Run& spec, Layout layout,
       const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
-      const RunOrigin* origin);
+      const RunOrigin* origin, const RunPlace* place);
 
   // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 

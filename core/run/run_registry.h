@@ -75,6 +75,7 @@ class RunRegistry {
     environment_.open_log = std::move(open);
   }
 
+  const RunEnvironment& environment() const { return environment_; }
   const Clock& clock() const { return *environment_.clock; }
   const Limits& limits() const { return environment_.limits; }
   // What happens in the runs; whoever has a log takes it from there.

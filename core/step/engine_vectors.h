@@ -5,6 +5,7 @@
 
 #include "core/base/memory_budget.h"
 #include "core/optim/update_plan.h"
+#include "core/step/run_place.h"
 #include "core/store/snapshot.h"
 
 namespace gradd {
@@ -15,6 +16,7 @@ struct EngineVectors {
   PlanState plan;
   BlockVector window;                          // Empty where nothing lies in it.
   std::shared_ptr<MemoryBudget::Claim> claim;  // For the plan's and the window's copies.
+  std::shared_ptr<RunPlace> place;  // Where the snapshot's blocks lie; null: in another run.
 };
 
 }  // namespace gradd

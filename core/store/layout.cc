@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
@@ -25,6 +26,16 @@ absl::Status LayoutError(absl::string_view message) {
 
 std::string ShapeText(const v1::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
+}
+
+// In a checkpoint, which is a safetensors file, these are for what is no parameter.
+constexpr absl::string_view kReservedPrefixes[] = {"optimizer/", "window/"};
+constexpr absl::string_view kReservedName = "__metadata__";
+
+bool IsReserved(absl::string_view name) {
+  return name == kReservedName ||
+         std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
+                     [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
 }
 
 absl::Status CheckInitializer(const std::string& where, const v1::Initializer& initializer) {
@@ -50,6 +61,10 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
       !std::all_of(tensor.name().begin(), tensor.name().end(), printable)) {
     return LayoutError(
         absl::StrCat(where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
+  }
+  if (IsReserved(tensor.name())) {
+    return LayoutError(absl::StrCat(
+        where, ": a name is not __metadata__, and does not begin with optimizer/ or window/"));
   }
   if (tensor.shape_size() > kMaxDimensions) {
     return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(), " dimensions, at most ",

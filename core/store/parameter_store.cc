@@ -29,20 +29,6 @@ absl::Status CheckNumber(absl::string_view name, int64_t found, int64_t expected
   return Differs(absl::StrCat(name, ": ", found, ", ", expected, " expected"));
 }
 
-// That `found` has the blocks of `expected`, with as many elements.
-absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
-                         const BlockVector& expected) {
-  GRADD_RETURN_IF_ERROR(CheckNumber(absl::StrCat("blocks of ", name),
-                                    static_cast<int64_t>(found.size()),
-                                    static_cast<int64_t>(expected.size())));
-  const auto elements = [](const BlockRef& block) { return block ? block.elements() : 0; };
-  for (size_t i = 0; i < expected.size(); ++i) {
-    GRADD_RETURN_IF_ERROR(CheckNumber(absl::StrCat("elements of ", name, " in block ", i),
-                                      elements(found[i]), elements(expected[i])));
-  }
-  return absl::OkStatus();
-}
-
 // The largest magnitude in vectors of as many blocks each. Takes no memory: it is asked for after a
 // step, when none may be missing.
 float LargestOf(absl::Span<const BlockVector> vectors, Executor* pool) {
@@ -77,6 +63,14 @@ std::shared_ptr<StoreMemory> OrNew(std::shared_ptr<StoreMemory> memory) {
 }
 
 }  // namespace
+
+StorePools StorePools::Create(std::shared_ptr<StoreMemory> memory) {
+  StorePools pools;
+  pools.memory = OrNew(std::move(memory));
+  pools.state = BlockPool::Create(pools.memory);
+  pools.training = BlockPool::Create(pools.memory);
+  return pools;
+}
 
 ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots,
                                Executor* pool, int64_t block_elements,
@@ -136,6 +130,18 @@ ParameterStore::ParameterStore(const Snapshot& origin, SlotVectors slots, Execut
       parameters_(origin.parameters) {
   ChangeSlots(std::move(slots), pool);
 }
+
+ParameterStore::ParameterStore(int64_t element_count, int64_t block_elements, SlotVectors slots,
+                               StorePools pools)
+    : element_count_(element_count),
+      block_elements_(block_elements),
+      memory_(std::move(pools.memory)),
+      pool_(std::move(pools.state)),
+      training_pool_(std::move(pools.training)),
+      encoded_pool_(BlockPool::Create(memory_)),
+      layout_(std::move(slots)),
+      parameters_(static_cast<size_t>((element_count + block_elements - 1) / block_elements)),
+      slots_(layout_.slots.size(), BlockVector(parameters_.size())) {}
 
 ParameterStore::SlotChange ParameterStore::BeginChange(SlotVectors slots) const {
   SlotChange change;
@@ -261,10 +267,25 @@ std::shared_ptr<const Snapshot> ParameterStore::TakeSnapshot(SnapshotContents co
   }
   if (contents == SnapshotContents::kAll) {
     for (size_t slot = 0; slot < slots_.size(); ++slot) {
-      snapshot->slots.push_back({layout_.slots[slot].name, slots_[slot]});
+      snapshot->slots.push_back(
+          {layout_.slots[slot].name, slots_[slot], layout_.slots[slot].sections});
     }
   }
   return snapshot;
+}
+
+absl::Status ParameterStore::CheckBlocks(absl::string_view name, const BlockVector& found,
+                                         const SlotVector* slot) const {
+  GRADD_RETURN_IF_ERROR(CheckNumber(absl::StrCat("blocks of ", name),
+                                    static_cast<int64_t>(found.size()), block_count()));
+  for (size_t i = 0; i < found.size(); ++i) {
+    const int64_t begin = block_begin(static_cast<int64_t>(i));
+    const int64_t end = std::min(begin + block_elements_, element_count_);
+    const int64_t expected = slot == nullptr || slot->Meets(begin, end) ? end - begin : 0;
+    GRADD_RETURN_IF_ERROR(CheckNumber(absl::StrCat("elements of ", name, " in block ", i),
+                                      found[i] ? found[i].elements() : 0, expected));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
@@ -273,7 +294,7 @@ absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
   GRADD_RETURN_IF_ERROR(CheckNumber("elements", snapshot.element_count, element_count_));
   GRADD_RETURN_IF_ERROR(
       CheckNumber("elements of a full block", snapshot.block_elements, block_elements_));
-  GRADD_RETURN_IF_ERROR(CheckBlocks("parameters", snapshot.parameters, parameters_));
+  GRADD_RETURN_IF_ERROR(CheckBlocks("parameters", snapshot.parameters, nullptr));
   for (const SnapshotSlot& slot : snapshot.slots) {
     if (FindSlot(layout_.slots, slot.name) == nullptr) {
       return Differs(absl::StrCat("slot \"", slot.name, "\" is not known"));
@@ -285,7 +306,7 @@ absl::Status ParameterStore::Restore(const Snapshot& snapshot) {
     const SnapshotSlot* const found = FindSlot(snapshot.slots, name);
     if (found == nullptr) return Differs(absl::StrCat("slot \"", name, "\" is missing"));
     GRADD_RETURN_IF_ERROR(
-        CheckBlocks(absl::StrCat("slot \"", name, "\""), found->blocks, slots_[i]));
+        CheckBlocks(absl::StrCat("slot \"", name, "\""), found->blocks, &layout_.slots[i]));
     slots.push_back(found->blocks);
   }
   BlockVector parameters = snapshot.parameters;

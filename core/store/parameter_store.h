@@ -21,6 +21,16 @@
 
 namespace gradd {
 
+// Where the blocks of one store come from.
+struct StorePools {
+  // Null: nothing is claimed.
+  static StorePools Create(std::shared_ptr<StoreMemory> memory);
+
+  std::shared_ptr<StoreMemory> memory;
+  std::shared_ptr<BlockPool> state;     // Parameters and slots,
+  std::shared_ptr<BlockPool> training;  // but for the vector that workers train at.
+};
+
 // The parameters of one run and the slots of its optimizers, in copy-on-write blocks.
 //
 // Thread safety: exclusive, except that UpdateBlock() and UpdateBlockInPlace() may run in many
@@ -39,6 +49,11 @@ class ParameterStore {
   // there is no memory.
   ParameterStore(const Snapshot& origin, SlotVectors slots, Executor* pool,
                  std::shared_ptr<StoreMemory> memory = nullptr);
+
+  // Has no blocks yet: Restore() gives it some, before anything else is asked of it. Where they are
+  // of `pools`, the next steps write into them.
+  ParameterStore(int64_t element_count, int64_t block_elements, SlotVectors slots,
+                 StorePools pools);
 
   // Other slots, on their way: blocks of a slot that is there under the same name stay as they are,
   // others are fresh and start as their spec says. Nobody sees them before Adopt().
@@ -197,6 +212,9 @@ class ParameterStore {
   static void Keep(BlockUpdate* update);
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
+  // That `found` has the blocks of all elements; or, of a slot, those that it meets.
+  absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
+                           const SlotVector* slot) const;
   // How many blocks, by pool and length.
   using BlockCounts = std::map<std::pair<BlockPool*, int64_t>, int64_t>;
   // Reserves just these, all or none, without any of the memory then.

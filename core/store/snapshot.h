@@ -9,6 +9,7 @@
 #include "core/store/block.h"
 #include "core/store/block_progress.h"
 #include "core/store/payload.h"
+#include "core/store/slot.h"
 #include "core/store/store_memory.h"
 #include "core/store/timeline.h"
 #include "gradd/v1/training_service.pb.h"
@@ -30,6 +31,8 @@ enum class SnapshotContents {
 struct SnapshotSlot {
   std::string name;
   BlockVector blocks;
+  // The elements that it has. What lies beside them in its blocks means nothing.
+  std::vector<SlotVector::Section> sections;
 };
 
 // Vectors of a run as they were between two steps. Holding one keeps its blocks

@@ -14,8 +14,9 @@
 namespace gradd {
 namespace {
 
-// Without a slash in front and at the end.
+// Without a slash in front and at the end. "." is the uppermost directory.
 std::string Plain(absl::string_view path) {
+  if (path == ".") return "";
   while (absl::ConsumePrefix(&path, "/")) {
   }
   while (absl::ConsumeSuffix(&path, "/")) {

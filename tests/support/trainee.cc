@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <future>
+#include <utility>
 
 namespace gradd {
 
@@ -57,12 +59,40 @@ Trainee::Trainee(const v1::Run& spec, int64_t block_elements, int threads, const
   auto run = registry_.Create("r", spec, "");
   EXPECT_TRUE(run.ok()) << run.status();
   run_ = *std::move(run);
+  JoinAll(spec);
+}
+
+Trainee::Trainee(const OriginMaker& from, int64_t block_elements, int threads, const Limits& limits)
+    : registry_(limits, threads, &clock_, block_elements) {
+  const RunOrigin origin = from(registry_.environment());
+  const v1::Run& spec = origin.capture->state.spec();
+  auto run = registry_.Create("r", spec, "", &origin);
+  EXPECT_TRUE(run.ok()) << run.status();
+  run_ = *std::move(run);
+  JoinAll(spec);
+}
+
+void Trainee::JoinAll(const v1::Run& spec) {
   for (int i = 0; i < spec.policy().synchronous().workers(); ++i) {
     workers_.push_back(
         std::make_unique<FakeWorker>(&registry_, "r", std::string(1, static_cast<char>('a' + i))));
     workers_.back()->Join();
+    sequences_.push_back(workers_.back()->welcome()->last_sequence());
   }
-  sequences_.resize(workers_.size());
+}
+
+std::shared_ptr<const RunCapture> Trainee::Capture() {
+  std::promise<absl::StatusOr<std::shared_ptr<const RunCapture>>> promise;
+  run_->Capture([&](const auto& capture) { promise.set_value(capture); });
+  auto capture = promise.get_future().get();
+  EXPECT_TRUE(capture.ok()) << capture.status();
+  return *std::move(capture);
+}
+
+state::v1::RunState Trainee::State() const {
+  state::v1::RunState state;
+  run_->WriteState(&state);
+  return state;
 }
 
 void Trainee::Send(size_t worker, const std::vector<Part>& parts, int64_t examples) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,6 +47,10 @@ class Trainee {
  public:
   explicit Trainee(const v1::Run& spec, int64_t block_elements = kTileElements, int threads = 2,
                    const Limits& limits = Limits());
+  // A run that goes on from what `from` gives for that server.
+  using OriginMaker = std::function<RunOrigin(const RunEnvironment& environment)>;
+  explicit Trainee(const OriginMaker& from, int64_t block_elements = kTileElements, int threads = 2,
+                   const Limits& limits = Limits());
 
   // Pushes for the present step, and does not wait for the answer.
   void Send(size_t worker, const std::vector<Part>& parts, int64_t examples = 1);
@@ -64,7 +69,13 @@ class Trainee {
   RunRegistry* registry() { return &registry_; }
   FakeClock* clock() { return &clock_; }
 
+  // The run as it is now.
+  std::shared_ptr<const RunCapture> Capture();
+  state::v1::RunState State() const;
+
  private:
+  void JoinAll(const v1::Run& spec);
+
   FakeClock clock_;
   RunRegistry registry_;
   std::shared_ptr<gradd::Run> run_;
