@@ -1,7 +1,7 @@
 // From the initial state, the events in its log and the pushes, a StepEngine alone reaches the bits
 // of the run that was trained, and its record is made again: for every optimizer and stage, in
 // every encoding, with each policy in turn; with changes, evaluations, skips, deaths and rejoins in
-// between. So does a run that goes on from where another was captured.
+// between. So does a run that goes on from where another was captured, and one from its checkpoint.
 
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
@@ -22,6 +22,7 @@
 #include "core/base/thread_pool.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
+#include "tests/core/durability/checkpoint_files.h"
 #include "tests/core/run/cut_push.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
@@ -48,15 +49,26 @@ struct Replayed final : EventLog {
 // A run on a server of its own, with workers "a" and "b" that push what CutPush() says.
 class Played {
  public:
-  Played(const v1::Run& spec, FakeClock* clock, const RunOrigin* origin = nullptr)
+  Played(const v1::Run& spec, FakeClock* clock)
       : registry_(Limits(), /*threads=*/2, clock, 2 * kTileElements) {
-    if (origin == nullptr) {
-      registry_.SetEventLogs([this](const std::string&) {
-        replayed_ = std::make_shared<Replayed>();
-        return replayed_;
-      });
+    registry_.SetEventLogs([this](const std::string&) {
+      replayed_ = std::make_shared<Replayed>();
+      return replayed_;
+    });
+    auto run = registry_.Create("r", spec, "");
+    EXPECT_TRUE(run.ok()) << run.status();
+    run_ = *std::move(run);
+  }
+  // One that goes on from where `other` is now: from its memory, or from a file.
+  enum class From { kMemory, kFile };
+  Played(Played* other, From from, FakeClock* clock)
+      : registry_(Limits(), /*threads=*/2, clock, 2 * kTileElements) {
+    RunOrigin origin;
+    origin.capture = other->Capture();
+    if (from == From::kFile) {
+      origin = ThroughAFile(std::move(origin.capture), registry_.environment());
     }
-    auto run = registry_.Create("r", spec, "", origin);
+    auto run = registry_.Create("r", origin.capture->state.spec(), "", &origin);
     EXPECT_TRUE(run.ok()) << run.status();
     run_ = *std::move(run);
   }
@@ -302,7 +314,7 @@ TEST_P(ReplayTest, EventsAndPushesLeadToTheSameBits) {
   run.Check("the optimizer that it had");
 }
 
-// The captured run goes on beside the one that goes on from there, which has nothing of the steps
+// The captured run goes on beside those that go on from there, which have nothing of the steps
 // before: where that matters, no push is stale.
 TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
   const Story& story = GetParam();
@@ -319,21 +331,23 @@ TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
   run.Change(values, {"optimizer.accumulation_steps"});
   run.Round({0, 1}, story.encoding(1), fresh);  // The window is open.
 
-  RunOrigin origin;
-  origin.capture = run.Capture();
-  Played restored(origin.capture->state.spec(), &clock, &origin);
+  Played restored(&run, Played::From::kMemory, &clock);
+  Played read(&run, Played::From::kFile, &clock);
   const auto expect_same = [&](const char* after) {
-    EXPECT_TRUE(BitsOf(restored.run()) == BitsOf(run.run())) << after;
     // How late others came to the step before the capture is not known after it.
     state::v1::RunState expected = run.State();
-    state::v1::RunState found = restored.State();
     expected.clear_quorum_lag_seconds();
-    found.clear_quorum_lag_seconds();
-    EXPECT_EQ(found.ShortDebugString(), expected.ShortDebugString()) << after;
+    for (Played* const each : {&restored, &read}) {
+      EXPECT_TRUE(BitsOf(each->run()) == BitsOf(run.run())) << after;
+      state::v1::RunState found = each->State();
+      found.clear_quorum_lag_seconds();
+      EXPECT_EQ(found.ShortDebugString(), expected.ShortDebugString()) << after;
+    }
   };
   expect_same("the capture");
   restored.PushAs(run);
-  for (Played* const each : {&run, &restored}) {
+  read.PushAs(run);
+  for (Played* const each : {&run, &restored, &read}) {
     each->Rejoin();
     each->Round({0, 1}, story.encoding(2), fresh);
     each->Round({0, 1}, story.encoding(3), fresh);
@@ -341,7 +355,7 @@ TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
   expect_same("the window");
   values.mutable_schedule()->set_learning_rate(story.optimizer.learning_rate / 2);
   values.mutable_optimizer()->clear_accumulation_steps();
-  for (Played* const each : {&run, &restored}) {
+  for (Played* const each : {&run, &restored, &read}) {
     each->Evaluate(2);
     each->Change(values, {"schedule.learning_rate", "optimizer.accumulation_steps"});
     each->Round({0, 1}, story.encoding(4), fresh);
