@@ -404,6 +404,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
                   "learning-rate=0.01, or a field path: optimizer.adam.beta1=0.95; "
                   "VALUE `default` clears the field, where it has one. Another schedule or warm-up "
                   "counts from the change; begins-at=0 counts from the run's first step instead; "
+                  "policy=bounded-staleness staleness-bound=3, or another --policy of create with "
+                  "its options, replaces the policy; "
                   "labels.KEY=VALUE, without VALUE to take the label away")
       ->type_name("");
   AddAuthor(set, &line);

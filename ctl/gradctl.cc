@@ -127,7 +127,7 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   const bool depends =
       std::any_of(line.changes.begin(), line.changes.end(), [](const Assignment& change) {
         // What a message that is replaced whole loses is told.
-        return DependsOnKind(change.first) || IsLabel(change.first) ||
+        return DependsOnKind(change.first) || IsLabel(change.first) || NamesPolicy(change) ||
                absl::StartsWith(change.second, "{");
       });
   if (depends) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/check.h"
 #include "core/optim/own_rate.h"
+#include "core/optim/skip_non_finite.h"
 #include "core/run/field_json.h"
 #include "core/schedule/schedule.h"
 #include "core/step/window.h"
@@ -127,6 +128,11 @@ void RunRecord::Fold(const state::v1::FoldedPush& fold) {
     members_.PushFolded(member);
   }
   window_.Add(fold, step_);
+}
+
+bool RunRecord::MaySkip(int64_t others) const {
+  // Valid since the run was created or updated.
+  return skipped_in_a_row_ + others < *ReadSkipNonFinite(spec_.optimizer());
 }
 
 void RunRecord::Answer(const state::v1::AnsweredPush& answer) {

@@ -83,6 +83,8 @@ class RunRecord {
   // Smoothed, see PolicyState; 0 before the first.
   absl::Duration quorum_lag() const { return absl::Seconds(quorum_lag_seconds_.value_or(0)); }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  // Whether one more push that is not finite may be skipped, beside `others` that will be.
+  bool MaySkip(int64_t others) const;
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
   const RunHistory& history() const { return history_; }
 

@@ -1,6 +1,7 @@
 // How pushes become steps.
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -348,7 +349,13 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
     pending.corrected = std::move(step->correction->corrected);
     pending.corrected_at = engine_.step();
     pending.cannot_be_corrected = pending.corrected == nullptr;
-    waiting_.PutBack(std::move(step->pushes));
+    const bool finite = pending.corrected == nullptr || std::isfinite(pending.corrected->largest());
+    if (!finite && record_.MaySkip(sessions_.skipping())) {
+      pending.claim.reset();
+      answers_.Resolve(pending, v1::PUSH_OUTCOME_SKIPPED);
+    } else {
+      waiting_.PutBack(std::move(step->pushes));
+    }
   } else if (folds) {
     NoteMove();
     PendingPush& pending = step->pushes[0];

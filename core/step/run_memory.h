@@ -37,6 +37,11 @@ absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const Mem
 // RESOURCE_EXHAUSTED: the run needs `bytes` more than are left.
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
 
+// The same where it is the run's store that needs them, with what is kept of `kept_steps` earlier
+// steps: names that field, and how many fit, if it would do to keep fewer.
+absl::Status StoreTooLarge(const std::string& run_id, int64_t bytes, int64_t kept_steps,
+                           const Layout& layout, const MemoryBudget& budget);
+
 // RESOURCE_EXHAUSTED: the budget has room, and the machine has not.
 absl::Status StateOutOfMemory(const std::string& run_id);
 

@@ -145,9 +145,10 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
       return Fail(context, grpc::StatusCode::INVALID_ARGUMENT, "SCHEDULE_INVALID",
                   "schedule.learning_rate: -1, expected [0, 1e6]");
     }
-    google::protobuf::util::FieldMaskUtil::MergeMessageTo(
-        request->run(), request->update_mask(),
-        google::protobuf::util::FieldMaskUtil::MergeOptions(), run);
+    google::protobuf::util::FieldMaskUtil::MergeOptions replace;
+    replace.set_replace_message_fields(true);
+    google::protobuf::util::FieldMaskUtil::MergeMessageTo(request->run(), request->update_mask(),
+                                                          replace, run);
     *response = *run;
     return found;
   }
