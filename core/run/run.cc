@@ -93,8 +93,15 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
                                environment.budget.get());
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
+  std::shared_ptr<MemoryBudget::Claim> scratch;  // Until the parameters are set.
+  if (origin == nullptr) {
+    auto claimed = ClaimInitialScratch(run_id, *layout, environment.budget.get());
+    GRADD_RETURN_IF_ERROR(claimed.status());
+    scratch = *std::move(claimed);
+  }
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin));
+  scratch.reset();
   if (capture != nullptr) {
     GRADD_RETURN_IF_ERROR(run->GoOnFrom(*capture));
     return run;

@@ -1,15 +1,16 @@
 #include "core/store/layout.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/store/initial_distribution.h"
 
 namespace gradd {
 namespace {
@@ -27,20 +28,9 @@ std::string ShapeText(const v1::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
 }
 
-absl::Status CheckInitializer(const std::string& where, const v1::Initializer& initializer) {
-  if (initializer.has_constant() && !std::isfinite(initializer.constant())) {
-    return LayoutError(
-        absl::StrCat(where, ".initializer.constant: ", initializer.constant(), " is not finite"));
-  }
-  if (initializer.has_uniform()) {
-    const float low = initializer.uniform().low();
-    const float high = initializer.uniform().high();
-    if (!std::isfinite(low) || !std::isfinite(high) || !(low < high)) {
-      return LayoutError(absl::StrCat(where, ".initializer.uniform: [", low, ", ", high,
-                                      ") is not a finite range with low < high"));
-    }
-  }
-  return absl::OkStatus();
+// The names that a checkpoint has beside those of the tensors.
+bool IsReserved(absl::string_view name) {
+  return name == "__metadata__" || absl::StartsWith(name, "optimizer/");
 }
 
 absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
@@ -50,6 +40,12 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
       !std::all_of(tensor.name().begin(), tensor.name().end(), printable)) {
     return LayoutError(
         absl::StrCat(where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
+  }
+  if (IsReserved(tensor.name())) {
+    return LayoutError(
+        absl::StrCat(where,
+                     ": checkpoints, in the safetensors format, keep `__metadata__` and the "
+                     "names that begin with `optimizer/` for their own"));
   }
   if (tensor.shape_size() > kMaxDimensions) {
     return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(), " dimensions, at most ",
@@ -61,7 +57,7 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
                                       dimension, ", at least 1 expected"));
     }
   }
-  return CheckInitializer(where, tensor.initializer());
+  return CheckInitializer(where, tensor);
 }
 
 }  // namespace
