@@ -74,6 +74,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   v1::RunProgress Progress() const;
 
   RunMetrics ReadMetrics() const;
+  // Its steps and evaluations so far, see SelectionOf().
+  v1::History ReadHistory(const HistorySelection& selection) const;
   // What it goes on from, but for its vectors, as its events have it.
   void WriteState(state::v1::RunState* state) const;
 
@@ -95,8 +97,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Ends all sessions; no step happens any more.
   void Delete();
 
-  // Tells all sessions that the server stops and ends each as soon as nothing of it is in
-  // flight. No worker can join any more.
+  // The server stops: sessions are told, end when nothing of them is in flight, and none can join.
   void Drain();
   // Ends those that are left.
   void EndAllSessions(const absl::Status& status);
@@ -194,8 +195,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // The complete push of the worker that is not answered yet: it waits, or its step is on its way.
   // Null if there is none.
   PendingPush* FindPending(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The push of the session that is coming in is not finite and will be skipped; false if it may
-  // not be.
+  // The session's push that comes in is not finite and will be skipped; false if it may not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push of that base can be part of a step.
   bool Admits(int64_t base_step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "core/run/run.h"
 #include "core/step/delay_compensation.h"
 
@@ -369,6 +370,11 @@ void Run::CountStep(const StepOnItsWay& step) {
   room_.StepMade();
   const state::v1::StepDecision& decision = step.work.decision;
   progress_.AddStep(step.work.statistics, record_.losses().summary());
+  const bool warms_up = !OwnRate(record_.spec().optimizer().kind_case()).has_value();
+  progress_.AddToHistory(
+      record_.timeline()->number, engine_.step(),
+      warms_up ? decision.learning_rate() : decision.learning_rate_without_warm_up(),
+      environment_.clock->WallTime());
   reports_.StepMade(decision, engine_.step(), record_.losses().summary().smoothed);
   progress_.pace().AddStep(Now());
   NoteMove();

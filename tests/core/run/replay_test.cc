@@ -168,6 +168,7 @@ class Played {
     run_->WriteState(&state);
     return state;
   }
+  v1::History History() const { return run_->ReadHistory({4096, 0, 0}); }
   v1::Run Describe() const { return run_->Describe(Run::Detail::kWorkers); }
   Run* run() const { return run_.get(); }
   // Its next pushes are those that `other` would push.
@@ -330,6 +331,9 @@ TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
     expected.clear_quorum_lag_seconds();
     found.clear_quorum_lag_seconds();
     EXPECT_EQ(found.ShortDebugString(), expected.ShortDebugString()) << after;
+    const v1::History history = run.History();
+    EXPECT_EQ(history.steps().steps_size(), expected.step()) << after;
+    EXPECT_EQ(restored.History().SerializeAsString(), history.SerializeAsString()) << after;
   };
   expect_same("the capture");
   restored.PushAs(run);
