@@ -13,6 +13,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/history_request.h"
 #include "core/run/run_labels.h"
 #include "core/run/run_log.h"
 #include "core/run/run_spec.h"
@@ -273,6 +274,16 @@ grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerConte
                                                        v1::ReportEvaluationResponse* /*response*/) {
   auto run = registry_->Find(request->name());
   return Done(context, run.ok() ? (*run)->ReportEvaluation(request->evaluation()) : run.status());
+}
+
+grpc::ServerUnaryReactor* RunService::GetHistory(grpc::CallbackServerContext* context,
+                                                 const v1::GetHistoryRequest* request,
+                                                 v1::History* response) {
+  const auto selection = SelectionOf(*request);
+  if (!selection.ok()) return Done(context, selection.status());
+  const auto run = registry_->Find(request->name());
+  if (run.ok()) *response = (*run)->ReadHistory(*selection);
+  return Done(context, run.status());
 }
 
 }  // namespace gradd

@@ -129,8 +129,15 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   auto memory = MemoryOf(run_id, kept, *layout, **plan, environment, place);
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
+  std::shared_ptr<MemoryBudget::Claim> scratch;  // Until the parameters are set.
+  if (!origin.given()) {
+    auto claimed = ClaimInitialScratch(run_id, *layout, environment.budget.get());
+    GRADD_RETURN_IF_ERROR(claimed.status());
+    scratch = *std::move(claimed);
+  }
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin, place));
+  scratch.reset();
   run->log_->SetListener([weak = std::weak_ptr<Run>(run)] {
     if (const std::shared_ptr<Run> alive = weak.lock()) alive->LogMoved();
   });

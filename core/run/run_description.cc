@@ -103,6 +103,14 @@ v1::RunProgress Run::Progress() const {
   return progress;
 }
 
+v1::History Run::ReadHistory(const HistorySelection& selection) const {
+  v1::History history;
+  MutexLock lock(&mutex_);
+  progress_.history().Fill(selection, &history);
+  record_.evaluations().Fill(selection, &history);
+  return history;
+}
+
 void Run::FillProgress(v1::RunProgress* progress) const {
   progress->set_step(engine_.step());
   progress->set_max_steps(record_.spec().max_steps());

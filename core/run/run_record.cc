@@ -222,6 +222,11 @@ void RunRecord::ChangeSpec(const state::v1::SpecChange& change, const Time& time
 
 void RunRecord::Evaluate(const v1::Evaluation& evaluation, const Time& time) {
   evaluation_ = evaluation;
+  EvaluationPoint point = {timeline_->number, evaluation.step(),
+                           absl::ToDoubleSeconds(SinceEpoch(time)), evaluation.loss(),
+                           std::nullopt};
+  if (evaluation.has_accuracy()) point.accuracy = evaluation.accuracy();
+  evaluations_.Add(point);
   const double factor = plateau_.factor();
   if (plateau_.ObserveEvaluation(evaluation)) AddReduction(time, factor);
 }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/data/batch_ledger.h"
+#include "core/diagnostics/evaluation_history.h"
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
@@ -86,6 +87,7 @@ class RunRecord {
   // Whether one more push that is not finite may be skipped, beside `others` that will be.
   bool MaySkip(int64_t others) const;
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
+  const EvaluationHistory& evaluations() const { return evaluations_; }
   const RunHistory& history() const { return history_; }
 
   // What the schedule says of `step`, reduced on plateaus.
@@ -143,6 +145,7 @@ class RunRecord {
   int64_t skipped_in_a_row_ = 0;
   std::optional<double> quorum_lag_seconds_;
   std::optional<v1::Evaluation> evaluation_;
+  EvaluationHistory evaluations_;
   RunHistory history_;
 };
 

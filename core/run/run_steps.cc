@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "core/run/run.h"
 #include "core/step/delay_compensation.h"
 
@@ -380,10 +381,19 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   return step;
 }
 
+void Run::AddProgress(const StepWork& work, absl::Time time) {
+  progress_.AddStep(work.statistics, record_.losses().summary());
+  const bool warms_up = !OwnRate(record_.spec().optimizer().kind_case()).has_value();
+  progress_.AddToHistory(record_.timeline()->number, engine_.step(),
+                         warms_up ? work.decision.learning_rate()
+                                  : work.decision.learning_rate_without_warm_up(),
+                         time);
+}
+
 void Run::CountStep(const StepOnItsWay& step) {
   room_.StepMade();
   const state::v1::StepDecision& decision = step.work.decision;
-  progress_.AddStep(step.work.statistics, record_.losses().summary());
+  AddProgress(step.work, environment_.clock->WallTime());
   reports_.StepMade(decision, engine_.step(), record_.losses().summary().smoothed);
   progress_.pace().AddStep(Now());
   NoteMove();

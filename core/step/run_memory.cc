@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/step/base_snapshots.h"
+#include "core/store/initializer.h"
 
 namespace gradd {
 
@@ -30,6 +31,19 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPo
   memory.store =
       std::make_shared<StoreMemory>(std::move(state), budget->Take(MemoryUse::kVersions, 0));
   return memory;
+}
+
+absl::StatusOr<std::shared_ptr<MemoryBudget::Claim>> ClaimInitialScratch(const std::string& run_id,
+                                                                         const Layout& layout,
+                                                                         MemoryBudget* budget) {
+  const int64_t bytes = InitialScratchSize(layout.message()) * int64_t{sizeof(double)};
+  auto scratch = budget->Take(MemoryUse::kScratch, bytes);
+  if (scratch != nullptr) return scratch;
+  return Error(absl::StatusCode::kResourceExhausted, "SCRATCH_TOO_LARGE",
+               absl::StrCat("run \"", run_id, "\" needs ", bytes,
+                            " bytes to make the orthogonal initial values of its largest tensor; ",
+                            budget->taken_bytes(), " of the server's ", budget->limits().total,
+                            " are taken"));
 }
 
 absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget) {

@@ -31,6 +31,12 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPo
                                          const Layout& layout, const UpdatePlan& plan,
                                          MemoryBudget* budget);
 
+// Claims what the layout's initial values are made in, until they are; RESOURCE_EXHAUSTED with the
+// numbers if so much is not left.
+absl::StatusOr<std::shared_ptr<MemoryBudget::Claim>> ClaimInitialScratch(const std::string& run_id,
+                                                                         const Layout& layout,
+                                                                         MemoryBudget* budget);
+
 // RESOURCE_EXHAUSTED: optimizers need `bytes` more to work in than are left.
 absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
 

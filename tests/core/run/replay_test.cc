@@ -194,6 +194,7 @@ class Played {
     run_->WriteState(&state);
     return state;
   }
+  v1::History History() const { return run_->ReadHistory({4096, 0, 0}); }
   v1::Run Describe() const { return run_->Describe(Run::Detail::kWorkers); }
   Run* run() const { return run_.get(); }
   // Its next pushes are those that `other` would push.
@@ -392,11 +393,14 @@ TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
     // How late others came to the step before the capture is not known after it.
     state::v1::RunState expected = run.State();
     expected.clear_quorum_lag_seconds();
+    const v1::History history = run.History();
+    EXPECT_EQ(history.steps().steps_size(), expected.step()) << after;
     for (Played* const each : {&restored, &read}) {
       EXPECT_TRUE(BitsOf(each->run()) == BitsOf(run.run())) << after;
       state::v1::RunState found = each->State();
       found.clear_quorum_lag_seconds();
       EXPECT_EQ(found.ShortDebugString(), expected.ShortDebugString()) << after;
+      EXPECT_EQ(each->History().SerializeAsString(), history.SerializeAsString()) << after;
     }
   };
   expect_same("the capture");
