@@ -42,7 +42,10 @@ WatchReactor::Next WatchReactor::NextMessage(v1::RunProgress* message) {
   if (sent_.has_value() && now - sent_at_ < *interval_) return {};
   const auto run = registry_->Find(request_.name());
   if (!run.ok()) return {false, run.status()};
-  v1::RunProgress progress = (*run)->Progress();
+  if (!seen_.has_value()) seen_ = (*run)->Observe();
+  if (!(*run)->IsDurable(seen_->event)) return {};
+  v1::RunProgress progress = std::move(seen_->progress);
+  seen_.reset();
   if (sent_.has_value() && !Changed(*sent_, progress)) {
     if (sent_->state() != v1::RUN_STATE_FINISHED || request_.keep_watching()) return {};
     return {false, absl::OkStatus()};

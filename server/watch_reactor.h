@@ -24,6 +24,7 @@ class WatchReactor final : public TickedReactor<v1::RunProgress> {
   const v1::WatchRunRequest request_;
   const absl::StatusOr<CallerShares::Ticket> ticket_;  // Of the caller's watches.
   const absl::StatusOr<absl::Duration> interval_;
+  std::optional<Run::Observation> seen_;  // Not sent before it is durable.
   std::optional<v1::RunProgress> sent_;
   absl::Duration sent_at_;
 };

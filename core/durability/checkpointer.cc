@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
@@ -183,6 +184,7 @@ void Checkpointer::Complete(const absl::Status& status) {
     }
   }
   writer_.reset();
+  if (!status.ok()) Failed(status);
   if (status.ok()) {
     log_->CheckpointMade(made.events);
     RemoveOld();
@@ -200,6 +202,18 @@ void Checkpointer::Complete(const absl::Status& status) {
   MutexLock lock(&mutex_);
   phase_ = Phase::kIdle;
   if (!receivers_.empty()) Begin();
+}
+
+void Checkpointer::Failed(const absl::Status& why) const {
+  log_->CheckpointFailed(why);
+  // Where the run is gone, so is its checkpoint.
+  if (options_.log == nullptr || run_->ReadCheckpointFacts().deleted) return;
+  LogEntry entry;
+  entry.level = LogEntry::Level::kWarning;
+  entry.event = "checkpoint failed";
+  entry.fields = {{"run", run_->run_id()}, {"why", std::string(why.message())}};
+  options_.log->AddLimited(absl::StrCat("checkpoint failed ", run_->run_id()),
+                           options_.clock->Elapsed(), std::move(entry));
 }
 
 void Checkpointer::RemoveOld() {

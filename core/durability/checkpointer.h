@@ -18,6 +18,7 @@
 #include "core/durability/checkpoint_writer.h"
 #include "core/durability/durable_log.h"
 #include "core/run/run.h"
+#include "core/run/run_log.h"
 
 namespace gradd {
 
@@ -45,6 +46,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
  public:
   struct Options {
     const Clock* clock = Clock::Real();
+    RunLog* log = nullptr;  // What operators should know; may be null.
     std::shared_ptr<Executor> io;
     int64_t bytes_per_second = int64_t{256} << 20;
     // Is told of each that is made, on a thread of `io`; empty: nobody is.
@@ -73,6 +75,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   // Writes until it is done, or ahead of its time; then Tick() goes on.
   void Write();
   void Complete(const absl::Status& status);
+  void Failed(const absl::Status& why) const;
   void RemoveOld();
 
   const std::shared_ptr<Run> run_;

@@ -41,7 +41,7 @@ absl::Status DurableLog::failure() const {
 
 bool DurableLog::waits_for_room() const {
   MutexLock lock(&mutex_);
-  return waits_for_room_;
+  return waits_for_room_ || (awaits_checkpoint_.has_value() && checkpoint_lacks_room_);
 }
 
 void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
@@ -51,6 +51,7 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
   appended_ = event.number();
   if (event.has_created()) journal_ = event.created().spec().journal();
   if (event.has_change()) journal_ = event.change().spec().journal();
+  if (event.has_deleted()) awaits_checkpoint_.reset();  // There will be none.
   if (!fault_.ok() || closed_) return;
   if (is_control || journal_) {
     Item item;
@@ -79,10 +80,16 @@ void DurableLog::CheckpointMade(int64_t event) {
     MutexLock lock(&mutex_);
     if (!awaits_checkpoint_.has_value() || *awaits_checkpoint_ > event) return;
     awaits_checkpoint_.reset();
+    checkpoint_lacks_room_ = false;
     UpdateDurable();
     moved = moved_;
   }
   if (moved) moved();
+}
+
+void DurableLog::CheckpointFailed(const absl::Status& why) {
+  MutexLock lock(&mutex_);
+  checkpoint_lacks_room_ = IsDiskFull(why);
 }
 
 void DurableLog::BeginSegment() {

@@ -63,6 +63,8 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   void BeginSegment() override;
   // A checkpoint with all events up to that one is durable.
   void CheckpointMade(int64_t event);
+  // One could not be made.
+  void CheckpointFailed(const absl::Status& why);
   // Nothing that is appended from now on is written: the server stops. `complete`: nothing is
   // missing, since the newest checkpoint has all events, or the log has; that is written down.
   // `done` is called when all is written, or cannot be.
@@ -116,6 +118,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   bool journal_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t appended_ ABSL_GUARDED_BY(mutex_) = 0;  // Number of the last event.
   std::optional<int64_t> awaits_checkpoint_ ABSL_GUARDED_BY(mutex_);
+  bool checkpoint_lacks_room_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
   std::deque<int64_t> pending_ ABSL_GUARDED_BY(mutex_);  // Logged, and not durable yet.
   std::function<void()> when_closed_ ABSL_GUARDED_BY(mutex_);

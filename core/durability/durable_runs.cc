@@ -171,6 +171,7 @@ std::shared_ptr<Checkpointer> DurableRuns::MakeCheckpointer(std::shared_ptr<Run>
                                                             std::shared_ptr<DurableLog> log) {
   Checkpointer::Options options;
   options.clock = &registry_.clock();
+  options.log = registry_.log();
   options.io = io_->Share();
   options.bytes_per_second = options_.checkpoint_bytes_per_second;
   options.made = options_.checkpoint_made;
@@ -185,9 +186,9 @@ std::vector<std::shared_ptr<Checkpointer>> DurableRuns::Checkpointers() {
     if (run->is_trial()) continue;
     std::shared_ptr<Checkpointer>& checkpointer = checkpointers_[run->run_id()];
     if (checkpointer == nullptr || checkpointer->run() != run) {
-      const auto log = logs_.find(run->run_id());
-      if (log == logs_.end()) continue;
-      checkpointer = MakeCheckpointer(run, log->second);
+      const std::shared_ptr<DurableLog> log = logs_[run->run_id()].lock();
+      if (log == nullptr) continue;
+      checkpointer = MakeCheckpointer(run, log);
     }
     all.push_back(checkpointer);
   }
@@ -195,8 +196,11 @@ std::vector<std::shared_ptr<Checkpointer>> DurableRuns::Checkpointers() {
   for (auto next = checkpointers_.begin(); next != checkpointers_.end();) {
     const auto found = next++;
     if (found->second != nullptr && !found->second->run()->ReadCheckpointFacts().deleted) continue;
-    if (found->second != nullptr) logs_.erase(found->first);
     checkpointers_.erase(found);
+  }
+  for (auto next = logs_.begin(); next != logs_.end();) {
+    const auto found = next++;
+    if (found->second.expired()) logs_.erase(found);
   }
   return all;
 }

@@ -86,6 +86,12 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // call or on some thread, without a lock. See EventLog::durable().
   void WhenDurable(DurableGate::Receiver receive);
   bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
+  // Progress(), and the event of which it may be told when IsDurable(): 0 without a journal.
+  struct Observation {
+    v1::RunProgress progress;
+    int64_t event = 0;
+  };
+  Observation Observe() const;
   // What decides when the run is to be written down.
   CheckpointFacts ReadCheckpointFacts() const;
 

@@ -28,6 +28,14 @@ CheckpointFacts Run::ReadCheckpointFacts() const {
   return facts;
 }
 
+Run::Observation Run::Observe() const {
+  MutexLock lock(&mutex_);
+  Observation observed;
+  FillProgress(&observed.progress);
+  if (record_.spec().journal()) observed.event = record_.events();
+  return observed;
+}
+
 void Run::WhenDurable(DurableGate::Receiver receive) {
   absl::Status fault;
   {
