@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/durability/logged_event.h"
 
@@ -87,6 +88,20 @@ void DurableLog::CheckpointMade(int64_t event) {
   if (moved) moved();
 }
 
+std::optional<DurabilitySigns> DurableLog::signs() const {
+  MutexLock lock(&mutex_);
+  DurabilitySigns signs = signs_;
+  signs.log_bytes = bytes();
+  return signs;
+}
+
+void DurableLog::SetCheckpointSigns(const DurabilitySigns& signs) {
+  MutexLock lock(&mutex_);
+  const DurabilitySigns before = std::exchange(signs_, signs);
+  signs_.syncs = before.syncs;
+  signs_.sync_time = before.sync_time;
+}
+
 void DurableLog::CheckpointFailed(const absl::Status& why) {
   MutexLock lock(&mutex_);
   checkpoint_lacks_room_ = IsDiskFull(why);
@@ -160,7 +175,11 @@ void DurableLog::WriteAll() {
     const bool no_room = IsDiskFull(status);
     // What was written of it before the disk was full.
     if (segment_ != nullptr && (status.ok() || no_room)) {
+      const absl::Duration begin = Clock::Real()->Elapsed();
       if (absl::Status synced = segment_->Sync(); !synced.ok()) status = synced;
+      MutexLock lock(&mutex_);
+      ++signs_.syncs;
+      signs_.sync_time += Clock::Real()->Elapsed() - begin;
     }
     std::function<void()> moved;
     std::function<void()> closed;

@@ -257,7 +257,7 @@ void DurableRuns::Stop(absl::Duration patience) {
   }
   const auto left = std::make_shared<Countdown>();
   for (const auto& checkpointer : Checkpointers()) {
-    const auto newest = checkpointer->signs().newest;
+    const auto newest = checkpointer->newest();
     const CheckpointFacts facts = checkpointer->run()->ReadCheckpointFacts();
     const bool complete = newest.has_value() && newest->events == facts.events;
     left->Add(1);

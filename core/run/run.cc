@@ -217,6 +217,7 @@ RunMetrics Run::ReadMetrics() const {
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
+  metrics.durability = log_->signs();
   metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }

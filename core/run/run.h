@@ -66,7 +66,6 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
                                                      const RunOrigin& origin = {});
 
   const std::string& run_id() const { return run_id_; }
-  std::string request_id() const;
   bool is_trial() const { return !trial_of_.empty(); }
   // FAILED_PRECONDITION for a trial, which belongs to its Trials, as all that changes a run says.
   absl::Status CheckChangeable() const;
@@ -75,7 +74,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
   // Of many workers, 1,000: the live ones first.
   v1::Run Describe(Detail detail) const;
-  v1::RunProgress Progress() const;
+  // `event`: it may be told when IsDurable(event).
+  v1::RunProgress Progress(int64_t* event = nullptr) const;
 
   RunMetrics ReadMetrics() const;
   // Its steps and evaluations so far, see SelectionOf().
@@ -86,12 +86,6 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // call or on some thread, without a lock. See EventLog::durable().
   void WhenDurable(DurableGate::Receiver receive);
   bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
-  // Progress(), and the event of which it may be told when IsDurable(): 0 without a journal.
-  struct Observation {
-    v1::RunProgress progress;
-    int64_t event = 0;
-  };
-  Observation Observe() const;
   // What decides when the run is to be written down.
   CheckpointFacts ReadCheckpointFacts() const;
 

@@ -96,8 +96,10 @@ v1::Run Run::DescribeNow(Detail detail) const {
   return run;
 }
 
-v1::RunProgress Run::Progress() const {
+v1::RunProgress Run::Progress(int64_t* event) const {
   MutexLock lock(&mutex_);
+  // Without a journal, steps are shown as they are made.
+  if (event != nullptr) *event = record_.spec().journal() ? record_.events() : 0;
   v1::RunProgress progress;
   FillProgress(&progress);
   return progress;

@@ -1,18 +1,12 @@
 // How a run tells of nothing that is not durable.
 
 #include <functional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/run/run.h"
 
 namespace gradd {
-
-std::string Run::request_id() const {
-  MutexLock lock(&mutex_);
-  return record_.request_id();
-}
 
 CheckpointFacts Run::ReadCheckpointFacts() const {
   MutexLock lock(&mutex_);
@@ -26,14 +20,6 @@ CheckpointFacts Run::ReadCheckpointFacts() const {
   facts.parameter_bytes = layout_.element_count() * int64_t{sizeof(float)};
   facts.deleted = record_.deleted();
   return facts;
-}
-
-Run::Observation Run::Observe() const {
-  MutexLock lock(&mutex_);
-  Observation observed;
-  FillProgress(&observed.progress);
-  if (record_.spec().journal()) observed.event = record_.events();
-  return observed;
 }
 
 void Run::WhenDurable(DurableGate::Receiver receive) {
