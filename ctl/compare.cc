@@ -17,7 +17,7 @@
 namespace gradd::ctl {
 namespace {
 
-constexpr char kUnknown[] = "-";
+constexpr char kNothingKnown[] = "-";
 
 double LossOf(const v1::Run& run) {
   const v1::RunProgress& progress = run.progress();
@@ -42,16 +42,17 @@ std::string ComparisonTable(const std::vector<v1::Run>& runs, int width) {
     const bool evaluated = progress.has_evaluation();
     const std::string optimizer = KindName(run.optimizer());
     rows.push_back(
-        {RunId(run.name()), optimizer.empty() ? kUnknown : optimizer,
+        {RunId(run.name()), optimizer.empty() ? kNothingKnown : optimizer,
          absl::StrFormat("%.4g", progress.learning_rate()), absl::StrCat(progress.step()),
-         progress.has_smoothed_loss() ? LossText(progress.smoothed_loss()) : kUnknown,
-         progress.has_best_smoothed_loss() ? LossText(progress.best_smoothed_loss()) : kUnknown,
-         progress.has_best_smoothed_loss() ? absl::StrCat(progress.best_step()) : kUnknown,
-         evaluated ? LossText(progress.evaluation().loss()) : kUnknown,
+         progress.has_smoothed_loss() ? LossText(progress.smoothed_loss()) : kNothingKnown,
+         progress.has_best_smoothed_loss() ? LossText(progress.best_smoothed_loss())
+                                           : kNothingKnown,
+         progress.has_best_smoothed_loss() ? absl::StrCat(progress.best_step()) : kNothingKnown,
+         evaluated ? LossText(progress.evaluation().loss()) : kNothingKnown,
          progress.evaluation().has_accuracy()
              ? absl::StrFormat("%.4f", progress.evaluation().accuracy())
-             : kUnknown,
-         progress.has_elapsed() ? ClockText(FromProto(progress.elapsed())) : kUnknown,
+             : kNothingKnown,
+         progress.has_elapsed() ? ClockText(FromProto(progress.elapsed())) : kNothingKnown,
          RateText(progress.examples_per_second())});
   }
   return ForTerminal(FittedTable(

@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kLineEnd[] = "\r\n";
 
-std::string Quoted(const std::string& field) {
+std::string CsvField(const std::string& field) {
   if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
   return absl::StrCat("\"", absl::StrReplaceAll(field, {{"\"", "\"\""}}), "\"");
 }
@@ -54,7 +54,7 @@ std::string HistoryTable(const std::vector<NamedHistory>& runs) {
       "parameter_norm,examples_per_second,evaluation_loss,evaluation_accuracy",
       kLineEnd);
   for (const NamedHistory& run : runs) {
-    const std::string name = Quoted(run.run);
+    const std::string name = CsvField(run.run);
     const v1::StepPoints& steps = run.history.steps();
     const v1::EvaluationPoints& evaluations = run.history.evaluations();
     int next = 0;

@@ -15,7 +15,7 @@ namespace gradd::ctl {
 namespace {
 
 // In pixels.
-constexpr double kWidth = 960;
+constexpr double kPictureWidth = 960;
 constexpr double kLeft = 80;    // Of the axes, for the numbers of the vertical one.
 constexpr double kRight = 730;  // Of the axes; beside them is the legend.
 constexpr double kTop = 60;     // Of the first plot.
@@ -217,7 +217,7 @@ std::string DrawSvg(const std::string& title, const std::vector<SvgPlot>& plots,
   std::string out = absl::StrFormat(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
       "viewBox=\"0 0 %.0f %.0f\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\">\n",
-      kWidth, height, kWidth, height);
+      kPictureWidth, height, kPictureWidth, height);
   absl::StrAppend(&out, "<title>", Escaped(title), "</title>\n");
   absl::StrAppend(&out, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
   out += Text(kLeft, 26, "font-size=\"16\"", title);
