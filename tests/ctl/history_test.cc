@@ -56,7 +56,7 @@ void AddEvaluation(double time, double loss, double accuracy, v1::History* histo
   evaluations.add_accuracies(accuracy);
 }
 
-size_t Count(const std::string& text, const std::string& part) {
+size_t Occurrences(const std::string& text, const std::string& part) {
   size_t count = 0;
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
   return count;
@@ -112,8 +112,8 @@ TEST(HistoryPictureTest, HasAColourForEachRunAndNothingFromElsewhere) {
   EXPECT_THAT(svg, HasSubstr("History of 2 runs"));
   EXPECT_THAT(svg, HasSubstr(">first</text>"));
   EXPECT_THAT(svg, HasSubstr(">second</text>"));
-  EXPECT_EQ(Count(svg, "<path"), 6U);  // Smoothed, raw and rate of each.
-  EXPECT_EQ(Count(svg, "<circle"), 1U);
+  EXPECT_EQ(Occurrences(svg, "<path"), 6U);  // Smoothed, raw and rate of each.
+  EXPECT_EQ(Occurrences(svg, "<circle"), 1U);
   EXPECT_THAT(svg, Not(HasSubstr("href")));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
 }
@@ -132,7 +132,7 @@ TEST(HistoryPictureTest, WhatCannotBeDrawnInterruptsTheLine) {
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
   EXPECT_THAT(svg, Not(HasSubstr("inf")));
   const size_t begin = svg.find("<path d=\"");
-  EXPECT_EQ(Count(svg.substr(begin, svg.find('>', begin) - begin), "M"), 3U);
+  EXPECT_EQ(Occurrences(svg.substr(begin, svg.find('>', begin) - begin), "M"), 3U);
   for (const std::vector<double>& losses :
        {std::vector<double>{}, {0.0}, {-1, 2}, {inf}, {1e-300, 1e300}, {7, 7, 7}}) {
     const std::string other = HistorySvg({{"a", HistoryOf(losses)}});
@@ -148,7 +148,7 @@ TEST(HistoryPictureTest, ANewTimelineBeginsALineOfItsOwn) {
   history.mutable_steps()->set_steps(3, 2);
   const std::string svg = HistorySvg({{"a", history}});
   const size_t begin = svg.find("<path d=\"");
-  EXPECT_EQ(Count(svg.substr(begin, svg.find('>', begin) - begin), "M"), 2U);
+  EXPECT_EQ(Occurrences(svg.substr(begin, svg.find('>', begin) - begin), "M"), 2U);
 }
 
 TEST(SvgPlotTest, TicksAreRoundNumbers) {
