@@ -10,6 +10,16 @@
 #include "core/durability/logged_event.h"
 
 namespace gradd {
+namespace {
+
+// What a sync that failed has left is not known, so that nothing may be tried once more after it,
+// not even where it was for want of room.
+absl::Status Final(absl::Status synced) {
+  if (!IsDiskFull(synced)) return synced;
+  return Error(absl::StatusCode::kFailedPrecondition, "FILE", synced.message());
+}
+
+}  // namespace
 
 DurableLog::DurableLog(std::shared_ptr<const RunFolder> folder, std::shared_ptr<Executor> io)
     : folder_(std::move(folder)), io_(std::move(io)) {}
@@ -172,15 +182,16 @@ void DurableLog::WriteAll() {
     absl::Status status = Write(&items);
     const int64_t written = items.empty() ? appended : items.front().last_event - 1;
     written_.store(std::max(written_.load(), written), std::memory_order_release);
-    const bool no_room = IsDiskFull(status);
     // What was written of it before the disk was full.
-    if (segment_ != nullptr && (status.ok() || no_room)) {
+    if (segment_ != nullptr && (status.ok() || IsDiskFull(status))) {
       const absl::Duration begin = Clock::Real()->Elapsed();
-      if (absl::Status synced = segment_->Sync(); !synced.ok()) status = synced;
+      if (absl::Status synced = Final(segment_->Sync()); !synced.ok()) status = synced;
       MutexLock lock(&mutex_);
       ++signs_.syncs;
       signs_.sync_time += Clock::Real()->Elapsed() - begin;
     }
+    }
+    const bool no_room = IsDiskFull(status);
     std::function<void()> moved;
     std::function<void()> closed;
     {
@@ -261,8 +272,8 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
   bytes_.fetch_add(segment_->bytes() - before, std::memory_order_relaxed);
   if (!added.ok() || !event.has_created()) return added;
   // The run's folder is there from now on.
-  if (absl::Status synced = segment_->Sync(); !synced.ok()) return synced;
-  return folder_->Publish();
+  if (absl::Status synced = Final(segment_->Sync()); !synced.ok()) return synced;
+  return Final(folder_->Publish());
 }
 
 absl::Status DurableLog::OpenSegment() {
@@ -285,8 +296,10 @@ absl::Status DurableLog::CloseSegment(bool complete) {
   state::v1::LogEnd end;
   end.set_last_event(position_.last_event);
   end.set_complete(complete);
-  absl::Status closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
-  if (closed.ok()) closed = segment_->Sync();
+  // So that the end says of all before it that it was durable: then no damage is taken for a tail.
+  absl::Status closed = Final(segment_->Sync());
+  if (closed.ok()) closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
+  if (closed.ok()) closed = Final(segment_->Sync());
   if (!closed.ok()) return closed;
   segment_.reset();
   position_.previous_bytes = 0;
