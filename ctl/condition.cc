@@ -15,6 +15,10 @@ std::string StateWord(const v1::RunProgress& progress) {
       return "held";
     case v1::RUN_STATE_FINISHED:
       return "finished";
+    case v1::RUN_STATE_RECOVERING:
+      return "recovering";
+    case v1::RUN_STATE_DAMAGED:
+      return "damaged";
     default:
       return progress.live_workers() == 0 ? "no workers" : "running";
   }
@@ -36,7 +40,14 @@ std::string ConditionWord(const v1::RunProgress& progress) {
     case v1::RUN_CONDITION_WAITING_FOR_WORKERS:
     case v1::RUN_CONDITION_WAITING_FOR_PUSHES:
     case v1::RUN_CONDITION_WAITING_FOR_MEMORY:
+    case v1::RUN_CONDITION_WAITING_FOR_DISK:
       return "waiting";
+    case v1::RUN_CONDITION_DISK_FAILED:
+      return "disk failed";
+    case v1::RUN_CONDITION_RECOVERING:
+      return "recovering";
+    case v1::RUN_CONDITION_DAMAGED:
+      return "damaged";
     case v1::RUN_CONDITION_DIVERGED:
       return "diverged";
     case v1::RUN_CONDITION_PAUSED:
@@ -67,6 +78,10 @@ bool NeedsAttention(v1::RunCondition condition) {
     case v1::RUN_CONDITION_NO_WORKERS:
     case v1::RUN_CONDITION_WAITING_FOR_WORKERS:
     case v1::RUN_CONDITION_WAITING_FOR_MEMORY:
+    case v1::RUN_CONDITION_WAITING_FOR_DISK:
+    case v1::RUN_CONDITION_DISK_FAILED:
+    case v1::RUN_CONDITION_RECOVERING:
+    case v1::RUN_CONDITION_DAMAGED:
     case v1::RUN_CONDITION_DIVERGED:
     case v1::RUN_CONDITION_PAUSED:
     case v1::RUN_CONDITION_HELD:

@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   gradd::ServerOptions options;
   options.runs_file = "auto";
   int64_t drain_seconds = absl::ToInt64Seconds(options.drain);
+  int64_t last_checkpoint_seconds = absl::ToInt64Seconds(options.last_checkpoints);
   std::string log_level = "info";
   std::string probe;
   AddOption(&app, "listen", &options.listen,
@@ -74,6 +75,17 @@ int main(int argc, char** argv) {
       "in this place says what was lost: runs are in memory only. `auto` is a file of the "
       "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
       "port 0; empty for none");
+  AddOption(&app, "state-dir", &options.state_dir,
+            "Directory in which runs outlive the server; made if it is not there, and no other "
+            "server's at the same time. Empty: runs are in memory only, and end with the server");
+  AddOption(&app, "checkpoint-bytes-per-second", &options.checkpoint_bytes_per_second,
+            "Most that the checkpoints of a run are written with");
+  AddOption(&app, "on-checkpoint", &options.on_checkpoint,
+            "Command that is run, by sh, for each checkpoint that was made, with its path as $1 and "
+            "the run's id as $GRADD_RUN: to copy it elsewhere. That it fails is logged");
+  AddOption(&app, "last-checkpoint-seconds", &last_checkpoint_seconds,
+            "Longest time that last checkpoints may take when the server is stopped; without one, a "
+            "run with a journal goes on from that, and another one from the checkpoint before");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");
@@ -125,7 +137,7 @@ int main(int argc, char** argv) {
   gradd::AddConfigOption(&app, "GRADD_CONFIG");
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);
-  gradd::RefuseEmptyValues(&app, {"--http", "--runs-file"});
+  gradd::RefuseEmptyValues(&app, {"--http", "--runs-file", "--state-dir", "--on-checkpoint"});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -136,6 +148,7 @@ int main(int argc, char** argv) {
     return healthy.ok() ? 0 : Fail(healthy);
   }
   options.drain = absl::Seconds(drain_seconds);
+  options.last_checkpoints = absl::Seconds(last_checkpoint_seconds);
   if (options.runs_file == "auto") options.runs_file = gradd::DefaultRunsFile(options.listen);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("gradd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");

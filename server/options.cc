@@ -50,6 +50,10 @@ absl::Status ValidateOptions(const ServerOptions& options) {
   status.Update(CheckRange("max-shared-bytes", limits.max_shared_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-connections", options.max_connections, 0, 1'000'000));
   status.Update(CheckRange("threads", options.threads, 0, 1024));
+  status.Update(CheckRange("checkpoint-bytes-per-second", options.checkpoint_bytes_per_second,
+                           int64_t{1} << 10, int64_t{1} << 50));
+  status.Update(CheckRange("last-checkpoint-seconds",
+                           absl::ToInt64Seconds(options.last_checkpoints), 0, 86'400));
   status.Update(CheckRange("drain-seconds", absl::ToInt64Seconds(options.drain), 0, 3600));
   return status;
 }

@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -11,6 +13,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/history_request.h"
 #include "core/run/run_labels.h"
 #include "core/run/run_log.h"
 #include "core/run/run_spec.h"
@@ -27,18 +30,6 @@ constexpr int32_t kMaxPageSize = 1000;
 constexpr int kMaxLostRuns = 100;
 constexpr size_t kMaxAuthorBytes = 128;
 constexpr size_t kMaxReasonBytes = 200;
-
-// Answers with what `work` returns, which may take longer than gRPC's few threads have: on the
-// pool.
-template <typename Work>
-grpc::ServerUnaryReactor* DoneOnPool(RunRegistry* registry, grpc::CallbackServerContext* context,
-                                     Work work) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  registry->pool()->Schedule([context, reactor, work = std::move(work)] {
-    reactor->Finish(ToGrpcStatus(work(), context));
-  });
-  return reactor;
-}
 
 grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const absl::Status& status) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
@@ -70,19 +61,31 @@ void LogInfo(absl::string_view event, const LogEntry::Fields& fields) {
   spdlog::info("{}", LogLine(event, fields));
 }
 
-// Finds the run, lets `change` change it, and describes it as it is then. The log gets `event`.
+// Answers for a run when what has happened to it is durable: with the run as it is then, where
+// there is a `response`.
+void FinishWhenDurable(const std::shared_ptr<Run>& run, grpc::ServerUnaryReactor* reactor,
+                       grpc::CallbackServerContext* context, v1::Run* response = nullptr) {
+  run->WhenDurable([run, reactor, context, response](const absl::Status& durable) {
+    if (response != nullptr) *response = run->Describe(Run::Detail::kFull);
+    reactor->Finish(ToGrpcStatus(durable, context));
+  });
+}
+
+// Finds the run, lets `change` change it, and answers how it is then. The log gets `event`.
 template <typename Change>
-absl::Status ChangeRun(RunRegistry* registry, const std::string& name, const std::string& author,
-                       grpc::CallbackServerContext* context, v1::Run* response,
-                       absl::string_view event, const Change& change) {
+grpc::ServerUnaryReactor* ChangeRun(RunRegistry* registry, const std::string& name,
+                                    const std::string& author, grpc::CallbackServerContext* context,
+                                    v1::Run* response, absl::string_view event,
+                                    const Change& change) {
   auto run = registry->Find(name);
-  GRADD_RETURN_IF_ERROR(run.status());
+  if (!run.ok()) return Done(context, run.status());
   auto who = Author(author, context);
-  GRADD_RETURN_IF_ERROR(who.status());
-  GRADD_RETURN_IF_ERROR(change(run->get(), *who));
+  if (!who.ok()) return Done(context, who.status());
+  if (absl::Status changed = change(run->get(), *who); !changed.ok()) return Done(context, changed);
   LogInfo(event, {{"run", (*run)->run_id()}, {"by", *who}});
-  *response = (*run)->Describe(Run::Detail::kFull);
-  return absl::OkStatus();
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  FinishWhenDurable(*run, reactor, context, response);
+  return reactor;
 }
 
 absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& request,
@@ -98,19 +101,29 @@ absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& reques
                  "page_token: not one that ListRuns returned");
   }
   const int page_size = request.page_size() == 0 ? kDefaultPageSize : request.page_size();
+  // By their ids; null: one that cannot be used.
+  std::map<std::string, std::shared_ptr<Run>> runs;
+  std::map<std::string, v1::Run> unusable;
+  for (v1::Run& run : registry.Unusable()) {
+    const std::string run_id = *ParseRunName(run.name());
+    runs[run_id] = nullptr;
+    unusable[run_id] = std::move(run);
+  }
+  for (std::shared_ptr<Run>& run : registry.All()) runs[run->run_id()] = std::move(run);
   std::string last;
   size_t bytes = 0;
-  for (const auto& run : registry.All()) {
-    if (!request.page_token().empty() && run->run_id() <= request.page_token()) continue;
+  for (auto next = runs.upper_bound(request.page_token()); next != runs.end(); ++next) {
     if (response->runs_size() == page_size || bytes >= kMaxPageBytes) {
       response->set_next_page_token(last);
       break;
     }
-    v1::Run described = run->Describe(Run::Detail::kSummary);
+    const auto& [run_id, run] = *next;
+    v1::Run described =
+        run == nullptr ? unusable[run_id] : run->Describe(Run::Detail::kSummary);
     if (!HasLabels(described.labels(), request.labels())) continue;
     *response->add_runs() = std::move(described);
     bytes += response->runs().rbegin()->ByteSizeLong();
-    last = run->run_id();
+    last = run_id;
   }
   return absl::OkStatus();
 }
@@ -120,24 +133,36 @@ absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& reques
 grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* context,
                                                 const v1::CreateRunRequest* request,
                                                 v1::Run* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   // Setting billions of parameters takes seconds.
-  return DoneOnPool(registry_, context, [this, context, request, response] {
+  registry_->pool()->Schedule([this, reactor, context, request, response] {
     auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
-    if (run.ok()) {
-      *response = (*run)->Describe(Run::Detail::kFull);
-      LogInfo("run created", {{"run", (*run)->run_id()},
-                              {"by", context->peer()},
-                              {"parameters", absl::StrCat(response->parameter_count())}});
-    }
-    return run.status();
+    if (!run.ok()) return reactor->Finish(ToGrpcStatus(run.status(), context));
+    *response = (*run)->Describe(Run::Detail::kFull);
+    (*run)->WhenDurable([this, reactor, context, response, run = *run](const absl::Status& durable) {
+      if (durable.ok()) {
+        LogInfo("run created", {{"run", run->run_id()},
+                                {"by", context->peer()},
+                                {"parameters", absl::StrCat(response->parameter_count())}});
+      } else {
+        registry_->Remove(run.get());
+      }
+      reactor->Finish(ToGrpcStatus(durable, context));
+    });
   });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::GetRun(grpc::CallbackServerContext* context,
                                              const v1::GetRunRequest* request, v1::Run* response) {
   auto run = registry_->Find(request->name());
-  if (run.ok()) *response = (*run)->Describe(Run::Detail::kFull);
-  return Done(context, run.status());
+  if (!run.ok()) return Done(context, run.status());
+  *response = (*run)->Describe(Run::Detail::kFull);
+  // Elsewhere, steps are shown as they are made.
+  if (!response->journal()) return Done(context, absl::OkStatus());
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  FinishWhenDurable(*run, reactor, context);
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::ListRuns(grpc::CallbackServerContext* context,
@@ -166,15 +191,14 @@ grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* con
     if (!run.ok() || !author.ok()) {
       return reactor->Finish(ToGrpcStatus(run.ok() ? author.status() : run.status(), context));
     }
-    const auto answer = [context, reactor, response, fields, run_id = (*run)->run_id(),
+    const auto answer = [context, reactor, response, fields, run = *run,
                          who = *author](const absl::StatusOr<v1::Run>& updated) {
-      if (updated.ok()) {
-        LogEntry::Fields all = {{"run", run_id}, {"by", who}};
-        all.insert(all.end(), fields.begin(), fields.end());
-        LogInfo("run updated", all);
-        *response = *updated;
-      }
-      reactor->Finish(ToGrpcStatus(updated.status(), context));
+      if (!updated.ok()) return reactor->Finish(ToGrpcStatus(updated.status(), context));
+      LogEntry::Fields all = {{"run", run->run_id()}, {"by", who}};
+      all.insert(all.end(), fields.begin(), fields.end());
+      LogInfo("run updated", all);
+      *response = *updated;
+      FinishWhenDurable(run, reactor, context);
     };
     (*run)->Update({request->run(), request->update_mask(), *author, answer});
   });
@@ -184,51 +208,48 @@ grpc::ServerUnaryReactor* RunService::UpdateRun(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* context,
                                                 const v1::DeleteRunRequest* request,
                                                 google::protobuf::Empty* /*response*/) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   // So does giving the memory back.
-  return DoneOnPool(registry_, context, [this, context, request] {
+  registry_->pool()->Schedule([this, reactor, context, request] {
     const auto run = registry_->Find(request->name());
-    GRADD_RETURN_IF_ERROR(run.status());
-    const v1::RunProgress progress = (*run)->Progress();
-    absl::Status deleted = registry_->Delete(request->name());
-    if (deleted.ok()) {
-      LogInfo("run deleted", {{"run", (*run)->run_id()},
-                              {"by", context->peer()},
-                              {"step", absl::StrCat(progress.step())},
-                              {"loss", progress.has_loss() ? absl::StrCat(progress.loss()) : "-"}});
-    }
-    return deleted;
+    v1::RunProgress progress;
+    if (run.ok()) progress = (*run)->Progress();
+    const absl::Status deleted = registry_->Delete(request->name());
+    if (!deleted.ok()) return reactor->Finish(ToGrpcStatus(deleted, context));
+    LogInfo("run deleted", {{"run", request->name().substr(sizeof("runs/") - 1)},
+                            {"by", context->peer()},
+                            {"step", absl::StrCat(progress.step())},
+                            {"loss", progress.has_loss() ? absl::StrCat(progress.loss()) : "-"}});
+    if (!run.ok()) return reactor->Finish(grpc::Status::OK);  // It was damaged.
+    FinishWhenDurable(*run, reactor, context);
   });
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::PauseRun(grpc::CallbackServerContext* context,
                                                const v1::PauseRunRequest* request,
                                                v1::Run* response) {
-  return Done(context, ChangeRun(registry_, request->name(), request->author(), context, response,
-                                 "run paused", [](Run* run, const std::string& author) {
-                                   return run->Pause(author);
-                                 }));
+  return ChangeRun(registry_, request->name(), request->author(), context, response, "run paused",
+                   [](Run* run, const std::string& author) { return run->Pause(author); });
 }
 
 grpc::ServerUnaryReactor* RunService::ResumeRun(grpc::CallbackServerContext* context,
                                                 const v1::ResumeRunRequest* request,
                                                 v1::Run* response) {
-  return Done(context, ChangeRun(registry_, request->name(), request->author(), context, response,
-                                 "run resumed", [](Run* run, const std::string& author) {
-                                   return run->Resume(author);
-                                 }));
+  return ChangeRun(registry_, request->name(), request->author(), context, response, "run resumed",
+                   [](Run* run, const std::string& author) { return run->Resume(author); });
 }
 
 grpc::ServerUnaryReactor* RunService::FinishRun(grpc::CallbackServerContext* context,
                                                 const v1::FinishRunRequest* request,
                                                 v1::Run* response) {
-  return Done(context,
-              ChangeRun(registry_, request->name(), request->author(), context, response,
-                        "run finished early",
-                        [request](Run* run, const std::string& author) -> absl::Status {
-                          GRADD_RETURN_IF_ERROR(CheckText("reason", request->reason(),
-                                                          kMaxReasonBytes, "REASON_INVALID"));
-                          return run->Finish(author, request->reason());
-                        }));
+  return ChangeRun(registry_, request->name(), request->author(), context, response,
+                   "run finished early",
+                   [request](Run* run, const std::string& author) -> absl::Status {
+                     GRADD_RETURN_IF_ERROR(CheckText("reason", request->reason(), kMaxReasonBytes,
+                                                     "REASON_INVALID"));
+                     return run->Finish(author, request->reason());
+                   });
 }
 
 grpc::ServerWriteReactor<v1::RunProgress>* RunService::WatchRun(
@@ -253,6 +274,16 @@ grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerConte
                                                        v1::ReportEvaluationResponse* /*response*/) {
   auto run = registry_->Find(request->name());
   return Done(context, run.ok() ? (*run)->ReportEvaluation(request->evaluation()) : run.status());
+}
+
+grpc::ServerUnaryReactor* RunService::GetHistory(grpc::CallbackServerContext* context,
+                                                 const v1::GetHistoryRequest* request,
+                                                 v1::History* response) {
+  const auto selection = SelectionOf(*request);
+  if (!selection.ok()) return Done(context, selection.status());
+  const auto run = registry_->Find(request->name());
+  if (run.ok()) *response = (*run)->ReadHistory(*selection);
+  return Done(context, run.status());
 }
 
 }  // namespace gradd

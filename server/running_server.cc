@@ -73,10 +73,12 @@ RunningServer::RunningServer(const ServerOptions& options)
 
 absl::Status RunningServer::Begin() {
   if (absl::Status cleared = ClearReadyFile(options_.ready_file); !cleared.ok()) return cleared;
+  if (absl::Status opened = OpenStateDirectory(); !opened.ok()) return opened;
   if (absl::Status read = ReadPast(); !read.ok()) return read;
   if (absl::Status listening = Listen(); !listening.ok()) return listening;
   log_writer_ = std::make_unique<LogWriter>(&registry_);
   BeginRunsFile();  // The address is this server's by now, and so is the file.
+  if (durable_runs_ != nullptr) durable_runs_->Recover();
   ticker_ = std::thread([this] { TickUntilStopped(); });
   alarms_ = std::thread([this] { registry_.alarms().RingUntilStopped(); });
   return WriteReadyFile();
@@ -153,8 +155,32 @@ absl::Status RunningServer::WriteReadyFile() {
   return absl::OkStatus();
 }
 
+absl::Status RunningServer::OpenStateDirectory() {
+  if (options_.state_dir.empty()) return absl::OkStatus();
+  DurableRuns::Options options;
+  options.directory = options_.state_dir;
+  options.checkpoint_bytes_per_second = options_.checkpoint_bytes_per_second;
+  if (!options_.on_checkpoint.empty()) {
+    checkpoint_hook_ = std::make_unique<CheckpointHook>(options_.on_checkpoint);
+    options.checkpoint_made = [this](const std::string& run_id, const std::string& path) {
+      checkpoint_hook_->Run(run_id, path);
+    };
+  }
+  auto opened =
+      DurableRuns::Open(FileSystem::Real(), std::move(options), &disk_threads_, &registry_);
+  if (!opened.ok()) {
+    return absl::UnavailableError(absl::StrCat("--state-dir: ", opened.status().message()));
+  }
+  durable_runs_ = *std::move(opened);
+  return absl::OkStatus();
+}
+
+bool RunningServer::KeepsRunsFile() const {
+  return !options_.runs_file.empty() && durable_runs_ == nullptr;
+}
+
 absl::Status RunningServer::ReadPast() {
-  if (options_.runs_file.empty()) return absl::OkStatus();
+  if (!KeepsRunsFile()) return absl::OkStatus();
   const auto last = ReadRunsFile(options_.runs_file);
   if (last.ok()) {
     past_.lost_runs = last->runs;
@@ -168,6 +194,8 @@ absl::Status RunningServer::ReadPast() {
 }
 
 void RunningServer::BeginRunsFile() {
+  if (durable_runs_ != nullptr) return;
+  spdlog::info("runs are in memory only, and end with the server; --state-dir keeps them");
   if (!past_.lost_text.empty()) spdlog::warn("{}", past_.lost_text);
   // What it serves for is not worth doing without a server.
   if (const absl::Status written = runs_file_.Write([this] { return RunsNow(false); });
@@ -186,7 +214,7 @@ RunsRecord RunningServer::RunsNow(bool stopped) const {
 }
 
 void RunningServer::KeepRunsFile() {
-  if (options_.runs_file.empty() ||
+  if (!KeepsRunsFile() ||
       !runs_file_schedule_.Due(clock_.Elapsed(), registry_.changes())) {
     return;
   }
@@ -199,6 +227,7 @@ void RunningServer::KeepRunsFile() {
 }
 
 void RunningServer::EndRunsFile() {
+  if (durable_runs_ != nullptr) return;
   const RunsRecord record = RunsNow(true);
   if (!record.runs.empty()) {
     spdlog::warn(record.runs.size() == 1
@@ -223,6 +252,7 @@ void RunningServer::TickUntilStopped() {
                    absl::FormatDuration(absl::Trunc(slept, absl::Milliseconds(1))));
     }
     registry_.Tick();
+    if (durable_runs_ != nullptr) durable_runs_->Tick();
     streams_.Tick();
     health_->Tick();
     peer_watch_.Tick();
@@ -253,6 +283,7 @@ void RunningServer::Stop() {
     }
     registry_.EndAllSessions();
     streams_.EndAll();
+    if (durable_runs_ != nullptr) durable_runs_->Stop(options_.last_checkpoints);
     EndRunsFile();
     socket_file_.reset();
     http_.reset();

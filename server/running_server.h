@@ -13,8 +13,10 @@
 #include "core/base/awake_clock.h"
 #include "core/base/mutex.h"
 #include "core/base/thread_pool.h"
+#include "core/durability/durable_runs.h"
 #include "core/run/run_registry.h"
 #include "server/accept_loop.h"
+#include "server/checkpoint_hook.h"
 #include "server/grpc_health.h"
 #include "server/heap_trim.h"
 #include "server/http.h"
@@ -47,12 +49,19 @@ class RunningServer final : public Server {
   RunRegistry* registry() override { return &registry_; }
 
  private:
+  // What waits for the disk: of one run it is done one after the other.
+  static constexpr int kDiskThreads = 4;
+
   absl::Status Listen();
   absl::Status WriteReadyFile();
   // Whether gRPC takes connections and answers.
   bool Healthy() const;
   // Finds out what was lost with the last server, if its file of runs is there.
   absl::Status ReadPast();
+  // Takes the state directory, if there is to be one.
+  absl::Status OpenStateDirectory();
+  // Whether this server writes down which runs would be lost with it.
+  bool KeepsRunsFile() const;
   // Says so, and begins this server's own.
   void BeginRunsFile();
   RunsRecord RunsNow(bool stopped) const;
@@ -91,6 +100,9 @@ class RunningServer final : public Server {
   std::thread ticker_;
   std::thread alarms_;
   std::atomic<bool> runs_file_is_written_{false};  // Now, or in a moment.
+  std::unique_ptr<CheckpointHook> checkpoint_hook_;
+  ThreadPool disk_threads_{kDiskThreads};
+  std::unique_ptr<DurableRuns> durable_runs_;
   // Last, so that it is done before what it uses goes.
   ThreadPool runs_file_thread_{1};
 };

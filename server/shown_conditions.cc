@@ -16,6 +16,8 @@ constexpr absl::Duration kJitter = absl::Seconds(1);
 
 int SeverityOf(v1::RunCondition condition) {
   switch (condition) {
+    case v1::RUN_CONDITION_DISK_FAILED:
+    case v1::RUN_CONDITION_DAMAGED:
     case v1::RUN_CONDITION_DIVERGED:
       return 4;
     case v1::RUN_CONDITION_NO_WORKERS:
@@ -23,9 +25,11 @@ int SeverityOf(v1::RunCondition condition) {
     case v1::RUN_CONDITION_WAITING_FOR_WORKERS:
     case v1::RUN_CONDITION_WAITING_FOR_PUSHES:
     case v1::RUN_CONDITION_WAITING_FOR_MEMORY:
+    case v1::RUN_CONDITION_WAITING_FOR_DISK:
       return 2;
     case v1::RUN_CONDITION_PAUSED:
     case v1::RUN_CONDITION_HELD:
+    case v1::RUN_CONDITION_RECOVERING:
       return 1;
     default:
       return 0;

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
 #include "core/durability/file_checksum.h"
@@ -21,6 +22,8 @@ constexpr char kRun[] = "run";
 constexpr char kRunUid[] = "run_uid";
 constexpr char kTimeline[] = "timeline";
 constexpr char kStep[] = "step";
+constexpr char kEvents[] = "events";
+constexpr char kEvaluationLoss[] = "evaluation_loss";
 constexpr char kTime[] = "time";
 constexpr char kLayout[] = "layout";
 constexpr char kState[] = "state";
@@ -59,6 +62,15 @@ class Metadata {
                           ", a whole number from ", least, " on expected"));
     }
     return number;
+  }
+  // Unset if it is missing.
+  std::optional<double> Number(const char* key) {
+    if (values_.count(key) == 0) return std::nullopt;
+    double number = 0;
+    if (absl::SimpleAtod(Text(key), &number)) return number;
+    Refuse(absl::StrCat(kSafetensorsMetadata, ": ", Quoted(key), " is ", Quoted(Text(key)),
+                        ", a number expected"));
+    return std::nullopt;
   }
   absl::Time Time(const char* key) {
     const std::string text = Text(key);
@@ -120,9 +132,13 @@ std::map<std::string, std::string> CheckpointMetadata(const state::v1::RunState&
       {kRunUid, state.uid()},
       {kTimeline, absl::StrCat(state.timeline())},
       {kStep, absl::StrCat(state.step())},
+      {kEvents, absl::StrCat(state.events())},
       {kTime, absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone())},
       {kLayout, absl::Base64Escape(Serialized(state.spec().layout()))},
       {kState, absl::Base64Escape(Serialized(kept))}};
+  if (state.has_evaluation()) {
+    metadata[kEvaluationLoss] = absl::StrFormat("%.17g", state.evaluation().loss());
+  }
   metadata[kChecksum] = MetadataChecksum(metadata);
   return metadata;
 }
@@ -138,6 +154,8 @@ absl::StatusOr<CheckpointInfo> ParseCheckpointInfo(
   info.run_uid = read.Text(kRunUid);
   info.timeline = read.Whole<uint64_t>(kTimeline, 1);
   info.step = read.Whole<int64_t>(kStep, 0);
+  info.events = read.Whole<int64_t>(kEvents, 1);
+  info.evaluation_loss = read.Number(kEvaluationLoss);
   info.time = read.Time(kTime);
   info.bytes = bytes;
   const absl::Status valid = ValidateRunId(info.run_id);
@@ -163,6 +181,7 @@ absl::StatusOr<state::v1::RunState> ParseCheckpointState(
   expect("uid", state.uid(), info.run_uid);
   expect("timeline", state.timeline(), info.timeline);
   expect("step", state.step(), info.step);
+  expect("events", state.events(), info.events);
   if (state.spec().has_layout()) read.Refuse("its state has a layout of its own");
   GRADD_RETURN_IF_ERROR(read.status());
   *state.mutable_spec()->mutable_layout() = std::move(layout);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ namespace gradd {
 // Its metadata, all of it text:
 //   format            gradd
 //   format_version    1
-//   run, run_uid, timeline, step, time (RFC 3339, when it was captured)
+//   run, run_uid, timeline, step, events, time (RFC 3339, when it was captured)
+//   evaluation_loss   of the newest evaluation, if there was one
 //   layout            gradd.v1.Layout, base64
 //   state             gradd.state.v1.RunState without its layout, base64
 //   xxh3              of the others: see MetadataChecksum()
@@ -47,6 +49,8 @@ struct CheckpointInfo {
   std::string run_uid;
   uint64_t timeline = 0;
   int64_t step = 0;
+  int64_t events = 0;                     // That are in it.
+  std::optional<double> evaluation_loss;  // Of the newest evaluation in it.
   absl::Time time;    // When it was captured.
   int64_t bytes = 0;  // Of the file.
 };

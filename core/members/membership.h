@@ -128,6 +128,9 @@ class Membership {
   // followed by Configure(). Live members have given their last sign of life at `now`.
   // INVALID_ARGUMENT names the worker and what of it no member has; this one is of no use then.
   absl::Status Read(const state::v1::MembersState& state, absl::Duration now);
+  // The same for the members as they are, after events that happened once more: their workers know
+  // what is in the ledger, or will.
+  void GoOn(absl::Duration now);
 
  private:
   void Recount();

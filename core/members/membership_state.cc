@@ -99,4 +99,12 @@ absl::Status Membership::Read(const state::v1::MembersState& state, absl::Durati
   return absl::OkStatus();
 }
 
+void Membership::GoOn(absl::Duration now) {
+  for (auto& [worker, member] : members_) {
+    if (member.live()) member.state = v1::WORKER_STATE_DISCONNECTED;
+    member.told = member.ledger;
+    member.last_sign = now;
+  }
+}
+
 }  // namespace gradd

@@ -10,12 +10,14 @@ namespace gradd {
 
 // The fields of Run that UpdateRun changes while it trains, with all that is below them; the others
 // stay as they were when the run was created.
-constexpr absl::string_view kLiveFields[] = {"optimizer", "groups",         "schedule", "policy",
-                                             "max_steps", "lease_duration", "labels"};
+constexpr absl::string_view kLiveFields[] = {
+    "optimizer",      "groups", "schedule",    "policy",  "max_steps",
+    "lease_duration", "labels", "checkpoints", "journal", "journal_max_bytes"};
 
 // For messages.
 constexpr absl::string_view kLiveFieldsText =
-    "optimizer, groups, schedule, policy, max_steps, lease_duration or labels";
+    "optimizer, groups, schedule, policy, max_steps, lease_duration, labels, checkpoints, journal "
+    "or journal_max_bytes";
 
 // Whether `path`, a field path of Run, is one of them or below.
 inline bool IsLiveField(absl::string_view path) {

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/data/data_set.h"
 #include "core/run/recent_events.h"
+#include "core/run/run_checkpoints.h"
 #include "core/run/run_spec.h"
 #include "core/run/timelines.h"
 #include "core/step/claimed_plan.h"
@@ -39,29 +40,40 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   spec.set_seed(run.seed());
   if (run.has_lease_duration()) *spec.mutable_lease_duration() = run.lease_duration();
   *spec.mutable_labels() = run.labels();
+  if (run.has_checkpoints()) *spec.mutable_checkpoints() = run.checkpoints();
+  spec.set_journal(run.journal());
+  spec.set_journal_max_bytes(run.journal_max_bytes());
   if (run.has_data()) *spec.mutable_data() = run.data();
   FillLearningRate(&spec);
   return spec;
 }
 
 // How long the run has been at it already.
-absl::Duration ElapsedBefore(const RunOrigin* origin) {
-  return origin == nullptr || origin->capture == nullptr
+absl::Duration ElapsedBefore(const RunOrigin& origin) {
+  return origin.capture == nullptr
              ? absl::ZeroDuration()
-             : FromProto(origin->capture->state.elapsed());
+             : FromProto(origin.capture->state.elapsed());
+}
+
+std::shared_ptr<EventLog> OpenLog(const std::string& run_id, const RunEnvironment& environment,
+                                  const RunOrigin& origin) {
+  if (origin.log != nullptr) return origin.log;
+  const bool is_trial = !origin.trial_of.empty();
+  if (environment.open_log && !is_trial) return environment.open_log(run_id);
+  return std::make_shared<RecentEvents>(kKeptEventBytes);
 }
 
 // The parameters and slots that a run begins with; where it was captured, they are still to come.
 ParameterStore MakeStore(const Layout& layout, const v1::Run& spec, const UpdatePlan& plan,
                          const RunMemory& memory, const RunEnvironment& environment,
-                         const RunOrigin* origin, const RunPlace* place) {
-  if (origin != nullptr && origin->capture != nullptr) {
-    const int64_t block_elements = origin->capture->vectors.snapshot->block_elements;
+                         const RunOrigin& origin, const RunPlace* place) {
+  if (origin.capture != nullptr) {
+    const int64_t block_elements = origin.capture->vectors.snapshot->block_elements;
     return ParameterStore(layout.element_count(), block_elements, plan.slots(nullptr),
                           place == nullptr ? StorePools::Create(memory.store) : place->pools());
   }
-  if (origin != nullptr && origin->snapshot != nullptr) {
-    return ParameterStore(*origin->snapshot, plan.slots(nullptr), environment.pool, memory.store);
+  if (origin.snapshot != nullptr) {
+    return ParameterStore(*origin.snapshot, plan.slots(nullptr), environment.pool, memory.store);
   }
   return ParameterStore(layout, spec.seed(), plan.slots(nullptr), environment.pool,
                         environment.block_elements, memory.store);
@@ -86,15 +98,22 @@ absl::StatusOr<RunMemory> MemoryOf(const std::string& run_id, const v1::Run& spe
 
 absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, const v1::Run& spec,
                                                  const RunEnvironment& environment,
-                                                 const RunOrigin* origin) {
+                                                 const RunOrigin& origin) {
   const Limits& limits = environment.limits;
   auto layout = Layout::Create(spec.layout(), limits.max_parameters_per_run);
   GRADD_RETURN_IF_ERROR(layout.status());
-  const RunCapture* const capture = origin == nullptr ? nullptr : origin->capture.get();
+  const RunCapture* const capture = origin.capture.get();
   v1::Run kept = SpecOf(run_id, capture == nullptr ? spec : capture->state.spec());
   if (capture != nullptr) {
     // It counts from where it did.
     *kept.mutable_schedule() = capture->state.spec().schedule();
+  }
+  if (origin.trial_of.empty()) {
+    GRADD_RETURN_IF_ERROR(ValidateCheckpoints(kept, environment.open_log != nullptr));
+  } else {
+    kept.clear_checkpoints();
+    kept.clear_journal();
+    kept.clear_journal_max_bytes();
   }
   if (kept.has_data()) {
     GRADD_RETURN_IF_ERROR(ValidateDataSet(kept.data()));
@@ -110,8 +129,18 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   auto memory = MemoryOf(run_id, kept, *layout, **plan, environment, place);
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
+  std::shared_ptr<MemoryBudget::Claim> scratch;  // Until the parameters are set.
+  if (!origin.given()) {
+    auto claimed = ClaimInitialScratch(run_id, *layout, environment.budget.get());
+    GRADD_RETURN_IF_ERROR(claimed.status());
+    scratch = *std::move(claimed);
+  }
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin, place));
+  scratch.reset();
+  run->log_->SetListener([weak = std::weak_ptr<Run>(run)] {
+    if (const std::shared_ptr<Run> alive = weak.lock()) alive->LogMoved();
+  });
   if (capture != nullptr) {
     GRADD_RETURN_IF_ERROR(run->GoOnFrom(*capture));
     return run;
@@ -120,21 +149,25 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
     environment.budget->MakeRoom(MemoryUse::kState, Window::BytesFor(run->layout_.element_count()));
     GRADD_RETURN_IF_ERROR(run->engine_.BeginWithWindow());
   }
-  if (origin != nullptr && origin->plan != nullptr) {
-    GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin->snapshot, *origin->plan));
+  if (origin.plan != nullptr) {
+    GRADD_RETURN_IF_ERROR(run->engine_.GoOnFrom(*origin.snapshot, *origin.plan));
   }
   *kept.mutable_layout() = run->layout_.message();
   MutexLock lock(&run->mutex_);
-  run->events_.Create(std::move(kept), MakeRunUid());
+  if (origin.created != nullptr) {
+    run->record_.Apply(*origin.created);
+  } else {
+    run->events_.Create(std::move(kept), MakeRunUid(), origin.request_id);
+  }
   run->engine_.SetTimeline(run->record_.timeline());
   return run;
 }
 
 Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
          const std::shared_ptr<UpdatePlan>& plan, RunMemory memory,
-         const RunEnvironment& environment, const RunOrigin* origin, const RunPlace* place)
+         const RunEnvironment& environment, const RunOrigin& origin, const RunPlace* place)
     : run_id_(std::move(run_id)),
-      trial_of_(origin == nullptr ? "" : origin->trial_of),
+      trial_of_(origin.trial_of),
       layout_(std::move(layout)),
       environment_(environment),
       memory_(std::move(memory)),
@@ -145,11 +178,11 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
           {run_id_, &layout_, environment.clock, pool_, environment.budget.get(),
            environment.readers, memory_},
           MakeStore(layout_, spec, *plan, memory_, environment, origin, place), plan,
-          origin == nullptr ? std::optional(LargestInitialValue(layout_.message())) : std::nullopt,
+          origin.given() ? std::nullopt : std::optional(LargestInitialValue(layout_.message())),
           MakeStepPolicy(spec.policy())->kept_steps()),
-      events_(environment.open_log ? environment.open_log(run_id_)
-                                   : std::make_shared<RecentEvents>(kKeptEventBytes),
-              environment.clock, &record_),
+      log_(OpenLog(run_id_, environment, origin)),
+      gate_(log_),
+      events_(log_, environment.clock, &record_),
       course_(&record_, environment.clock->Elapsed() - ElapsedBefore(origin)),
       reports_(run_id_, is_trial(), environment.log, environment.clock),
       sessions_(&record_.members(), pool_),
@@ -184,6 +217,7 @@ RunMetrics Run::ReadMetrics() const {
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
+  metrics.durability = log_->signs();
   metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }
@@ -196,7 +230,14 @@ void Run::WriteState(state::v1::RunState* state) const {
 void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   MutexLock lock(&mutex_);
   if (record_.deleted()) return receive(nullptr);
-  snapshots_.Add(contents, std::move(receive));
+  if (!record_.spec().journal()) return snapshots_.Add(contents, std::move(receive));
+  snapshots_.Add(contents,
+                 [this, receive = std::move(receive)](std::shared_ptr<const Snapshot> snapshot) {
+                   gate_.Say(record_.events(),
+                             [receive, snapshot = std::move(snapshot)](bool is_durable) {
+                               receive(is_durable ? snapshot : nullptr);
+                             });
+                 });
 }
 
 absl::Status Run::CheckContents(SnapshotContents contents) const {

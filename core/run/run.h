@@ -15,7 +15,10 @@
 #include "core/base/mutex.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/members/membership.h"
+#include "core/run/checkpoint_facts.h"
 #include "core/run/data_leases.h"
+#include "core/run/durable_gate.h"
+#include "core/run/event_log.h"
 #include "core/run/float16_counts.h"
 #include "core/run/held_run.h"
 #include "core/run/push_answers.h"
@@ -60,7 +63,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Validates `spec` and sets the initial parameters, or those of `origin`. The run id is valid.
   static absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
                                                      const RunEnvironment& environment,
-                                                     const RunOrigin* origin = nullptr);
+                                                     const RunOrigin& origin = {});
 
   const std::string& run_id() const { return run_id_; }
   bool is_trial() const { return !trial_of_.empty(); }
@@ -71,11 +74,20 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
   // Of many workers, 1,000: the live ones first.
   v1::Run Describe(Detail detail) const;
-  v1::RunProgress Progress() const;
+  // `event`: it may be told when IsDurable(event).
+  v1::RunProgress Progress(int64_t* event = nullptr) const;
 
   RunMetrics ReadMetrics() const;
+  // Its steps and evaluations so far, see SelectionOf().
+  v1::History ReadHistory(const HistorySelection& selection) const;
   // What it goes on from, but for its vectors, as its events have it.
   void WriteState(state::v1::RunState* state) const;
+  // Calls `receive` when whatever happened until now may be told, or will never be: within this
+  // call or on some thread, without a lock. See EventLog::durable().
+  void WhenDurable(DurableGate::Receiver receive);
+  bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
+  // What decides when the run is to be written down.
+  CheckpointFacts ReadCheckpointFacts() const;
 
   // Changes the run. `request.receive` gets the answer when the change is in effect, or refused;
   // without a lock, perhaps within this call and perhaps on a thread of the pool. What is asked for
@@ -95,8 +107,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Ends all sessions; no step happens any more.
   void Delete();
 
-  // Tells all sessions that the server stops and ends each as soon as nothing of it is in
-  // flight. No worker can join any more.
+  // The server stops: sessions are told, end when nothing of them is in flight, and none can join.
   void Drain();
   // Ends those that are left.
   void EndAllSessions(const absl::Status& status);
@@ -154,9 +165,10 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void FailSession(WorkerSession* session, const absl::Status& status) override;
 
  private:
+  friend class RunReplay;
   Run(std::string run_id, const v1::Run& spec, Layout layout,
       const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
-      const RunOrigin* origin, const RunPlace* place);
+      const RunOrigin& origin, const RunPlace* place);
 
   // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 
@@ -194,8 +206,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // The complete push of the worker that is not answered yet: it waits, or its step is on its way.
   // Null if there is none.
   PendingPush* FindPending(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The push of the session that is coming in is not finite and will be skipped; false if it may
-  // not be.
+  // The session's push that comes in is not finite and will be skipped; false if it may not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push of that base can be part of a step.
   bool Admits(int64_t base_step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -234,6 +245,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void ApplySteps();
   // Returns what the step was made from, to be let go of without the lock: it may be large.
   [[nodiscard]] std::unique_ptr<StepOnItsWay> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What came of a step that was complete at `time`.
+  void AddProgress(const StepWork& work, absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountStep(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Timelines (run_timeline.cc) ----
@@ -241,6 +254,10 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Begins those that were asked for, if nothing is on its way.
   void BeginTimelines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginNextTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The log has moved; the log is at an end, and so is the run (run_durable.cc).
+  void LogMoved();
+  void StopForDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Captures (run_capture.cc) ----
 
@@ -316,7 +333,9 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Used without the lock by the thread that applies a step or fills a change; see there.
   StepEngine engine_;
 
+  const std::shared_ptr<EventLog> log_;
   mutable Mutex mutex_;
+  DurableGate gate_ ABSL_GUARDED_BY(mutex_);
   RunRecord record_ ABSL_GUARDED_BY(mutex_);
   RunEvents events_ ABSL_GUARDED_BY(mutex_);  // Which change it.
   RunCourse course_ ABSL_GUARDED_BY(mutex_);

@@ -30,6 +30,7 @@ void Run::BeginCapture() {
   auto capture = std::make_shared<RunCapture>();
   GRADD_DCHECK(record_.step() == engine_.step(), "a step is entered and not made");
   record_.Write(&capture->state);
+  log_->BeginSegment();
   progress_.Write(capture->state.mutable_last_step());
   *capture->state.mutable_elapsed() = ToProto(course_.Elapsed(Now()));
   engine_.BeginCopy(&capture->vectors);

@@ -247,6 +247,17 @@ Condition Waiting(const RunSituation& situation) {
 }  // namespace
 
 Condition JudgeCondition(const RunSituation& situation) {
+  if (!situation.disk_failure.empty()) {
+    return {v1::RUN_CONDITION_DISK_FAILED,
+            absl::StrCat("what happens cannot be made durable: ", situation.disk_failure,
+                         "; it goes on when the server is started anew"),
+            std::nullopt};
+  }
+  if (situation.waits_for_disk) {
+    return {v1::RUN_CONDITION_WAITING_FOR_DISK,
+            "the disk of the state directory is full; the run goes on when there is room",
+            std::nullopt};
+  }
   if (situation.state != v1::RUN_STATE_RUNNING) return Stopped(situation);
   Condition condition = situation.live_workers == 0 ? NoWorkers(situation) : Waiting(situation);
   const std::string diverged = DivergedReason(situation);

@@ -29,6 +29,11 @@ struct RunSituation {
   std::string stop_reason;
   int64_t trials = 0;  // That hold it.
 
+  // What happens cannot be made durable any more, for this; empty: it can. And whether there is no
+  // room on the disk for it.
+  std::string disk_failure;
+  bool waits_for_disk = false;
+
   // What its losses say.
   std::optional<Divergence> divergence;
   // Pushes that were refused since the last step because they are not finite.

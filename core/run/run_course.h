@@ -24,7 +24,7 @@ class RunCourse {
     return held_ && State() != v1::RUN_STATE_FINISHED ? v1::RUN_STATE_HELD : State();
   }
   // Whether steps happen as pushes come in.
-  bool Moves() const { return State() == v1::RUN_STATE_RUNNING && !held_; }
+  bool Moves() const { return State() == v1::RUN_STATE_RUNNING && !held_ && !disk_failed_; }
 
   // It is finished, and people are told.
   bool over() const { return over_; }
@@ -32,6 +32,9 @@ class RunCourse {
   // It stands still for its trials.
   bool held() const { return held_; }
   void SetHeld(bool held) { held_ = held; }
+  // What happens cannot be made durable any more.
+  bool disk_failed() const { return disk_failed_; }
+  void SetDiskFailed() { disk_failed_ = true; }
 
   // To be called when Moves() may have changed; true if it has.
   bool Note(absl::Duration now);
@@ -50,6 +53,7 @@ class RunCourse {
   const absl::Duration begin_;
   bool over_ = false;
   bool held_ = false;
+  bool disk_failed_ = false;
   bool moved_ = true;  // Moves() at the last Note().
   absl::Duration stopped_at_;
   absl::Duration stopped_for_;  // Before that, in all.

@@ -54,9 +54,18 @@ struct RunOrigin {
   std::shared_ptr<const UpdatePlan> plan;
   // Instead of both: where the run itself was captured. Its spec is the one that it had there.
   std::shared_ptr<const RunCapture> capture;
+  // The run goes on from what was kept of it: from `capture`, or from its first event, which is that
+  // it was created. Then `log` is its log, which has that; see Run::Replay().
+  const state::v1::Event* created = nullptr;
+  std::shared_ptr<EventLog> log;
   // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may
   // change it. Empty: it is none.
   std::string trial_of;
+  // See CreateRunRequest.
+  std::string request_id;
+
+  // Whether its parameters come from somewhere else than the layout's initial values.
+  bool given() const { return snapshot != nullptr || capture != nullptr; }
 };
 
 }  // namespace gradd

@@ -8,12 +8,19 @@ void RunEvents::Enter(state::v1::Event* event, EventLog::Pushes pushes) {
   event->set_number(record_.events() + 1);
   *event->mutable_time() = ToProto(clock_.WallTime());
   log_->Append(*event, pushes);
+  const bool was_finished = record_.events() > 0 && record_.state() == v1::RUN_STATE_FINISHED;
   record_.Apply(*event);
+  // Else steps that people know of could be lost, and nobody would come to make them once more.
+  const bool is_finished = record_.state() == v1::RUN_STATE_FINISHED;
+  if (is_finished && !was_finished && !record_.spec().journal()) {
+    log_->AwaitCheckpoint(event->number());
+  }
 }
 
-void RunEvents::Create(v1::Run spec, std::string uid) {
+void RunEvents::Create(v1::Run spec, std::string uid, std::string request_id) {
   state::v1::Event event;
   event.mutable_created()->set_uid(std::move(uid));
+  event.mutable_created()->set_request_id(std::move(request_id));
   *event.mutable_created()->mutable_spec() = std::move(spec);
   Enter(&event);
 }

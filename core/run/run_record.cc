@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/check.h"
 #include "core/optim/own_rate.h"
+#include "core/optim/skip_non_finite.h"
 #include "core/run/field_json.h"
 #include "core/schedule/schedule.h"
 #include "core/step/window.h"
@@ -70,6 +71,7 @@ void RunRecord::Create(const state::v1::RunCreated& created, const Time& time) {
   spec_.clear_layout();
   timeline_ = std::make_shared<const Timeline>(Timeline{created.uid(), 1});
   create_time_ = time;
+  request_id_ = created.request_id();
   state_time_ = time;
   if (spec_.has_data()) batches_.emplace(spec_.data());
   ConfigureParts();
@@ -126,6 +128,11 @@ void RunRecord::Fold(const state::v1::FoldedPush& fold) {
     members_.PushFolded(member);
   }
   window_.Add(fold, step_);
+}
+
+bool RunRecord::MaySkip(int64_t others) const {
+  // Valid since the run was created or updated.
+  return skipped_in_a_row_ + others < *ReadSkipNonFinite(spec_.optimizer());
 }
 
 void RunRecord::Answer(const state::v1::AnsweredPush& answer) {
@@ -215,6 +222,11 @@ void RunRecord::ChangeSpec(const state::v1::SpecChange& change, const Time& time
 
 void RunRecord::Evaluate(const v1::Evaluation& evaluation, const Time& time) {
   evaluation_ = evaluation;
+  EvaluationPoint point = {timeline_->number, evaluation.step(),
+                           absl::ToDoubleSeconds(SinceEpoch(time)), evaluation.loss(),
+                           std::nullopt};
+  if (evaluation.has_accuracy()) point.accuracy = evaluation.accuracy();
+  evaluations_.Add(point);
   const double factor = plateau_.factor();
   if (plateau_.ObserveEvaluation(evaluation)) AddReduction(time, factor);
 }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/data/batch_ledger.h"
+#include "core/diagnostics/evaluation_history.h"
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
@@ -48,6 +49,8 @@ class RunRecord {
   // As created and changed; without the layout, which is fixed, and with no output-only fields.
   const v1::Run& spec() const { return spec_; }
   const google::protobuf::Timestamp& create_time() const { return create_time_; }
+  // See CreateRunRequest.
+  const std::string& request_id() const { return request_id_; }
   // Of the spec.
   const StepPolicy& policy() const { return *policy_; }
   // Which run it is, and which timeline of it is the present one.
@@ -81,7 +84,10 @@ class RunRecord {
   // Smoothed, see PolicyState; 0 before the first.
   absl::Duration quorum_lag() const { return absl::Seconds(quorum_lag_seconds_.value_or(0)); }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  // Whether one more push that is not finite may be skipped, beside `others` that will be.
+  bool MaySkip(int64_t others) const;
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
+  const EvaluationHistory& evaluations() const { return evaluations_; }
   const RunHistory& history() const { return history_; }
 
   // What the schedule says of `step`, reduced on plateaus.
@@ -122,6 +128,7 @@ class RunRecord {
   bool deleted_ = false;
   v1::Run spec_;
   Time create_time_;
+  std::string request_id_;
   std::unique_ptr<const StepPolicy> policy_;
   std::shared_ptr<const Timeline> timeline_;
   int64_t step_ = 0;
@@ -138,6 +145,7 @@ class RunRecord {
   int64_t skipped_in_a_row_ = 0;
   std::optional<double> quorum_lag_seconds_;
   std::optional<v1::Evaluation> evaluation_;
+  EvaluationHistory evaluations_;
   RunHistory history_;
 };
 

@@ -16,6 +16,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   state->set_events(events_);
   *state->mutable_spec() = spec_;
   *state->mutable_create_time() = create_time_;
+  state->set_request_id(request_id_);
   state->set_uid(timeline_->run_uid);
   state->set_timeline(timeline_->number);
   state->set_step(step_);
@@ -31,6 +32,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   state->set_skipped_in_a_row(skipped_in_a_row_);
   if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
+  evaluations_.Write(state->mutable_evaluations());
   history_.Write(state->mutable_history());
   if (batches_.has_value()) batches_->Write(state->mutable_data());
 }
@@ -74,6 +76,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   spec_ = state.spec();
   spec_.clear_layout();
   create_time_ = state.create_time();
+  request_id_ = state.request_id();
   timeline_ = std::make_shared<const Timeline>(Timeline{state.uid(), state.timeline()});
   step_ = state.step();
   state_ = state.state();
@@ -84,6 +87,8 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   quorum_lag_seconds_ =
       state.has_quorum_lag_seconds() ? std::optional(state.quorum_lag_seconds()) : std::nullopt;
   evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;
+  evaluations_ = EvaluationHistory();
+  if (state.has_evaluations()) GRADD_RETURN_IF_ERROR(evaluations_.Read(state.evaluations()));
   history_.Read(state.history());
   ConfigureParts();
   return plateau_.Read(state.plateau());

@@ -22,7 +22,7 @@ constexpr size_t kMaxRequestIdBytes = 128;
 absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run_id,
                                                           const v1::Run& spec,
                                                           const RunEnvironment& environment,
-                                                          const RunOrigin* origin) {
+                                                          const RunOrigin& origin) {
   try {
     return Run::Create(run_id, spec, environment, origin);
   } catch (const std::bad_alloc&) {
@@ -72,10 +72,9 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& 
       *existing = found->second.run;
       return absl::OkStatus();
     }
-    if (same_request) {
-      return Error(absl::StatusCode::kUnavailable, "RUN_BEING_CREATED",
-                   absl::StrCat("run \"", run_id, "\" is being created; try again"));
-    }
+    const bool passes = found->second.phase == Entry::Phase::kRecovering ||
+                        found->second.phase == Entry::Phase::kDeleting;
+    if (same_request || passes) return UnusableError(run_id, found->second);
     return Error(absl::StatusCode::kAlreadyExists, "RUN_EXISTS",
                  absl::StrCat("run \"", run_id, "\" exists; choose another id or delete it"));
   }
@@ -87,7 +86,32 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& 
                  absl::StrCat("the server has its limit of ", limits.max_runs,
                               " runs (--max-runs); delete one first"));
   }
-  runs_[run_id] = {nullptr, request_id, is_trial};
+  Entry entry;
+  entry.request_id = request_id;
+  entry.is_trial = is_trial;
+  runs_[run_id] = std::move(entry);
+  return absl::OkStatus();
+}
+
+absl::Status RunRegistry::UnusableError(const std::string& run_id, const Entry& entry) {
+  const std::string run = absl::StrCat("run \"", run_id, "\"");
+  switch (entry.phase) {
+    case Entry::Phase::kCreating:
+      return Error(absl::StatusCode::kUnavailable, "RUN_BEING_CREATED",
+                   absl::StrCat(run, " is being created; try again"));
+    case Entry::Phase::kRecovering:
+      return Error(absl::StatusCode::kUnavailable, "RUN_RECOVERING",
+                   absl::StrCat(run, " is being recovered", entry.text.empty() ? "" : ": ",
+                                entry.text, "; try again"));
+    case Entry::Phase::kDeleting:
+      return Error(absl::StatusCode::kUnavailable, "RUN_BEING_DELETED",
+                   absl::StrCat(run, " is being deleted; try again"));
+    case Entry::Phase::kDamaged:
+      return Error(absl::StatusCode::kDataLoss, "RUN_DAMAGED",
+                   absl::StrCat(run, " cannot be recovered: ", entry.text));
+    case Entry::Phase::kUsable:
+      break;
+  }
   return absl::OkStatus();
 }
 
@@ -102,10 +126,11 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
                               kMaxRequestIdBytes, " expected"));
   }
   std::shared_ptr<Run> existing;
-  const bool is_trial = origin != nullptr && !origin->trial_of.empty();
-  GRADD_RETURN_IF_ERROR(Reserve(run_id, request_id, is_trial, &existing));
+  RunOrigin made_from = origin == nullptr ? RunOrigin() : *origin;
+  made_from.request_id = request_id;
+  GRADD_RETURN_IF_ERROR(Reserve(run_id, request_id, !made_from.trial_of.empty(), &existing));
   if (existing != nullptr) return existing;
-  auto run = CreateIfMemoryAllows(run_id, spec, environment_, origin);
+  auto run = CreateIfMemoryAllows(run_id, spec, environment_, made_from);
   MutexLock lock(&mutex_);
   // Drain() has not seen it, so no worker may.
   if (run.ok() && draining_) run = StoppingError();
@@ -117,9 +142,74 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_
   GRADD_DCHECK(reserved != runs_.end() && reserved->second.run == nullptr,
                absl::StrCat("the place of run \"", run_id, "\" was reserved for it"));
   reserved->second.run = *run;
+  reserved->second.phase = Entry::Phase::kUsable;
   ++changes_;
   changed_.NotifyAll();
   return run;
+}
+
+void RunRegistry::BeginRecovery(const std::string& run_id) {
+  Entry entry;
+  entry.phase = Entry::Phase::kRecovering;
+  MutexLock lock(&mutex_);
+  runs_[run_id] = std::move(entry);
+}
+
+void RunRegistry::NoteRecovery(const std::string& run_id, std::string progress) {
+  MutexLock lock(&mutex_);
+  runs_[run_id].text = std::move(progress);
+}
+
+absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Restore(const std::string& run_id,
+                                                          const v1::Run& spec,
+                                                          const RunOrigin& origin) {
+  return CreateIfMemoryAllows(run_id, spec, environment_, origin);
+}
+
+void RunRegistry::EndRecovery(const std::string& run_id,
+                              absl::StatusOr<std::shared_ptr<Run>> run) {
+  bool drains = false;
+  state::v1::RunState state;
+  if (run.ok()) (*run)->WriteState(&state);
+  {
+    MutexLock lock(&mutex_);
+    Entry& entry = runs_[run_id];
+    if (run.ok()) {
+      entry.run = *run;
+      entry.request_id = state.request_id();
+      entry.phase = Entry::Phase::kUsable;
+    } else {
+      entry.phase = Entry::Phase::kDamaged;
+    }
+    entry.text = std::string(run.status().message());
+    drains = draining_;
+    ++changes_;
+    changed_.NotifyAll();
+  }
+  if (drains && run.ok()) (*run)->Drain();
+}
+
+void RunRegistry::ForgetRecovery(const std::string& run_id) {
+  MutexLock lock(&mutex_);
+  runs_.erase(run_id);
+}
+
+std::vector<v1::Run> RunRegistry::Unusable() const {
+  std::vector<v1::Run> runs;
+  MutexLock lock(&mutex_);
+  for (const auto& [run_id, entry] : runs_) {
+    const bool damaged = entry.phase == Entry::Phase::kDamaged;
+    if (!damaged && entry.phase != Entry::Phase::kRecovering) continue;
+    v1::Run run;
+    run.set_name(absl::StrCat("runs/", run_id));
+    run.set_state(damaged ? v1::RUN_STATE_DAMAGED : v1::RUN_STATE_RECOVERING);
+    run.mutable_progress()->set_state(run.state());
+    run.mutable_progress()->set_condition(damaged ? v1::RUN_CONDITION_DAMAGED
+                                                  : v1::RUN_CONDITION_RECOVERING);
+    run.mutable_progress()->set_reason(entry.text);
+    runs.push_back(std::move(run));
+  }
+  return runs;
 }
 
 absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) const {
@@ -127,15 +217,18 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) c
   GRADD_RETURN_IF_ERROR(run_id.status());
   MutexLock lock(&mutex_);
   const auto found = runs_.find(*run_id);
-  if (found == runs_.end() || found->second.run == nullptr) {
-    return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
-                 absl::StrCat("no run \"", *run_id, "\""));
+  if (found != runs_.end() && found->second.run != nullptr) return found->second.run;
+  if (found != runs_.end() && (found->second.phase == Entry::Phase::kRecovering ||
+                               found->second.phase == Entry::Phase::kDamaged)) {
+    return UnusableError(*run_id, found->second);
   }
-  return found->second.run;
+  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+               absl::StrCat("no run \"", *run_id, "\""));
 }
 
 absl::Status RunRegistry::Delete(absl::string_view name) {
   auto run = Find(name);
+  if (run.status().code() == absl::StatusCode::kDataLoss) return DeleteDamaged(*ParseRunName(name));
   GRADD_RETURN_IF_ERROR(run.status());
   GRADD_RETURN_IF_ERROR((*run)->CheckChangeable());
   Remove(run->get());
@@ -147,13 +240,27 @@ void RunRegistry::Remove(Run* run) {
   {
     MutexLock lock(&mutex_);
     const auto found = runs_.find(run->run_id());
-    if (found != runs_.end() && found->second.run == alive) {
-      runs_.erase(found);
-      ++changes_;
-      changed_.NotifyAll();
-    }
+    if (found == runs_.end() || found->second.run != alive) return;
+    found->second.run = nullptr;
+    found->second.phase = Entry::Phase::kDeleting;
+    ++changes_;
+    changed_.NotifyAll();
   }
   run->Delete();
+  // Until then nobody else gets its id.
+  run->WhenDurable([this, run_id = run->run_id()](const absl::Status&) {
+    MutexLock lock(&mutex_);
+    runs_.erase(run_id);
+  });
+}
+
+absl::Status RunRegistry::DeleteDamaged(const std::string& run_id) {
+  GRADD_RETURN_IF_ERROR(remove_damaged_(run_id));
+  MutexLock lock(&mutex_);
+  runs_.erase(run_id);
+  ++changes_;
+  changed_.NotifyAll();
+  return absl::OkStatus();
 }
 
 std::vector<std::shared_ptr<Run>> RunRegistry::All() const {

@@ -2,6 +2,7 @@
 #define GRADD_CORE_RUN_RUN_REGISTRY_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,6 +53,23 @@ class RunRegistry {
 
   // In the order of their ids.
   std::vector<std::shared_ptr<Run>> All() const;
+  // Those that cannot be used: they are being recovered, or damaged. As people are told of them.
+  std::vector<v1::Run> Unusable() const;
+
+  // ---- Recovery of what earlier servers have kept. ----
+
+  // The run id is that of a run which is being recovered: nobody else may have it. Before the
+  // server serves.
+  void BeginRecovery(const std::string& run_id);
+  // How far that is, for people: `read 1.2 of 3.4 GB`.
+  void NoteRecovery(const std::string& run_id, std::string progress);
+  // Creates the run, which goes on from `origin`. Nobody else has it before EndRecovery().
+  absl::StatusOr<std::shared_ptr<Run>> Restore(const std::string& run_id, const v1::Run& spec,
+                                               const RunOrigin& origin);
+  // The run is there, or is damaged for what the status says; then it can only be deleted.
+  void EndRecovery(const std::string& run_id, absl::StatusOr<std::shared_ptr<Run>> run);
+  // There is no such run.
+  void ForgetRecovery(const std::string& run_id);
 
   // Grows whenever a run was created or removed, a trial's included.
   int64_t changes() const;
@@ -74,6 +92,10 @@ class RunRegistry {
   void SetEventLogs(decltype(RunEnvironment::open_log) open) {
     environment_.open_log = std::move(open);
   }
+  // How what is kept of a damaged run goes, likewise.
+  void SetRemoveDamaged(std::function<absl::Status(const std::string& run_id)> remove) {
+    remove_damaged_ = std::move(remove);
+  }
 
   const RunEnvironment& environment() const { return environment_; }
   const Clock& clock() const { return *environment_.clock; }
@@ -90,15 +112,22 @@ class RunRegistry {
 
  private:
   struct Entry {
-    std::shared_ptr<Run> run;  // Null while the run is being created.
+    std::shared_ptr<Run> run;  // Null while the run cannot be used.
     std::string request_id;
     bool is_trial = false;
+    enum class Phase { kCreating, kRecovering, kUsable, kDamaged, kDeleting };
+    Phase phase = Phase::kCreating;
+    std::string text;  // RECOVERING, DAMAGED: what people are told.
   };
+  // Why that run cannot be found.
+  static absl::Status UnusableError(const std::string& run_id, const Entry& entry);
+  absl::Status DeleteDamaged(const std::string& run_id);
   // Keeps the run id, or finds the run that the same request has created.
   absl::Status Reserve(const std::string& run_id, const std::string& request_id, bool is_trial,
                        std::shared_ptr<Run>* existing);
 
   RunEnvironment environment_;
+  std::function<absl::Status(const std::string& run_id)> remove_damaged_;
   Callers callers_;
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

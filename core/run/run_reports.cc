@@ -47,6 +47,10 @@ const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool h
       return for_long ? "run waits for memory" : "";
     case v1::RUN_CONDITION_WAITING_FOR_PUSHES:
       return for_long ? "run waits for pushes" : "";
+    case v1::RUN_CONDITION_WAITING_FOR_DISK:
+      return "run waits for its disk";
+    case v1::RUN_CONDITION_DISK_FAILED:
+      return "run stopped by its disk";
     case v1::RUN_CONDITION_PAUSED:
       return by_server ? "run paused" : "";
     default:

@@ -8,6 +8,7 @@
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/run/gated_sink.h"
 #include "core/run/parameter_encoding.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
@@ -32,6 +33,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   MutexLock lock(&mutex_);
   if (record_.deleted()) return DeletedError();
   if (draining_) return StoppingError();
+  GRADD_RETURN_IF_ERROR(log_->failure());
   GRADD_RETURN_IF_ERROR(Admit(join));
 
   NoteMove();
@@ -53,6 +55,9 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.timeline = record_.timeline()->number;
   state.sends_timelines = join.sends_timelines();
   session->SetFloat16(std::move(float16));
+  state.gated = std::make_shared<GatedSink>(state.sink, &gate_, &record_,
+                                            state.parameters_before_result);
+  state.sink = state.gated.get();
   sessions_.Attach(session);
   JudgeRoom();
 
@@ -184,7 +189,7 @@ void Run::ExpireLeases() {
       // whether its connection is dead. Whoever does not take its parameters can, and whoever has
       // begun a push and does not go on.
       const bool waits_for_us =
-          member->pending_sequence != 0 || state.held_back ||
+          member->pending_sequence != 0 || state.held_back || state.gated->waits() ||
           (state.parameters_on_way > 0
                ? state.parameters_step > engine_.step()
                : state.held ||

@@ -15,6 +15,8 @@ RunSituation Run::Situation() const {
   RunSituation situation;
   situation.state = course_.ShownState();
   situation.now = Now();
+  if (course_.disk_failed()) situation.disk_failure = std::string(log_->failure().message());
+  situation.waits_for_disk = log_->waits_for_room();
   situation.stopped_at = course_.stopped_at();
   situation.stopped_by = record_.state_author();
   situation.stop_reason = record_.state_reason();

@@ -9,7 +9,6 @@ namespace gradd {
 
 void Run::EnterState(v1::RunState state, const std::string& author, const std::string& reason) {
   events_.ChangeState(state, author, reason);
-  course_.SetOver(state == v1::RUN_STATE_FINISHED);
   NoteMoving();
 }
 
@@ -33,7 +32,8 @@ void Run::PauseBecause(const std::string& reason) {
 }
 
 void Run::FinishIfDone() {
-  if (record_.state() == v1::RUN_STATE_FINISHED && !course_.over() && step_ == nullptr) FinishNow();
+  const bool is_done = record_.state() == v1::RUN_STATE_FINISHED && !course_.over();
+  if (is_done && step_ == nullptr && log_->durable() >= record_.events()) FinishNow();
 }
 
 void Run::FinishNow() {

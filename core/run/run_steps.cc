@@ -1,6 +1,7 @@
 // How pushes become steps.
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "core/run/run.h"
 #include "core/step/delay_compensation.h"
 
@@ -47,7 +49,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
   if (record_.batches() != nullptr && record_.policy().holds_back()) replies_.ReleaseHeldBack();
   for (bool again = true; again;) {
     if (step_ != nullptr || makes_room_ || !engine_.settled() || record_.deleted() ||
-        !course_.Moves()) {
+        !course_.Moves() || record_.state() == v1::RUN_STATE_FINISHED) {
       return;
     }
     const StepPolicy& policy = record_.policy();
@@ -175,6 +177,7 @@ void Run::EnterStep(StepOnItsWay* step) {
   state::v1::StepDecision& decision = step->work.decision;
   reports_.StepWithout(decision);
   events_.MakeStep(&decision, step->work.pushes);
+  step->event = record_.events();
   waiting_.lag().StepMade(decision.step() - 1, step->quorum_at);
   step->entered = true;
   for (const std::string& worker : decision.missing()) {
@@ -218,6 +221,7 @@ bool Run::BeginFold(std::unique_ptr<StepOnItsWay> step) {
   step->begin_at = Now();
   step->entered = true;
   events_.Fold(*step->fold, push);
+  step->event = record_.events();
   step_ = std::move(step);
   return true;
 }
@@ -293,7 +297,9 @@ void Run::ApplySteps() {
       MutexLock lock(&mutex_);
       step = step_.get();
     }
-    if (step->correction.has_value()) {
+    if (step->applied) {
+      // It waited for the log to be done with its pushes.
+    } else if (step->correction.has_value()) {
       Correction& correction = *step->correction;
       correction.corrected = CompensateDelay(
           *step->pushes[0].push, correction.strength, *correction.base, *correction.now,
@@ -308,6 +314,11 @@ void Run::ApplySteps() {
     bool fills = false;
     {
       MutexLock lock(&mutex_);
+      step->applied = true;
+      const bool decided = !step->correction.has_value() && !step->work.undone;
+      if (decided && !step->entered && !record_.deleted()) EnterStep(step);
+      step->waits_for_log = step->event > log_->written();
+      if (step->waits_for_log) return;  // LogMoved() goes on with it.
       applied = CompleteStep();
       BeginStepIfDue();
       goes_on = step_ != nullptr;
@@ -339,7 +350,13 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
     pending.corrected = std::move(step->correction->corrected);
     pending.corrected_at = engine_.step();
     pending.cannot_be_corrected = pending.corrected == nullptr;
-    waiting_.PutBack(std::move(step->pushes));
+    const bool finite = pending.corrected == nullptr || std::isfinite(pending.corrected->largest());
+    if (!finite && record_.MaySkip(sessions_.skipping())) {
+      pending.claim.reset();
+      answers_.Resolve(pending, v1::PUSH_OUTCOME_SKIPPED);
+    } else {
+      waiting_.PutBack(std::move(step->pushes));
+    }
   } else if (folds) {
     NoteMove();
     PendingPush& pending = step->pushes[0];
@@ -348,7 +365,6 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_ACCUMULATED);
     replies_.ReleaseAfterPushes();
   } else if (!undone) {
-    if (!step->entered) EnterStep(step.get());
     CountStep(*step);
     if (!step->work.finite) {
       PauseBecause(absl::StrCat("the parameters are not finite after step ", engine_.step(),
@@ -365,10 +381,19 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   return step;
 }
 
+void Run::AddProgress(const StepWork& work, absl::Time time) {
+  progress_.AddStep(work.statistics, record_.losses().summary());
+  const bool warms_up = !OwnRate(record_.spec().optimizer().kind_case()).has_value();
+  progress_.AddToHistory(record_.timeline()->number, engine_.step(),
+                         warms_up ? work.decision.learning_rate()
+                                  : work.decision.learning_rate_without_warm_up(),
+                         time);
+}
+
 void Run::CountStep(const StepOnItsWay& step) {
   room_.StepMade();
   const state::v1::StepDecision& decision = step.work.decision;
-  progress_.AddStep(step.work.statistics, record_.losses().summary());
+  AddProgress(step.work, environment_.clock->WallTime());
   reports_.StepMade(decision, engine_.step(), record_.losses().summary().smoothed);
   progress_.pace().AddStep(Now());
   NoteMove();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,11 +13,11 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/run/changed_plan.h"
 #include "core/run/changed_schedule.h"
 #include "core/run/live_fields.h"
 #include "core/run/run.h"
 #include "core/run/run_spec.h"
-#include "core/step/claimed_plan.h"
 #include "google/protobuf/util/field_mask_util.h"
 
 namespace gradd {
@@ -62,28 +61,6 @@ absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& 
     }
   }
   return absl::OkStatus();
-}
-
-// The plan of the run `run_id`, which is changed to `spec`, with its memory, and with room made for
-// its slots, the earlier steps that its policy needs, and a window of so many bytes. `memory` is
-// that of the run's store. Takes long.
-absl::StatusOr<std::shared_ptr<UpdatePlan>> MakePlan(const std::string& run_id, const v1::Run& spec,
-                                                     const Layout& layout, int64_t window_bytes,
-                                                     const StoreMemory& memory,
-                                                     const RunEnvironment& environment) {
-  try {
-    auto plan = ValidateMutableFields(spec, layout, environment.block_elements,
-                                      StepThreads(environment), environment.limits);
-    GRADD_RETURN_IF_ERROR(plan.status());
-    plan = ClaimPlan(run_id, *std::move(plan), environment.budget.get());
-    GRADD_RETURN_IF_ERROR(plan.status());
-    const int64_t kept_steps = MakeStepPolicy(spec.policy())->kept_steps();
-    environment.budget->MakeRoom(MemoryUse::kState, StoreBytes(layout, **plan, kept_steps) -
-                                                        memory.state_bytes() + window_bytes);
-    return plan;
-  } catch (const std::bad_alloc&) {
-    return StateOutOfMemory(run_id);
-  }
 }
 
 }  // namespace
@@ -150,9 +127,7 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
   GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
   const bool begins_anew = SettleBegin(before, mask, &updated);
   *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
-  const bool adds_window = WindowOf(updated.optimizer()) > 1 && WindowOf(before.optimizer()) == 1;
-  const int64_t window_bytes = adds_window ? Window::BytesFor(layout_.element_count()) : 0;
-  auto plan = MakePlan(run_id_, updated, layout_, window_bytes, *memory_.store, environment_);
+  auto plan = MakeChangedPlan(run_id_, before, updated, layout_, *memory_.store, environment_);
   GRADD_RETURN_IF_ERROR(plan.status());
   std::shared_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
   MutexLock lock(&mutex_);
@@ -255,7 +230,7 @@ absl::Status Run::Finish(const std::string& author, const std::string& reason) {
   // Also where its last step is on its way.
   if (record_.state() == v1::RUN_STATE_FINISHED) return absl::OkStatus();
   EnterState(v1::RUN_STATE_FINISHED, author, reason);
-  FinishNow();
+  FinishIfDone();
   return absl::OkStatus();
 }
 

@@ -1,6 +1,9 @@
 #include "core/run/sessions.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "core/run/gated_sink.h"
 
 namespace gradd {
 
@@ -22,6 +25,11 @@ bool Sessions::Has(const WorkerSession* session) const {
 
 Member* Sessions::MemberOf(const WorkerSession* session) const {
   return Has(session) ? members_.Find(session->state().worker) : nullptr;
+}
+
+int64_t Sessions::skipping() const {
+  return std::count_if(sessions_.begin(), sessions_.end(),
+                       [](const auto& entry) { return entry.second->state().skips; });
 }
 
 void Sessions::Attach(const SessionPtr& session) { sessions_[session->state().worker] = session; }
@@ -56,6 +64,7 @@ void Sessions::EndIfHalfClosed(WorkerSession* session) {
 
 void Sessions::Disconnected(WorkerSession* session) {
   session->state().sink = nullptr;
+  if (session->state().gated != nullptr) session->state().gated->Cut();
   Detach(session);
 }
 

@@ -32,6 +32,9 @@ struct StepOnItsWay {
   absl::Duration begin_at;
   std::optional<absl::Duration> quorum_at;  // See Verdict.
   bool entered = false;                     // It is in the log, so that it cannot be undone.
+  int64_t event = 0;                        // Its number there.
+  bool applied = false;                     // What takes long is done.
+  bool waits_for_log = false;               // It goes on when the log has written that event.
 };
 
 }  // namespace gradd

@@ -21,6 +21,7 @@
 
 namespace gradd {
 
+class GatedSink;
 class SessionHost;
 class RunRegistry;
 class WorkerSession;
@@ -76,7 +77,8 @@ class WorkerSession : public std::enable_shared_from_this<WorkerSession> {
   // What Run keeps about this session, guarded by the run's mutex from the join on;
   // before it, only one thread knows them.
   struct State {
-    SessionSink* sink = nullptr;  // Null once the stream has ended.
+    SessionSink* sink = nullptr;       // Null once the stream has ended.
+    std::shared_ptr<GatedSink> gated;  // What `sink` is, from the join on.
     std::string worker;
     uint64_t instance = 0;
     v1::Encoding parameter_encoding = v1::ENCODING_FLOAT32;

@@ -41,6 +41,9 @@ class StagedChunk {
   // larger.
   int64_t saturated() const { return saturated_; }
 
+  v1::Encoding encoding() const { return encoding_; }
+  // As it came, or as WithValues() has it.
+  const Payload& data() const { return data_; }
   int64_t begin() const { return begin_; }
   int64_t elements() const { return elements_; }
   int64_t end() const { return begin_ + elements_; }

@@ -40,7 +40,7 @@ class PushAnswersTest : public testing::Test {
   std::unique_ptr<ReplayedEngine> Create() {
     auto vectors = std::make_unique<ReplayedEngine>(kTileElements,
                                                     std::make_unique<VirtualExecutor>(/*seed=*/3));
-    events_.Create(SynchronousSpec(kFew, 1), "uid");
+    events_.Create(SynchronousSpec(kFew, 1), "uid", "");
     for (const state::v1::Event& event : log_->All()) vectors->Append(event, {});
     return vectors;
   }

@@ -14,7 +14,7 @@ namespace {
 
 class RunCourseTest : public testing::Test {
  protected:
-  RunCourseTest() { events_.Create(SynchronousSpec(1, 1), "uid"); }
+  RunCourseTest() { events_.Create(SynchronousSpec(1, 1), "uid", ""); }
   void Enter(v1::RunState state) { events_.ChangeState(state, "ada", ""); }
 
   FakeClock clock_;

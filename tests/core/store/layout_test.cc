@@ -106,6 +106,16 @@ TEST(LayoutTest, TensorsAreBoundedByTheirNumberAndByTheSizeOfTheMessage) {
               HasSubstr("100001 tensors, at most 100000 expected"));
 }
 
+TEST(LayoutTest, RefusesTheNamesThatCheckpointsKeepForTheirOwn) {
+  for (const char* const name : {"__metadata__", "optimizer/", "optimizer/momentum/w"}) {
+    EXPECT_THAT(StatusOf(Tensors({{"w", {1}}, {name, {1}}})).message(),
+                HasSubstr("layout.tensors[1] \"" + std::string(name) + "\": checkpoints"));
+  }
+  for (const char* const name : {"__metadata", "optimizer", "optimizers/w", "w/optimizer/"}) {
+    EXPECT_TRUE(StatusOf(Tensors({{name, {1}}})).ok()) << name;
+  }
+}
+
 TEST(LayoutTest, RefusesInitializersThatAreNoNumbers) {
   v1::Layout layout = Tensors({{"w", {1}}});
   v1::Initializer& initializer = *layout.mutable_tensors(0)->mutable_initializer();

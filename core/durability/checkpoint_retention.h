@@ -1,0 +1,27 @@
+#ifndef GRADD_CORE_DURABILITY_CHECKPOINT_RETENTION_H_
+#define GRADD_CORE_DURABILITY_CHECKPOINT_RETENTION_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/durability/run_folder.h"
+#include "gradd/v1/run.pb.h"
+
+namespace gradd {
+
+// A checkpoint that is there, as far as it matters to whether it stays.
+struct KeptCheckpoint {
+  RunFolder::Checkpoint name;
+  int64_t events = 0;                     // That are in it.
+  std::optional<double> evaluation_loss;  // Of the newest evaluation in it.
+};
+
+// What is not to be kept of `checkpoints`, which are in the order in which they were made: see
+// v1::Checkpoints. The last one always is.
+std::vector<KeptCheckpoint> CheckpointsToRemove(const std::vector<KeptCheckpoint>& checkpoints,
+                                                const v1::Checkpoints& spec);
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_DURABILITY_CHECKPOINT_RETENTION_H_

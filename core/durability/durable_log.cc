@@ -1,0 +1,296 @@
+#include "core/durability/durable_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "core/base/check.h"
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/durability/logged_event.h"
+
+namespace gradd {
+
+DurableLog::DurableLog(std::shared_ptr<const RunFolder> folder, std::shared_ptr<Executor> io)
+    : folder_(std::move(folder)), io_(std::move(io)) {}
+
+void DurableLog::GoOn(Position position) {
+  MutexLock lock(&mutex_);
+  GRADD_DCHECK(appended_ == 0 && !started_, "the log has begun");
+  durable_.store(position.last_event, std::memory_order_release);
+  written_.store(position.last_event, std::memory_order_release);
+  journal_ = position.journal;
+  appended_ = position.last_event;
+  position_ = std::move(position);
+}
+
+void DurableLog::Start() {
+  MutexLock lock(&mutex_);
+  started_ = true;
+  ScheduleWrite();
+}
+
+void DurableLog::SetListener(std::function<void()> moved) {
+  MutexLock lock(&mutex_);
+  moved_ = std::move(moved);
+}
+
+absl::Status DurableLog::failure() const {
+  MutexLock lock(&mutex_);
+  return fault_;
+}
+
+bool DurableLog::waits_for_room() const {
+  MutexLock lock(&mutex_);
+  return waits_for_room_ || (awaits_checkpoint_.has_value() && checkpoint_lacks_room_);
+}
+
+void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
+  const bool is_control = IsControlEvent(event);
+  MutexLock lock(&mutex_);
+  GRADD_DCHECK(event.number() == appended_ + 1, "an event is missing in the log");
+  appended_ = event.number();
+  if (event.has_created()) journal_ = event.created().spec().journal();
+  if (event.has_change()) journal_ = event.change().spec().journal();
+  if (event.has_deleted()) awaits_checkpoint_.reset();  // There will be none.
+  if (!fault_.ok() || closed_) return;
+  if (is_control || journal_) {
+    Item item;
+    item.last_event = event.number();
+    item.logged = DescribeEvent(event, pushes);
+    item.pushes.assign(pushes.begin(), pushes.end());
+    queue_.push_back(std::move(item));
+    pending_.push_back(event.number());
+    ScheduleWrite();
+  } else if (queue_.empty() && !writing_) {
+    written_.store(appended_, std::memory_order_release);
+  }
+  UpdateDurable();
+}
+
+void DurableLog::AwaitCheckpoint(int64_t event) {
+  MutexLock lock(&mutex_);
+  if (!awaits_checkpoint_.has_value()) awaits_checkpoint_ = event;
+  durable_.store(std::min(durable_.load(std::memory_order_relaxed), *awaits_checkpoint_ - 1),
+                 std::memory_order_release);
+}
+
+void DurableLog::CheckpointMade(int64_t event) {
+  std::function<void()> moved;
+  {
+    MutexLock lock(&mutex_);
+    if (!awaits_checkpoint_.has_value() || *awaits_checkpoint_ > event) return;
+    awaits_checkpoint_.reset();
+    checkpoint_lacks_room_ = false;
+    UpdateDurable();
+    moved = moved_;
+  }
+  if (moved) moved();
+}
+
+std::optional<DurabilitySigns> DurableLog::signs() const {
+  MutexLock lock(&mutex_);
+  DurabilitySigns signs = signs_;
+  signs.log_bytes = bytes();
+  return signs;
+}
+
+void DurableLog::SetCheckpointSigns(const DurabilitySigns& signs) {
+  MutexLock lock(&mutex_);
+  const DurabilitySigns before = std::exchange(signs_, signs);
+  signs_.syncs = before.syncs;
+  signs_.sync_time = before.sync_time;
+}
+
+void DurableLog::CheckpointFailed(const absl::Status& why) {
+  MutexLock lock(&mutex_);
+  checkpoint_lacks_room_ = IsDiskFull(why);
+}
+
+void DurableLog::BeginSegment() {
+  MutexLock lock(&mutex_);
+  if (!fault_.ok() || closed_) return;
+  bytes_.store(0, std::memory_order_relaxed);
+  Item item;
+  item.kind = Item::Kind::kBeginSegment;
+  item.last_event = appended_;
+  queue_.push_back(std::move(item));
+  ScheduleWrite();
+}
+
+void DurableLog::Close(bool complete, std::function<void()> done) {
+  {
+    MutexLock lock(&mutex_);
+    const bool was_closed = std::exchange(closed_, true);
+    if (fault_.ok() && !waits_for_room_ && started_ && !was_closed) {
+      if (complete) {
+        Item item;
+        item.kind = Item::Kind::kComplete;
+        item.last_event = appended_;
+        queue_.push_back(std::move(item));
+      }
+      if (writing_ || !queue_.empty()) {
+        when_closed_ = std::move(done);
+        return ScheduleWrite();
+      }
+      fault_ = StoppingError();
+    }
+  }
+  done();
+}
+
+void DurableLog::Retry() {
+  MutexLock lock(&mutex_);
+  waits_for_room_ = false;
+  ScheduleWrite();
+}
+
+void DurableLog::ScheduleWrite() {
+  if (!started_ || writing_ || waits_for_room_ || queue_.empty()) return;
+  writing_ = true;
+  io_->Schedule([self = shared_from_this()] { self->WriteAll(); });
+}
+
+void DurableLog::UpdateDurable() {
+  int64_t durable = pending_.empty() ? appended_ : pending_.front() - 1;
+  if (awaits_checkpoint_.has_value()) durable = std::min(durable, *awaits_checkpoint_ - 1);
+  if (durable > durable_.load(std::memory_order_relaxed)) {
+    durable_.store(durable, std::memory_order_release);
+  }
+}
+
+void DurableLog::WriteAll() {
+  for (bool again = true; again;) {
+    std::deque<Item> items;
+    int64_t appended = 0;
+    {
+      MutexLock lock(&mutex_);
+      items.swap(queue_);
+      appended = appended_;
+    }
+    const int64_t last = items.back().last_event;
+    absl::Status status = Write(&items);
+    const int64_t written = items.empty() ? appended : items.front().last_event - 1;
+    written_.store(std::max(written_.load(), written), std::memory_order_release);
+    const bool no_room = IsDiskFull(status);
+    // What was written of it before the disk was full.
+    if (segment_ != nullptr && (status.ok() || no_room)) {
+      const absl::Duration begin = Clock::Real()->Elapsed();
+      if (absl::Status synced = segment_->Sync(); !synced.ok()) status = synced;
+      MutexLock lock(&mutex_);
+      ++signs_.syncs;
+      signs_.sync_time += Clock::Real()->Elapsed() - begin;
+    }
+    std::function<void()> moved;
+    std::function<void()> closed;
+    {
+      MutexLock lock(&mutex_);
+      if (status.ok() || (no_room && segment_ != nullptr)) {
+        while (!pending_.empty() && pending_.front() <= (status.ok() ? last : written)) {
+          pending_.pop_front();
+        }
+      }
+      if (no_room) {
+        queue_.insert(queue_.begin(), std::make_move_iterator(items.begin()),
+                      std::make_move_iterator(items.end()));
+        waits_for_room_ = true;
+      } else if (!status.ok()) {
+        fault_ = status;
+        queue_.clear();
+        written_.store(kAll, std::memory_order_release);
+      }
+      UpdateDurable();
+      again = status.ok() && !queue_.empty();
+      writing_ = again;
+      if (closed_ && !again && fault_.ok()) fault_ = StoppingError();
+      moved = moved_;
+      if (!again) closed = std::exchange(when_closed_, nullptr);
+    }
+    if (moved) moved();
+    if (closed) closed();
+  }
+}
+
+absl::Status DurableLog::Write(std::deque<Item>* items) {
+  for (; !items->empty(); items->pop_front()) {
+    if (absl::Status status = WriteItem(items->front()); !status.ok()) return status;
+    position_.last_event = items->front().last_event;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DurableLog::WriteItem(const Item& item) {
+  switch (item.kind) {
+    case Item::Kind::kEvent:
+      return WriteEvent(item);
+    case Item::Kind::kBeginSegment:
+      return segment_ == nullptr ? absl::OkStatus() : CloseSegment(/*complete=*/false);
+    case Item::Kind::kComplete:
+      if (segment_ == nullptr) {
+        if (absl::Status opened = OpenSegment(); !opened.ok()) return opened;
+      }
+      return CloseSegment(/*complete=*/true);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DurableLog::WriteEvent(const Item& item) {
+  const state::v1::Event& event = item.logged.event();
+  if (event.has_deleted()) {
+    segment_.reset();
+    absl::Status buried = folder_->Bury(position_.run_uid);
+    if (buried.ok()) {
+      io_->Schedule([folder = folder_, uid = position_.run_uid] {
+        folder->RemoveBuried(uid).IgnoreError();  // The next server tries again.
+      });
+    }
+    return buried;
+  }
+  if (event.has_created()) {
+    position_.run_uid = event.created().uid();
+    if (absl::Status created = folder_->Create(); !created.ok()) return created;
+  }
+  if (event.has_timeline()) position_.timeline = event.timeline().number();
+  if (segment_ == nullptr) {
+    if (absl::Status opened = OpenSegment(); !opened.ok()) return opened;
+  }
+  std::vector<absl::string_view> data;
+  for (const auto& push : item.pushes) AppendData(*push, &data);
+  const int64_t before = segment_->bytes();
+  absl::Status added = segment_->Add(RecordKind::kEvent, item.logged.SerializeAsString(), data);
+  bytes_.fetch_add(segment_->bytes() - before, std::memory_order_relaxed);
+  if (!added.ok() || !event.has_created()) return added;
+  // The run's folder is there from now on.
+  if (absl::Status synced = segment_->Sync(); !synced.ok()) return synced;
+  return folder_->Publish();
+}
+
+absl::Status DurableLog::OpenSegment() {
+  state::v1::LogHeader header;
+  header.set_format_version(1);
+  header.set_run_id(folder_->run_id());
+  header.set_run_uid(position_.run_uid);
+  header.set_segment(position_.segment);
+  header.set_first_event(position_.last_event + 1);
+  header.set_previous_bytes(position_.previous_bytes);
+  header.set_timeline(position_.timeline);
+  auto segment = LogSegment::Create(&folder_->files(), folder_->path(), header);
+  if (!segment.ok()) return segment.status();
+  segment_ = *std::move(segment);
+  ++position_.segment;
+  return absl::OkStatus();
+}
+
+absl::Status DurableLog::CloseSegment(bool complete) {
+  state::v1::LogEnd end;
+  end.set_last_event(position_.last_event);
+  end.set_complete(complete);
+  absl::Status closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
+  if (closed.ok()) closed = segment_->Sync();
+  if (!closed.ok()) return closed;
+  segment_.reset();
+  position_.previous_bytes = 0;
+  return absl::OkStatus();
+}
+
+}  // namespace gradd

@@ -1,0 +1,270 @@
+#include "core/durability/durable_runs.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error.h"
+#include "core/durability/checkpoint_reader.h"
+#include "core/durability/run_recovery.h"
+#include "core/run/run_log.h"
+#include "core/run/timelines.h"
+
+namespace gradd {
+namespace {
+
+constexpr absl::Duration kRetryInterval = absl::Seconds(1);
+constexpr absl::Duration kWritingInterval = absl::Milliseconds(100);
+
+// How many things are not done yet, for who waits for them. Thread safe.
+class Countdown {
+ public:
+  void Add(int number) {
+    MutexLock lock(&mutex_);
+    left_ += number;
+  }
+  void Done() {
+    MutexLock lock(&mutex_);
+    --left_;
+    changed_.NotifyAll();
+  }
+  // For so long at most; whether all are.
+  bool Wait(absl::Duration patience) {
+    MutexLock lock(&mutex_);
+    if (left_ > 0) changed_.WaitFor(&mutex_, patience);
+    return left_ == 0;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  int left_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// The checkpoints in a folder, as far as they can be read.
+std::vector<KeptCheckpoint> ReadKept(const RunFolder& folder) {
+  std::vector<KeptCheckpoint> kept;
+  const auto found = folder.Checkpoints();
+  if (!found.ok()) return kept;
+  for (const RunFolder::Checkpoint& checkpoint : *found) {
+    const auto info = ReadCheckpointInfo(&folder.files(), folder.CheckpointPath(checkpoint));
+    if (!info.ok()) continue;
+    KeptCheckpoint one;
+    one.name = checkpoint;
+    one.events = info->events;
+    one.evaluation_loss = info->evaluation_loss;
+    kept.push_back(one);
+  }
+  return kept;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DurableRuns>> DurableRuns::Open(FileSystem* files, Options options,
+                                                               Executor* io,
+                                                               RunRegistry* registry) {
+  auto directory = StateDirectory::Open(files, options.directory);
+  GRADD_RETURN_IF_ERROR(directory.status());
+  const auto run_ids = (*directory)->RunIds();
+  GRADD_RETURN_IF_ERROR(run_ids.status());
+  std::unique_ptr<DurableRuns> runs(
+      new DurableRuns(std::move(options), *std::move(directory), io, registry));
+  for (const std::string& run_id : *run_ids) registry->BeginRecovery(run_id);
+  return runs;
+}
+
+DurableRuns::DurableRuns(Options options, std::unique_ptr<StateDirectory> directory, Executor* io,
+                         RunRegistry* registry)
+    : options_(std::move(options)),
+      directory_(std::move(directory)),
+      io_(io->Share()),
+      registry_(*registry) {
+  registry_.SetEventLogs([this](const std::string& run_id) { return OpenLog(run_id); });
+  registry_.SetRemoveDamaged([this](const std::string& run_id) { return RemoveDamaged(run_id); });
+}
+
+DurableRuns::~DurableRuns() { Stop(absl::ZeroDuration()); }
+
+std::shared_ptr<EventLog> DurableRuns::OpenLog(const std::string& run_id) {
+  auto log = std::make_shared<DurableLog>(directory_->FolderOf(run_id), io_->Share());
+  log->Start();
+  MutexLock lock(&mutex_);
+  checkpointers_.erase(run_id);
+  logs_[run_id] = log;
+  return log;
+}
+
+absl::Status DurableRuns::RemoveDamaged(const std::string& run_id) {
+  const auto folder = directory_->FolderOf(run_id);
+  const std::string uid = MakeRunUid();
+  GRADD_RETURN_IF_ERROR(folder->Bury(uid));
+  io_->Schedule([folder, uid] { folder->RemoveBuried(uid).IgnoreError(); });
+  return absl::OkStatus();
+}
+
+void DurableRuns::Recover() {
+  {
+    MutexLock lock(&mutex_);
+    recovering_ = true;
+  }
+  io_->Schedule([this] {
+    directory_->RemoveBuried();
+    const auto run_ids = directory_->RunIds();
+    for (const std::string& run_id : run_ids.value_or(std::vector<std::string>())) {
+      RecoverRun(run_id);
+    }
+    MutexLock lock(&mutex_);
+    recovering_ = false;
+    changed_.NotifyAll();
+  });
+}
+
+void DurableRuns::RecoverRun(const std::string& run_id) {
+  {
+    MutexLock lock(&mutex_);
+    if (stopped_) return;
+  }
+  const auto folder = directory_->FolderOf(run_id);
+  RunLog& log = *registry_.log();
+  const absl::Duration begin = registry_.clock().Elapsed();
+  auto recovered = gradd::RecoverRun(folder, io_->Share(), &registry_);
+  if (recovered.status().code() == absl::StatusCode::kNotFound) {
+    // Of a creation that nobody was told of.
+    RemoveDamaged(run_id).IgnoreError();
+    return registry_.ForgetRecovery(run_id);
+  }
+  if (!recovered.ok()) {
+    log.Add({LogEntry::Level::kWarning,
+             "run damaged",
+             {{"run", run_id}, {"why", std::string(recovered.status().message())}}});
+    return registry_.EndRecovery(run_id, recovered.status());
+  }
+  for (const std::string& note : recovered->notes) {
+    log.Add({LogEntry::Level::kWarning, "run file", {{"run", run_id}, {"note", note}}});
+  }
+  const CheckpointFacts facts = recovered->run->ReadCheckpointFacts();
+  LogEntry::Fields fields = {
+      {"run", run_id},
+      {"step", absl::StrCat(facts.step)},
+      {"replayed_events", absl::StrCat(recovered->replayed_events)},
+      {"took", absl::FormatDuration(absl::Trunc(registry_.clock().Elapsed() - begin,
+                                                absl::Milliseconds(1)))}};
+  if (recovered->steps_are_lost) {
+    fields.emplace_back("lost", absl::StrCat("what came after step ", facts.step,
+                                             ", evaluations included: it goes on on a new "
+                                             "timeline"));
+  }
+  log.Add({recovered->steps_are_lost ? LogEntry::Level::kWarning : LogEntry::Level::kInfo,
+           "run recovered", std::move(fields)});
+  recovered->log->Start();
+  const auto checkpointer = MakeCheckpointer(recovered->run, recovered->log);
+  checkpointer->GoOnFrom(ReadKept(*folder));
+  {
+    MutexLock lock(&mutex_);
+    logs_[run_id] = recovered->log;
+    checkpointers_[run_id] = checkpointer;
+  }
+  // Workers may be told of the new timeline when it is durable; joins wait for that.
+  registry_.EndRecovery(run_id, recovered->run);
+}
+
+std::shared_ptr<Checkpointer> DurableRuns::MakeCheckpointer(std::shared_ptr<Run> run,
+                                                            std::shared_ptr<DurableLog> log) {
+  Checkpointer::Options options;
+  options.clock = &registry_.clock();
+  options.log = registry_.log();
+  options.io = io_->Share();
+  options.bytes_per_second = options_.checkpoint_bytes_per_second;
+  options.made = options_.checkpoint_made;
+  return std::make_shared<Checkpointer>(std::move(run), std::move(log), std::move(options));
+}
+
+std::vector<std::shared_ptr<Checkpointer>> DurableRuns::Checkpointers() {
+  std::vector<std::shared_ptr<Checkpointer>> all;
+  const auto runs = registry_.All();
+  MutexLock lock(&mutex_);
+  for (const auto& run : runs) {
+    if (run->is_trial()) continue;
+    std::shared_ptr<Checkpointer>& checkpointer = checkpointers_[run->run_id()];
+    if (checkpointer == nullptr || checkpointer->run() != run) {
+      const std::shared_ptr<DurableLog> log = logs_[run->run_id()].lock();
+      if (log == nullptr) continue;
+      checkpointer = MakeCheckpointer(run, log);
+    }
+    all.push_back(checkpointer);
+  }
+  // What is left of runs that are gone.
+  for (auto next = checkpointers_.begin(); next != checkpointers_.end();) {
+    const auto found = next++;
+    if (found->second != nullptr && !found->second->run()->ReadCheckpointFacts().deleted) continue;
+    checkpointers_.erase(found);
+  }
+  for (auto next = logs_.begin(); next != logs_.end();) {
+    const auto found = next++;
+    if (found->second.expired()) logs_.erase(found);
+  }
+  return all;
+}
+
+std::shared_ptr<Checkpointer> DurableRuns::CheckpointerOf(const std::string& run_id) const {
+  MutexLock lock(&mutex_);
+  const auto found = checkpointers_.find(run_id);
+  return found == checkpointers_.end() ? nullptr : found->second;
+}
+
+void DurableRuns::Tick() {
+  const absl::Duration now = registry_.clock().Elapsed();
+  bool retries = false;
+  {
+    MutexLock lock(&mutex_);
+    if (stopped_) return;
+    retries = now - retried_at_ >= kRetryInterval;
+    if (retries) retried_at_ = now;
+  }
+  for (const auto& checkpointer : Checkpointers()) {
+    checkpointer->Tick();
+    if (retries && checkpointer->log()->waits_for_room()) checkpointer->log()->Retry();
+  }
+}
+
+bool DurableRuns::MakeLastCheckpoints(absl::Duration until) {
+  const auto left = std::make_shared<Countdown>();
+  const auto checkpointers = Checkpointers();
+  left->Add(static_cast<int>(checkpointers.size()));
+  for (const auto& checkpointer : checkpointers) {
+    checkpointer->Request([left](const auto&) { left->Done(); });
+  }
+  while (!left->Wait(kWritingInterval)) {
+    if (Clock::Real()->Elapsed() >= until) return false;
+    // One that was ahead of its time goes on.
+    for (const auto& checkpointer : checkpointers) checkpointer->Tick();
+  }
+  return true;
+}
+
+void DurableRuns::Stop(absl::Duration patience) {
+  const absl::Duration until = Clock::Real()->Elapsed() + patience;
+  {
+    MutexLock lock(&mutex_);
+    if (std::exchange(stopped_, true)) return;
+    // Runs that are not read yet stay as they are; the one that is being read is awaited.
+    while (recovering_) changed_.Wait(&mutex_);
+  }
+  if (patience > absl::ZeroDuration() && !MakeLastCheckpoints(until)) {
+    registry_.log()->Add({LogEntry::Level::kWarning,
+                          "last checkpoints not made",
+                          {{"why", absl::StrCat("there was no more than ",
+                                                absl::FormatDuration(patience), " for them")}}});
+  }
+  const auto left = std::make_shared<Countdown>();
+  for (const auto& checkpointer : Checkpointers()) {
+    const auto newest = checkpointer->newest();
+    const CheckpointFacts facts = checkpointer->run()->ReadCheckpointFacts();
+    const bool complete = newest.has_value() && newest->events == facts.events;
+    left->Add(1);
+    checkpointer->log()->Close(complete, [left] { left->Done(); });
+  }
+  while (!left->Wait(kWritingInterval)) {
+  }
+}
+
+}  // namespace gradd

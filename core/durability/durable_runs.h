@@ -1,0 +1,95 @@
+#ifndef GRADD_CORE_DURABILITY_DURABLE_RUNS_H_
+#define GRADD_CORE_DURABILITY_DURABLE_RUNS_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/executor.h"
+#include "core/base/file_system.h"
+#include "core/base/mutex.h"
+#include "core/durability/checkpointer.h"
+#include "core/durability/durable_log.h"
+#include "core/durability/state_directory.h"
+#include "core/run/run_registry.h"
+
+namespace gradd {
+
+// Sees to it that the runs of a registry, but for trials, outlive the server: in a state directory.
+// Runs that are there already are recovered, one after the other, while others serve.
+//
+// Example:
+//   auto kept = DurableRuns::Open(FileSystem::Real(), options, std::move(io), &registry);
+//   (*kept)->Recover();
+//   ...             // Serve, and call Tick().
+//   (*kept)->Stop(absl::Seconds(8));
+//
+// Thread safe.
+class DurableRuns {
+ public:
+  struct Options {
+    std::string directory;
+    // Most that the checkpoints of a run are written with.
+    int64_t checkpoint_bytes_per_second = int64_t{256} << 20;
+    // See Checkpointer::Options.
+    std::function<void(const std::string& run_id, const std::string& path)> checkpoint_made;
+  };
+
+  // Takes the directory, and the ids of the runs in it. `io` does what waits for the disk; it and
+  // `registry` outlive this. Before the registry has runs, and before it serves.
+  static absl::StatusOr<std::unique_ptr<DurableRuns>> Open(FileSystem* files, Options options,
+                                                           Executor* io, RunRegistry* registry);
+  ~DurableRuns();
+
+  // Begins to read the runs; returns at once.
+  void Recover();
+
+  // Makes checkpoints that are due, and tries again what failed. To be called about ten times a
+  // second.
+  void Tick();
+
+  // Makes a last checkpoint of every run that has changed, if that takes no longer than `patience`,
+  // and ends all logs: nothing that happens after it is kept. When no worker is connected any more.
+  void Stop(absl::Duration patience);
+
+  // Null if the run is not kept here.
+  std::shared_ptr<Checkpointer> CheckpointerOf(const std::string& run_id) const;
+  const StateDirectory& directory() const { return *directory_; }
+
+ private:
+  DurableRuns(Options options, std::unique_ptr<StateDirectory> directory, Executor* io,
+              RunRegistry* registry);
+
+  std::shared_ptr<EventLog> OpenLog(const std::string& run_id);
+  absl::Status RemoveDamaged(const std::string& run_id);
+  void RecoverRun(const std::string& run_id);
+  std::shared_ptr<Checkpointer> MakeCheckpointer(std::shared_ptr<Run> run,
+                                                 std::shared_ptr<DurableLog> log);
+  // False if that was not done by then, by the real clock's Elapsed().
+  bool MakeLastCheckpoints(absl::Duration until);
+  // Those of all runs; makes those that are missing.
+  std::vector<std::shared_ptr<Checkpointer>> Checkpointers();
+
+  const Options options_;
+  const std::unique_ptr<StateDirectory> directory_;
+  const std::shared_ptr<Executor> io_;
+  RunRegistry& registry_;
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  std::map<std::string, std::weak_ptr<DurableLog>> logs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<Checkpointer>> checkpointers_ ABSL_GUARDED_BY(mutex_);
+  bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Duration retried_at_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace gradd
+
+#endif  // GRADD_CORE_DURABILITY_DURABLE_RUNS_H_
