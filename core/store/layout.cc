@@ -32,12 +32,6 @@ std::string ShapeText(const v1::Tensor& tensor) {
 constexpr absl::string_view kReservedPrefixes[] = {"optimizer/", "window/"};
 constexpr absl::string_view kReservedName = "__metadata__";
 
-bool IsReserved(absl::string_view name) {
-  return name == kReservedName ||
-         std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
-                     [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
-}
-
 absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
   const std::string where = absl::StrCat("layout.tensors[", index, "] ", Quoted(tensor.name()));
   const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
@@ -46,7 +40,7 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
     return LayoutError(
         absl::StrCat(where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
   }
-  if (IsReserved(tensor.name())) {
+  if (IsReservedTensorName(tensor.name())) {
     return LayoutError(
         absl::StrCat(where,
                      ": checkpoints, in the safetensors format, keep `__metadata__` and the names "
@@ -66,6 +60,12 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
 }
 
 }  // namespace
+
+bool IsReservedTensorName(absl::string_view name) {
+  return name == kReservedName ||
+         std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
+                     [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
+}
 
 int64_t ElementCount(const v1::Tensor& tensor) {
   constexpr int64_t kLimit = int64_t{1} << 62;
