@@ -190,7 +190,6 @@ void DurableLog::WriteAll() {
       ++signs_.syncs;
       signs_.sync_time += Clock::Real()->Elapsed() - begin;
     }
-    }
     const bool no_room = IsDiskFull(status);
     std::function<void()> moved;
     std::function<void()> closed;
