@@ -48,7 +48,7 @@ std::string ShapeText(const Shape& shape) {
 }
 
 // As the format calls it; null: it has it not.
-const SafetensorsType* TypeOf(v1::Encoding encoding) {
+const SafetensorsType* FloatTypeOf(v1::Encoding encoding) {
   switch (encoding) {
     case v1::ENCODING_FLOAT32:
       return FindSafetensorsType("F32");
@@ -130,7 +130,7 @@ absl::StatusOr<std::unique_ptr<WeightsWriter>> WeightsWriter::Begin(
   GRADD_DCHECK(snapshot->encoding == v1::ENCODING_FLOAT32 && snapshot->progress == nullptr &&
                    snapshot->element_count == layout.element_count(),
                "a snapshot of something else");
-  const SafetensorsType* const type = TypeOf(options.encoding);
+  const SafetensorsType* const type = FloatTypeOf(options.encoding);
   if (type == nullptr) {
     return FileInvalid(path, absl::StrCat("encoding ", static_cast<int>(options.encoding),
                                           ", FLOAT32, BFLOAT16 or FLOAT16 expected"));
