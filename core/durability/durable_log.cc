@@ -70,11 +70,11 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
     item.logged = DescribeEvent(event, pushes);
     item.pushes.assign(pushes.begin(), pushes.end());
     queue_.push_back(std::move(item));
+    unwritten_.push_back(event.number());
     pending_.push_back(event.number());
     ScheduleWrite();
-  } else if (queue_.empty() && !writing_) {
-    written_.store(appended_, std::memory_order_release);
   }
+  UpdateWritten();
   UpdateDurable();
 }
 
@@ -161,6 +161,13 @@ void DurableLog::ScheduleWrite() {
   io_->Schedule([self = shared_from_this()] { self->WriteAll(); });
 }
 
+void DurableLog::UpdateWritten() {
+  const int64_t written = unwritten_.empty() ? appended_ : unwritten_.front() - 1;
+  if (written > written_.load(std::memory_order_relaxed)) {
+    written_.store(written, std::memory_order_release);
+  }
+}
+
 void DurableLog::UpdateDurable() {
   int64_t durable = pending_.empty() ? appended_ : pending_.front() - 1;
   if (awaits_checkpoint_.has_value()) durable = std::min(durable, *awaits_checkpoint_ - 1);
@@ -172,16 +179,18 @@ void DurableLog::UpdateDurable() {
 void DurableLog::WriteAll() {
   for (bool again = true; again;) {
     std::deque<Item> items;
-    int64_t appended = 0;
     {
       MutexLock lock(&mutex_);
       items.swap(queue_);
-      appended = appended_;
     }
     const int64_t last = items.back().last_event;
     absl::Status status = Write(&items);
-    const int64_t written = items.empty() ? appended : items.front().last_event - 1;
-    written_.store(std::max(written_.load(), written), std::memory_order_release);
+    const int64_t written = items.empty() ? last : items.front().last_event - 1;
+    {
+      MutexLock lock(&mutex_);
+      while (!unwritten_.empty() && unwritten_.front() <= written) unwritten_.pop_front();
+      UpdateWritten();
+    }
     // What was written of it before the disk was full.
     if (segment_ != nullptr && (status.ok() || IsDiskFull(status))) {
       const absl::Duration begin = Clock::Real()->Elapsed();

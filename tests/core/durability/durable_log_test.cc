@@ -307,6 +307,24 @@ TEST(DurableLogTest, WithoutAJournalOnlyControlEventsAreWrittenAndWaitedFor) {
   EXPECT_THAT(NumbersIn(FolderIn(files.get())), ElementsAre(1, 4));
 }
 
+// A step waits for the log to need nothing of its pushes any more, and nothing else would wake it.
+TEST(DurableLogTest, WhatIsNotLoggedIsNotWaitedForWhileOthersAreWritten) {
+  const auto files = NewDirectory();
+  Logged log(files.get(), /*journal=*/false);
+  log.Append();
+  log.Run();
+  log->BeginSegment();
+  log.Append();
+  EXPECT_EQ(log->written(), 2);
+  EXPECT_EQ(log->durable(), 2);
+  log.Run();
+  log.Append(/*control=*/true);
+  log.Append();
+  EXPECT_EQ(log->written(), 2);
+  log.Run();
+  EXPECT_EQ(log->written(), 4);
+}
+
 TEST(DurableLogTest, AJournalThatIsSwitchedOnHasAllEventsFromThereOn) {
   const auto files = NewDirectory();
   Logged log(files.get(), /*journal=*/false);
