@@ -94,6 +94,7 @@ class Recovery {
       auto run = registry_->Restore(folder_->run_id(), origin.capture->state.spec(), origin);
       GRADD_RETURN_IF_ERROR(run.status());
       Begin(*std::move(run));
+      stands_still_ = origin.capture->state.state() != v1::RUN_STATE_RUNNING;
       recovered_.checkpoint = *next;
       recovered_.checkpoint_events = origin.capture->state.events();
       return absl::OkStatus();
@@ -151,6 +152,7 @@ class Recovery {
     if (recovered_.run == nullptr) return Create(event);
     const int64_t next = recovered_.run->ReadCheckpointFacts().events + 1;
     if (event.number() < next) return absl::OkStatus();
+    if (event.has_state() && event.state().state() == v1::RUN_STATE_RUNNING) stands_still_ = false;
     if (event.number() == next && carried_.empty() && !gap_) {
       const auto pushes = ReadPushes(reader.event(), recovered_.run->layout(), reader.data());
       GRADD_RETURN_IF_ERROR(pushes.status());
@@ -194,7 +196,8 @@ class Recovery {
         end_.has_value() && end_->complete() && end_->last_event() == state.events();
     // People know that it is finished only where nothing can be missing.
     const bool is_finished = state.state() == v1::RUN_STATE_FINISHED;
-    const bool all_is_there = !gap_ && (state.spec().journal() || is_complete || is_finished);
+    const bool all_is_there =
+        !gap_ && (state.spec().journal() || is_complete || is_finished || stands_still_);
     recovered_.steps_are_lost = !all_is_there;
     for (const state::v1::Event& event : carried_) GRADD_RETURN_IF_ERROR(replay_->CarryOver(event));
     replay_->GoOn(recovered_.steps_are_lost);
@@ -207,6 +210,7 @@ class Recovery {
   std::vector<state::v1::LogHeader> headers_;  // Of all segments.
   std::optional<RunReplay> replay_;
   bool never_told_ = false;                // Its first checkpoint is not there.
+  bool stands_still_ = false;              // No step can have been made since the checkpoint.
   bool gap_ = false;                       // Events are missing.
   std::vector<state::v1::Event> carried_;  // Control events after that.
   std::optional<state::v1::LogEnd> end_;   // Of the last segment.
