@@ -35,6 +35,7 @@ class Connection {
   absl::Status Leave() { return exchange().Leave(); }
   LeasedBatches& batches() { return thread_.batches(); }
   const std::optional<v1::WelcomeData>& data() const { return thread_.facts().data; }
+  const std::optional<v1::WorkerBlob>& blob() const { return thread_.facts().blob; }
 
   absl::Span<float> gradient() const;
   absl::Span<const float> parameters() const;

@@ -130,6 +130,7 @@ absl::Status Joining::SetUp(const v1::Welcome& welcome, Layout layout) {
   facts_.max_steps = welcome.max_steps();
   facts_.run_uid = welcome.run_uid();
   if (welcome.has_data()) facts_.data = welcome.data();
+  if (welcome.has_blob()) facts_.blob = welcome.blob();
   layout_ = std::move(layout);
   return absl::OkStatus();
 }

@@ -28,6 +28,7 @@ class Joining {
     int64_t max_steps = 0;
     std::string run_uid;                  // Empty: the server does not say.
     std::optional<v1::WelcomeData> data;  // Where the run has a data set.
+    std::optional<v1::WorkerBlob> blob;   // What the worker has left.
     // The session's own vectors, if it asked for shared memory. What lies behind them changes while
     // a push is in flight.
     std::shared_ptr<MappedVectors> vectors;

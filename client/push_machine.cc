@@ -164,6 +164,7 @@ void PushMachine::FillHeader(v1::PushHeader* header) {
   header->set_timeline(info.timeline);
   header->set_run_uid(run_uid_);
   *header->mutable_batches() = BatchRangesOf(info.batches);
+  header->set_blob(info.blob);
   push_->header_sent = true;
 }
 

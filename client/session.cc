@@ -45,6 +45,8 @@ absl::StatusOr<int64_t> Session::Pull(absl::Span<float> parameters, v1::Paramete
 
 const std::optional<v1::WelcomeData>& Session::data() const { return connection_->data(); }
 
+const std::optional<v1::WorkerBlob>& Session::blob() const { return connection_->blob(); }
+
 absl::StatusOr<std::vector<int64_t>> Session::NextBatches(int64_t count, absl::Duration patience) {
   return connection_->batches().Take(count, patience);
 }

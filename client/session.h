@@ -170,6 +170,9 @@ class Session {
     // Where the run has a data set: the batches that the gradient is of, from NextBatches(), and
     // `examples` is how many these have. Empty where it has none.
     std::vector<int64_t> batches = {};
+    // What the worker wants to find again, on whatever machine it goes on (see blob()): at most 64
+    // KiB. Empty: what it left before stays.
+    std::string blob = {};
   };
 
   // Connects and joins. Fails at once where trying again cannot help (unknown run,
@@ -270,6 +273,11 @@ class Session {
   // The sequence of the next push; 1 for a worker the run has not seen before.
   // Right after Open() it tells a restarted worker where to go on.
   int64_t next_sequence() const;
+
+  // What this worker, on whatever machine, has left with its last push that had a blob, as the
+  // server said when the session was opened; none: it has left nothing. Where its sequence is not
+  // next_sequence() - 1, later pushes had none.
+  const std::optional<v1::WorkerBlob>& blob() const;
 
   // The timeline of the training parameters that came last, with a push or by Pull(); before that,
   // the run's when the session was opened. 0: the server knows of none.

@@ -25,6 +25,7 @@ void PushAnswers::Enter(const std::string& worker, const v1::PushHeader& header,
   const bool counts =
       outcome != v1::PUSH_OUTCOME_REJECTED && outcome != v1::PUSH_OUTCOME_ROLLED_BACK;
   if (counts) *answer.mutable_batches() = header.batches();
+  if (counts) answer.set_blob(header.blob());
   const BatchLedger* const batches = parts_.record->batches();
   const int64_t given_up = batches == nullptr ? 0 : batches->skipped();
   parts_.events->Answer(std::move(answer));

@@ -9,8 +9,8 @@ namespace gradd {
 // OK if sequence, base step and examples of a push that begins are in range; else INVALID_ARGUMENT.
 absl::Status CheckHeader(const v1::PushHeader& header);
 
-// Takes over what `commit` says in place of the header. INVALID_ARGUMENT: examples out of range; or
-// a loss that is not finite, with the reason NON_FINITE.
+// Takes over what `commit` says in place of the header. INVALID_ARGUMENT: examples out of range, or
+// a blob that is too large; or a loss that is not finite, with the reason NON_FINITE.
 absl::Status TakeTotals(const v1::PushCommit& commit, v1::PushHeader* header);
 
 }  // namespace gradd

@@ -15,6 +15,7 @@
 #include "core/base/mutex.h"
 #include "core/diagnostics/progress_tracker.h"
 #include "core/members/membership.h"
+#include "core/run/blob_room.h"
 #include "core/run/checkpoint_facts.h"
 #include "core/run/data_leases.h"
 #include "core/run/durable_gate.h"
@@ -208,6 +209,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   PendingPush* FindPending(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The session's push that comes in is not finite and will be skipped; false if it may not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Room for what the push brings beside its gradient.
+  absl::Status ClaimBlob(const v1::PushHeader& header) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push of that base can be part of a step.
   bool Admits(int64_t base_step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers those whose step was made without them.
@@ -352,6 +355,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   Replies replies_ ABSL_GUARDED_BY(mutex_);
   PushAnswers answers_ ABSL_GUARDED_BY(mutex_);
   DataLeases leases_ ABSL_GUARDED_BY(mutex_);
+  BlobRoom blob_room_ ABSL_GUARDED_BY(mutex_);
   SharedParameters shared_ ABSL_GUARDED_BY(mutex_);
   StagingRoom room_ ABSL_GUARDED_BY(mutex_);
   WaitingPushes waiting_ ABSL_GUARDED_BY(mutex_);

@@ -73,6 +73,7 @@ absl::Status Run::GoOnFrom(const RunCapture& capture) {
       engine_.Restore(capture.vectors, window, WindowOf(state.spec().optimizer()) > 1));
   MutexLock lock(&mutex_);
   GRADD_RETURN_IF_ERROR(record_.Read(state, Now()));
+  GRADD_RETURN_IF_ERROR(blob_room_.Claim(0));
   if (record_.step() != engine_.step()) {
     return InvalidArgument("STATE_INVALID",
                            absl::StrCat("run \"", run_id_, "\": its state is of step ",

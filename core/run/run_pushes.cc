@@ -111,6 +111,19 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
 }
 
+absl::Status Run::ClaimBlob(const v1::PushHeader& header) {
+  if (header.blob().empty()) return absl::OkStatus();
+  auto coming = static_cast<int64_t>(header.blob().size());
+  const auto add = [&coming](const std::vector<PendingPush>& pushes) {
+    for (const PendingPush& pending : pushes) {
+      coming += static_cast<int64_t>(pending.push->header().blob().size());
+    }
+  };
+  add(waiting_.all());
+  if (step_ != nullptr && !step_->entered) add(step_->pushes);
+  return blob_room_.Claim(coming);
+}
+
 void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush> push,
                      bool want_parameters, const PushArrival& arrival) {
   {
@@ -139,6 +152,10 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
     } else if (course_.over()) {
       pending.claim.reset();
       answers_.Reject(session.get(), header.sequence(), FinishedError());
+      sessions_.EndIfHalfClosed(session.get());
+    } else if (absl::Status room = ClaimBlob(header); !room.ok()) {
+      pending.claim.reset();
+      answers_.Reject(session.get(), header.sequence(), room);
       sessions_.EndIfHalfClosed(session.get());
     } else if (absl::Status examples = leases_.CheckExamples(header); !examples.ok()) {
       pending.claim.reset();

@@ -97,6 +97,7 @@ void RunRecord::EnterTaken(const state::v1::DecidedPush& push, v1::PushOutcome o
   member->last_base_step = push.base_step();
   ++member->applied_pushes;
   members_.PushTaken(member);
+  blobs_.Keep(push.worker(), timeline_->number, push.sequence(), push.blob());
   if (batches_.has_value()) batches_->Use(push.worker(), push.batches());
 }
 
@@ -148,6 +149,7 @@ void RunRecord::Answer(const state::v1::AnsweredPush& answer) {
                absl::StrCat("push ", answer.sequence(), " of ", answer.worker(), " after ",
                             member->ledger.sequence));
   member->ledger = {answer.sequence(), answer.outcome(), answer.step(), timeline_->number};
+  blobs_.Keep(answer.worker(), timeline_->number, answer.sequence(), answer.blob());
   const bool skipped = answer.outcome() == v1::PUSH_OUTCOME_SKIPPED;
   if (skipped) ++skipped_in_a_row_;
   if (!batches_.has_value()) return;
@@ -174,6 +176,7 @@ void RunRecord::ChangeMember(const state::v1::MemberChange& change, const Time& 
       worker, change.kind() == Change::KIND_LEFT ? v1::WORKER_STATE_LEFT : v1::WORKER_STATE_EXPIRED,
       SinceEpoch(time), change.unread());
   if (batches_.has_value()) batches_->Lose(worker);
+  if (change.kind() == Change::KIND_LEFT) blobs_.Drop(worker);
 }
 
 void RunRecord::ChangeLease(const state::v1::DataLease& lease) {

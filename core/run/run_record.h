@@ -13,6 +13,7 @@
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
+#include "core/members/worker_blobs.h"
 #include "core/run/run_history.h"
 #include "core/schedule/plateau.h"
 #include "core/step/step_decision.h"
@@ -78,6 +79,7 @@ class RunRecord {
 
   // Null where the run has no data set.
   const BatchLedger* batches() const { return batches_.has_value() ? &*batches_ : nullptr; }
+  const WorkerBlobs& blobs() const { return blobs_; }
   const WindowFacts& window() const { return window_; }
   const LossTracker& losses() const { return losses_; }
   const PushOutcomes& outcomes() const { return outcomes_; }
@@ -137,6 +139,7 @@ class RunRecord {
   std::string state_reason_;
   Time state_time_;
   Membership members_;
+  WorkerBlobs blobs_;
   std::optional<BatchLedger> batches_;
   WindowFacts window_;
   LossTracker losses_;

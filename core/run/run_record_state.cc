@@ -25,6 +25,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   state->set_state_reason(state_reason_);
   *state->mutable_state_time() = state_time_;
   members_.Write(state->mutable_members());
+  blobs_.Write(state->mutable_members());
   window_.Write(state->mutable_window());
   losses_.Write(state->mutable_losses());
   plateau_.Write(state->mutable_plateau());
@@ -63,6 +64,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   GRADD_RETURN_IF_ERROR(ValidateSchedule(state.spec().schedule()));
   GRADD_RETURN_IF_ERROR(ValidatePolicy(state.spec().policy(), std::numeric_limits<int64_t>::max()));
   GRADD_RETURN_IF_ERROR(members_.Read(state.members(), now));
+  GRADD_RETURN_IF_ERROR(blobs_.Read(state.members()));
   GRADD_RETURN_IF_ERROR(window_.Read(state.window()));
   GRADD_RETURN_IF_ERROR(losses_.Read(state.losses()));
   GRADD_RETURN_IF_ERROR(outcomes_.Read(state.outcomes()));

@@ -65,6 +65,7 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   *response.mutable_welcome() =
       replies_.WelcomeFor(*record_.members().Find(join.worker()), *encoding);
   leases_.Welcome(join.worker(), response.mutable_welcome());
+  blob_room_.Welcome(join.worker(), response.mutable_welcome());
   if (join.want_shared_memory()) shared_.Offer(session.get(), response.mutable_welcome());
   state.sink->Send(std::move(response));
   if (join.want_parameters()) replies_.SendParametersTo(session);

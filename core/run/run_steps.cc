@@ -78,6 +78,7 @@ void Run::BeginStepIfDue(bool room_is_made) {
     if (verdict.what == Verdict::What::kFold) {
       step->fold = DecideFold(verdict, state);
       leases_.Name(verdict.used[0], &*step->fold);
+      step->fold->mutable_push()->set_blob(waiting_.BlobOf(verdict.used[0]));
     } else {
       step->work.decision = DecideStep(verdict, state, record_.RatesAt(engine_.step()));
       step->quorum_at = verdict.quorum_at;
@@ -107,6 +108,10 @@ void Run::BeginCorrection(const Verdict& verdict, std::unique_ptr<StepOnItsWay> 
 // Adds what the policy does not know.
 void Run::CompleteDecision(const Verdict& verdict, state::v1::StepDecision* decision) {
   leases_.Name(verdict, decision);
+  for (size_t i = 0; i < verdict.used.size(); ++i) {
+    const std::string& blob = waiting_.BlobOf(verdict.used[i]);
+    if (!blob.empty()) decision->mutable_used(static_cast<int>(i))->set_blob(blob);
+  }
   if (verdict.at_deadline) {
     const std::vector<std::string> idle = leases_.Idle();
     for (const std::string& worker : record_.members().Missing()) {
@@ -384,10 +389,10 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
 void Run::AddProgress(const StepWork& work, absl::Time time) {
   progress_.AddStep(work.statistics, record_.losses().summary());
   const bool warms_up = !OwnRate(record_.spec().optimizer().kind_case()).has_value();
-  progress_.AddToHistory(record_.timeline()->number, engine_.step(),
-                         warms_up ? work.decision.learning_rate()
-                                  : work.decision.learning_rate_without_warm_up(),
-                         time);
+  progress_.AddToHistory(
+      record_.timeline()->number, engine_.step(),
+      warms_up ? work.decision.learning_rate() : work.decision.learning_rate_without_warm_up(),
+      time);
 }
 
 void Run::CountStep(const StepOnItsWay& step) {

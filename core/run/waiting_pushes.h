@@ -90,6 +90,8 @@ class WaitingPushes {
   bool IsCorrected(size_t index, int64_t open_step) const {
     return pushes_[index].corrected != nullptr && pushes_[index].corrected_at == open_step;
   }
+  // What its worker leaves with that push; mostly nothing.
+  const std::string& BlobOf(size_t index) const { return pushes_[index].push->header().blob(); }
   // The push of that worker; null if none waits.
   PendingPush* Find(const std::string& worker);
 

@@ -150,7 +150,7 @@ void WorkerSession::HandleChunk(const v1::Push& push, Payload data) {
   if (!push.has_commit()) return;
   if (incoming_ == Incoming::kStaged) {
     if (absl::Status totals = TakeTotals(push.commit(), &header_); totals.ok()) {
-      staged_->SetTotals(header_.examples(), header_.loss());
+      staged_->SetTotals(header_);
     } else {
       SkipOrReject(totals);
     }

@@ -51,10 +51,11 @@ class StagedPush {
   // OK if the chunks cover the whole vector; else INVALID_ARGUMENT naming the first gap.
   absl::Status CheckComplete() const;
 
-  // In place of what the header said of them.
-  void SetTotals(int64_t examples, double loss) {
-    header_.set_examples(examples);
-    header_.set_loss(loss);
+  // Takes over what `committed` says of examples, loss and blob.
+  void SetTotals(const v1::PushHeader& committed) {
+    header_.set_examples(committed.examples());
+    header_.set_loss(committed.loss());
+    header_.set_blob(committed.blob());
   }
 
   int64_t staged_elements() const { return staged_elements_; }

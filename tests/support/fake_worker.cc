@@ -81,6 +81,7 @@ v1::PushHeader FakeWorker::Header(int64_t sequence, int64_t base_step, int64_t e
   header.set_loss(loss);
   header.set_timeline(timeline_);
   *header.mutable_batches() = batches_;
+  header.set_blob(blob_);
   return header;
 }
 

@@ -30,6 +30,9 @@ class FakeWorker : public SessionSink {
   // Which batches its pushes name from now on, as pairs of first number and count.
   void SetBatches(const std::vector<std::pair<int64_t, int64_t>>& batches);
 
+  // What its pushes leave from now on.
+  void SetBlob(std::string blob) { blob_ = std::move(blob); }
+
   // What a worker does.
   void Join(bool want_parameters = false);
   void Request(v1::TrainRequest request, Payload data = Payload());
@@ -105,6 +108,7 @@ class FakeWorker : public SessionSink {
   v1::Join join_;
   uint64_t timeline_ = 0;
   google::protobuf::RepeatedPtrField<v1::BatchRange> batches_;
+  std::string blob_;
   bool hold_parameters_ = false;
   bool same_host_ = false;
 
