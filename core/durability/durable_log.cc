@@ -68,8 +68,8 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
 
 void DurableLog::AwaitCheckpoint(int64_t event) {
   MutexLock lock(&mutex_);
-  if (!awaits_checkpoint_.has_value()) awaits_checkpoint_ = event;
-  durable_.store(std::min(durable_.load(std::memory_order_relaxed), *awaits_checkpoint_ - 1),
+  awaited_.push_back(event);
+  durable_.store(std::min(durable_.load(std::memory_order_relaxed), awaited_.front() - 1),
                  std::memory_order_release);
 }
 
@@ -77,8 +77,8 @@ void DurableLog::CheckpointMade(int64_t event) {
   std::function<void()> moved;
   {
     MutexLock lock(&mutex_);
-    if (!awaits_checkpoint_.has_value() || *awaits_checkpoint_ > event) return;
-    awaits_checkpoint_.reset();
+    if (awaited_.empty() || awaited_.front() > event) return;
+    while (!awaited_.empty() && awaited_.front() <= event) awaited_.pop_front();
     UpdateDurable();
     moved = moved_;
   }
@@ -131,7 +131,7 @@ void DurableLog::ScheduleWrite() {
 
 void DurableLog::UpdateDurable() {
   int64_t durable = pending_.empty() ? appended_ : pending_.front() - 1;
-  if (awaits_checkpoint_.has_value()) durable = std::min(durable, *awaits_checkpoint_ - 1);
+  if (!awaited_.empty()) durable = std::min(durable, awaited_.front() - 1);
   if (durable > durable_.load(std::memory_order_relaxed)) {
     durable_.store(durable, std::memory_order_release);
   }
@@ -225,6 +225,7 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
     if (absl::Status created = folder_->Create(); !created.ok()) return created;
   }
   if (event.has_timeline()) position_.timeline = event.timeline().number();
+  if (event.has_restored()) position_.timeline = event.restored().number();
   if (segment_ == nullptr) {
     if (absl::Status opened = OpenSegment(); !opened.ok()) return opened;
   }

@@ -33,6 +33,8 @@ void RunRecord::Write(state::v1::RunState* state) const {
   if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
   history_.Write(state->mutable_history());
+  past_.Write(state->mutable_past());
+  *state->mutable_restores() = {restores_.begin(), restores_.end()};
   if (batches_.has_value()) batches_->Write(state->mutable_data());
 }
 
@@ -65,6 +67,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   GRADD_RETURN_IF_ERROR(window_.Read(state.window()));
   GRADD_RETURN_IF_ERROR(losses_.Read(state.losses()));
   GRADD_RETURN_IF_ERROR(outcomes_.Read(state.outcomes()));
+  GRADD_RETURN_IF_ERROR(past_.Read(state.past()));
   batches_.reset();
   if (state.spec().has_data()) {
     GRADD_RETURN_IF_ERROR(ValidateDataSet(state.spec().data()));
@@ -87,6 +90,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
       state.has_quorum_lag_seconds() ? std::optional(state.quorum_lag_seconds()) : std::nullopt;
   evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;
   history_.Read(state.history());
+  restores_.assign(state.restores().begin(), state.restores().end());
   ConfigureParts();
   return plateau_.Read(state.plateau());
 }
