@@ -130,11 +130,13 @@ struct SessionOptions {
   int64_t batches_ahead = 2;
 
   // Told about lost and regained connections, pauses and resumes, one line each;
-  // called from the session's thread or one that pushes. Must not wait. May be null.
+  // called from the session's thread or one that pushes. Must not wait, so it may Push() only while
+  // no push is in flight. May be null.
   std::function<void(const std::string& line)> log;
   // Told of trials of the run (RunService.RunTrials): `runs/{run_id}`, which this worker may train
   // too, in a session of its own. Told again whenever the connection is regained. Called from the
-  // session's thread, so it must not wait. Null: trials are left to others.
+  // session's thread, so what `log` must not do, it must not do either. Null: trials are left to
+  // others.
   std::function<void(const std::string& run)> on_trial;
 };
 
@@ -207,7 +209,8 @@ class Session {
   // more, all are used up or the run is finished. Each batch is this worker's until a push with it
   // is answered; what a push that was refused or taken back has named may be pushed again, unless
   // it was refused with BATCH_NOT_LEASED or BATCH_LEASE_ENDED: then all that it named are gone.
-  // After ROLLED_BACK, all that were taken before are gone: take others. From any thread.
+  // After ROLLED_BACK, all that were taken before are gone: take others. From any thread. Others
+  // may have made many steps while this has waited: Pull() before computing, then.
   // DEADLINE_EXCEEDED: none is free now. FAILED_PRECONDITION: NO_DATA_SET, or the session has left.
   // Otherwise what the session has failed with.
   absl::StatusOr<std::vector<int64_t>> NextBatches(
@@ -252,6 +255,11 @@ class Session {
   // only Pull() goes on working. A push in flight is not waited for, since its step may wait for
   // other workers; its future fails with CANCELLED unless the answer comes first. Wait for the
   // future before, if its answer matters.
+  //
+  // The server hears of it after all that was sent before. While it may not take the worker's push
+  // yet, since the worker is too far ahead of the others (bounded staleness) or there is no room,
+  // it reads nothing behind that push: then this waits for the push to be taken, or for
+  // `leave_timeout`. Once the connection is gone, steps wait for the worker until its lease ends.
   absl::Status Leave();
 
   // As the server said when the session was opened.

@@ -98,6 +98,11 @@ std::string AxisNumber(double place, bool logarithmic) {
 
 }  // namespace
 
+char CurveSymbol(size_t index) {
+  constexpr absl::string_view kSymbols = "*o+x#@%=";
+  return kSymbols[index % kSymbols.size()];
+}
+
 std::string CurveColour(size_t index) { return kColours[index % kColours.size()]; }
 
 absl::StatusOr<std::string> DrawCharts(const std::vector<Chart>& charts) {
@@ -133,7 +138,6 @@ std::string DrawInTerminal(const Chart& chart, int width, int height) {
       for (std::string& row : canvas) row[column_of(place)] = '|';
     }
   }
-  constexpr absl::string_view kSymbols = "*o+x#@%=";
   size_t symbol = 0;
   for (const Chart::Curve& curve : chart.curves) {
     if (curve.pale) continue;
@@ -141,7 +145,7 @@ std::string DrawInTerminal(const Chart& chart, int width, int height) {
       if (!Shown(chart, point)) continue;
       const double part = y_range.Part(Place(point.second, chart.log_y));
       const auto row = static_cast<size_t>(std::lround((1 - part) * static_cast<double>(rows - 1)));
-      canvas[row][column_of(Place(point.first, chart.log_x))] = kSymbols[symbol % kSymbols.size()];
+      canvas[row][column_of(Place(point.first, chart.log_x))] = CurveSymbol(symbol);
     }
     ++symbol;
   }

@@ -40,6 +40,9 @@ absl::StatusOr<std::string> DrawCharts(const std::vector<Chart>& charts);
 // rows are used. Ends with a line break.
 std::string DrawInTerminal(const Chart& chart, int width, int height);
 
+// What DrawInTerminal() draws the curve at `index`, of those that are not pale, with.
+char CurveSymbol(size_t index);
+
 // The colour of the curve at `index` where there are several: `#0072b2`.
 std::string CurveColour(size_t index);
 

@@ -11,6 +11,8 @@
 #include "client/backoff.h"
 #include "client/channel.h"
 #include "core/base/error.h"
+#include "ctl/report.h"
+#include "ctl/run_name.h"
 #include "ctl/status.h"
 
 namespace gradd::ctl {
@@ -121,6 +123,26 @@ absl::StatusOr<v1::ListRunsResponse> Client::List(const RunLabels& labels) {
   } while (!request.page_token().empty());
   all.clear_next_page_token();
   return all;
+}
+
+absl::StatusOr<std::vector<std::string>> Client::NamesOf(const std::vector<std::string>& runs,
+                                                         const RunLabels& labels) {
+  std::vector<std::string> names;
+  for (const std::string& run : runs) {
+    const std::string name = RunName(run);
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  if (labels.empty()) return names;
+  const absl::StatusOr<v1::ListRunsResponse> found = List(labels);
+  if (!found.ok()) return found.status();
+  for (const v1::Run& run : found->runs()) names.push_back(run.name());
+  if (!names.empty()) return names;
+  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+               absl::StrCat("no run has the label ", LabelsText(labels)));
+}
+
+absl::StatusOr<v1::History> Client::GetHistory(const v1::GetHistoryRequest& request) {
+  return Call(&v1::RunService::Stub::GetHistory, request, kAttempts);
 }
 
 absl::StatusOr<v1::Run> Client::Update(const v1::UpdateRunRequest& request) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,6 +29,11 @@ class Client {
   absl::StatusOr<v1::Run> Get(const std::string& name);
   // All pages, of the runs with these labels.
   absl::StatusOr<v1::ListRunsResponse> List(const RunLabels& labels = {});
+  // The runs that a command is for, once each: those named, or those with these labels. NOT_FOUND
+  // where no run has them.
+  absl::StatusOr<std::vector<std::string>> NamesOf(const std::vector<std::string>& runs,
+                                                   const RunLabels& labels);
+  absl::StatusOr<v1::History> GetHistory(const v1::GetHistoryRequest& request);
   absl::StatusOr<v1::Run> Update(const v1::UpdateRunRequest& request);
   absl::StatusOr<v1::Run> Pause(const v1::PauseRunRequest& request);
   absl::StatusOr<v1::Run> Resume(const v1::ResumeRunRequest& request);

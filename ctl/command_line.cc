@@ -52,9 +52,13 @@ struct Texts {
   std::string idle_timeout = "1m";
 };
 
+bool NamesRuns(Command command) {
+  return command == Command::kHistory || command == Command::kCompare;
+}
+
 bool NamesRun(Command command) {
   return command != Command::kList && command != Command::kLandscape &&
-         command != Command::kVerify;
+         command != Command::kVerify && !NamesRuns(command);
 }
 
 // What is done with one run, by its name.
@@ -71,6 +75,9 @@ CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const cha
   if (NamesRun(command)) {
     added->add_option("RUN", line->run, NeedsName(command) ? "The run" : "The run; or --label")
         ->required(NeedsName(command));
+  }
+  if (NamesRuns(command)) {
+    added->add_option("RUN", line->runs, "The runs; or --label")->type_name("");
   }
   if (command == Command::kLandscape || command == Command::kVerify) return added;
   if (NeedsName(command) && !creates) return added;
@@ -189,6 +196,22 @@ void AddLandscape(CLI::App* app, CommandLine* line) {
             "Of each gradient, as a mini-batch would have it");
   AddNumber(landscape, "--seed", &line->seed, "N", "Of the noise");
   AddFiles(landscape, line);
+}
+
+void AddHistory(CLI::App* app, CommandLine* line) {
+  CLI::App* history = AddCommand(app, Command::kHistory, "history",
+                                 "Show how runs went: losses, rates and norms by step", line);
+  history
+      ->add_option("--csv", line->csv, "Write every step and evaluation there as a row; -: stdout")
+      ->type_name("FILE");
+  history->add_option("--svg", line->svg, "Write a picture of loss and rate there")
+      ->type_name("FILE");
+  AddNumber(history, "--max-points", &line->max_points, "N",
+            "So many steps of a run at most, up to 4096; 0: all that are kept");
+  AddNumber(history, "--timeline", &line->timeline, "N", "Only of this timeline; 0: of all");
+  AddNumber(history, "--first-step", &line->first_step, "N", "Only from this step on");
+  AddCommand(app, Command::kCompare, "compare",
+             "Show runs beside each other, the one with the lowest smoothed loss first", line);
 }
 
 const char* GroupOf(const ShortName& name) {
@@ -358,6 +381,21 @@ absl::Status CompleteRuns(std::vector<std::string>* assignments, CommandLine* li
     return UsageError("NEW is empty; expected a run's id, such as fashion-2");
   }
   GRADD_RETURN_IF_ERROR(CheckPrintable("NEW", line->new_run_id));
+  if (NamesRuns(line->command)) {
+    if (!line->labels.empty() && !line->runs.empty()) {
+      return UsageError("RUN and --label are given; one of them says which runs are meant");
+    }
+    if (line->labels.empty() && line->runs.empty()) {
+      return UsageError(
+          "RUN is missing; expected runs' ids, such as fashion, or --label KEY=VALUE");
+    }
+    for (const std::string& run : line->runs) {
+      if (RunId(run).empty()) {
+        return UsageError("RUN is empty; expected a run's id, such as fashion");
+      }
+      GRADD_RETURN_IF_ERROR(CheckPrintable("RUN", run));
+    }
+  }
   if (line->command == Command::kCreate || !NamesRun(line->command)) return absl::OkStatus();
   if (!line->labels.empty() && !line->run.empty()) {
     // What stands where RUN would is the first of what comes after it.
@@ -477,6 +515,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
                   "learning-rate=0.01, or a field path: optimizer.adam.beta1=0.95; "
                   "VALUE `default` clears the field, where it has one. Another schedule or warm-up "
                   "counts from the change; begins-at=0 counts from the run's first step instead; "
+                  "policy=bounded-staleness staleness-bound=3, or another --policy of create with "
+                  "its options, replaces the policy; "
                   "labels.KEY=VALUE, without VALUE to take the label away")
       ->type_name("");
   AddAuthor(set, &line);
@@ -501,6 +541,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->capture_default_str();
 
   AddCheckpoints(&app, &line, &assignments, &places);
+  AddHistory(&app, &line);
   AddLrFind(&app, &line, &texts);
   AddRace(&app, &line, &texts);
   AddLandscape(&app, &line);

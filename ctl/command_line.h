@@ -35,6 +35,8 @@ enum class Command {
   kLrFind,
   kRace,
   kLandscape,
+  kHistory,
+  kCompare,
 };
 
 // What gradctl was asked to do. Files are not read yet.
@@ -46,8 +48,9 @@ struct CommandLine {
   bool json = false;
   absl::Duration timeout;
 
-  std::string run;   // All commands but list, verify and landscape; empty where `labels` says which.
-  RunLabels labels;  // create: the new run's. Others: of the runs that are meant.
+  std::string run;                // All commands for one run; empty where `labels` says which.
+  std::vector<std::string> runs;  // history, compare; the same.
+  RunLabels labels;               // create: the new run's. Others: of the runs that are meant.
   std::vector<std::string> label_texts;  // The same as they were written.
   std::string author;                    // set, pause, resume, finish, restore, fork.
   std::string reason;                    // finish.
@@ -77,7 +80,13 @@ struct CommandLine {
   std::string output;
   v1::ParameterView view = v1::PARAMETER_VIEW_EVALUATION;
 
-  // lr-find, race, landscape. Files that are not wanted are empty.
+  // history. 0: all there is.
+  int32_t max_points = 0;
+  uint64_t timeline = 0;
+  int64_t first_step = 0;
+
+  // lr-find, race, landscape, history. Files that are not wanted are empty; of history, `-` is
+  // standard output.
   std::string svg;
   std::string csv;
   SweepRange sweep;                  // lr-find, race.

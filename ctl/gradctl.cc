@@ -16,7 +16,9 @@
 #include "ctl/cleared.h"
 #include "ctl/client.h"
 #include "ctl/command_line.h"
+#include "ctl/compare.h"
 #include "ctl/fields.h"
+#include "ctl/history.h"
 #include "ctl/landscape.h"
 #include "ctl/lr_find.h"
 #include "ctl/pull.h"
@@ -159,7 +161,7 @@ absl::Status Set(const CommandLine& line, Client* client, Console* console) {
   const bool depends =
       std::any_of(line.changes.begin(), line.changes.end(), [](const Assignment& change) {
         // What a message that is replaced whole loses is told.
-        return DependsOnKind(change.first) || IsLabel(change.first) ||
+        return DependsOnKind(change.first) || IsLabel(change.first) || NamesPolicy(change) ||
                absl::StartsWith(change.second, "{");
       });
   if (depends) {
@@ -274,6 +276,10 @@ absl::Status Run(const CommandLine& line, Client* client, Console* console) {
       return Race(line, client, console);
     case Command::kLandscape:
       return DrawLandscape(line, client, console);
+    case Command::kHistory:
+      return ShowHistory(line, client, console);
+    case Command::kCompare:
+      return Compare(line, client, console);
   }
   return absl::OkStatus();
 }
@@ -308,8 +314,10 @@ absl::Status RunForLabels(CommandLine line, Client* client, Console* console) {
 
 absl::Status Run(const CommandLine& line, Console* console) {
   Client client(line.server, line.timeout, console);
-  const bool for_labels =
-      !line.labels.empty() && line.command != Command::kCreate && line.command != Command::kList;
+  // Those that work on many runs at a time look for them themselves.
+  const bool for_labels = !line.labels.empty() && line.command != Command::kCreate &&
+                          line.command != Command::kList && line.command != Command::kHistory &&
+                          line.command != Command::kCompare;
   return for_labels ? RunForLabels(line, &client, console) : Run(line, &client, console);
 }
 

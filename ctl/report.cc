@@ -70,6 +70,8 @@ std::string ValueText(const Message& message, const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return absl::StrFormat("%.9g", reflection.GetDouble(message, &field));
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return absl::StrFormat("%.7g", reflection.GetFloat(message, &field));
     case FieldDescriptor::CPPTYPE_INT64:
       return absl::StrCat(reflection.GetInt64(message, &field));
     case FieldDescriptor::CPPTYPE_INT32:
@@ -153,7 +155,9 @@ std::string InitializerText(const v1::Initializer& initializer) {
     return absl::StrFormat("uniform [%g, %g)", initializer.uniform().low(),
                            initializer.uniform().high());
   }
-  return "0";
+  // `kaiming_normal, fan fan_out`, and nothing where its kind is one that this program has not.
+  const std::string text = Describe(initializer);
+  return text.empty() ? "0" : text;
 }
 
 void AppendTensors(const v1::Layout& layout, std::string* page) {

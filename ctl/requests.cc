@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -43,6 +44,24 @@ absl::Status SetKind(const std::string& kind, google::protobuf::Message* holder)
   GRADD_RETURN_IF_ERROR(member.status());
   holder->GetReflection()->MutableMessage(holder, *member);
   return absl::OkStatus();
+}
+
+// Makes the run's policy the one that people call `kind`, with defaults; one that it has already
+// keeps the workers that it starts with. Returns the kind's path.
+absl::StatusOr<std::string> ReplacePolicy(const std::string& kind, const v1::Run& current,
+                                          v1::Run* run) {
+  const auto member = FindKind(*v1::SynchronizationPolicy::descriptor(), kind);
+  if (!member.ok()) {
+    return UsageError(absl::StrCat("policy: ", member.status().message(), ", or JSON, such as ",
+                                   JsonExample(*v1::SynchronizationPolicy::descriptor())));
+  }
+  v1::SynchronizationPolicy* const policy = run->mutable_policy();
+  policy->GetReflection()->MutableMessage(policy, *member);
+  if (policy->has_synchronous()) {
+    policy->mutable_synchronous()->set_workers(
+        std::max<int32_t>(current.policy().synchronous().workers(), 1));
+  }
+  return absl::StrCat("policy.", (*member)->name());
 }
 
 bool Overlap(const std::string& a, const std::string& b) {
@@ -140,17 +159,36 @@ absl::StatusOr<Assignment> ParseAssignment(absl::string_view text) {
   return Assignment(text.substr(0, equals), text.substr(equals + 1));
 }
 
+bool NamesPolicy(const Assignment& change) {
+  return change.first == "policy" && change.second != "default" &&
+         !absl::StartsWith(change.second, "{");
+}
+
 absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
                                                        const std::vector<Assignment>& changes) {
   v1::UpdateRunRequest request;
   request.mutable_run()->set_name(current.name());
   std::vector<std::string> set;
+  v1::Run kinds = current;  // Whose fields short names stand for.
+  bool names_policy = false;
+  for (const Assignment& change : changes) {
+    if (!NamesPolicy(change)) continue;
+    if (std::exchange(names_policy, true)) return UsageError("policy is set twice");
+    absl::StatusOr<std::string> kind = ReplacePolicy(change.second, current, request.mutable_run());
+    if (!kind.ok()) return kind.status();
+    set.push_back(*std::move(kind));
+    *kinds.mutable_policy() = request.run().policy();
+    request.mutable_update_mask()->add_paths("policy");
+  }
+  std::vector<std::string> given(request.update_mask().paths().begin(),
+                                 request.update_mask().paths().end());
   for (const auto& [name, value] : changes) {
+    if (NamesPolicy({name, value})) continue;
     if (IsLabel(name)) {
       SetLabel(name, value, current, &request);
       continue;
     }
-    absl::StatusOr<std::string> path = ResolveField(name, current);
+    absl::StatusOr<std::string> path = ResolveField(name, kinds);
     if (!path.ok()) return path.status();
     // It says which run is meant.
     if (*path == "name") return UsageError("name: a run cannot be renamed");
@@ -159,16 +197,19 @@ absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
                                      ": stays as the run was created; what can be set is below ",
                                      kLiveFieldsText));
     }
+    // Of a policy that is named, it is an option.
+    const bool is_option = names_policy && absl::StartsWith(*path, "policy.");
     // One would undo the other.
-    for (const std::string& other : request.update_mask().paths()) {
-      if (Overlap(*path, other)) {
+    for (const std::string& other : given) {
+      if (Overlap(*path, other) && !(is_option && other == "policy")) {
         return UsageError(other == *path
                               ? absl::StrCat(*path, " is set twice")
                               : absl::StrCat(*path, " and ", other, " are parts of each other"));
       }
     }
     GRADD_RETURN_IF_ERROR(SetOne(*path, value, request.mutable_run(), &set));
-    request.mutable_update_mask()->add_paths(*path);
+    given.push_back(*path);
+    if (!is_option) request.mutable_update_mask()->add_paths(*path);
   }
   return request;
 }

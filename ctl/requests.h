@@ -40,8 +40,13 @@ absl::StatusOr<v1::Run> ParseRun(absl::string_view source, const std::string& js
 // `name=value` as an assignment.
 absl::StatusOr<Assignment> ParseAssignment(absl::string_view text);
 
+// Whether the change says by its short name which policy the run has from then on, as `--policy` of
+// `gradctl create` does: `policy=bounded-staleness`. Other changes may say that policy's options.
+bool NamesPolicy(const Assignment& change);
+
 // The request that makes these changes to `current`, of which the name is used and, for short
-// names that several kinds share, the kinds. `author` is left empty.
+// names that several kinds share and where a change NamesPolicy(), the kinds and what else is
+// replaced. `author` is left empty.
 absl::StatusOr<v1::UpdateRunRequest> MakeUpdateRequest(const v1::Run& current,
                                                        const std::vector<Assignment>& changes);
 

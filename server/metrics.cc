@@ -68,6 +68,8 @@ void CollectCondition(const std::string& run, const v1::RunProgress& progress,
                       const ShownConditions::Shown& shown, Families* out) {
   for (int condition = v1::RUN_CONDITION_TRAINING; condition < v1::RunCondition_ARRAYSIZE;
        ++condition) {
+    // These are not of runs that are shown here.
+    if (condition == v1::RUN_CONDITION_RECOVERING || condition == v1::RUN_CONDITION_DAMAGED) continue;
     out->Gauge(
         "gradd_run_condition",
         "1 for what the run does or waits for, 0 for the others; gradd_run_severity says why.",
@@ -75,7 +77,7 @@ void CollectCondition(const std::string& run, const v1::RunProgress& progress,
         progress.condition() == condition ? 1 : 0);
   }
   out->Gauge("gradd_run_severity",
-             "How much the run needs somebody: 4 it diverged, 3 no workers, 2 it waits, 1 paused "
+             "How much the run needs somebody: 4 it diverged or its disk failed, 3 no workers, 2 it waits, 1 paused "
              "or held, 0 it trains or is finished. The reason is in words, for people, and up to a "
              "minute old where it changes often; GetRun has the newest.",
              {{"run", run},
@@ -196,6 +198,38 @@ void CollectRunMetrics(const std::string& run, const RunMetrics& metrics, Famili
                static_cast<double>(metrics.block_allocations));
 }
 
+void CollectDurability(const std::string& run, const DurabilitySigns& signs, absl::Duration now,
+                       Families* out) {
+  const Labels labels = {{"run", run}};
+  out->Counter("gradd_run_checkpoints_total", "Checkpoints made.", labels,
+               static_cast<double>(signs.checkpoints));
+  out->Counter("gradd_run_checkpoint_failures_total", "Checkpoints that could not be made.", labels,
+               static_cast<double>(signs.failed_checkpoints));
+  if (signs.checkpoint_step.has_value()) {
+    out->Gauge("gradd_run_checkpoint_step", "Step of the newest checkpoint.", labels,
+               static_cast<double>(*signs.checkpoint_step));
+  }
+  if (signs.checkpoint_at.has_value()) {
+    out->Gauge("gradd_run_checkpoint_age_seconds",
+               "Since the newest checkpoint was captured; of those of this server.", labels,
+               absl::ToDoubleSeconds(now - *signs.checkpoint_at));
+    out->Gauge("gradd_run_checkpoint_duration_seconds",
+               "From when the newest checkpoint was captured until it was durable.", labels,
+               absl::ToDoubleSeconds(signs.checkpoint_duration));
+    out->Gauge("gradd_run_checkpoint_bytes", "Bytes of the newest checkpoint.", labels,
+               static_cast<double>(signs.checkpoint_bytes));
+  }
+  out->Gauge("gradd_run_checkpoint_backlog_bytes",
+             "What is still to be written of the checkpoint that is being made.", labels,
+             static_cast<double>(signs.checkpoint_bytes_left));
+  out->Gauge("gradd_run_log_bytes", "Bytes of the run's log since its newest checkpoint.", labels,
+             static_cast<double>(signs.log_bytes));
+  out->Counter("gradd_run_log_syncs_total", "How often the log waited for the disk.", labels,
+               static_cast<double>(signs.syncs));
+  out->Counter("gradd_run_log_sync_seconds_total", "How long that took in all.", labels,
+               absl::ToDoubleSeconds(signs.sync_time));
+}
+
 void CollectMemory(const MemoryBudget& budget, Families* out) {
   out->Gauge("gradd_memory_limit_bytes", "Most bytes that may be claimed for all uses together.",
              {}, static_cast<double>(budget.limits().total));
@@ -241,9 +275,15 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
                      conditions_.Look(run->run_id(), progress, registry_->clock().WallTime()),
                      &out);
     CollectRunMetrics(run->run_id(), metrics, &out);
+    if (metrics.durability.has_value()) {
+      CollectDurability(run->run_id(), *metrics.durability, registry_->clock().Elapsed(), &out);
+    }
     CollectWorkers(run->run_id(), description, &out);
   }
   conditions_.Keep(run_ids);
+  for (const v1::Run& run : registry_->Unusable()) {
+    ++runs_by_state[static_cast<size_t>(run.state())];
+  }
   for (int state = v1::RUN_STATE_RUNNING; state < v1::RunState_ARRAYSIZE; ++state) {
     out.Gauge("gradd_runs", "Runs by state.",
               {{"state", Word(v1::RunState_Name(state), "RUN_STATE_")}},

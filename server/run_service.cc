@@ -10,6 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
+#include "core/run/history_request.h"
 #include "core/run/run_labels.h"
 #include "core/run/run_log.h"
 #include "core/run/run_spec.h"
@@ -255,6 +257,16 @@ grpc::ServerUnaryReactor* RunService::ForkRun(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* RunService::DiffRun(grpc::CallbackServerContext* context,
     const v1::DiffRunRequest* request, v1::DiffRunResponse* response) {
   return checkpoints_.Diff(context, request, response);
+}
+
+grpc::ServerUnaryReactor* RunService::GetHistory(grpc::CallbackServerContext* context,
+                                                 const v1::GetHistoryRequest* request,
+                                                 v1::History* response) {
+  const auto selection = SelectionOf(*request);
+  if (!selection.ok()) return Done(context, selection.status());
+  const auto run = registry_->Find(request->name());
+  if (run.ok()) *response = (*run)->ReadHistory(*selection);
+  return Done(context, run.status());
 }
 
 }  // namespace gradd

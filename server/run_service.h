@@ -53,6 +53,9 @@ class RunService : public v1::RunService::CallbackService {
   grpc::ServerUnaryReactor* ReportEvaluation(grpc::CallbackServerContext* context,
                                              const v1::ReportEvaluationRequest* request,
                                              v1::ReportEvaluationResponse* response) override;
+  grpc::ServerUnaryReactor* GetHistory(grpc::CallbackServerContext* context,
+                                       const v1::GetHistoryRequest* request,
+                                       v1::History* response) override;
   grpc::ServerUnaryReactor* CheckpointRun(grpc::CallbackServerContext* context,
                                           const v1::CheckpointRunRequest* request,
                                           v1::Checkpoint* response) override;

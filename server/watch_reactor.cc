@@ -1,5 +1,7 @@
 #include "server/watch_reactor.h"
 
+#include <utility>
+
 #include "core/base/duration.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "server/address.h"
@@ -42,7 +44,9 @@ WatchReactor::Next WatchReactor::NextMessage(v1::RunProgress* message) {
   if (sent_.has_value() && now - sent_at_ < *interval_) return {};
   const auto run = registry_->Find(request_.name());
   if (!run.ok()) return {false, run.status()};
-  v1::RunProgress progress = (*run)->Progress();
+  if (!seen_.has_value()) seen_ = (*run)->Progress(&seen_at_);
+  if (!(*run)->IsDurable(seen_at_)) return {};
+  v1::RunProgress progress = *std::exchange(seen_, std::nullopt);
   if (sent_.has_value() && !Changed(*sent_, progress)) {
     if (sent_->state() != v1::RUN_STATE_FINISHED || request_.keep_watching()) return {};
     return {false, absl::OkStatus()};

@@ -1,6 +1,7 @@
 #ifndef GRADD_SERVER_WATCH_REACTOR_H_
 #define GRADD_SERVER_WATCH_REACTOR_H_
 
+#include <cstdint>
 #include <optional>
 
 #include "absl/status/statusor.h"
@@ -24,6 +25,8 @@ class WatchReactor final : public TickedReactor<v1::RunProgress> {
   const v1::WatchRunRequest request_;
   const absl::StatusOr<CallerShares::Ticket> ticket_;  // Of the caller's watches.
   const absl::StatusOr<absl::Duration> interval_;
+  std::optional<v1::RunProgress> seen_;  // To be sent when that event is durable.
+  int64_t seen_at_ = 0;
   std::optional<v1::RunProgress> sent_;
   absl::Duration sent_at_;
 };

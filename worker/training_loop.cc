@@ -14,7 +14,7 @@ namespace gradd {
 namespace {
 
 constexpr int64_t kPartExamples = 1024;
-// How often a wait looks whether to stop.
+// How often a wait looks whether to stop. One that is shorter costs less than a pull may.
 constexpr absl::Duration kStopInterval = absl::Milliseconds(50);
 
 // Elements of the vectors that the loop has to provide.
@@ -74,9 +74,22 @@ absl::StatusOr<bool> TrainingLoop::HasBatch(bool waits) {
       return batches.status();
     } else if (!waits || stopping() || session_->finished()) {
       return false;
+    } else {
+      waited_ = true;
     }
   }
   return true;
+}
+
+absl::Status TrainingLoop::Refresh(int64_t* base_step) {
+  if (!std::exchange(waited_, false)) return absl::OkStatus();
+  const absl::StatusOr<int64_t> step = session_->Pull(absl::MakeSpan(own_parameters_));
+  if (!step.ok()) return step.status();
+  *base_step = *step;
+  summary_.step = *step;
+  // The run may have gone back behind its last evaluation.
+  evaluated_step_ = std::min(evaluated_step_, *step);
+  return absl::OkStatus();
 }
 
 void TrainingLoop::Prefetch(int64_t sequence) {
@@ -188,6 +201,10 @@ absl::Status TrainingLoop::Train() {
       const absl::StatusOr<bool> has = HasBatch(/*waits=*/true);
       if (!has.ok()) return has.status();
       if (!*has) break;
+      const absl::Status fresh = Refresh(&base_step);
+      if (!fresh.ok()) return fresh;
+      gradient_step = base_step;
+      gradient_timeline = timeline = session_->timeline();
       loss = Gradient(sequence, parameters_, gradient_);
     }
     Delay();

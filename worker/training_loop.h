@@ -54,7 +54,9 @@ struct TrainingSummary {
 // Trains one worker's share: pulls the parameters, then for each sequence computes the
 // gradient of that sequence's mini-batch and pushes it, gathering the next mini-batch while
 // the push is in flight. Where the run has a data set, the mini-batches are those that the server
-// hands out, and training is over when there are no more.
+// hands out, and training is over when there are no more. A worker that had to wait for one pulls
+// the parameters again: others have made steps meanwhile, and a step may take no gradient that is
+// as old as the wait.
 //
 // In steady state nothing is allocated but by the session; examples are gathered at
 // most 1,024 at a time, so that a full batch needs no second copy of the data.
@@ -82,6 +84,9 @@ class TrainingLoop {
   // Where the run has a data set: whether there is a batch that is not pushed, which `waits` asks
   // for. False: there are no more, or training is to stop, or none is there now.
   absl::StatusOr<bool> HasBatch(bool waits);
+  // Takes the present parameters, where HasBatch() has waited for so long that those which are
+  // there may be old.
+  absl::Status Refresh(int64_t* base_step);
   // Gathers the first part of the mini-batch of `sequence`, unless it is there already.
   void Prefetch(int64_t sequence);
   // Gradient of the mini-batch of `sequence` at `parameters`; returns the mean loss.
@@ -105,6 +110,7 @@ class TrainingLoop {
   absl::Span<const uint32_t> indices_;  // Of that sequence.
   std::optional<int64_t> leased_;       // The batch that the server gave, and that is not pushed.
   std::vector<uint32_t> leased_indices_;
+  bool waited_ = false;          // For that one, for longer than a pull is worth.
   int64_t evaluated_step_ = -1;  // Of the last evaluation; -1: none.
   Batch batch_;
   Batch test_batch_;

@@ -160,6 +160,11 @@ int64_t MemoryBudget::taken_bytes() const {
   return all_taken_;
 }
 
+int64_t MemoryBudget::left_bytes(MemoryUse use) const {
+  MutexLock lock(&mutex_);
+  return std::min(LeftIfTrimmed(use) + taken(MemoryUse::kVersions), limits_.of(use) - taken(use));
+}
+
 bool MemoryBudget::Fits(MemoryUse use, int64_t more) const {
   return more <= Left(use) && more <= limits_.of(use) - taken(use);
 }

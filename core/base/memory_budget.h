@@ -171,6 +171,8 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   const Limits& limits() const { return limits_; }
   int64_t taken_bytes(MemoryUse use) const;
   int64_t taken_bytes() const;  // For all uses.
+  // What Take() would still find, at most.
+  int64_t left_bytes(MemoryUse use) const;
 
  private:
   explicit MemoryBudget(const Limits& limits) : limits_(limits) {}

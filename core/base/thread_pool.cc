@@ -23,8 +23,10 @@ namespace {
 // begun keep their turn longer, and new ones begin as others end.
 constexpr size_t kMaxMoreThreads = 256;
 
+}  // namespace
+
 // A task that has begun and waits for its turn, or one that has not.
-struct Waiter {
+struct ThreadPool::Waiter {
   struct Pause {
     CondVar over;
     bool has_place = false;
@@ -32,8 +34,6 @@ struct Waiter {
   Pause* pause = nullptr;
   std::function<void()> task;
 };
-
-}  // namespace
 
 struct ThreadPool::Line : Turns<Waiter>::Line {};
 

@@ -51,6 +51,7 @@ class ThreadPool final : public Executor {
 
  private:
   class Workers;
+  struct Waiter;
   struct Line;
   struct Place;
   struct Loop;

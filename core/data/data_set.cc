@@ -21,19 +21,26 @@ absl::Status DataInvalid(absl::string_view field, int64_t value, absl::string_vi
                          absl::StrCat("data.", field, ": ", value, " is outside ", range));
 }
 
+// Fields that must be set, and of which 0 is no value.
+absl::Status RequiredInvalid(absl::string_view field, int64_t value, absl::string_view range) {
+  if (value != 0) return DataInvalid(field, value, range);
+  return InvalidArgument("DATA_INVALID",
+                         absl::StrCat("data.", field, ": not set, expected in ", range));
+}
+
 }  // namespace
 
 absl::Status ValidateDataSet(const v1::DataSet& spec) {
   if (spec.examples() < 1 || spec.examples() > kMostExamples) {
-    return DataInvalid("examples", spec.examples(), "[1, 2^40]");
+    return RequiredInvalid("examples", spec.examples(), "[1, 2^40]");
   }
   if (spec.batch_size() < 1 || spec.batch_size() > spec.examples()) {
-    return DataInvalid("batch_size", spec.batch_size(),
-                       absl::StrCat("[1, ", spec.examples(), "], the examples"));
+    return RequiredInvalid("batch_size", spec.batch_size(),
+                           absl::StrCat("[1, ", spec.examples(), "], the examples"));
   }
   const int64_t most_epochs = kMostBatches / BatchesPerEpoch(spec);
   if (spec.epochs() < 1 || spec.epochs() > most_epochs) {
-    return DataInvalid(
+    return RequiredInvalid(
         "epochs", spec.epochs(),
         absl::StrCat("[1, ", most_epochs, "], at ", BatchesPerEpoch(spec), " batches each"));
   }

@@ -1,5 +1,7 @@
 #include "core/diagnostics/progress_tracker.h"
 
+#include "core/base/error.h"
+
 namespace gradd {
 namespace {
 
@@ -14,6 +16,13 @@ void ProgressTracker::AddStep(const StepStatistics& step, const LossSummary& los
   losses_ = losses;
   apply_seconds_.Add(absl::ToDoubleSeconds(step.apply_time));
   profile_.Add(StepProfile::kApply, step.apply_time);
+}
+
+void ProgressTracker::AddToHistory(uint64_t timeline, int64_t step, double learning_rate,
+                                   absl::Time time) {
+  history_.Add({timeline, step, absl::ToDoubleSeconds(time - absl::UnixEpoch()), losses_.loss,
+                losses_.smoothed, learning_rate, last_.gradient_norm, last_.update_norm,
+                last_.parameter_norm, Rate(&Counts::examples)});
 }
 
 void ProgressTracker::Sample(absl::Duration now) {
@@ -59,6 +68,7 @@ void ProgressTracker::Write(state::v1::StepResult* result) const {
   result->set_update_norm(last_.update_norm);
   result->set_parameter_norm(last_.parameter_norm);
   noise_scale_.Write(result->mutable_noise_scale());
+  history_.Write(result->mutable_history());
 }
 
 absl::Status ProgressTracker::Read(const state::v1::StepResult& result, const LossSummary& losses) {
@@ -67,6 +77,8 @@ absl::Status ProgressTracker::Read(const state::v1::StepResult& result, const Lo
   losses_ = losses;
   samples_.clear();
   lowest_agreement_.reset();
+  history_ = StepHistory();
+  if (result.has_history()) GRADD_RETURN_IF_ERROR(history_.Read(result.history()));
   return noise_scale_.Read(result.noise_scale());
 }
 

@@ -13,6 +13,7 @@
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/measured_push.h"
 #include "core/diagnostics/noise_scale.h"
+#include "core/diagnostics/step_history.h"
 #include "core/diagnostics/step_pace.h"
 #include "core/diagnostics/step_profile.h"
 #include "gradd/state/v1/run_state.pb.h"
@@ -38,6 +39,11 @@ class ProgressTracker {
   // A step is complete. `losses` is what they come to with it.
   void AddStep(const StepStatistics& step, const LossSummary& losses);
 
+  // The history gets the step that has just been added: the run's step `step`, on `timeline`, made
+  // with that learning rate, complete at `time`.
+  void AddToHistory(uint64_t timeline, int64_t step, double learning_rate, absl::Time time);
+  const StepHistory& history() const { return history_; }
+
   // Remembers the counts at `now`, about ten times a second, for the rates.
   void Sample(absl::Duration now);
 
@@ -46,7 +52,7 @@ class ProgressTracker {
 
   void Write(state::v1::StepResult* result) const;
   // Goes on where that came out of the last step, and the losses came to `losses`; rates begin
-  // anew. INVALID_ARGUMENT as NoiseScale::Read().
+  // anew. INVALID_ARGUMENT as NoiseScale::Read() and StepHistory::Read().
   absl::Status Read(const state::v1::StepResult& result, const LossSummary& losses);
 
   // Steps per second over the last ten seconds.
@@ -72,6 +78,7 @@ class ProgressTracker {
   std::optional<LowestAgreement> lowest_agreement_;
   NoiseScale noise_scale_;
   LossSummary losses_;
+  StepHistory history_;
   std::deque<Counts> samples_;
   SecondsHistogram apply_seconds_;
   StepPace pace_;

@@ -18,12 +18,6 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers in files are l
 constexpr int64_t kMostBytesAtOnce = int64_t{1} << 20;
 constexpr size_t kMostPartsAtOnce = 64;
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // The type of the values of a PlanState's vector.
 const SafetensorsType* TypeOf(const PlanState::mapped_type& values) {
   constexpr const char* kNames[] = {"I64", "F64", "F32"};
@@ -41,24 +35,13 @@ SafetensorsTensor FloatTensor(std::string name, const v1::Tensor& tensor) {
 absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(
     FileSystem* files, std::string path, std::shared_ptr<const RunCapture> capture,
     const Options& options) {
-  std::unique_ptr<CheckpointWriter> writer(new CheckpointWriter(files, std::move(path), options));
-  GRADD_RETURN_IF_ERROR(writer->Plan(std::move(capture)));
-  const std::string temporary = TemporaryPath(writer->path_);
-  auto file = files->Create(temporary);
-  if (file.status().code() == absl::StatusCode::kAlreadyExists) {
-    GRADD_RETURN_IF_ERROR(files->Remove(temporary));
-    file = files->Create(temporary);
-  }
+  std::unique_ptr<CheckpointWriter> writer(new CheckpointWriter);
+  const absl::Status planned = writer->Plan(std::move(capture), options.time);
+  if (!planned.ok()) return FileInvalid(path, planned.message());
+  auto file = DurableFile::Create(files, std::move(path), options.sync_bytes);
   GRADD_RETURN_IF_ERROR(file.status());
   writer->file_ = *std::move(file);
   return writer;
-}
-
-CheckpointWriter::~CheckpointWriter() {
-  if (file_ == nullptr) return;
-  file_.reset();
-  // It is in nobody's way if it stays.
-  files_->Remove(TemporaryPath(path_)).IgnoreError();
 }
 
 void CheckpointWriter::AddBytes(const void* data, int64_t bytes,
@@ -84,12 +67,12 @@ void CheckpointWriter::AddVector(const BlockVector& blocks, int64_t begin, int64
 
 // Lists all that is to be written, in the order in which it lies in the file. Numbers of 8 bytes
 // come first, since readers that map the file want them aligned.
-absl::Status CheckpointWriter::Plan(std::shared_ptr<const RunCapture> capture) {
+absl::Status CheckpointWriter::Plan(std::shared_ptr<const RunCapture> capture, absl::Time time) {
   const Snapshot& snapshot = *capture->vectors.snapshot;
   const v1::Layout& layout = capture->state.spec().layout();
   block_elements_ = snapshot.block_elements;
   SafetensorsHeader header;
-  header.metadata = CheckpointMetadata(capture->state, options_.time);
+  header.metadata = CheckpointMetadata(capture->state, time);
   for (const bool wide : {true, false}) {
     for (const auto& [name, values] : capture->vectors.plan) {
       const SafetensorsType* const type = TypeOf(values);
@@ -125,7 +108,7 @@ absl::Status CheckpointWriter::Plan(std::shared_ptr<const RunCapture> capture) {
   }
   header.tensors.push_back({kChecksumTensor, FindSafetensorsType("U8"), {kChecksumBytes}});
   absl::StatusOr<std::string> text = FormatSafetensorsHeader(&header);
-  if (!text.ok()) return FileInvalid(path_, text.status().message());
+  GRADD_RETURN_IF_ERROR(text.status());
   bytes_ = static_cast<int64_t>(text->size()) + header.tensors.back().end;
   AddHeader(*std::move(text));
   return absl::OkStatus();
@@ -152,19 +135,7 @@ absl::Status CheckpointWriter::WriteParts(int64_t max_bytes) {
     part.data.remove_prefix(piece.size());
     if (part.data.empty()) parts_.pop_front();
   }
-  not_synced_ += bytes;
-  if (not_synced_ < options_.sync_bytes) return absl::OkStatus();
-  not_synced_ = 0;
-  return file_->Sync();
-}
-
-absl::Status CheckpointWriter::Complete() {
-  const std::string checksum = checksum_.Finish();
-  GRADD_RETURN_IF_ERROR(file_->Append({checksum}));
-  GRADD_RETURN_IF_ERROR(file_->Sync());
-  GRADD_RETURN_IF_ERROR(files_->Rename(TemporaryPath(path_), path_));
-  file_.reset();
-  return files_->SyncDirectory(DirectoryOf(path_));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> CheckpointWriter::WriteSome(int64_t max_bytes) {
@@ -175,7 +146,8 @@ absl::StatusOr<bool> CheckpointWriter::WriteSome(int64_t max_bytes) {
     left -= file_->size() - before;
   }
   if (status_.ok() && parts_.empty()) {
-    status_ = Complete();
+    status_ = file_->Append({checksum_.Finish()});
+    if (status_.ok()) status_ = file_->Commit();
     done_ = status_.ok();
   }
   // Nothing of the run is held for a file that will never be.

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/file_system.h"
+#include "core/durability/durable_file.h"
 #include "core/durability/file_checksum.h"
 #include "core/durability/safetensors_header.h"
 #include "core/run/run_capture.h"
@@ -43,17 +44,15 @@ class CheckpointWriter {
     int64_t sync_bytes = int64_t{32} << 20;
   };
 
-  // The name of the file while it is written: of `path`. What a killed process left under it is of
-  // no use to anyone.
-  static std::string TemporaryPath(const std::string& path) { return path + ".tmp"; }
+  // The name of the file while it is written: of `path`.
+  static std::string TemporaryPath(const std::string& path) {
+    return DurableFile::TemporaryPath(path);
+  }
 
-  // Creates the temporary file, in place of any that is left. Nobody else writes `path` at the same
-  // time. `files` outlives the writer.
+  // Creates the temporary file, see DurableFile, which goes with the writer unless it is complete.
   static absl::StatusOr<std::unique_ptr<CheckpointWriter>> Begin(
       FileSystem* files, std::string path, std::shared_ptr<const RunCapture> capture,
       const Options& options);
-  // Removes the temporary file, unless that has become `path`.
-  ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
@@ -65,7 +64,7 @@ class CheckpointWriter {
 
   // Of the whole file; and what of it is not written yet.
   int64_t bytes() const { return bytes_; }
-  int64_t bytes_left() const { return bytes_ - (file_ == nullptr ? bytes_ : file_->size()); }
+  int64_t bytes_left() const { return bytes_ - file_->size(); }
 
  private:
   // Some bytes that are still to be written, and what keeps them.
@@ -75,26 +74,20 @@ class CheckpointWriter {
     std::shared_ptr<const void> keeper;
   };
 
-  CheckpointWriter(FileSystem* files, std::string path, const Options& options)
-      : files_(files), path_(std::move(path)), options_(options) {}
+  CheckpointWriter() = default;
 
-  absl::Status Plan(std::shared_ptr<const RunCapture> capture);
+  absl::Status Plan(std::shared_ptr<const RunCapture> capture, absl::Time time);
   void AddHeader(std::string header);
   void AddBytes(const void* data, int64_t bytes, std::shared_ptr<const void> keeper);
   void AddVector(const BlockVector& blocks, int64_t begin, int64_t end,
                  const std::shared_ptr<const void>& keeper);
   absl::Status WriteParts(int64_t max_bytes);
-  absl::Status Complete();
 
-  FileSystem* const files_;
-  const std::string path_;
-  const Options options_;
   std::deque<Part> parts_;  // But for the checksum.
   int64_t bytes_ = 0;
   int64_t block_elements_ = 0;
-  std::unique_ptr<WritableFile> file_;  // Null: closed.
+  std::unique_ptr<DurableFile> file_;
   FileChecksum checksum_;
-  int64_t not_synced_ = 0;
   bool done_ = false;
   absl::Status status_;
 };

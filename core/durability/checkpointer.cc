@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
@@ -44,10 +45,13 @@ void Checkpointer::GoOnFrom(std::vector<KeptCheckpoint> checkpoints) {
     last_facts_.events = last_facts_.step = 0;
     return;
   }
-  signs_.newest = checkpoints_.back();
-  last_facts_.events = signs_.newest->events;
-  last_facts_.step = signs_.newest->name.step;
+  last_facts_.events = checkpoints_.back().events;
+  last_facts_.step = checkpoints_.back().name.step;
+  signs_.checkpoint_step = last_facts_.step;
+  ShowSigns();
 }
+
+void Checkpointer::ShowSigns() const { log_->SetCheckpointSigns(signs_); }
 
 void Checkpointer::Tick() {
   const CheckpointFacts facts = run_->ReadCheckpointFacts();
@@ -81,7 +85,9 @@ void Checkpointer::Request(CheckpointReceiver receive) {
   std::optional<KeptCheckpoint> newest;
   {
     MutexLock lock(&mutex_);
-    if (signs_.newest.has_value() && signs_.newest->events == facts.events) newest = signs_.newest;
+    if (!checkpoints_.empty() && checkpoints_.back().events == facts.events) {
+      newest = checkpoints_.back();
+    }
     if (!newest.has_value()) {
       receivers_.push_back(std::move(receive));
       if (phase_ == Phase::kIdle) Begin();
@@ -144,8 +150,8 @@ void Checkpointer::Write() {
     if (static_cast<double>(written) > allowed + static_cast<double>(kSliceBytes)) {
       MutexLock lock(&mutex_);
       phase_ = Phase::kAhead;
-      signs_.bytes_left = writer_->bytes_left();
-      return;
+      signs_.checkpoint_bytes_left = writer_->bytes_left();
+      return ShowSigns();
     }
     const absl::StatusOr<bool> done = writer_->WriteSome(kSliceBytes);
     if (!done.ok() || *done) return Complete(done.status());
@@ -158,14 +164,13 @@ void Checkpointer::Complete(const absl::Status& status) {
   {
     MutexLock lock(&mutex_);
     receivers = std::exchange(awaiting_, {});
-    signs_.last_error = status;
-    signs_.bytes_left = 0;
+    signs_.checkpoint_bytes_left = 0;
     if (status.ok()) {
-      ++signs_.made;
-      signs_.newest = made;
-      signs_.newest_at = begun_at_;
-      signs_.last_duration = options_.clock->Elapsed() - begun_at_;
-      signs_.last_bytes = writer_->bytes();
+      ++signs_.checkpoints;
+      signs_.checkpoint_step = made.name.step;
+      signs_.checkpoint_at = begun_at_;
+      signs_.checkpoint_duration = options_.clock->Elapsed() - begun_at_;
+      signs_.checkpoint_bytes = writer_->bytes();
       checkpoints_.erase(std::remove_if(checkpoints_.begin(), checkpoints_.end(),
                                         [&](const KeptCheckpoint& other) {
                                           return other.name.timeline == made.name.timeline &&
@@ -174,17 +179,19 @@ void Checkpointer::Complete(const absl::Status& status) {
                          checkpoints_.end());
       checkpoints_.push_back(made);
     } else {
-      ++signs_.failed;
+      ++signs_.failed_checkpoints;
       retry_at_ = options_.clock->Elapsed() + kRetryAfter;
       // What it stood for is still to be written.
       last_facts_ = {};
-      if (signs_.newest.has_value()) {
-        last_facts_.events = signs_.newest->events;
-        last_facts_.step = signs_.newest->name.step;
+      if (!checkpoints_.empty()) {
+        last_facts_.events = checkpoints_.back().events;
+        last_facts_.step = checkpoints_.back().name.step;
       }
     }
+    ShowSigns();
   }
   writer_.reset();
+  if (!status.ok()) Failed(status);
   if (status.ok()) {
     log_->CheckpointMade(made.events);
     RemoveOld();
@@ -202,6 +209,18 @@ void Checkpointer::Complete(const absl::Status& status) {
   MutexLock lock(&mutex_);
   phase_ = Phase::kIdle;
   if (!receivers_.empty()) Begin();
+}
+
+void Checkpointer::Failed(const absl::Status& why) const {
+  log_->CheckpointFailed(why);
+  // Where the run is gone, so is its checkpoint.
+  if (options_.log == nullptr || run_->ReadCheckpointFacts().deleted) return;
+  LogEntry entry;
+  entry.level = LogEntry::Level::kWarning;
+  entry.event = "checkpoint failed";
+  entry.fields = {{"run", run_->run_id()}, {"why", std::string(why.message())}};
+  options_.log->AddLimited(absl::StrCat("checkpoint failed ", run_->run_id()),
+                           options_.clock->Elapsed(), std::move(entry));
 }
 
 void Checkpointer::RemoveOld() {
@@ -236,9 +255,10 @@ std::vector<KeptCheckpoint> Checkpointer::checkpoints() const {
   return checkpoints_;
 }
 
-CheckpointSigns Checkpointer::signs() const {
+std::optional<KeptCheckpoint> Checkpointer::newest() const {
   MutexLock lock(&mutex_);
-  return signs_;
+  if (checkpoints_.empty()) return std::nullopt;
+  return checkpoints_.back();
 }
 
 }  // namespace gradd

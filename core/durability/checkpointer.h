@@ -18,23 +18,12 @@
 #include "core/durability/checkpoint_writer.h"
 #include "core/durability/durable_log.h"
 #include "core/run/run.h"
+#include "core/run/run_log.h"
 
 namespace gradd {
 
 // Gets the checkpoint that was made, or why it could not be.
 using CheckpointReceiver = std::function<void(const absl::StatusOr<RunFolder::Checkpoint>&)>;
-
-// How the checkpoints of one run come out, for metrics and people. Times are by Clock::Elapsed().
-struct CheckpointSigns {
-  int64_t made = 0;
-  int64_t failed = 0;
-  std::optional<KeptCheckpoint> newest;
-  std::optional<absl::Duration> newest_at;  // When it was captured; unset: by an earlier server.
-  absl::Duration last_duration;             // From there until it was durable.
-  int64_t last_bytes = 0;
-  int64_t bytes_left = 0;  // Of the one that is being written.
-  absl::Status last_error;  // Of the last attempt.
-};
 
 // When one run is written down as a whole, and how: it is captured between two steps, and written
 // in slices by tasks of `io`, at most so many bytes a second. What is not to be kept any more goes
@@ -45,6 +34,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
  public:
   struct Options {
     const Clock* clock = Clock::Real();
+    RunLog* log = nullptr;  // What operators should know; may be null.
     std::shared_ptr<Executor> io;
     int64_t bytes_per_second = int64_t{256} << 20;
     // Is told of each that is made, on a thread of `io`; empty: nobody is.
@@ -61,7 +51,8 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   void Request(CheckpointReceiver receive);
 
   std::vector<KeptCheckpoint> checkpoints() const;
-  CheckpointSigns signs() const;
+  // Unset before the first one.
+  std::optional<KeptCheckpoint> newest() const;
   const std::shared_ptr<Run>& run() const { return run_; }
   const std::shared_ptr<DurableLog>& log() const { return log_; }
 
@@ -73,6 +64,8 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   // Writes until it is done, or ahead of its time; then Tick() goes on.
   void Write();
   void Complete(const absl::Status& status);
+  void ShowSigns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Failed(const absl::Status& why) const;
   void RemoveOld();
 
   const std::shared_ptr<Run> run_;
@@ -82,7 +75,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   mutable Mutex mutex_;
   enum class Phase { kIdle, kCapturing, kWriting, kAhead };
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kIdle;
-  CheckpointSigns signs_ ABSL_GUARDED_BY(mutex_);
+  DurabilitySigns signs_ ABSL_GUARDED_BY(mutex_);
   std::vector<KeptCheckpoint> checkpoints_ ABSL_GUARDED_BY(mutex_);
   std::vector<CheckpointReceiver> receivers_ ABSL_GUARDED_BY(mutex_);  // Of the next one.
   std::vector<CheckpointReceiver> awaiting_ ABSL_GUARDED_BY(mutex_);   // Of the one on its way.

@@ -5,10 +5,21 @@
 
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/durability/logged_event.h"
 
 namespace gradd {
+namespace {
+
+// What a sync that failed has left is not known, so that nothing may be tried once more after it,
+// not even where it was for want of room.
+absl::Status Final(absl::Status synced) {
+  if (!IsDiskFull(synced)) return synced;
+  return Error(absl::StatusCode::kFailedPrecondition, "FILE", synced.message());
+}
+
+}  // namespace
 
 DurableLog::DurableLog(std::shared_ptr<const RunFolder> folder, std::shared_ptr<Executor> io)
     : folder_(std::move(folder)), io_(std::move(io)) {}
@@ -41,7 +52,7 @@ absl::Status DurableLog::failure() const {
 
 bool DurableLog::waits_for_room() const {
   MutexLock lock(&mutex_);
-  return waits_for_room_;
+  return waits_for_room_ || (!awaited_.empty() && checkpoint_lacks_room_);
 }
 
 void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
@@ -51,6 +62,7 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
   appended_ = event.number();
   if (event.has_created()) journal_ = event.created().spec().journal();
   if (event.has_change()) journal_ = event.change().spec().journal();
+  if (event.has_deleted()) awaited_.clear();  // There will be none.
   if (!fault_.ok() || closed_) return;
   if (is_control || journal_) {
     Item item;
@@ -79,10 +91,30 @@ void DurableLog::CheckpointMade(int64_t event) {
     MutexLock lock(&mutex_);
     if (awaited_.empty() || awaited_.front() > event) return;
     while (!awaited_.empty() && awaited_.front() <= event) awaited_.pop_front();
+    if (awaited_.empty()) checkpoint_lacks_room_ = false;
     UpdateDurable();
     moved = moved_;
   }
   if (moved) moved();
+}
+
+std::optional<DurabilitySigns> DurableLog::signs() const {
+  MutexLock lock(&mutex_);
+  DurabilitySigns signs = signs_;
+  signs.log_bytes = bytes();
+  return signs;
+}
+
+void DurableLog::SetCheckpointSigns(const DurabilitySigns& signs) {
+  MutexLock lock(&mutex_);
+  const DurabilitySigns before = std::exchange(signs_, signs);
+  signs_.syncs = before.syncs;
+  signs_.sync_time = before.sync_time;
+}
+
+void DurableLog::CheckpointFailed(const absl::Status& why) {
+  MutexLock lock(&mutex_);
+  checkpoint_lacks_room_ = IsDiskFull(why);
 }
 
 void DurableLog::BeginSegment() {
@@ -150,11 +182,15 @@ void DurableLog::WriteAll() {
     absl::Status status = Write(&items);
     const int64_t written = items.empty() ? appended : items.front().last_event - 1;
     written_.store(std::max(written_.load(), written), std::memory_order_release);
-    const bool no_room = IsDiskFull(status);
     // What was written of it before the disk was full.
-    if (segment_ != nullptr && (status.ok() || no_room)) {
-      if (absl::Status synced = segment_->Sync(); !synced.ok()) status = synced;
+    if (segment_ != nullptr && (status.ok() || IsDiskFull(status))) {
+      const absl::Duration begin = Clock::Real()->Elapsed();
+      if (absl::Status synced = Final(segment_->Sync()); !synced.ok()) status = synced;
+      MutexLock lock(&mutex_);
+      ++signs_.syncs;
+      signs_.sync_time += Clock::Real()->Elapsed() - begin;
     }
+    const bool no_room = IsDiskFull(status);
     std::function<void()> moved;
     std::function<void()> closed;
     {
@@ -236,8 +272,8 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
   bytes_.fetch_add(segment_->bytes() - before, std::memory_order_relaxed);
   if (!added.ok() || !event.has_created()) return added;
   // The run's folder is there from now on.
-  if (absl::Status synced = segment_->Sync(); !synced.ok()) return synced;
-  return folder_->Publish();
+  if (absl::Status synced = Final(segment_->Sync()); !synced.ok()) return synced;
+  return Final(folder_->Publish());
 }
 
 absl::Status DurableLog::OpenSegment() {
@@ -260,8 +296,10 @@ absl::Status DurableLog::CloseSegment(bool complete) {
   state::v1::LogEnd end;
   end.set_last_event(position_.last_event);
   end.set_complete(complete);
-  absl::Status closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
-  if (closed.ok()) closed = segment_->Sync();
+  // So that the end says of all before it that it was durable: then no damage is taken for a tail.
+  absl::Status closed = Final(segment_->Sync());
+  if (closed.ok()) closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
+  if (closed.ok()) closed = Final(segment_->Sync());
   if (!closed.ok()) return closed;
   segment_.reset();
   position_.previous_bytes = 0;

@@ -57,11 +57,16 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   int64_t written() const override { return written_.load(std::memory_order_acquire); }
   absl::Status failure() const override;
   bool waits_for_room() const override;
+  std::optional<DurabilitySigns> signs() const override;
   void SetListener(std::function<void()> moved) override;
 
   void BeginSegment() override;
   // A checkpoint with all events up to that one is durable.
   void CheckpointMade(int64_t event);
+  // One could not be made.
+  void CheckpointFailed(const absl::Status& why);
+  // What is known of checkpoints, for signs().
+  void SetCheckpointSigns(const DurabilitySigns& signs);
   // Nothing that is appended from now on is written: the server stops. `complete`: nothing is
   // missing, since the newest checkpoint has all events, or the log has; that is written down.
   // `done` is called when all is written, or cannot be.
@@ -116,6 +121,8 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   int64_t appended_ ABSL_GUARDED_BY(mutex_) = 0;  // Number of the last event.
   // Events that a checkpoint has to have before they are told of, in their order.
   std::deque<int64_t> awaited_ ABSL_GUARDED_BY(mutex_);
+  bool checkpoint_lacks_room_ ABSL_GUARDED_BY(mutex_) = false;
+  DurabilitySigns signs_ ABSL_GUARDED_BY(mutex_);
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
   std::deque<int64_t> pending_ ABSL_GUARDED_BY(mutex_);  // Logged, and not durable yet.
   std::function<void()> when_closed_ ABSL_GUARDED_BY(mutex_);

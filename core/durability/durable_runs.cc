@@ -173,6 +173,7 @@ std::shared_ptr<Checkpointer> DurableRuns::MakeCheckpointer(std::shared_ptr<Run>
                                                             std::shared_ptr<DurableLog> log) {
   Checkpointer::Options options;
   options.clock = &registry_.clock();
+  options.log = registry_.log();
   options.io = io_->Share();
   options.bytes_per_second = options_.checkpoint_bytes_per_second;
   options.made = options_.checkpoint_made;
@@ -187,9 +188,9 @@ std::vector<std::shared_ptr<Checkpointer>> DurableRuns::Checkpointers() {
     if (run->is_trial()) continue;
     std::shared_ptr<Checkpointer>& checkpointer = checkpointers_[run->run_id()];
     if (checkpointer == nullptr || checkpointer->run() != run) {
-      const auto log = logs_.find(run->run_id());
-      if (log == logs_.end()) continue;
-      checkpointer = MakeCheckpointer(run, log->second);
+      const std::shared_ptr<DurableLog> log = logs_[run->run_id()].lock();
+      if (log == nullptr) continue;
+      checkpointer = MakeCheckpointer(run, log);
     }
     all.push_back(checkpointer);
   }
@@ -197,8 +198,11 @@ std::vector<std::shared_ptr<Checkpointer>> DurableRuns::Checkpointers() {
   for (auto next = checkpointers_.begin(); next != checkpointers_.end();) {
     const auto found = next++;
     if (found->second != nullptr && !found->second->run()->ReadCheckpointFacts().deleted) continue;
-    if (found->second != nullptr) logs_.erase(found->first);
     checkpointers_.erase(found);
+  }
+  for (auto next = logs_.begin(); next != logs_.end();) {
+    const auto found = next++;
+    if (found->second.expired()) logs_.erase(found);
   }
   return all;
 }
@@ -262,7 +266,7 @@ void DurableRuns::Stop(absl::Duration patience) {
   }
   const auto left = std::make_shared<Countdown>();
   for (const auto& checkpointer : Checkpointers()) {
-    const auto newest = checkpointer->signs().newest;
+    const auto newest = checkpointer->newest();
     const CheckpointFacts facts = checkpointer->run()->ReadCheckpointFacts();
     const bool complete = newest.has_value() && newest->events == facts.events;
     left->Add(1);

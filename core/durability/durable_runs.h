@@ -85,7 +85,7 @@ class DurableRuns {
 
   mutable Mutex mutex_;
   CondVar changed_;
-  std::map<std::string, std::shared_ptr<DurableLog>> logs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::weak_ptr<DurableLog>> logs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Checkpointer>> checkpointers_ ABSL_GUARDED_BY(mutex_);
   bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,9 +5,11 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "core/run/durability_signs.h"
 #include "core/sync/staged_push.h"
 #include "gradd/state/v1/event.pb.h"
 
@@ -51,6 +53,8 @@ class EventLog {
   virtual absl::Status failure() const { return absl::OkStatus(); }
   // There is no room for what is to be written; the log goes on when there is.
   virtual bool waits_for_room() const { return false; }
+  // How that goes; unset where nothing outlives the process.
+  virtual std::optional<DurabilitySigns> signs() const { return std::nullopt; }
   // To be called once, before any event. `moved` is called without any lock, on some thread, when
   // one of these may have changed.
   virtual void SetListener(std::function<void()> /*moved*/) {}

@@ -130,8 +130,15 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   auto memory = MemoryOf(run_id, kept, *layout, **plan, environment, place);
   GRADD_RETURN_IF_ERROR(memory.status());
   *kept.mutable_lease_duration() = ToProto(LeaseDuration(kept));
+  std::shared_ptr<MemoryBudget::Claim> scratch;  // Until the parameters are set.
+  if (!origin.given()) {
+    auto claimed = ClaimInitialScratch(run_id, *layout, environment.budget.get());
+    GRADD_RETURN_IF_ERROR(claimed.status());
+    scratch = *std::move(claimed);
+  }
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
                                    *std::move(memory), environment, origin, place));
+  scratch.reset();
   run->log_->SetListener([weak = std::weak_ptr<Run>(run)] {
     if (const std::shared_ptr<Run> alive = weak.lock()) alive->LogMoved();
   });
@@ -212,6 +219,7 @@ RunMetrics Run::ReadMetrics() const {
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
+  metrics.durability = log_->signs();
   metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }

@@ -66,7 +66,6 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
                                                      const RunOrigin& origin = {});
 
   const std::string& run_id() const { return run_id_; }
-  std::string request_id() const;
   bool is_trial() const { return !trial_of_.empty(); }
   // FAILED_PRECONDITION for a trial, which belongs to its Trials, as all that changes a run says.
   absl::Status CheckChangeable() const;
@@ -74,9 +73,12 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // The run as people see it; of many workers, 1,000: the live ones first.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
   v1::Run Describe(Detail detail) const;
-  v1::RunProgress Progress() const;
+  // `event`: it may be told when IsDurable(event).
+  v1::RunProgress Progress(int64_t* event = nullptr) const;
 
   RunMetrics ReadMetrics() const;
+  // Its steps and evaluations so far, see SelectionOf().
+  v1::History ReadHistory(const HistorySelection& selection) const;
   // What it goes on from, but for its vectors, as its events have it.
   void WriteState(state::v1::RunState* state) const;
   // Calls `receive` when whatever happened until now may be told, or will never be: within this
@@ -104,8 +106,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Ends all sessions; no step happens any more.
   void Delete();
 
-  // Tells all sessions that the server stops and ends each as soon as nothing of it is in
-  // flight. No worker can join any more.
+  // The server stops: sessions are told, end when nothing of them is in flight, and none can join.
   void Drain();
   // Ends those that are left.
   void EndAllSessions(const absl::Status& status);
@@ -205,8 +206,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // The complete push of the worker that is not answered yet: it waits, or its step is on its way.
   // Null if there is none.
   PendingPush* FindPending(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The push of the session that is coming in is not finite and will be skipped; false if it may
-  // not be.
+  // The session's push that comes in is not finite and will be skipped; false if it may not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push of that base can be part of a step.
   bool Admits(int64_t base_step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -245,6 +245,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void ApplySteps();
   // Returns what the step was made from, to be let go of without the lock: it may be large.
   [[nodiscard]] std::unique_ptr<StepOnItsWay> CompleteStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What came of a step that was complete at `time`.
+  void AddProgress(const StepWork& work, absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountStep(const StepOnItsWay& step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Timelines (run_timeline.cc) ----

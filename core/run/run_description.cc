@@ -96,11 +96,21 @@ v1::Run Run::DescribeNow(Detail detail) const {
   return run;
 }
 
-v1::RunProgress Run::Progress() const {
+v1::RunProgress Run::Progress(int64_t* event) const {
   MutexLock lock(&mutex_);
+  // Without a journal, steps are shown as they are made.
+  if (event != nullptr) *event = record_.spec().journal() ? record_.events() : 0;
   v1::RunProgress progress;
   FillProgress(&progress);
   return progress;
+}
+
+v1::History Run::ReadHistory(const HistorySelection& selection) const {
+  v1::History history;
+  MutexLock lock(&mutex_);
+  progress_.history().Fill(selection, &history);
+  record_.evaluations().Fill(selection, &history);
+  return history;
 }
 
 void Run::FillProgress(v1::RunProgress* progress) const {

@@ -1,18 +1,12 @@
 // How a run tells of nothing that is not durable.
 
 #include <functional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/run/run.h"
 
 namespace gradd {
-
-std::string Run::request_id() const {
-  MutexLock lock(&mutex_);
-  return record_.request_id();
-}
 
 CheckpointFacts Run::ReadCheckpointFacts() const {
   MutexLock lock(&mutex_);

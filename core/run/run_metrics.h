@@ -2,9 +2,11 @@
 #define GRADD_CORE_RUN_RUN_METRICS_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "core/diagnostics/progress_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
+#include "core/run/durability_signs.h"
 
 namespace gradd {
 
@@ -16,6 +18,7 @@ struct RunMetrics {
   int64_t memory_bytes = 0;
   int64_t block_allocations = 0;  // Buffers of the store made so far.
   int64_t connected_workers = 0;
+  std::optional<DurabilitySigns> durability;  // Unset: it lives in memory.
   bool diverged = false;  // Its losses say so; see DivergenceDetector.
 };
 

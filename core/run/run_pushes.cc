@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
-#include "core/optim/skip_non_finite.h"
 #include "core/run/push_header.h"
 #include "core/run/run.h"
 #include "core/run/timelines.h"
@@ -241,13 +240,7 @@ PendingPush* Run::FindPending(const std::string& worker) {
 }
 
 bool Run::CountSkip(WorkerSession* session) {
-  // Those that are still coming in count as well.
-  int64_t skips = record_.skipped_in_a_row();
-  for (const auto& [worker, other] : sessions_.all()) {
-    if (other->state().skips) ++skips;
-  }
-  // Valid since the run was created or updated.
-  if (skips >= *ReadSkipNonFinite(record_.spec().optimizer())) return false;
+  if (!record_.MaySkip(sessions_.skipping())) return false;
   session->state().skips = true;
   return true;
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/check.h"
 #include "core/optim/own_rate.h"
+#include "core/optim/skip_non_finite.h"
 #include "core/run/field_json.h"
 #include "core/schedule/schedule.h"
 #include "core/step/window.h"
@@ -131,6 +132,11 @@ void RunRecord::Fold(const state::v1::FoldedPush& fold) {
   window_.Add(fold, step_);
 }
 
+bool RunRecord::MaySkip(int64_t others) const {
+  // Valid since the run was created or updated.
+  return skipped_in_a_row_ + others < *ReadSkipNonFinite(spec_.optimizer());
+}
+
 void RunRecord::Answer(const state::v1::AnsweredPush& answer) {
   outcomes_.Add(answer.outcome());
   Member* const member = members_.Find(answer.worker());
@@ -218,6 +224,11 @@ void RunRecord::ChangeSpec(const state::v1::SpecChange& change, const Time& time
 
 void RunRecord::Evaluate(const v1::Evaluation& evaluation, const Time& time) {
   evaluation_ = evaluation;
+  EvaluationPoint point = {timeline_->number, evaluation.step(),
+                           absl::ToDoubleSeconds(SinceEpoch(time)), evaluation.loss(),
+                           std::nullopt};
+  if (evaluation.has_accuracy()) point.accuracy = evaluation.accuracy();
+  evaluations_.Add(point);
   const double factor = plateau_.factor();
   if (plateau_.ObserveEvaluation(evaluation)) AddReduction(time, factor);
 }

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/data/batch_ledger.h"
+#include "core/diagnostics/evaluation_history.h"
 #include "core/diagnostics/loss_tracker.h"
 #include "core/diagnostics/push_outcomes.h"
 #include "core/members/membership.h"
@@ -86,7 +87,10 @@ class RunRecord {
   // Smoothed, see PolicyState; 0 before the first.
   absl::Duration quorum_lag() const { return absl::Seconds(quorum_lag_seconds_.value_or(0)); }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  // Whether one more push that is not finite may be skipped, beside `others` that will be.
+  bool MaySkip(int64_t others) const;
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
+  const EvaluationHistory& evaluations() const { return evaluations_; }
   const RunHistory& history() const { return history_; }
   // What a request to go back was answered; null if none of that id is remembered.
   const v1::RestoreRunResponse* FindRestore(const std::string& request_id) const;
@@ -147,6 +151,7 @@ class RunRecord {
   int64_t skipped_in_a_row_ = 0;
   std::optional<double> quorum_lag_seconds_;
   std::optional<v1::Evaluation> evaluation_;
+  EvaluationHistory evaluations_;
   RunHistory history_;
   RunPast past_;
   std::deque<state::v1::AnsweredRestore> restores_;

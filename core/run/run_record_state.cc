@@ -32,6 +32,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   state->set_skipped_in_a_row(skipped_in_a_row_);
   if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
+  evaluations_.Write(state->mutable_evaluations());
   history_.Write(state->mutable_history());
   past_.Write(state->mutable_past());
   *state->mutable_restores() = {restores_.begin(), restores_.end()};
@@ -89,6 +90,8 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   quorum_lag_seconds_ =
       state.has_quorum_lag_seconds() ? std::optional(state.quorum_lag_seconds()) : std::nullopt;
   evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;
+  evaluations_ = EvaluationHistory();
+  if (state.has_evaluations()) GRADD_RETURN_IF_ERROR(evaluations_.Read(state.evaluations()));
   history_.Read(state.history());
   restores_.assign(state.restores().begin(), state.restores().end());
   ConfigureParts();

@@ -169,12 +169,14 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Restore(const std::string& run
 void RunRegistry::EndRecovery(const std::string& run_id,
                               absl::StatusOr<std::shared_ptr<Run>> run) {
   bool drains = false;
+  state::v1::RunState state;
+  if (run.ok()) (*run)->WriteState(&state);
   {
     MutexLock lock(&mutex_);
     Entry& entry = runs_[run_id];
     if (run.ok()) {
       entry.run = *run;
-      entry.request_id = (*run)->request_id();
+      entry.request_id = state.request_id();
       entry.phase = Entry::Phase::kUsable;
     } else {
       entry.phase = Entry::Phase::kDamaged;

@@ -89,7 +89,8 @@ absl::Status RunReplay::ApplyStep(const state::v1::Event& event, EventLog::Pushe
   MutexLock lock(&run_->mutex_);
   run_->engine_.Complete(&work);
   run_->record_.Apply(event);
-  run_->progress_.AddStep(work.statistics, run_->record_.losses().summary());
+  run_->AddProgress(work, absl::UnixEpoch() + absl::Seconds(event.time().seconds()) +
+                              absl::Nanoseconds(event.time().nanos()));
   run_->waiting_.lag().StepMade(run_->record_.step() - 1, std::nullopt);
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 // How pushes become steps.
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/optim/own_rate.h"
 #include "core/run/run.h"
 #include "core/step/delay_compensation.h"
 
@@ -348,7 +350,13 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
     pending.corrected = std::move(step->correction->corrected);
     pending.corrected_at = engine_.step();
     pending.cannot_be_corrected = pending.corrected == nullptr;
-    waiting_.PutBack(std::move(step->pushes));
+    const bool finite = pending.corrected == nullptr || std::isfinite(pending.corrected->largest());
+    if (!finite && record_.MaySkip(sessions_.skipping())) {
+      pending.claim.reset();
+      answers_.Resolve(pending, v1::PUSH_OUTCOME_SKIPPED);
+    } else {
+      waiting_.PutBack(std::move(step->pushes));
+    }
   } else if (folds) {
     NoteMove();
     PendingPush& pending = step->pushes[0];
@@ -373,10 +381,19 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   return step;
 }
 
+void Run::AddProgress(const StepWork& work, absl::Time time) {
+  progress_.AddStep(work.statistics, record_.losses().summary());
+  const bool warms_up = !OwnRate(record_.spec().optimizer().kind_case()).has_value();
+  progress_.AddToHistory(record_.timeline()->number, engine_.step(),
+                         warms_up ? work.decision.learning_rate()
+                                  : work.decision.learning_rate_without_warm_up(),
+                         time);
+}
+
 void Run::CountStep(const StepOnItsWay& step) {
   room_.StepMade();
   const state::v1::StepDecision& decision = step.work.decision;
-  progress_.AddStep(step.work.statistics, record_.losses().summary());
+  AddProgress(step.work, environment_.clock->WallTime());
   reports_.StepMade(decision, engine_.step(), record_.losses().summary().smoothed);
   progress_.pace().AddStep(Now());
   NoteMove();

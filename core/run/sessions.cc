@@ -1,5 +1,6 @@
 #include "core/run/sessions.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/run/gated_sink.h"
@@ -24,6 +25,11 @@ bool Sessions::Has(const WorkerSession* session) const {
 
 Member* Sessions::MemberOf(const WorkerSession* session) const {
   return Has(session) ? members_.Find(session->state().worker) : nullptr;
+}
+
+int64_t Sessions::skipping() const {
+  return std::count_if(sessions_.begin(), sessions_.end(),
+                       [](const auto& entry) { return entry.second->state().skips; });
 }
 
 void Sessions::Attach(const SessionPtr& session) { sessions_[session->state().worker] = session; }

@@ -33,6 +33,8 @@ class Sessions {
   WorkerSession* Find(const std::string& worker) const;
   // Whether it is its worker's session, and not one that another took over from or that has ended.
   bool Has(const WorkerSession* session) const;
+  // Those whose push is coming in, and will be skipped.
+  int64_t skipping() const;
   // The member whose session this is; null unless Has().
   Member* MemberOf(const WorkerSession* session) const;
 

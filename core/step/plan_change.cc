@@ -33,7 +33,9 @@ absl::Status StepEngine::Reserve(std::shared_ptr<UpdatePlan> plan, bool keeps_wi
   }
   if (!budget_->WithReclaim(MemoryUse::kState, bytes - before,
                             [&] { return memory_.store->ResizeState(bytes); })) {
-    return StateTooLarge(run_id_, bytes - before, *budget_);
+    // Where it keeps no more than before, something else has grown.
+    const bool keeps_more = kept_steps > bases_.kept_steps();
+    return StoreTooLarge(run_id_, bytes - before, keeps_more ? kept_steps : 0, layout_, *budget_);
   }
   const SlotVectors& present = change_ ? change_->slots.slots() : store_.slots();
   const auto reserve = [&] {

@@ -1,10 +1,12 @@
 #include "core/step/run_memory.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/step/base_snapshots.h"
+#include "core/store/initializer.h"
 
 namespace gradd {
 
@@ -23,10 +25,25 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPo
                                       memory.step_room.get()));
   const int64_t bytes = StoreBytes(layout, plan, policy.kept_steps());
   auto state = budget->Take(MemoryUse::kState, bytes);
-  if (state == nullptr) return StateTooLarge(run_id, bytes, *budget);
+  if (state == nullptr) {
+    return StoreTooLarge(run_id, bytes, policy.kept_steps(), layout, *budget);
+  }
   memory.store =
       std::make_shared<StoreMemory>(std::move(state), budget->Take(MemoryUse::kVersions, 0));
   return memory;
+}
+
+absl::StatusOr<std::shared_ptr<MemoryBudget::Claim>> ClaimInitialScratch(const std::string& run_id,
+                                                                         const Layout& layout,
+                                                                         MemoryBudget* budget) {
+  const int64_t bytes = InitialScratchSize(layout.message()) * int64_t{sizeof(double)};
+  auto scratch = budget->Take(MemoryUse::kScratch, bytes);
+  if (scratch != nullptr) return scratch;
+  return Error(absl::StatusCode::kResourceExhausted, "SCRATCH_TOO_LARGE",
+               absl::StrCat("run \"", run_id, "\" needs ", bytes,
+                            " bytes to make the orthogonal initial values of its largest tensor; ",
+                            budget->taken_bytes(), " of the server's ", budget->limits().total,
+                            " are taken"));
 }
 
 absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget) {
@@ -44,6 +61,23 @@ absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const Memor
                             budget.limits().of(MemoryUse::kState), ", and ", budget.taken_bytes(),
                             " of the ", budget.limits().total,
                             " for everything are taken, pushes of a step not counted"));
+}
+
+absl::Status StoreTooLarge(const std::string& run_id, int64_t bytes, int64_t kept_steps,
+                           const Layout& layout, const MemoryBudget& budget) {
+  const absl::Status too_large = StateTooLarge(run_id, bytes, budget);
+  const int64_t kept_bytes = BaseSnapshots::BytesFor(kept_steps, layout.element_count());
+  const int64_t missing = bytes - budget.left_bytes(MemoryUse::kState);
+  if (missing > kept_bytes) return too_large;
+  const int64_t each = layout.element_count() * static_cast<int64_t>(sizeof(float));
+  const int64_t fit = kept_steps - (std::max<int64_t>(missing, 0) + each - 1) / each;
+  return Error(
+      too_large.code(), ReasonOf(too_large),
+      absl::StrCat("policy.asynchronous.delay_compensation.kept_steps: ", kept_steps, " takes ",
+                   kept_bytes, " bytes, ", each, " for each and one more, expected ",
+                   fit < 1 ? "no delay_compensation, since not even 1 fits"
+                           : absl::StrCat("at most ", fit, ", which fit"),
+                   ": ", too_large.message()));
 }
 
 absl::Status StateOutOfMemory(const std::string& run_id) {

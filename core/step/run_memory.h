@@ -31,11 +31,22 @@ absl::StatusOr<RunMemory> ClaimRunMemory(const std::string& run_id, const StepPo
                                          const Layout& layout, const UpdatePlan& plan,
                                          MemoryBudget* budget);
 
+// Claims what the layout's initial values are made in, until they are; RESOURCE_EXHAUSTED with the
+// numbers if so much is not left.
+absl::StatusOr<std::shared_ptr<MemoryBudget::Claim>> ClaimInitialScratch(const std::string& run_id,
+                                                                         const Layout& layout,
+                                                                         MemoryBudget* budget);
+
 // RESOURCE_EXHAUSTED: optimizers need `bytes` more to work in than are left.
 absl::Status ScratchTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
 
 // RESOURCE_EXHAUSTED: the run needs `bytes` more than are left.
 absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const MemoryBudget& budget);
+
+// The same where it is the run's store that needs them, with what is kept of `kept_steps` earlier
+// steps: names that field, and how many fit, if it would do to keep fewer.
+absl::Status StoreTooLarge(const std::string& run_id, int64_t bytes, int64_t kept_steps,
+                           const Layout& layout, const MemoryBudget& budget);
 
 // RESOURCE_EXHAUSTED: the budget has room, and the machine has not.
 absl::Status StateOutOfMemory(const std::string& run_id);

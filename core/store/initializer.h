@@ -2,8 +2,11 @@
 #define GRADD_CORE_STORE_INITIALIZER_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
+#include "core/base/executor.h"
+#include "core/store/initial_distribution.h"
 #include "gradd/v1/layout.pb.h"
 
 namespace gradd {
@@ -11,21 +14,30 @@ namespace gradd {
 // No initial value of the layout has a larger magnitude.
 float LargestInitialValue(const v1::Layout& layout);
 
-// The initial values of a layout's tensors. Any range can be filled on its own: a random
-// value depends on the seed, the tensor's name and the element's index alone.
-// Thread safe. `layout` must outlive it and be valid.
+// The doubles that the initial values of a valid layout are made in: for its largest orthogonal
+// tensor, since they are made one after the other.
+int64_t InitialScratchSize(const v1::Layout& layout);
+
+// The initial values of a valid layout's tensors. A random value depends on the seed, the tensor's
+// name and the element's index; in an orthogonal tensor, on those of all its elements. Thread safe.
 class LayoutInitializer {
  public:
   LayoutInitializer(const v1::Layout& layout, uint64_t seed);
 
-  // Writes elements [begin, begin + size) of the flat vector to `values`.
+  // Writes elements [begin, begin + size) of the flat vector to `values`, but for those of
+  // orthogonal tensors: any range can be filled on its own.
   void Fill(int64_t begin, int64_t size, float* values) const;
+
+  // Sets the elements of orthogonal tensors in a vector whose block i, of `block_elements` elements
+  // or what is left, lies at block(i). Works on the pool; `scratch` is InitialScratchSize() long.
+  void FillOrthogonal(int64_t block_elements, const std::function<float*(int64_t)>& block,
+                      double* scratch, Executor* pool) const;
 
  private:
   struct Span {
     int64_t begin;
     int64_t end;
-    const v1::Initializer* initializer;
+    InitialDistribution distribution;
     uint64_t key;
   };
   std::vector<Span> spans_;  // One per tensor, in order.

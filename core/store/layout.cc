@@ -1,7 +1,6 @@
 #include "core/store/layout.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/store/initial_distribution.h"
 
 namespace gradd {
 namespace {
@@ -32,28 +32,6 @@ std::string ShapeText(const v1::Tensor& tensor) {
 constexpr absl::string_view kReservedPrefixes[] = {"optimizer/", "window/"};
 constexpr absl::string_view kReservedName = "__metadata__";
 
-bool IsReserved(absl::string_view name) {
-  return name == kReservedName ||
-         std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
-                     [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
-}
-
-absl::Status CheckInitializer(const std::string& where, const v1::Initializer& initializer) {
-  if (initializer.has_constant() && !std::isfinite(initializer.constant())) {
-    return LayoutError(
-        absl::StrCat(where, ".initializer.constant: ", initializer.constant(), " is not finite"));
-  }
-  if (initializer.has_uniform()) {
-    const float low = initializer.uniform().low();
-    const float high = initializer.uniform().high();
-    if (!std::isfinite(low) || !std::isfinite(high) || !(low < high)) {
-      return LayoutError(absl::StrCat(where, ".initializer.uniform: [", low, ", ", high,
-                                      ") is not a finite range with low < high"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
   const std::string where = absl::StrCat("layout.tensors[", index, "] ", Quoted(tensor.name()));
   const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
@@ -62,9 +40,11 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
     return LayoutError(
         absl::StrCat(where, ": a name is 1 to 256 bytes of printable ASCII without spaces"));
   }
-  if (IsReserved(tensor.name())) {
-    return LayoutError(absl::StrCat(
-        where, ": a name is not __metadata__, and does not begin with optimizer/ or window/"));
+  if (IsReservedTensorName(tensor.name())) {
+    return LayoutError(
+        absl::StrCat(where,
+                     ": checkpoints, in the safetensors format, keep `__metadata__` and the names "
+                     "that begin with `optimizer/` or `window/` for their own"));
   }
   if (tensor.shape_size() > kMaxDimensions) {
     return LayoutError(absl::StrCat(where, ".shape: ", tensor.shape_size(), " dimensions, at most ",
@@ -76,10 +56,16 @@ absl::Status CheckTensor(int index, const v1::Tensor& tensor) {
                                       dimension, ", at least 1 expected"));
     }
   }
-  return CheckInitializer(where, tensor.initializer());
+  return CheckInitializer(where, tensor);
 }
 
 }  // namespace
+
+bool IsReservedTensorName(absl::string_view name) {
+  return name == kReservedName ||
+         std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
+                     [name](absl::string_view prefix) { return absl::StartsWith(name, prefix); });
+}
 
 int64_t ElementCount(const v1::Tensor& tensor) {
   constexpr int64_t kLimit = int64_t{1} << 62;

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gradd/v1/layout.pb.h"
 
 namespace gradd {
@@ -42,6 +43,10 @@ class Layout {
 
 // Elements of one tensor, or -1 if a dimension is below 1 or the product exceeds 2^62.
 int64_t ElementCount(const v1::Tensor& tensor);
+
+// Whether files have that name for other things than parameters, so that no tensor of a layout has
+// it.
+bool IsReservedTensorName(absl::string_view name);
 
 }  // namespace gradd
 

@@ -83,12 +83,18 @@ ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors 
       encoded_pool_(BlockPool::Create(memory_)) {
   layout_.training_slot = slots.training_slot;
   parameters_ = NewVector(PoolOf(-1));
-  // Its memory is there by now: the threads must not throw.
+  // All memory is there by now: the threads must not throw.
+  const std::unique_ptr<double[]> scratch(
+      new double[static_cast<size_t>(InitialScratchSize(layout.message()))]);
   const LayoutInitializer initializer(layout.message(), seed);
   pool->ParallelFor(block_count(), [&](int64_t block) {
     const BlockRef& values = parameters_[static_cast<size_t>(block)];
     initializer.Fill(block_begin(block), values.elements(), values.data());
   });
+  initializer.FillOrthogonal(
+      block_elements,
+      [this](int64_t block) { return parameters_[static_cast<size_t>(block)].data(); },
+      scratch.get(), pool);
   ChangeSlots(std::move(slots), pool);
 }
 

@@ -39,7 +39,8 @@ class ParameterStore {
  public:
   // Sets the parameters to the layout's initial values, which depend on `seed`, tensor name
   // and element index alone. `block_elements` is a multiple of kTileElements. Throws
-  // std::bad_alloc if there is no memory, or `memory` has no room; null: nothing is claimed.
+  // std::bad_alloc if there is no memory, or `memory` has no room; null: nothing is claimed. What
+  // the values are made in, see InitialScratchSize(), is not claimed here.
   ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, Executor* pool,
                  int64_t block_elements = kBlockElements,
                  std::shared_ptr<StoreMemory> memory = nullptr);

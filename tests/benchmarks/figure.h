@@ -35,6 +35,7 @@ void MeasureFairness(const Settings& settings);
 void MeasureBeside(const Settings& settings);
 void MeasureMeasurements(const Settings& settings);
 void MeasurePolicies(const Settings& settings);
+void MeasureDurability(const Settings& settings);
 void MeasureRows(const Settings& settings);
 void MeasurePushRate(const Settings& settings);
 void MeasureIdleSessions(const Settings& settings);

@@ -27,6 +27,7 @@ constexpr Group kGroups[] = {
     {"beside", gradd::MeasureBeside},
     {"measurements", gradd::MeasureMeasurements},
     {"policies", gradd::MeasurePolicies},
+    {"durability", gradd::MeasureDurability},
     {"rows", gradd::MeasureRows},
     {"push_rate", gradd::MeasurePushRate},
     {"idle_sessions", gradd::MeasureIdleSessions},

@@ -43,6 +43,9 @@ measured_merge_over_unmeasured <= 1.3
 quorum_over_four_alone >= 0.9
 asynchronous_over_sum >= 0.95
 bounded_over_sum >= 0.95
+checkpoint_slowdown <= 1.05
+checkpoint_extra_memory <= 1.1
+recovery_over_read <= 2
 rows_step_over_whole_step <= 0.03
 rows_10000_over_1000 <= 12
 rows_of_large_over_small <= 2
@@ -65,7 +68,7 @@ results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 programs=build/release/tests/benchmarks
 # One process per group: none runs in what another one left of its memory.
-groups=(step first_shared_step page_faults two_workers small_step update optimizers fairness beside measurements policies
+groups=(step first_shared_step page_faults two_workers small_step update optimizers fairness beside measurements policies durability
   rows push_rate idle_sessions)
 [ ${#quick[@]} -gt 0 ] || groups+=(billion)
 for group in "${groups[@]}"; do

@@ -72,9 +72,20 @@ int64_t ServerProcess::MemoryBytes(const std::string& field) const {
   Fail(absl::StrCat("no ", field, " of process ", pid_));
 }
 
-GraddProcess::GraddProcess(const std::string& program)
-    : process_(
-          {program, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-level", "warn"}),
+namespace {
+
+std::vector<std::string> CommandOf(const std::string& program,
+                                   const std::vector<std::string>& options) {
+  std::vector<std::string> command = {program, "--listen", "127.0.0.1:0", "--http",
+                                      "127.0.0.1:0", "--log-level", "warn"};
+  command.insert(command.end(), options.begin(), options.end());
+  return command;
+}
+
+}  // namespace
+
+GraddProcess::GraddProcess(const std::string& program, const std::vector<std::string>& options)
+    : process_(CommandOf(program, options)),
       runs_(v1::RunService::NewStub(
           grpc::CreateChannel(address(), grpc::InsecureChannelCredentials()))) {}
 
@@ -96,6 +107,29 @@ void GraddProcess::CreateRun(const std::string& run_id, const v1::Run& run) {
   grpc::ClientContext context;
   v1::Run created;
   const grpc::Status status = runs_->CreateRun(&context, request, &created);
+  if (!status.ok()) Fail(absl::StrCat("run ", run_id, ": ", status.error_message()));
+}
+
+bool GraddProcess::HasRun(const std::string& run_id) const {
+  v1::GetRunRequest request;
+  request.set_name(absl::StrCat("runs/", run_id));
+  grpc::ClientContext context;
+  v1::Run run;
+  const grpc::Status status = runs_->GetRun(&context, request, &run);
+  if (status.ok()) return true;
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) return false;
+  Fail(absl::StrCat("run ", run_id, ": ", status.error_message()));
+}
+
+void GraddProcess::UpdateRun(const std::string& run_id, v1::Run values,
+                             const std::vector<std::string>& paths) {
+  v1::UpdateRunRequest request;
+  *request.mutable_run() = std::move(values);
+  request.mutable_run()->set_name(absl::StrCat("runs/", run_id));
+  for (const std::string& path : paths) request.mutable_update_mask()->add_paths(path);
+  grpc::ClientContext context;
+  v1::Run updated;
+  const grpc::Status status = runs_->UpdateRun(&context, request, &updated);
   if (!status.ok()) Fail(absl::StrCat("run ", run_id, ": ", status.error_message()));
 }
 

@@ -39,7 +39,8 @@ class ServerProcess {
 // A gradd with runs to measure.
 class GraddProcess {
  public:
-  explicit GraddProcess(const std::string& program);
+  // With these options beside those of all.
+  explicit GraddProcess(const std::string& program, const std::vector<std::string>& options = {});
 
   const std::string& address() const { return process_.address("grpc"); }
   const ServerProcess& process() const { return process_; }
@@ -47,6 +48,12 @@ class GraddProcess {
   // Creates a synchronous run of one tensor of `elements`, with Adam.
   void CreateRun(const std::string& run_id, int64_t elements, int workers);
   void CreateRun(const std::string& run_id, const v1::Run& run);
+
+  // False while the run is being recovered.
+  bool HasRun(const std::string& run_id) const;
+
+  // Changes the fields `paths` of a run to those of `values`.
+  void UpdateRun(const std::string& run_id, v1::Run values, const std::vector<std::string>& paths);
 
   // Smoothed mean of the run's steps: see StepProfile in gradd/v1/run.proto.
   v1::StepProfile Profile(const std::string& run_id) const;

@@ -27,6 +27,7 @@ enum class Manners {
   kDeletes,    // Answers the first chunk of a push as if the run were deleted then.
   kRefuses,    // The same, as if the server were stopping.
   kRambles,    // Answers the first chunk with what makes no sense.
+  kTells,      // Answers, and tells of a trial right after each answer.
 };
 
 // A run of `elements` parameters, all of them 1, on a free port.
@@ -72,6 +73,10 @@ class FakeTrainServer : public v1::TrainingService::Service {
     while (stream->Read(&request)) {
       if (manners_ == Manners::kNoWelcome || manners_ == Manners::kSilent) continue;
       if (request.has_leave()) return grpc::Status::OK;
+      // Of a push that has not been complete. The other way round, it was too late.
+      if (request.has_abort_push() && request.abort_push().sequence() == Counted() + 1) {
+        stream->Write(Answer(request.abort_push().sequence(), v1::PUSH_OUTCOME_ABORTED));
+      }
       if (!request.has_push()) continue;
       const v1::Push& push = request.push();
       switch (manners_) {
@@ -83,7 +88,9 @@ class FakeTrainServer : public v1::TrainingService::Service {
           stream->Write(Applied(1000));
           break;
         default:
-          if (push.has_commit()) stream->Write(Applied(Count()));
+          if (!push.has_commit()) break;
+          stream->Write(Applied(Count()));
+          if (manners_ == Manners::kTells) stream->Write(Trial());
       }
     }
     return grpc::Status::OK;
@@ -108,6 +115,11 @@ class FakeTrainServer : public v1::TrainingService::Service {
     return ++sequence_;
   }
 
+  int64_t Counted() {
+    MutexLock lock(&mutex_);
+    return sequence_;
+  }
+
   v1::TrainResponse Welcome() {
     v1::TrainResponse response;
     v1::Welcome& welcome = *response.mutable_welcome();
@@ -122,10 +134,19 @@ class FakeTrainServer : public v1::TrainingService::Service {
   }
 
   static v1::TrainResponse Applied(int64_t sequence) {
+    return Answer(sequence, v1::PUSH_OUTCOME_APPLIED);
+  }
+  static v1::TrainResponse Answer(int64_t sequence, v1::PushOutcome outcome) {
     v1::TrainResponse response;
     response.mutable_push_result()->set_sequence(sequence);
-    response.mutable_push_result()->set_outcome(v1::PUSH_OUTCOME_APPLIED);
+    response.mutable_push_result()->set_outcome(outcome);
     response.mutable_push_result()->set_step(sequence);
+    return response;
+  }
+  static v1::TrainResponse Trial() {
+    v1::TrainResponse response;
+    response.mutable_event()->set_kind(v1::RUN_EVENT_KIND_TRIAL);
+    response.mutable_event()->set_run("runs/trial");
     return response;
   }
 

@@ -55,6 +55,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
 
   // To be set, and read, while no call is in progress.
   std::map<std::string, v1::Run> runs;
+  std::map<std::string, v1::History> histories;
   Watcher watch;
   Puller pull;
   int unavailable_calls = 0;  // So many unary calls fail with UNAVAILABLE first.
@@ -64,6 +65,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   std::vector<v1::PauseRunRequest> pauses;
   std::vector<v1::ResumeRunRequest> resumes;
   std::vector<v1::PullRequest> pulls;
+  std::vector<v1::GetHistoryRequest> history_requests;
 
  private:
   static grpc::Status Fail(grpc::ServerContext* context, grpc::StatusCode code, const char* reason,
@@ -122,6 +124,16 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
     return found;
   }
 
+  grpc::Status GetHistory(grpc::ServerContext* context, const v1::GetHistoryRequest* request,
+                          v1::History* response) override {
+    const MutexLock lock(&mutex_);
+    history_requests.push_back(*request);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    if (found.ok()) *response = histories[request->name()];
+    return found;
+  }
+
   // One run per page.
   grpc::Status ListRuns(grpc::ServerContext*, const v1::ListRunsRequest* request,
                         v1::ListRunsResponse* response) override {
@@ -145,9 +157,10 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
       return Fail(context, grpc::StatusCode::INVALID_ARGUMENT, "SCHEDULE_INVALID",
                   "schedule.learning_rate: -1, expected [0, 1e6]");
     }
-    google::protobuf::util::FieldMaskUtil::MergeMessageTo(
-        request->run(), request->update_mask(),
-        google::protobuf::util::FieldMaskUtil::MergeOptions(), run);
+    google::protobuf::util::FieldMaskUtil::MergeOptions replace;
+    replace.set_replace_message_fields(true);
+    google::protobuf::util::FieldMaskUtil::MergeMessageTo(request->run(), request->update_mask(),
+                                                          replace, run);
     *response = *run;
     return found;
   }

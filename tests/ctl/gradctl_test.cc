@@ -590,6 +590,25 @@ TEST_F(GradctlTest, SetSendsAFieldMaskAndTheAuthor) {
             "fashion: learning-rate is now 0.01, policy.synchronous.deadline is now 60s\n");
 }
 
+TEST_F(GradctlTest, SetKnowsPoliciesByTheNamesThatCreateHas) {
+  AddFashion();
+  ASSERT_EQ(Run({"set", "fashion", "policy=bounded-staleness", "staleness-bound=3"}), kExitOk)
+      << console_.err;
+  EXPECT_THAT(server_.updates.at(0).update_mask().paths(), ElementsAre("policy"));
+  EXPECT_EQ(server_.runs["runs/fashion"].policy().ShortDebugString(),
+            "bounded_staleness { bound: 3 }");
+  EXPECT_EQ(console_.out, "fashion: policy is now bounded-staleness, staleness-bound is now 3\n");
+  // Where the run has that policy already, what is not said again goes.
+  AddFashion();
+  server_.runs["runs/fashion"].mutable_policy()->mutable_synchronous()->mutable_deadline();
+  ASSERT_EQ(Run({"set", "fashion", "policy=synchronous", "quorum=2"}), kExitOk) << console_.err;
+  EXPECT_EQ(server_.runs["runs/fashion"].policy().ShortDebugString(),
+            "synchronous { workers: 2 quorum: 2 }");
+  EXPECT_THAT(console_.out, HasSubstr("; cleared: policy.synchronous.deadline\n"));
+  EXPECT_EQ(Run({"set", "fashion", "policy=lucky"}), kExitUsage);
+  EXPECT_THAT(console_.err, HasSubstr("there are synchronous, asynchronous, bounded-staleness"));
+}
+
 TEST_F(GradctlTest, SetSaysFromWhereAnotherScheduleCounts) {
   AddFashion();
   v1::Schedule& schedule = *server_.runs["runs/fashion"].mutable_schedule();

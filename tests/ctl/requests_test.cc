@@ -179,7 +179,7 @@ TEST(MakeUpdateRequestTest, AMessageThatIsNoJsonGetsAnExample) {
               HasSubstr("optimizer: \"sgd\" is not JSON of Optimizer, such as {\"sgd\": {}}"));
   EXPECT_THAT(message("schedule", "0.1"),
               HasSubstr("is not JSON of Schedule, such as {\"learning_rate\": 1}"));
-  EXPECT_THAT(message("policy", "async"),
+  EXPECT_THAT(message("policy", "{async}"),
               HasSubstr("is not JSON of SynchronizationPolicy, such as {\"synchronous\": "
                         "{\"workers\": 1}}"));
 }
@@ -392,6 +392,59 @@ TEST(MakeUpdateRequestTest, AWholeMessageIsGivenAsJson) {
   EXPECT_EQ(request->run().policy().asynchronous().max_staleness(), 4);
   EXPECT_EQ(ExitCodeOf(MakeUpdateRequest(RunWithAdam(), {{"policy", "fast"}}).status()),
             kExitUsage);
+}
+
+TEST(MakeUpdateRequestTest, APolicyIsNamedAsInCreate) {
+  v1::Run current = RunWithAdam();
+  current.mutable_policy()->mutable_synchronous()->set_workers(4);
+  current.mutable_policy()->mutable_synchronous()->mutable_deadline()->set_seconds(9);
+  for (const char* text : {"bounded-staleness", "bounded_staleness", "BoundedStaleness"}) {
+    const absl::StatusOr<v1::UpdateRunRequest> request =
+        MakeUpdateRequest(current, {{"policy", text}});
+    ASSERT_TRUE(request.ok()) << request.status();
+    EXPECT_THAT(request->update_mask().paths(), ElementsAre("policy"));
+    EXPECT_EQ(request->run().policy().ShortDebugString(), "bounded_staleness { }") << text;
+  }
+  const auto policy = [&](const std::vector<Assignment>& changes) {
+    const absl::StatusOr<v1::UpdateRunRequest> request = MakeUpdateRequest(current, changes);
+    if (!request.ok()) return std::string(request.status().message());
+    EXPECT_EQ(request->update_mask().paths(0), "policy");
+    return request->run().policy().ShortDebugString();
+  };
+  EXPECT_EQ(policy({{"policy", "asynchronous"}}), "asynchronous { }");
+  EXPECT_EQ(policy({{"policy", "synchronous"}, {"quorum", "2"}}),
+            "synchronous { workers: 4 quorum: 2 }");
+  // Whatever comes first, and with other fields.
+  EXPECT_EQ(policy({{"staleness-bound", "3"}, {"policy", "bounded-staleness"}, {"max-steps", "9"}}),
+            "bounded_staleness { bound: 3 }");
+  EXPECT_EQ(policy({{"policy", "asynchronous"},
+                    {"delay-compensation", "0.5"},
+                    {"policy.asynchronous.max_staleness", "7"}}),
+            "asynchronous { max_staleness: 7 delay_compensation { strength: 0.5 } }");
+  current.mutable_policy()->mutable_asynchronous();
+  EXPECT_EQ(policy({{"policy", "synchronous"}}), "synchronous { workers: 1 }");
+}
+
+TEST(MakeUpdateRequestTest, APolicyThatIsNoneGetsThoseThatThereAre) {
+  const auto message = [](const std::vector<Assignment>& changes) {
+    const absl::Status status = MakeUpdateRequest(RunWithAdam(), changes).status();
+    EXPECT_EQ(ExitCodeOf(status), kExitUsage);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(message({{"policy", "bounded"}}),
+            "policy: unknown policy \"bounded\"; there are synchronous, asynchronous, "
+            "bounded-staleness, or JSON, such as {\"synchronous\": {\"workers\": 1}}");
+  EXPECT_THAT(message({{"policy", "asynchronous"}, {"policy", "synchronous"}}),
+              HasSubstr("policy is set twice"));
+  EXPECT_THAT(message({{"policy", "asynchronous"}, {"policy", "{}"}}), HasSubstr("set twice"));
+  EXPECT_THAT(message({{"policy", "asynchronous"}, {"staleness-bound", "2"}}),
+              HasSubstr("staleness-bound belongs to the policy bounded-staleness, and this run's "
+                        "is asynchronous"));
+  EXPECT_THAT(message({{"policy", "asynchronous"}, {"policy.bounded_staleness.bound", "2"}}),
+              HasSubstr("policy.bounded_staleness.bound"));
+  EXPECT_THAT(
+      message({{"policy", "synchronous"}, {"quorum", "2"}, {"policy.synchronous.quorum", "3"}}),
+      HasSubstr("policy.synchronous.quorum is set twice"));
 }
 
 TEST(MakeUpdateRequestTest, GroupsAreGivenAsJson) {

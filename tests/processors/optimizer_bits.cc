@@ -1,8 +1,8 @@
 // What every optimizer of the table (also in parameter groups and with rows missing), every stage
-// around some of them, every encoding and inner products make of random numbers, as one line
-// `name hash` each. The same program is built for several kinds of processor; all must print what
-// is in tests/golden/optimizer_bits.txt. A change that is meant to change bits writes that file
-// anew:
+// around some of them, every encoding and inner products make of random numbers, and what every
+// initializer makes, as one line `name hash` each. The same program is built for several kinds of
+// processor; all must print what is in tests/golden/optimizer_bits.txt. A change that is meant to
+// change bits writes that file anew:
 //   build/release/tests/processors/optimizer_bits > tests/golden/optimizer_bits.txt
 
 #include <google/protobuf/text_format.h>
@@ -17,10 +17,12 @@
 #include <vector>
 
 #include "core/base/inner_products.h"
+#include "core/base/thread_pool.h"
 #include "core/codec/dense.h"
 #include "core/codec/int8.h"
 #include "core/optim/update_plan.h"
 #include "core/schedule/schedule.h"
+#include "core/store/initializer.h"
 #include "tests/core/optim/optimizer_table.h"
 
 namespace gradd {
@@ -316,10 +318,38 @@ void HashInnerProducts() {
   hash.Print("inner products");
 }
 
+void HashInitialValues() {
+  ThreadPool pool(1);
+  for (const char* const initializer :
+       {"uniform { low: -1 high: 2 }", "normal {}", "truncated_normal { mean: 0.5 }",
+        "kaiming_uniform { negative_slope: 0.1 }", "kaiming_normal { fan: FAN_OUT }",
+        "xavier_uniform {}", "xavier_normal { gain: 3 }", "orthogonal { gain: 2 }"}) {
+    v1::Layout layout;
+    v1::Tensor& tensor = *layout.add_tensors();
+    tensor.set_name("w");
+    tensor.add_shape(97);
+    tensor.add_shape(151);
+    google::protobuf::TextFormat::ParseFromString(initializer, tensor.mutable_initializer());
+    std::vector<float> values(97 * 151);
+    std::vector<double> scratch(static_cast<size_t>(InitialScratchSize(layout)));
+    const LayoutInitializer initial(layout, /*seed=*/5);
+    initial.Fill(0, static_cast<int64_t>(values.size()), values.data());
+    initial.FillOrthogonal(
+        static_cast<int64_t>(values.size()), [&](int64_t) { return values.data(); }, scratch.data(),
+        &pool);
+    Hash hash;
+    hash.Add(values);
+    std::string name = std::string("initial ") + initializer;
+    std::replace(name.begin(), name.end(), ' ', '_');
+    hash.Print(name);
+  }
+}
+
 }  // namespace
 }  // namespace gradd
 
 int main() {
+  gradd::HashInitialValues();
   gradd::HashOptimizers();
   gradd::HashStages();
   gradd::HashEncodings();

@@ -52,12 +52,57 @@ TEST_F(RunServiceTest, EveryMethodRefusesAnUnknownRunWithItsReason) {
   expect_not_found(Outcome(&Stub::DeleteRun, named(v1::DeleteRunRequest()), &empty));
   expect_not_found(
       Outcome(&Stub::ReportEvaluation, named(v1::ReportEvaluationRequest()), &reported));
+  v1::History history;
+  expect_not_found(Outcome(&Stub::GetHistory, named(v1::GetHistoryRequest()), &history));
   v1::UpdateRunRequest update;
   update.mutable_run()->set_name("runs/nothing");
   expect_not_found(Outcome(&Stub::UpdateRun, update, &run_));
   grpc::ClientContext context;
   const auto watching = runs_->WatchRun(&context, named(v1::WatchRunRequest()));
   EXPECT_EQ(watching->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(RunServiceTest, TheHistoryHasStepsAndEvaluations) {
+  Create("x", AsynchronousSpec(1));
+  FakeWorker worker(server_->registry(), "x", "w");
+  worker.Join();
+  for (int64_t step = 0; step < 5; ++step) {
+    worker.Push(step + 1, step, {1});
+    ASSERT_EQ(worker.WaitForResult(static_cast<size_t>(step)).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  }
+  v1::ReportEvaluationRequest evaluation;
+  evaluation.set_name("runs/x");
+  evaluation.mutable_evaluation()->set_step(5);
+  evaluation.mutable_evaluation()->set_loss(0.5);
+  evaluation.mutable_evaluation()->set_accuracy(0.75);
+  evaluation.mutable_evaluation()->set_examples(10);
+  v1::ReportEvaluationResponse reported;
+  using Stub = v1::RunService::Stub;
+  ASSERT_EQ(Outcome(&Stub::ReportEvaluation, evaluation, &reported), "OK");
+  v1::GetHistoryRequest request;
+  request.set_name("runs/x");
+  v1::History history;
+  ASSERT_EQ(Outcome(&Stub::GetHistory, request, &history), "OK");
+  EXPECT_THAT(history.steps().steps(), ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_THAT(history.steps().gradient_norms(), ElementsAre(1, 1, 1, 1, 1));
+  EXPECT_GT(history.steps().times(0), 1.6e9);
+  EXPECT_THAT(history.evaluations().accuracies(), ElementsAre(0.75));
+  EXPECT_EQ(history.steps_per_point(), 1);
+  request.set_max_points(2);
+  request.set_first_step(2);
+  ASSERT_EQ(Outcome(&Stub::GetHistory, request, &history), "OK");
+  EXPECT_THAT(history.steps().steps(), ElementsAre(4, 5));
+  EXPECT_EQ(history.steps_per_point(), 4);
+  request.set_timeline(2);
+  ASSERT_EQ(Outcome(&Stub::GetHistory, request, &history), "OK");
+  EXPECT_EQ(history.steps().steps_size(), 0);
+  request.set_max_points(4097);
+  EXPECT_EQ(Outcome(&Stub::GetHistory, request, &history),
+            "OUT_OF_RANGE: max_points: 4097 is outside [0, 4096]");
+  request.set_max_points(0);
+  request.set_first_step(-1);
+  EXPECT_EQ(Outcome(&Stub::GetHistory, request, &history),
+            "OUT_OF_RANGE: first_step: -1, at least 0 expected");
 }
 
 TEST_F(RunServiceTest, ListsAllRunsPageByPage) {

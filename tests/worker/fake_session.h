@@ -48,6 +48,9 @@ struct FakeRun {
   std::shared_ptr<v1::DataSet> data;
   int64_t next_batch = 0;
   int64_t last_batch = 0;
+  // Called where a worker would wait: whether it does so in vain, for all of its patience. May be
+  // null.
+  std::function<bool()> on_wait;
   // The next push is never answered.
   bool swallow = false;
   bool finished_early = false;
@@ -111,6 +114,9 @@ class FakeSession : public TrainingSession {
                                                    absl::Duration patience) override {
     // Others have all of them for now.
     if (patience == absl::ZeroDuration() && run_->next_batch % 3 == 0) {
+      return absl::DeadlineExceededError("no batch is free now");
+    }
+    if (patience > absl::ZeroDuration() && run_->on_wait && run_->on_wait()) {
       return absl::DeadlineExceededError("no batch is free now");
     }
     if (run_->next_batch > run_->last_batch) return std::vector<int64_t>();

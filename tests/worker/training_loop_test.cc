@@ -210,6 +210,39 @@ TEST_F(TrainingLoopTest, ARunWithADataSetHandsOutTheBatches) {
   }
 }
 
+// Others have all of them meanwhile, and make steps.
+TEST_F(TrainingLoopTest, AfterAWaitForBatchesItComputesFromThePresentParameters) {
+  for (const bool prefetch : {false, true}) {
+    SCOPED_TRACE(prefetch);
+    run_ = FakeRun();
+    run_.parameters = initial_;
+    options_.prefetch = prefetch;
+    run_.data = std::make_shared<v1::DataSet>();
+    run_.data->set_examples(200);
+    run_.data->set_batch_size(30);
+    run_.data->set_epochs(1);
+    run_.last_batch = 6;
+    int waits = 0;
+    run_.on_wait = [&] {
+      // The first batches come at once, and the fourth one only after a while.
+      if (run_.next_batch != 3 || ++waits > 3) return false;
+      ++run_.step;
+      run_.timeline = 2;
+      for (float& parameter : run_.parameters) parameter += 0.5F;
+      return true;
+    };
+    const absl::StatusOr<TrainingSummary> summary = Run();
+    ASSERT_TRUE(summary.ok()) << summary.status();
+    ASSERT_THAT(run_.pushes, SizeIs(7));
+    EXPECT_EQ(run_.pulls, 2) << "at the beginning, and after the wait";
+    EXPECT_EQ(run_.pushes[2].base_step, prefetch ? 1 : 2);
+    EXPECT_EQ(run_.pushes[3].base_step, 6);
+    EXPECT_EQ(run_.timelines_pushed[2], 1U);
+    EXPECT_EQ(run_.timelines_pushed[3], 2U);
+    EXPECT_EQ(summary->step, 10);
+  }
+}
+
 // The run goes back by a step that it has made; the worker computes the same mini-batch anew.
 TEST_F(TrainingLoopTest, APushThatIsRolledBackIsComputedAnewFromThePresentParameters) {
   for (const bool prefetch : {false, true}) {

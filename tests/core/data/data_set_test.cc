@@ -78,12 +78,16 @@ TEST(DataSetTest, WhatIsOutOfRangeIsNamed) {
     EXPECT_EQ(ReasonOf(status), "DATA_INVALID");
     return std::string(status.message());
   };
-  EXPECT_EQ(refusal(DataSpec(0, 1, 1)), "data.examples: 0 is outside [1, 2^40]");
+  EXPECT_EQ(refusal(DataSpec(0, 1, 1)), "data.examples: not set, expected in [1, 2^40]");
+  EXPECT_EQ(refusal(DataSpec(-1, 1, 1)), "data.examples: -1 is outside [1, 2^40]");
   EXPECT_THAT(refusal(DataSpec((int64_t{1} << 40) + 1, 1, 1)), HasSubstr("data.examples"));
-  EXPECT_EQ(refusal(DataSpec(10, 0, 1)), "data.batch_size: 0 is outside [1, 10], the examples");
+  EXPECT_EQ(refusal(DataSpec(10, 0, 1)),
+            "data.batch_size: not set, expected in [1, 10], the examples");
   EXPECT_EQ(refusal(DataSpec(10, 11, 1)), "data.batch_size: 11 is outside [1, 10], the examples");
   EXPECT_EQ(refusal(DataSpec(10, 4, 0)),
-            "data.epochs: 0 is outside [1, 3002399751580330], at 3 batches each");
+            "data.epochs: not set, expected in [1, 3002399751580330], at 3 batches each");
+  EXPECT_EQ(refusal(DataSpec(10, 4, -2)),
+            "data.epochs: -2 is outside [1, 3002399751580330], at 3 batches each");
   EXPECT_THAT(refusal(DataSpec(10, 4, 3002399751580331)), HasSubstr("data.epochs"));
   v1::DataSet spec = DataSpec(10, 4, 1);
   spec.set_most_skips(0);

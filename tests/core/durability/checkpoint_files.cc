@@ -17,7 +17,7 @@ absl::Status WriteCheckpoint(FileSystem* files, const std::string& path,
                              std::shared_ptr<const RunCapture> capture, int64_t slice) {
   CheckpointWriter::Options options;
   options.time = absl::FromUnixSeconds(1'700'000'000);
-  options.sync_bytes = 3000;
+  options.sync_bytes = 1000;
   auto writer = CheckpointWriter::Begin(files, path, std::move(capture), options);
   if (!writer.ok()) return writer.status();
   for (;;) {

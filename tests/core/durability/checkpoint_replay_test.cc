@@ -10,6 +10,7 @@
 #include "tests/core/run/cut_push.h"
 #include "tests/core/run/every_stage.h"
 #include "tests/support/trainee.h"
+#include "tests/support/update.h"
 
 namespace gradd {
 namespace {
@@ -53,6 +54,45 @@ TEST_P(CheckpointReplayTest, ARunGoesOnFromAFileToTheSameBits) {
   EXPECT_EQ(StateText(restored), StateText(trainee));
   EXPECT_TRUE(recut.parameters() == trainee.parameters());
   EXPECT_EQ(StateText(recut), StateText(trainee));
+}
+
+// Some tensors have other slots than others, some have none, and some have had others before.
+TEST(CheckpointGroupsTest, SlotsThatSomeTensorsHaveGoOn) {
+  const NamedOptimizer adam = EveryOptimizerAndStage().front();
+  v1::Run spec = SpecOf(adam);
+  spec.mutable_optimizer()->mutable_adam();
+  v1::ParameterGroup& frozen = *spec.add_groups();
+  frozen.set_pattern("bias");
+  frozen.set_frozen(true);
+  v1::ParameterGroup& other = *spec.add_groups();
+  other.set_pattern("matrix|filter");
+  other.mutable_optimizer()->mutable_momentum();
+  Trainee trainee(spec, 2 * kTileElements);
+  Round(&trainee, 0);
+  v1::Run values = spec;
+  values.mutable_groups(1)->set_pattern("table");
+  values.mutable_groups(0)->set_pattern("vector");
+  google::protobuf::FieldMask mask;
+  mask.add_paths("groups");
+  ASSERT_TRUE(UpdateAndWait(trainee.run(), values, mask, "ada").ok());
+  Round(&trainee, 1);
+
+  const Trainee::OriginMaker from = [&trainee](const RunEnvironment& environment) {
+    return ThroughAFile(trainee.Capture(), environment);
+  };
+  Trainee restored(from, 2 * kTileElements);
+  Trainee recut(from, kTileElements);
+  *values.mutable_groups() = spec.groups();
+  for (Trainee* const each : {&trainee, &restored, &recut}) {
+    Round(each, 2);
+    // Back again: what begins anew does so whatever lay there.
+    ASSERT_TRUE(UpdateAndWait(each->run(), values, mask, "ada").ok());
+    Round(each, 3);
+    Round(each, 4);
+  }
+  EXPECT_TRUE(restored.parameters() == trainee.parameters());
+  EXPECT_TRUE(recut.parameters() == trainee.parameters());
+  EXPECT_EQ(StateText(restored), StateText(trainee));
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, CheckpointReplayTest, testing::ValuesIn(EveryOptimizerAndStage()),

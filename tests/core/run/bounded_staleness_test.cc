@@ -11,11 +11,9 @@
 
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
-#include "tests/support/fake_clock.h"
+#include "tests/core/run/three_workers_test.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
-#include "tests/support/update.h"
-#include "tests/support/virtual_executor.h"
 
 namespace gradd {
 namespace {
@@ -29,17 +27,10 @@ v1::Run BoundedSpec(int64_t elements, int64_t bound) {
   return spec;
 }
 
-// A run with three workers, of whom nobody may be more than one push ahead.
-class BoundedStalenessTest : public testing::Test {
+// Nobody may be more than one push ahead, unless a test says otherwise.
+class BoundedStalenessTest : public ThreeWorkersTest {
  protected:
-  void Create(const v1::Run& spec) {
-    run_ = *registry_.Create("r", spec, "");
-    for (const char* const worker : {"a", "b", "c"}) {
-      workers_.push_back(std::make_unique<FakeWorker>(&registry_, "r", worker));
-      workers_.back()->Join();
-    }
-  }
-  void Create() { Create(BoundedSpec(2, 1)); }
+  void Create() { CreateAndJoin(BoundedSpec(2, 1)); }
   void Push(size_t worker) {
     workers_[worker]->Push(++sequences_[worker], step(), {1, 1}, /*want_parameters=*/true);
     executor_->RunAll();
@@ -52,34 +43,12 @@ class BoundedStalenessTest : public testing::Test {
       }
     }
   }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    registry_.Tick();
-    executor_->RunAll();
-  }
-  int64_t step() const { return run_->Progress().step(); }
   v1::WorkerStatus Status(size_t worker) const {
     return run_->Describe(gradd::Run::Detail::kWorkers).workers(static_cast<int>(worker));
   }
   bool IsHeldBack(size_t worker) const {
     return Status(worker).state() == v1::WORKER_STATE_HELD_BACK;
   }
-  void Change(const std::string& path, const v1::Run& values) {
-    google::protobuf::FieldMask mask;
-    mask.add_paths(path);
-    auto answer = BeginUpdate(run_.get(), values, mask);
-    executor_->RunAll();
-    ASSERT_TRUE(IsAnswered(answer));
-    const absl::Status status = answer.get().status();
-    EXPECT_TRUE(status.ok()) << status;
-  }
-
-  FakeClock clock_;
-  VirtualExecutor* executor_ = new VirtualExecutor(/*seed=*/1);  // The registry's.
-  RunRegistry registry_{Limits(), std::unique_ptr<Executor>(executor_), &clock_};
-  std::shared_ptr<gradd::Run> run_;
-  std::vector<std::unique_ptr<FakeWorker>> workers_;
-  int64_t sequences_[3] = {};
 };
 
 TEST_F(BoundedStalenessTest, WhoIsTooFarAheadGetsNoParametersUntilTheOthersAreThere) {
@@ -239,7 +208,7 @@ TEST_F(BoundedStalenessTest, AnotherPolicyLetsEverybodyGoOn) {
 TEST_F(BoundedStalenessTest, TheLastParametersAreForEverybody) {
   v1::Run spec = BoundedSpec(2, 0);
   spec.set_max_steps(2);
-  Create(spec);
+  CreateAndJoin(spec);
   Push(0);
   EXPECT_TRUE(IsHeldBack(0));
   EXPECT_EQ(workers_[0]->snapshots(), 0);
@@ -253,7 +222,7 @@ TEST_F(BoundedStalenessTest, TheLastParametersAreForEverybody) {
 // Blocks of the next parameters leave while their step is applied: not to one that is held back.
 TEST_F(BoundedStalenessTest, NothingLeavesEarlyForOneThatWillBeHeldBack) {
   constexpr int64_t kElements = 3 * kBlockElements;
-  Create(BoundedSpec(kElements, 0));
+  CreateAndJoin(BoundedSpec(kElements, 0));
   const std::vector<float> gradient(kElements, 1);
   for (const size_t worker : {0, 1}) {
     workers_[worker]->Push(1, step(), gradient, /*want_parameters=*/true);
@@ -282,7 +251,7 @@ TEST_F(BoundedStalenessTest, SaysWhoIsWaitedFor) {
 TEST_F(BoundedStalenessTest, AFoldCountsAsWell) {
   v1::Run spec = BoundedSpec(2, 1);
   spec.mutable_optimizer()->set_accumulation_steps(10);
-  Create(spec);
+  CreateAndJoin(spec);
   Push(0);
   Push(0);
   EXPECT_EQ(step(), 0);

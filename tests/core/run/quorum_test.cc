@@ -10,11 +10,9 @@
 
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
-#include "tests/support/fake_clock.h"
+#include "tests/core/run/three_workers_test.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/specs.h"
-#include "tests/support/update.h"
-#include "tests/support/virtual_executor.h"
 
 namespace gradd {
 namespace {
@@ -30,9 +28,11 @@ Limits RoomForFour() {
   return limits;
 }
 
-// A run of two parameters with three workers, of which two make a quorum.
-class QuorumTest : public testing::Test {
+// A run of two parameters, in which two workers make a quorum.
+class QuorumTest : public ThreeWorkersTest {
  protected:
+  QuorumTest() : ThreeWorkersTest(RoomForFour()) {}
+
   void Create(const std::string& options = "") {
     v1::Run spec = SynchronousSpec(2, 3);
     v1::Synchronous more;
@@ -40,11 +40,7 @@ class QuorumTest : public testing::Test {
         << options;
     spec.mutable_policy()->mutable_synchronous()->MergeFrom(more);
     spec.mutable_lease_duration()->set_seconds(60);
-    run_ = *registry_.Create("r", spec, "");
-    for (const char* const worker : {"a", "b", "c"}) {
-      workers_.push_back(std::make_unique<FakeWorker>(&registry_, "r", worker));
-      workers_.back()->Join();
-    }
+    CreateAndJoin(spec);
   }
   // From the present parameters, or those of an earlier step.
   void Push(size_t worker, float value) { PushFrom(step(), worker, value); }
@@ -58,33 +54,12 @@ class QuorumTest : public testing::Test {
     }
     return outcomes;
   }
-  void Pass(absl::Duration time) {
-    clock_.Advance(time);
-    registry_.Tick();
-  }
-  int64_t step() const { return run_->Progress().step(); }
   float parameter() const {
     float first = 0;
     run_->RequestSnapshot(SnapshotContents::kAll,
                           [&](const auto& snapshot) { first = ValuesOf(*snapshot)[0]; });
     return first;
   }
-  void Change(const std::string& path, const v1::Run& values) {
-    google::protobuf::FieldMask mask;
-    mask.add_paths(path);
-    auto answer = BeginUpdate(run_.get(), values, mask);
-    executor_->RunAll();
-    ASSERT_TRUE(IsAnswered(answer));
-    const absl::Status status = answer.get().status();
-    EXPECT_TRUE(status.ok()) << status;
-  }
-
-  FakeClock clock_;
-  VirtualExecutor* executor_ = new VirtualExecutor(/*seed=*/1);  // The registry's.
-  RunRegistry registry_{RoomForFour(), std::unique_ptr<Executor>(executor_), &clock_};
-  std::shared_ptr<gradd::Run> run_;
-  std::vector<std::unique_ptr<FakeWorker>> workers_;
-  int64_t sequences_[3] = {};
 };
 
 TEST_F(QuorumTest, MakesAStepAndWhoComesLaterIsSuperseded) {

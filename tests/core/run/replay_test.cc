@@ -1,7 +1,8 @@
 // From the initial state, the events in its log and the pushes, a StepEngine alone reaches the bits
 // of the run that was trained, and its record is made again: for every optimizer and stage, in
-// every encoding, with each policy in turn; with changes, evaluations, skips, deaths and rejoins in
-// between. So does a run that goes on from where another was captured.
+// every encoding, with each policy in turn, with a data set and without; with changes, evaluations,
+// skips, deaths, rejoins and a new timeline in between. So does a run that goes on from where another
+// was captured, and one from its checkpoint.
 
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -20,8 +22,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/thread_pool.h"
+#include "core/data/data_set.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
+#include "tests/core/durability/checkpoint_files.h"
 #include "tests/core/run/cut_push.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
@@ -48,17 +52,31 @@ struct Replayed final : EventLog {
 // A run on a server of its own, with workers "a" and "b" that push what CutPush() says.
 class Played {
  public:
-  Played(const v1::Run& spec, FakeClock* clock, const RunOrigin* origin = nullptr)
+  Played(const v1::Run& spec, FakeClock* clock)
       : registry_(Limits(), /*threads=*/2, clock, 2 * kTileElements) {
-    if (origin == nullptr) {
-      registry_.SetEventLogs([this](const std::string&) {
-        replayed_ = std::make_shared<Replayed>();
-        return replayed_;
-      });
-    }
-    auto run = registry_.Create("r", spec, "", origin);
+    registry_.SetEventLogs([this](const std::string&) {
+      replayed_ = std::make_shared<Replayed>();
+      return replayed_;
+    });
+    auto run = registry_.Create("r", spec, "");
     EXPECT_TRUE(run.ok()) << run.status();
     run_ = *std::move(run);
+    if (spec.has_data()) data_.emplace(spec.data());
+  }
+  // One that goes on from where `other` is now: from its memory, or from a file.
+  enum class From { kMemory, kFile };
+  Played(Played* other, From from, FakeClock* clock)
+      : registry_(Limits(), /*threads=*/2, clock, 2 * kTileElements) {
+    RunOrigin origin;
+    origin.capture = other->Capture();
+    if (from == From::kFile) {
+      origin = ThroughAFile(std::move(origin.capture), registry_.environment());
+    }
+    auto run = registry_.Create("r", origin.capture->state.spec(), "", &origin);
+    EXPECT_TRUE(run.ok()) << run.status();
+    run_ = *std::move(run);
+    const v1::Run& spec = origin.capture->state.spec();
+    if (spec.has_data()) data_.emplace(spec.data());
   }
 
   void Join(size_t worker) {
@@ -67,6 +85,8 @@ class Played {
     workers_[worker]->Join();
     sequences_[worker] = workers_[worker]->welcome()->last_sequence();
     results_[worker] = 0;
+    leased_[worker] = NumbersOf(workers_[worker]->welcome()->data().leased());
+    leases_[worker] = 0;
   }
   // Everybody, in a new session.
   void Rejoin() {
@@ -76,6 +96,11 @@ class Played {
     }
   }
   void Die(size_t worker) { workers_[worker]->Disconnect(); }
+  // Of which all know in their next sessions.
+  void BeginTimeline() {
+    EXPECT_TRUE(run_->BeginTimeline("ada").ok());
+    Rejoin();
+  }
   void Tick() { registry_.Tick(); }
 
   // Pushes from `base_step` and does not wait.
@@ -90,6 +115,7 @@ class Played {
     header.set_base_step(base_step);
     header.set_examples(1 + static_cast<int64_t>(worker) + number % 3);
     header.set_loss(loss);
+    if (data_.has_value()) NameBatches(worker, 1 + number % 2, &header);
     std::vector<v1::TrainRequest> requests = RequestsOf(header, parts);
     for (size_t i = 0; i < parts.size(); ++i) {
       workers_[worker]->Request(std::move(requests[i]), PayloadOf(parts[i]));
@@ -168,6 +194,7 @@ class Played {
     run_->WriteState(&state);
     return state;
   }
+  v1::History History() const { return run_->ReadHistory({4096, 0, 0}); }
   v1::Run Describe() const { return run_->Describe(Run::Detail::kWorkers); }
   Run* run() const { return run_.get(); }
   // Its next pushes are those that `other` would push.
@@ -177,11 +204,34 @@ class Played {
   }
 
  private:
+  // The first that the worker has, of which there is one more than that afterwards.
+  void NameBatches(size_t worker, int count, v1::PushHeader* header) {
+    std::vector<int64_t>& leased = leased_[worker];
+    const int64_t missing = count + 1 - static_cast<int64_t>(leased.size());
+    if (missing > 0) {
+      workers_[worker]->LeaseBatches(missing);
+      const v1::BatchLease lease = workers_[worker]->WaitForLease(leases_[worker]++);
+      for (const int64_t batch : NumbersOf(lease.ranges())) leased.push_back(batch);
+    }
+    int64_t examples = 0;
+    for (int i = 0; i < count; ++i) {
+      v1::BatchRange& range = *header->add_batches();
+      range.set_first(leased.front());
+      range.set_count(1);
+      examples += data_->ExamplesIn(leased.front(), 1);
+      leased.erase(leased.begin());
+    }
+    header->set_examples(examples);
+  }
+
   RunRegistry registry_;
   std::shared_ptr<Replayed> replayed_;
   std::shared_ptr<Run> run_;
   std::unique_ptr<FakeWorker> workers_[kCutWorkers];
   int64_t sequences_[kCutWorkers] = {};
+  std::optional<DataSet> data_;
+  std::vector<int64_t> leased_[kCutWorkers];  // And not pushed.
+  size_t leases_[kCutWorkers] = {};           // Of the session.
   size_t results_[kCutWorkers] = {};
   std::mt19937 random_{7};
   int pushed_ = 0;
@@ -211,6 +261,7 @@ struct Story {
   NamedOptimizer optimizer;
   NamedPolicy policy;
   int number = 0;
+  bool has_data = false;
 
   // Every one comes after every other in some stories.
   v1::Encoding encoding(int round) const {
@@ -226,6 +277,12 @@ struct Story {
     spec.mutable_optimizer()->mutable_skip_non_finite()->set_max_in_a_row(2);
     EXPECT_TRUE(
         google::protobuf::TextFormat::ParseFromString(policy.policy, spec.mutable_policy()));
+    if (has_data) {
+      spec.mutable_data()->set_examples(7);
+      spec.mutable_data()->set_batch_size(3);
+      spec.mutable_data()->set_epochs(100);
+      spec.mutable_data()->set_most_skips(1);
+    }
     return spec;
   }
 };
@@ -238,7 +295,9 @@ std::vector<Story> Stories() {
     for (const NamedPolicy& policy :
          {kTogether[turn % std::size(kTogether)], kApart[turn % std::size(kApart)]}) {
       Story story{optimizer, policy, number++};
-      story.optimizer.name += absl::StrCat("_", policy.name);
+      // Each policy with some optimizers, and without with others.
+      story.has_data = turn / std::size(kApart) % 2 == 0;
+      story.optimizer.name += absl::StrCat("_", policy.name, story.has_data ? "_data" : "");
       stories.push_back(std::move(story));
     }
   }
@@ -270,6 +329,7 @@ TEST_P(ReplayTest, EventsAndPushesLeadToTheSameBits) {
   run.Send(0, v1::ENCODING_FLOAT32, run.run()->Progress().step(),
            std::numeric_limits<double>::quiet_NaN());
   EXPECT_EQ(run.Outcome(0), v1::PUSH_OUTCOME_SKIPPED);
+  EXPECT_EQ(run.run()->Progress().data().skipped_batches() > 0, story.has_data);
   run.Send(1, v1::ENCODING_FLOAT32, 0, 1);
   const v1::PushOutcome late = run.Outcome(1);
   EXPECT_TRUE(late == story.policy.late ||
@@ -283,6 +343,7 @@ TEST_P(ReplayTest, EventsAndPushesLeadToTheSameBits) {
   run.Send(0, story.encoding(3), run.run()->Progress().step(), 1);
   run.Tick();
   EXPECT_TRUE(Played::IsOfAStep(run.Outcome(0)));
+  EXPECT_EQ(run.run()->Progress().data().returned_batches() > 0, story.has_data);
   run.Check("a death");
   run.Join(1);
   run.Round({0, 1}, story.encoding(4));
@@ -300,9 +361,16 @@ TEST_P(ReplayTest, EventsAndPushesLeadToTheSameBits) {
   run.Round({0, 1}, story.encoding(6));
   run.Round({0, 1}, story.encoding(7));
   run.Check("the optimizer that it had");
+
+  // All leases end, and what lies in no step goes out again.
+  run.BeginTimeline();
+  run.Check("a new timeline");
+  EXPECT_EQ(run.run()->Progress().data().leased_batches(), 0);
+  run.Round({0, 1}, story.encoding(8));
+  run.Check("a round on it");
 }
 
-// The captured run goes on beside the one that goes on from there, which has nothing of the steps
+// The captured run goes on beside those that go on from there, which have nothing of the steps
 // before: where that matters, no push is stale.
 TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
   const Story& story = GetParam();
@@ -319,21 +387,26 @@ TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
   run.Change(values, {"optimizer.accumulation_steps"});
   run.Round({0, 1}, story.encoding(1), fresh);  // The window is open.
 
-  RunOrigin origin;
-  origin.capture = run.Capture();
-  Played restored(origin.capture->state.spec(), &clock, &origin);
+  Played restored(&run, Played::From::kMemory, &clock);
+  Played read(&run, Played::From::kFile, &clock);
   const auto expect_same = [&](const char* after) {
-    EXPECT_TRUE(BitsOf(restored.run()) == BitsOf(run.run())) << after;
     // How late others came to the step before the capture is not known after it.
     state::v1::RunState expected = run.State();
-    state::v1::RunState found = restored.State();
     expected.clear_quorum_lag_seconds();
-    found.clear_quorum_lag_seconds();
-    EXPECT_EQ(found.ShortDebugString(), expected.ShortDebugString()) << after;
+    const v1::History history = run.History();
+    EXPECT_EQ(history.steps().steps_size(), expected.step()) << after;
+    for (Played* const each : {&restored, &read}) {
+      EXPECT_TRUE(BitsOf(each->run()) == BitsOf(run.run())) << after;
+      state::v1::RunState found = each->State();
+      found.clear_quorum_lag_seconds();
+      EXPECT_EQ(found.ShortDebugString(), expected.ShortDebugString()) << after;
+      EXPECT_EQ(each->History().SerializeAsString(), history.SerializeAsString()) << after;
+    }
   };
   expect_same("the capture");
   restored.PushAs(run);
-  for (Played* const each : {&run, &restored}) {
+  read.PushAs(run);
+  for (Played* const each : {&run, &restored, &read}) {
     each->Rejoin();
     each->Round({0, 1}, story.encoding(2), fresh);
     each->Round({0, 1}, story.encoding(3), fresh);
@@ -341,7 +414,7 @@ TEST_P(ReplayTest, ARunGoesOnFromWhereItWasCapturedToTheSameBits) {
   expect_same("the window");
   values.mutable_schedule()->set_learning_rate(story.optimizer.learning_rate / 2);
   values.mutable_optimizer()->clear_accumulation_steps();
-  for (Played* const each : {&run, &restored}) {
+  for (Played* const each : {&run, &restored, &read}) {
     each->Evaluate(2);
     each->Change(values, {"schedule.learning_rate", "optimizer.accumulation_steps"});
     each->Round({0, 1}, story.encoding(4), fresh);

@@ -86,6 +86,43 @@ TEST_F(RestoreTest, WhoIsExpectedAndWhatWasAnsweredIsKnown) {
   EXPECT_EQ(b2.WaitForParameters(2), (std::vector<float>{-2, -3}));
 }
 
+TEST_F(RestoreTest, TheHistoryOfStepsAndEvaluationsGoesOn) {
+  const auto run = Create(AsynchronousSpec(2));
+  FakeWorker worker(&registry_, "r", "w");
+  worker.Join();
+  for (int64_t step = 0; step < 3; ++step) {
+    clock_.Advance(absl::Seconds(2));
+    worker.Push(step + 1, step, {1, 2});
+    ASSERT_EQ(worker.WaitForResult(static_cast<size_t>(step)).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  }
+  v1::Evaluation evaluation;
+  evaluation.set_step(2);
+  evaluation.set_loss(0.5);
+  evaluation.set_examples(10);
+  ASSERT_TRUE(run->ReportEvaluation(evaluation).ok());
+  ASSERT_TRUE(run->BeginTimeline("ada").ok());
+  const Captured capture = BeginCapture(run.get()).get();
+  ASSERT_TRUE(capture.ok()) << capture.status();
+  const auto restored = *Restore(&other_, **capture);
+  EXPECT_EQ(restored->ReadHistory({4096, 0, 0}).SerializeAsString(),
+            run->ReadHistory({4096, 0, 0}).SerializeAsString());
+
+  FakeWorker again(&other_, "r", "w");
+  again.Join();
+  again.Push(4, 3, {2, 4});
+  ASSERT_EQ(again.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  const v1::History history = restored->ReadHistory({4096, 0, 0});
+  EXPECT_THAT(history.steps().steps(), testing::ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(history.steps().timelines(), testing::ElementsAre(1, 1, 1, 2));
+  EXPECT_EQ(history.steps().times(2) - history.steps().times(0), 4);
+  EXPECT_EQ(history.steps().gradient_norms(3), 2 * history.steps().gradient_norms(0));
+  EXPECT_THAT(history.steps().learning_rates(), testing::Each(1));
+  EXPECT_EQ(history.steps().losses(3), restored->Progress().loss());
+  EXPECT_THAT(history.evaluations().steps(), testing::ElementsAre(2));
+  EXPECT_THAT(history.evaluations().losses(), testing::ElementsAre(0.5));
+  EXPECT_THAT(restored->ReadHistory({4096, 2, 0}).steps().steps(), testing::ElementsAre(4));
+}
+
 TEST_F(RestoreTest, AStateStaysWithItsReasonAndTheTimeThatTheRunWasAtIt) {
   const auto run = Create(AsynchronousSpec(1));
   clock_.Advance(absl::Seconds(40));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr size_t kWorkers = 9;
 
@@ -191,7 +193,10 @@ TEST_F(StalenessCorrectionTest, IsRefusedWithoutRoomForWhatItKeeps) {
   const auto refused =
       small.Create("x", Spec("delay_compensation { strength: 1 kept_steps: 8 }"), "").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("needs 40000000 bytes"));
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("policy.asynchronous.delay_compensation.kept_steps: 8 takes 36000000 "
+                        "bytes, 4000000 for each and one more, expected at most 6, which fit: "
+                        "run \"x\" needs 40000000 bytes"));
   const auto run = *small.Create("x", Spec("delay_compensation { strength: 1 }"), "");
   google::protobuf::FieldMask mask;
   mask.add_paths("policy.asynchronous.delay_compensation.kept_steps");
@@ -199,7 +204,26 @@ TEST_F(StalenessCorrectionTest, IsRefusedWithoutRoomForWhatItKeeps) {
   values.mutable_policy()->mutable_asynchronous()->mutable_delay_compensation()->set_kept_steps(8);
   const absl::Status changed = UpdateAndWait(run.get(), values, mask, "");
   EXPECT_EQ(changed.code(), absl::StatusCode::kResourceExhausted) << changed;
+  EXPECT_THAT(std::string(changed.message()),
+              HasSubstr("delay_compensation.kept_steps: 8 takes 36000000 bytes, 4000000 for each "
+                        "and one more, expected at most 6, which fit"));
   EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).state_bytes(), 6 * elements_ * 4);
+  // It is not the field's fault where something else has grown.
+  mask.set_paths(0, "optimizer");
+  values.mutable_optimizer()->mutable_ams_grad();
+  const absl::Status grown = UpdateAndWait(run.get(), values, mask, "");
+  EXPECT_EQ(grown.code(), absl::StatusCode::kResourceExhausted) << grown;
+  EXPECT_THAT(std::string(grown.message()), Not(HasSubstr("kept_steps")));
+  const auto none = small.Create("y", Spec("delay_compensation { strength: 1 }"), "").status();
+  EXPECT_THAT(std::string(none.message()),
+              HasSubstr("kept_steps: 4 takes 20000000 bytes, 4000000 for each and one more, "
+                        "expected no delay_compensation, since not even 1 fits: run \"y\""));
+  limits.max_state_bytes = elements_;
+  RunRegistry smaller(limits, 1, &clock_);
+  const auto without = smaller.Create("x", Spec("delay_compensation { strength: 1 }"), "").status();
+  EXPECT_EQ(without.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(without.message()), Not(HasSubstr("kept_steps")))
+      << "it has no room without, either";
 }
 
 // As a gradient that is too large by itself is.
@@ -212,6 +236,31 @@ TEST_F(StalenessCorrectionTest, WhatACorrectionMakesTooLargeIsRejected) {
   EXPECT_FLOAT_EQ(Parameters()[0], -0.125e8F);
   EXPECT_EQ(Push(1, 1, 8), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_RUNNING);
+}
+
+// As one that is not finite by itself is: its sequence is used up, and so many in a row are
+// skipped.
+TEST_F(StalenessCorrectionTest, WhatACorrectionMakesInfiniteIsSkippedWhereThatIsAllowed) {
+  for (const int window : {1, 2}) {
+    SCOPED_TRACE(window);
+    v1::Run spec = Spec("delay_compensation { strength: 1e6 }");
+    spec.mutable_optimizer()->mutable_skip_non_finite()->set_max_in_a_row(1);
+    spec.mutable_optimizer()->set_accumulation_steps(window);
+    Create(spec);
+    for (int i = 0; i < window; ++i) Push(0, 0, 1e8F);
+    ASSERT_EQ(step(), 1);
+    EXPECT_EQ(Push(1, 0, 1e18F), v1::PUSH_OUTCOME_SKIPPED);
+    EXPECT_EQ(Push(2, 0, 1e18F), v1::PUSH_OUTCOME_REJECTED) << "the second one in a row";
+    EXPECT_EQ(step(), 1);
+    EXPECT_FLOAT_EQ(Parameters()[0], -0.125e8F);
+    for (int i = 0; i < window; ++i) {
+      EXPECT_NE(Push(1, 1, 8), v1::PUSH_OUTCOME_REJECTED) << "its next sequence";
+    }
+    EXPECT_EQ(step(), 2);
+    EXPECT_EQ(Push(2, 0, 1e18F), v1::PUSH_OUTCOME_SKIPPED);
+    EXPECT_EQ(Push(3, 2, std::numeric_limits<float>::quiet_NaN()), v1::PUSH_OUTCOME_REJECTED);
+    EXPECT_EQ(run_->Progress().state(), v1::RUN_STATE_RUNNING);
+  }
 }
 
 TEST_F(StalenessCorrectionTest, CorrectsWhatIsFoldedIntoAWindow) {

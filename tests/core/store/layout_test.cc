@@ -50,7 +50,8 @@ TEST(LayoutTest, FindsTheTensorOfAnElementAndItsRows) {
 TEST(LayoutTest, RefusesNamesThatFilesHaveForOtherThings) {
   for (const char* const name : {"__metadata__", "optimizer/momentum/w", "window/w"}) {
     EXPECT_THAT(std::string(StatusOf(Tensors({{name, {1}}})).message()),
-                HasSubstr("a name is not __metadata__, and does not begin with optimizer/"));
+                HasSubstr("keep `__metadata__` and the names that begin with `optimizer/` or "
+                          "`window/` for their own"));
   }
   EXPECT_TRUE(StatusOf(Tensors({{"optimizer", {1}}, {"my_window/w", {1}}})).ok());
 }
@@ -104,6 +105,16 @@ TEST(LayoutTest, TensorsAreBoundedByTheirNumberAndByTheSizeOfTheMessage) {
   EXPECT_TRUE(StatusOf(layout_of(100'000, 0)).ok());
   EXPECT_THAT(StatusOf(layout_of(100'001, 0)).message(),
               HasSubstr("100001 tensors, at most 100000 expected"));
+}
+
+TEST(LayoutTest, RefusesTheNamesThatCheckpointsKeepForTheirOwn) {
+  for (const char* const name : {"__metadata__", "optimizer/", "optimizer/momentum/w"}) {
+    EXPECT_THAT(StatusOf(Tensors({{"w", {1}}, {name, {1}}})).message(),
+                HasSubstr("layout.tensors[1] \"" + std::string(name) + "\": checkpoints"));
+  }
+  for (const char* const name : {"__metadata", "optimizer", "optimizers/w", "w/optimizer/"}) {
+    EXPECT_TRUE(StatusOf(Tensors({{name, {1}}})).ok()) << name;
+  }
 }
 
 TEST(LayoutTest, RefusesInitializersThatAreNoNumbers) {

@@ -1,5 +1,5 @@
-// All pairs of {optimizer, stage, live change, encoding, policy, restart of a worker} on a tiny
-// model, after every step against a reference in double.
+// All pairs of {optimizer, stage, live change, encoding, policy, restart of a worker, source of
+// examples} on a tiny model, after every step against a reference in double.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,7 +59,8 @@ FactorRow RowOf(const PairCase& pair) {
           static_cast<int>(pair.change),
           static_cast<int>(pair.form),
           static_cast<int>(pair.policy),
-          static_cast<int>(pair.restart)};
+          static_cast<int>(pair.restart),
+          static_cast<int>(pair.examples)};
 }
 
 TEST(PairCasesTest, HaveEveryPairThatMayBe) {

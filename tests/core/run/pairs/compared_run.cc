@@ -3,13 +3,15 @@
 #include <future>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "tests/core/run/pairs/tiny_model.h"
+#include "tests/support/fake_worker.h"
 #include "tests/support/update.h"
 
 namespace gradd {
 
-ComparedRun::ComparedRun(const Training& training, PushForm form, uint64_t seed)
+ComparedRun::ComparedRun(const Training& training, PushForm form, Examples examples, uint64_t seed)
     : training_(training),
       form_(form),
       seed_(seed),
@@ -17,7 +19,12 @@ ComparedRun::ComparedRun(const Training& training, PushForm form, uint64_t seed)
       registry_(Limits(), std::unique_ptr<Executor>(executor_), &clock_, kTileElements) {
   comparison_.SetPlace("at first");
   comparison_.NoteRow(*training.row);
-  auto run = registry_.Create("r", SpecOf(training), "");
+  v1::Run spec = SpecOf(training);
+  if (examples == Examples::kLeased) {
+    *spec.mutable_data() = ReferenceData::Spec();
+    data_.emplace();
+  }
+  auto run = registry_.Create("r", spec, "");
   if (!run.ok()) {
     comparison_.Fail(run.status().ToString());
     return;
@@ -41,6 +48,10 @@ void ComparedRun::Join(size_t index) {
   const v1::Welcome& welcome = *worker.stream->welcome();
   comparison_.ExpectSame("welcome's last sequence", welcome.last_sequence(), worker.sequence);
   comparison_.ExpectSame("welcome's step", welcome.step(), reference_->step());
+  if (!data_.has_value()) return;
+  comparison_.ExpectSame("welcome's batches",
+                         absl::StrJoin(NumbersOf(welcome.data().leased()), " "),
+                         absl::StrJoin(data_->LeasedTo(index), " "));
 }
 
 void ComparedRun::BeginAtPresentStep(size_t worker) {
@@ -58,20 +69,56 @@ ReferenceRun::Push ComparedRun::NextPush(size_t index) const {
   // factor, so that no mean is 0 but for its roundings, whose sign would be that of a whole step.
   // Each worker has its own.
   constexpr std::array<int64_t, 4> kExamples = {2053, 8209, 4099, 12289};
-  push.examples = kExamples[2 * index + (number / 2 + seed_) % 2];
+  // The sums of batches are no primes, and have no divisor in common.
+  constexpr int64_t kSmall = ReferenceData::kSmall;
+  constexpr int64_t kLarge = ReferenceData::kLarge;
+  constexpr std::array<int64_t, 4> kLeased = {kSmall, kLarge, kLarge + kSmall, 2 * kLarge + kSmall};
+  push.examples = (data_.has_value() ? kLeased : kExamples)[2 * index + (number / 2 + seed_) % 2];
   push.loss = 1 + 0.25 * static_cast<double>((number * 3 + seed_) % 7);
   push.gradient =
       std::make_shared<const PushedGradient>(MakePushedGradient(form_, seed_ * 1'000 + number));
   return push;
 }
 
-void ComparedRun::Send(size_t index, const ReferenceRun::Push& push, const std::vector<Part>& parts,
+std::vector<int64_t> ComparedRun::BatchesOf(size_t index, const ReferenceRun::Push& push) const {
+  const int64_t large = push.examples / ReferenceData::kLarge;
+  return data_->Find(index, large, push.examples % ReferenceData::kLarge == 0 ? 0 : 1);
+}
+
+std::vector<int64_t> ComparedRun::LeaseFor(size_t index, const ReferenceRun::Push& push) {
+  if (!data_.has_value()) return {};
+  ScriptedWorker& stream = *workers_[index].stream;
+  while (ok()) {
+    const std::vector<int64_t> batches = BatchesOf(index, push);
+    if (!batches.empty()) return batches;
+    constexpr int64_t kAtOnce = 3;
+    const size_t before = stream.leases().size();
+    v1::TrainRequest request;
+    request.mutable_lease_batches()->set_count(kAtOnce);
+    if (stream.CanSend()) stream.Send(std::move(request));
+    executor_->RunAll();
+    if (stream.leases().size() == before) comparison_.Fail("no batches");
+    if (!ok()) break;
+    comparison_.ExpectSame("batches",
+                           absl::StrJoin(NumbersOf(stream.leases().back().ranges()), " "),
+                           absl::StrJoin(data_->Lease(index, kAtOnce), " "));
+  }
+  return {};
+}
+
+void ComparedRun::Send(size_t index, const ReferenceRun::Push& push,
+                       const std::vector<int64_t>& batches, const std::vector<Part>& parts,
                        size_t held_back) {
   v1::PushHeader header;
   header.set_sequence(push.sequence);
   header.set_base_step(push.base_step);
   header.set_examples(push.examples);
   header.set_loss(push.loss);
+  for (const int64_t batch : batches) {
+    v1::BatchRange& range = *header.add_batches();
+    range.set_first(batch);
+    range.set_count(1);
+  }
   std::vector<v1::TrainRequest> requests = RequestsOf(header, parts);
   requests.back().mutable_push()->mutable_commit()->set_want_parameters(true);
   for (size_t i = 0; i + held_back < parts.size() && ok(); ++i) {
@@ -86,7 +133,9 @@ void ComparedRun::Push(size_t index) {
   worker.outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
   ++worker.pushes;
   ++worker.sequence;
-  Send(index, worker.pushed, worker.pushed.gradient->parts);
+  worker.batches = LeaseFor(index, worker.pushed);
+  if (data_.has_value()) data_->Pushed(index, worker.sequence, worker.batches);
+  Send(index, worker.pushed, worker.batches, worker.pushed.gradient->parts);
   reference_->Add(worker.pushed);
   Settle();
 }
@@ -94,15 +143,17 @@ void ComparedRun::Push(size_t index) {
 void ComparedRun::PushNonFinite(size_t index) {
   const ReferenceRun::Push push = NextPush(index);
   if (reference_->IsTooOld(push)) return;  // It would be superseded, whatever is in it.
+  const std::vector<int64_t> batches = LeaseFor(index, push);
+  if (data_.has_value()) data_->Pushed(index, push.sequence, batches);
   ++workers_[index].sequence;
-  Send(index, push, NonFiniteParts());
+  Send(index, push, batches, NonFiniteParts());
   skipped_.insert(index);
   Settle();
 }
 
 void ComparedRun::PushInVain(size_t index) {
   const ReferenceRun::Push push = NextPush(index);
-  Send(index, push, push.gradient->parts);
+  Send(index, push, {}, push.gradient->parts);
   executor_->RunAll();
   const v1::PushResult* const result = NextResult(&workers_[index]);
   if (result != nullptr) ExpectOutcome(*result, v1::PUSH_OUTCOME_REJECTED);
@@ -110,7 +161,7 @@ void ComparedRun::PushInVain(size_t index) {
 
 void ComparedRun::DieInPush(size_t index) {
   const ReferenceRun::Push push = NextPush(index);
-  Send(index, push, push.gradient->parts, /*held_back=*/1);
+  Send(index, push, LeaseFor(index, push), push.gradient->parts, /*held_back=*/1);
   executor_->RunAll();
   workers_[index].stream->Disconnect();
 }
@@ -119,8 +170,13 @@ void ComparedRun::Leave(size_t index) {
   v1::TrainRequest request;
   request.mutable_leave();
   workers_[index].stream->Send(std::move(request));
-  reference_->Leave(index);
+  LeaseEnded(index);
   Settle();
+}
+
+void ComparedRun::LeaseEnded(size_t index) {
+  reference_->Leave(index);
+  if (data_.has_value()) data_->Lose(index);
 }
 
 void ComparedRun::Heartbeat(size_t index) {
@@ -142,12 +198,13 @@ void ComparedRun::TakeOver(size_t index) {
   if (!before->end().has_value() || ReasonOf(*before->end()) != "SESSION_TAKEN_OVER") {
     return comparison_.Fail("the session before is not taken over");
   }
-  Send(index, worker.pushed, worker.pushed.gradient->parts);
+  Send(index, worker.pushed, worker.batches, worker.pushed.gradient->parts);
   executor_->RunAll();
   if (waits) return;  // This session gets the result.
   const v1::PushResult* const result = NextResult(&worker);
   if (result == nullptr) return;
   ExpectOutcome(*result, v1::PUSH_OUTCOME_DUPLICATE);
+  if (data_.has_value()) data_->Repeated(index, worker.batches);
   comparison_.ExpectSame("committed", v1::PushOutcome_Name(result->committed_outcome()),
                          v1::PushOutcome_Name(worker.outcome));
   Settle();
@@ -202,6 +259,7 @@ void ComparedRun::Look(const ReferenceRun::Answer& answer) {
   comparison_.ExpectSame("sequence", result->sequence(), answer.sequence);
   comparison_.ExpectSame("step of the answer", result->step(), answer.step);
   worker.outcome = answer.outcome;
+  if (data_.has_value()) data_->Answered(answer.worker, answer.sequence, answer.outcome);
   if (answer.outcome == v1::PUSH_OUTCOME_REJECTED) --worker.sequence;
   if (answer.outcome != v1::PUSH_OUTCOME_ACCUMULATED) worker.base_step = answer.step;
 }
@@ -209,7 +267,9 @@ void ComparedRun::Look(const ReferenceRun::Answer& answer) {
 void ComparedRun::LookForSkipped(size_t index) {
   if (skipped_.erase(index) == 0) return;
   const v1::PushResult* const result = NextResult(&workers_[index]);
-  if (result != nullptr) ExpectOutcome(*result, v1::PUSH_OUTCOME_SKIPPED);
+  if (result == nullptr) return;
+  ExpectOutcome(*result, v1::PUSH_OUTCOME_SKIPPED);
+  if (data_.has_value()) data_->Answered(index, result->sequence(), v1::PUSH_OUTCOME_SKIPPED);
 }
 
 void ComparedRun::ReadParameters(Worker* worker) {
@@ -234,6 +294,12 @@ void ComparedRun::Compare() {
   // The same formula, with another power or cosine.
   comparison_.ExpectNear("rate", progress.learning_rate(), rate, 1e-12 * rate);
   comparison_.ExpectSame("examples", progress.examples(), reference_->examples());
+  if (data_.has_value()) {
+    comparison_.ExpectSame("used batches", progress.data().used_batches(), data_->used());
+    comparison_.ExpectSame("leased batches", progress.data().leased_batches(), data_->leased());
+    comparison_.ExpectSame("returned batches", progress.data().returned_batches(),
+                           data_->returned());
+  }
   comparison_.ExpectSame("has a loss", progress.has_loss(), reference_->loss().has_value());
   if (!ok() || (reference_->step() == compared_ && !has_changed_)) return;
   CompareVectors(progress);

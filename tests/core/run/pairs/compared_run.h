@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "core/run/run_registry.h"
 #include "tests/core/run/pairs/comparison.h"
+#include "tests/core/run/pairs/pair_case.h"
+#include "tests/core/run/pairs/reference_data.h"
 #include "tests/core/run/pairs/reference_run.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/scripted_worker.h"
@@ -26,7 +29,7 @@ namespace gradd {
 class ComparedRun {
  public:
   // With both workers. All that is random follows from `seed`.
-  ComparedRun(const Training& training, PushForm form, uint64_t seed);
+  ComparedRun(const Training& training, PushForm form, Examples examples, uint64_t seed);
 
   Comparison& comparison() { return comparison_; }
   bool ok() const { return comparison_.ok(); }
@@ -46,6 +49,8 @@ class ComparedRun {
   void Join(size_t worker);
   void BeginAtPresentStep(size_t worker);
   void Leave(size_t worker);
+  // That is what time has done.
+  void LeaseEnded(size_t worker);
   void Heartbeat(size_t worker);
   // The next session of the same process sends the last push once more.
   void TakeOver(size_t worker);
@@ -67,15 +72,20 @@ class ComparedRun {
     int64_t base_step = 0;  // Of the parameters that it has.
     size_t results = 0;     // Of the stream's, that were looked at.
     uint64_t pushes = 0;
-    // The last one.
+    // The last one, and the batches that it is of.
     ReferenceRun::Push pushed;
+    std::vector<int64_t> batches;
     v1::PushOutcome outcome = v1::PUSH_OUTCOME_UNSPECIFIED;
   };
 
   ReferenceRun::Push NextPush(size_t index) const;
-  // Sends all parts of a push but the last `held_back` ones.
-  void Send(size_t index, const ReferenceRun::Push& push, const std::vector<Part>& parts,
-            size_t held_back = 0);
+  // Which batches of `data_` make up its examples.
+  std::vector<int64_t> BatchesOf(size_t index, const ReferenceRun::Push& push) const;
+  // Has the worker lease batches until it has those of the push. What it gets is compared.
+  std::vector<int64_t> LeaseFor(size_t index, const ReferenceRun::Push& push);
+  // Sends all parts of a push of these batches, but the last `held_back` ones.
+  void Send(size_t index, const ReferenceRun::Push& push, const std::vector<int64_t>& batches,
+            const std::vector<Part>& parts, size_t held_back = 0);
   const v1::PushResult* NextResult(Worker* worker);
   void ExpectOutcome(const v1::PushResult& result, v1::PushOutcome outcome);
   void Look(const ReferenceRun::Answer& answer);
@@ -94,6 +104,7 @@ class ComparedRun {
   RunRegistry registry_;
   std::shared_ptr<Run> run_;
   std::unique_ptr<ReferenceRun> reference_;
+  std::optional<ReferenceData> data_;
   std::array<Worker, kPairWorkers> workers_;
   std::shared_ptr<const Snapshot> held_;
   std::set<size_t> skipped_;  // Workers whose push that is not finite has no answer yet.

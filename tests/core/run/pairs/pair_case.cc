@@ -23,6 +23,7 @@ PairCase CaseOf(const FactorRow& row) {
   pair.form = static_cast<PushForm>(row[3]);
   pair.policy = static_cast<Policy>(row[4]);
   pair.restart = static_cast<Restart>(row[5]);
+  pair.examples = static_cast<Examples>(row[6]);
   return pair;
 }
 
@@ -74,10 +75,14 @@ std::string NameOf(Restart restart) {
   return kNames[static_cast<size_t>(restart)];
 }
 
+std::string NameOf(Examples examples) {
+  return examples == Examples::kOwn ? "own_examples" : "leased_batches";
+}
+
 std::string NameOf(const PairCase& pair) {
   return absl::StrCat(pair.number, " ", pair.row->name, " ", NameOf(pair.stage), " ",
                       NameOf(pair.change), " ", NameOf(pair.form), " ", NameOf(pair.policy), " ",
-                      NameOf(pair.restart));
+                      NameOf(pair.restart), " ", NameOf(pair.examples));
 }
 
 std::vector<int> PairFactors() {
@@ -86,7 +91,8 @@ std::vector<int> PairFactors() {
           kLiveChanges,
           kPushForms,
           kPolicies,
-          kRestarts};
+          kRestarts,
+          kExampleSources};
 }
 
 bool MayBeTogether(const FactorRow& row) {

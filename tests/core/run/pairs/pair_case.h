@@ -58,6 +58,14 @@ enum class Restart {
 inline constexpr int kRestarts = 5;
 std::string NameOf(Restart restart);
 
+// Where the workers' examples come from.
+enum class Examples {
+  kOwn,     // They have them.
+  kLeased,  // The run has a data set and hands out its batches.
+};
+inline constexpr int kExampleSources = 2;
+std::string NameOf(Examples examples);
+
 // One value of each factor.
 struct PairCase {
   const OptimizerCase* row = nullptr;
@@ -66,6 +74,7 @@ struct PairCase {
   PushForm form = PushForm::kFloat32;
   Policy policy = Policy::kSynchronous;
   Restart restart = Restart::kNone;
+  Examples examples = Examples::kOwn;
   int number = 0;  // Among all.
 };
 std::string NameOf(const PairCase& pair);

@@ -40,7 +40,9 @@ constexpr int kSecondEvent = 5;
 class Player {
  public:
   explicit Player(const PairCase& pair)
-      : pair_(pair), run_(FirstTraining(pair), pair.form, static_cast<uint64_t>(pair.number) + 1) {}
+      : pair_(pair),
+        run_(FirstTraining(pair), pair.form, pair.examples,
+             static_cast<uint64_t>(pair.number) + 1) {}
 
   std::string Play() {
     const Rounds rounds = RoundsOf(pair_.policy);
@@ -95,7 +97,7 @@ class Player {
         run_.Heartbeat(kA);
         run_.Pass(absl::Seconds(10));
         run_.run().Tick();
-        run_.reference().Leave(kB);
+        run_.LeaseEnded(kB);
         // What lies in a window that is not full has waited for long enough.
         if (run_.training().policy.synchronous().has_deadline()) run_.reference().PassDeadline();
         run_.Settle();

@@ -11,12 +11,11 @@
 
 #include "gradd/v1/training_service.pb.h"
 #include "tests/core/run/pairs/pushed_gradient.h"
+#include "tests/core/run/pairs/reference_data.h"
 #include "tests/core/run/pairs/reference_optimizer.h"
 #include "tests/core/run/pairs/training.h"
 
 namespace gradd {
-
-inline constexpr size_t kPairWorkers = 2;
 
 // The rate of the schedules that the cases have, at a step of the run; with its warm-up or without.
 double ReferenceRate(const v1::Schedule& schedule, int64_t step, bool warms_up);
