@@ -17,8 +17,7 @@ namespace gradd::ctl {
 namespace {
 
 std::string TimeAgoText(const google::protobuf::Timestamp& time, absl::Time now) {
-  const absl::Time at =
-      absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+  const absl::Time at = absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
   const absl::Duration age = std::max(now - at, absl::ZeroDuration());
   if (age < absl::Seconds(1)) return "now";
   return absl::StrCat(absl::FormatDuration(absl::Trunc(age, absl::Seconds(1))), " ago");
@@ -100,10 +99,10 @@ absl::Status Restore(const CommandLine& line, Client* client, Console* console) 
     console->out << JsonLine(*done) << "\n";
     return absl::OkStatus();
   }
-  std::string text = absl::StrCat(
-      RunId(line.run), ": went back from ", PlaceText(done->from_step(), done->from_timeline()),
-      " to ", PlaceText(done->step(), done->checkpoint_timeline()), ", and goes on as timeline ",
-      done->timeline(), "\n");
+  std::string text = absl::StrCat(RunId(line.run), ": went back from ",
+                                  PlaceText(done->from_step(), done->from_timeline()), " to ",
+                                  PlaceText(done->step(), done->checkpoint_timeline()),
+                                  ", and goes on as timeline ", done->timeline(), "\n");
   for (const v1::Change& change : done->changes()) {
     const auto value = [](const std::string& shown) { return shown.empty() ? "-" : shown; };
     absl::StrAppend(&text, "  ", change.field(), ": ", value(change.old_value()), " -> ",

@@ -12,7 +12,8 @@
 
 namespace gradd::ctl {
 
-// The commands of these names: what is kept of a run on the server's disk, and what is done with it.
+// The commands of these names: what is kept of a run on the server's disk, and what is done with
+// it.
 absl::Status MakeCheckpoint(const CommandLine& line, Client* client, Console* console);
 absl::Status ListCheckpoints(const CommandLine& line, Client* client, Console* console);
 absl::Status Restore(const CommandLine& line, Client* client, Console* console);

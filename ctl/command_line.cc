@@ -63,8 +63,8 @@ bool NamesRun(Command command) {
 
 // What is done with one run, by its name.
 bool NeedsName(Command command) {
-  return command == Command::kCreate || command == Command::kRestore ||
-         command == Command::kFork || command == Command::kDiff;
+  return command == Command::kCreate || command == Command::kRestore || command == Command::kFork ||
+         command == Command::kDiff;
 }
 
 CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const char* help,
@@ -151,9 +151,8 @@ void AddCheckpoints(CLI::App* app, CommandLine* line, std::vector<std::string>* 
       ->required()
       ->expected(2)
       ->type_name("");
-  CLI::App* verify =
-      AddCommand(app, Command::kVerify, "verify",
-                 "Check all files of a state directory, without a server", line);
+  CLI::App* verify = AddCommand(app, Command::kVerify, "verify",
+                                "Check all files of a state directory, without a server", line);
   verify->add_option("DIR", line->directory, "See gradd --state-dir")->required();
 }
 
@@ -491,7 +490,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->envname(VariableOf("server"))
       ->capture_default_str();
   app.add_flag("--json", line.json, "For scripts: print JSON")->envname(VariableOf("json"));
-  app.add_option("--timeout", texts.timeout, "Longest wait for an answer [10s; create, checkpoint, restore, fork, diff: 10m]")
+  app.add_option("--timeout", texts.timeout,
+                 "Longest wait for an answer [10s; create, checkpoint, restore, fork, diff: 10m]")
       ->type_name("DURATION")
       ->envname(VariableOf("timeout"));
 

@@ -64,7 +64,8 @@ struct CommandLine {
 
   std::vector<Assignment> changes;  // set, fork.
 
-  // restore, fork, diff: a checkpoint; timeline 0: that of the run's own past. diff: and another one.
+  // restore, fork, diff: a checkpoint; timeline 0: that of the run's own past. diff: and another
+  // one.
   int64_t step = 0;
   uint64_t timeline = 0;
   int64_t other_step = 0;

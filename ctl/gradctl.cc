@@ -93,10 +93,9 @@ absl::Status PrintExisting(const v1::CreateRunRequest& request, const CommandLin
   if (!run.ok()) return run.status();
   const std::vector<std::string> unmet = UnmetFields(request.run(), *run);
   if (!unmet.empty()) {
-    console->err << ForTerminal(absl::StrCat("gradctl: ", RunId(line.run),
-                                             " is another run than was asked for: its ",
-                                             absl::StrJoin(unmet, ", "),
-                                             unmet.size() == 1 ? " differs" : " differ", "\n"));
+    console->err << ForTerminal(
+        absl::StrCat("gradctl: ", RunId(line.run), " is another run than was asked for: its ",
+                     absl::StrJoin(unmet, ", "), unmet.size() == 1 ? " differs" : " differ", "\n"));
   }
   return Print(run, line, absl::StrCat("is there already, at step ", run->progress().step()),
                console);

@@ -394,8 +394,7 @@ std::string GroupText(absl::string_view labels, const v1::ListRunsResponse& runs
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
   std::string text = "no runs";
   if (runs.has_server_start_time()) {
-    absl::StrAppend(&text, "; the server was started ",
-                    AgeText(runs.server_start_time(), now));
+    absl::StrAppend(&text, "; the server was started ", AgeText(runs.server_start_time(), now));
   }
   absl::StrAppend(&text, "\n");
   if (runs.lost_runs().empty()) return text;
@@ -421,7 +420,8 @@ std::string MemoryOnlyText(const v1::ListRunsResponse& runs) {
   return ForTerminal(absl::StrCat(
       "gradctl: ",
       all ? "these runs" : absl::StrCat(absl::StrJoin(names, ", "), more ? ", ..." : ""),
-      names.size() == 1 && !all ? " is" : " are", " in the server's memory only, and gone with it\n"));
+      names.size() == 1 && !all ? " is" : " are",
+      " in the server's memory only, and gone with it\n"));
 }
 
 std::string RunPage(const v1::Run& run, absl::Time now, const std::string& newest_checkpoint) {

@@ -43,8 +43,8 @@ class Verification {
   absl::Status Run() {
     const auto names = files_.List(absl::StrCat(directory_, "/runs"));
     if (!names.ok()) {
-      return FileError(absl::StrCat(directory_, " is no state directory of gradd: ",
-                                    names.status().message()));
+      return FileError(
+          absl::StrCat(directory_, " is no state directory of gradd: ", names.status().message()));
     }
     // Else it is made, and that would be a change.
     const auto beside = files_.List(directory_);
@@ -76,8 +76,8 @@ class Verification {
     std::optional<SegmentEnd> last;
     const auto segments = folder.Segments();
     for (const int64_t segment : segments.value_or(std::vector<int64_t>())) {
-      Say(folder.SegmentPath(segment), VerifySegment(run_id, folder.SegmentPath(segment), segment,
-                                                     &last));
+      Say(folder.SegmentPath(segment),
+          VerifySegment(run_id, folder.SegmentPath(segment), segment, &last));
     }
     for (const std::string& name : *names) {
       const std::string path = absl::StrCat(folder.path(), "/", name);
@@ -101,9 +101,8 @@ class Verification {
                                          info->step, " of timeline ", info->timeline)),
               ""};
     }
-    return {absl::OkStatus(), absl::StrCat("ok, step ", info->step, " of timeline ",
-                                           info->timeline, ", ",
-                                           CountText(info->bytes, "byte", "bytes"))};
+    return {absl::OkStatus(), absl::StrCat("ok, step ", info->step, " of timeline ", info->timeline,
+                                           ", ", CountText(info->bytes, "byte", "bytes"))};
   }
 
   Verdict VerifySegment(const std::string& run_id, const std::string& path, int64_t segment,
@@ -119,10 +118,10 @@ class Verification {
               ""};
     }
     if (before.has_value() && !before->closed && before->bytes != header.previous_bytes()) {
-      return {Damaged(path, absl::StrCat("byte 0: the segment before it ends at byte ",
-                                         before->bytes, ", and this one says ",
-                                         header.previous_bytes())),
-              ""};
+      return {
+          Damaged(path, absl::StrCat("byte 0: the segment before it ends at byte ", before->bytes,
+                                     ", and this one says ", header.previous_bytes())),
+          ""};
     }
     int64_t events = 0;
     for (;; ++events) {
@@ -149,11 +148,12 @@ class Verification {
     ++files_seen_;
     if (!verdict.status.ok()) ++damaged_;
     if (json_) {
-      console_.out << nlohmann::ordered_json{
-                          {"file", path},
-                          {"ok", verdict.status.ok()},
-                          {"message", verdict.status.ok() ? verdict.text
-                                                          : std::string(verdict.status.message())}}
+      console_.out << nlohmann::ordered_json{{"file", path},
+                                             {"ok", verdict.status.ok()},
+                                             {"message",
+                                              verdict.status.ok()
+                                                  ? verdict.text
+                                                  : std::string(verdict.status.message())}}
                           .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
                    << "\n";
       return;
@@ -163,8 +163,8 @@ class Verification {
     if (absl::StartsWith(text, path)) text = text.substr(path.size());
     const std::string damaged = verdict.status.ok() ? "" : "DAMAGED";
     const bool joined = absl::StartsWith(text, ", ") || absl::StartsWith(text, ": ");
-    console_.out << ForTerminal(absl::StrCat(
-        path, ": ", damaged, verdict.status.ok() || joined ? "" : ": ", text, "\n"));
+    console_.out << ForTerminal(
+        absl::StrCat(path, ": ", damaged, verdict.status.ok() || joined ? "" : ": ", text, "\n"));
   }
 
   FileSystem& files_;

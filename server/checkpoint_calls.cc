@@ -66,8 +66,8 @@ grpc::ServerUnaryReactor* CheckpointCalls::Make(grpc::CallbackServerContext* con
   const auto kept = Find(request->name());
   if (!kept.ok()) return Done(context, kept.status());
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  kept->checkpointer->Request([context, reactor, response, kept = *kept](
-                                  const absl::StatusOr<RunFolder::Checkpoint>& made) {
+  kept->checkpointer->Request([context, reactor, response,
+                               kept = *kept](const absl::StatusOr<RunFolder::Checkpoint>& made) {
     absl::Status status = made.status();
     if (made.ok()) {
       state::v1::RunState state;
@@ -124,8 +124,8 @@ absl::Status CheckpointCalls::BeginRestore(grpc::CallbackServerContext* context,
   const auto found = catalog.Find("step", request.step(), request.timeline());
   GRADD_RETURN_IF_ERROR(found.status());
   const RunFolder& folder = kept->checkpointer->log()->folder();
-  auto capture = ReadCheckpoint(&folder.files(), kept->PathOf(*found), registry_.environment(),
-                                state.uid());
+  auto capture =
+      ReadCheckpoint(&folder.files(), kept->PathOf(*found), registry_.environment(), state.uid());
   GRADD_RETURN_IF_ERROR(RunRestore::BesideThePresent(capture.status()));
   const auto restore = std::make_shared<RestoreRequest>();
   restore->capture = *std::move(capture);
@@ -185,8 +185,8 @@ absl::Status CheckpointCalls::BeginFork(grpc::CallbackServerContext* context,
     GRADD_RETURN_IF_ERROR(found.status());
     const RunFolder& folder = kept->checkpointer->log()->folder();
     RunOrigin origin;
-    auto capture = ReadCheckpoint(&folder.files(), kept->PathOf(*found), registry_.environment(),
-                                  state.uid());
+    auto capture =
+        ReadCheckpoint(&folder.files(), kept->PathOf(*found), registry_.environment(), state.uid());
     GRADD_RETURN_IF_ERROR(capture.status());
     origin.capture = *std::move(capture);
     const RunFork fork = {request.run(), request.update_mask(), *who};
@@ -233,9 +233,9 @@ absl::Status CheckpointCalls::DiffNow(grpc::CallbackServerContext* context,
   const auto second = catalog.Find("other_step", request.other_step(), request.other_timeline());
   GRADD_RETURN_IF_ERROR(second.status());
   const RunFolder& folder = kept->checkpointer->log()->folder();
-  auto difference = DiffCheckpoints(&folder.files(), kept->PathOf(*first), kept->PathOf(*second),
-                                    kept->run->layout().message(),
-                                    [context] { return context->IsCancelled(); });
+  auto difference =
+      DiffCheckpoints(&folder.files(), kept->PathOf(*first), kept->PathOf(*second),
+                      kept->run->layout().message(), [context] { return context->IsCancelled(); });
   GRADD_RETURN_IF_ERROR(difference.status());
   *response = *std::move(difference);
   *response->mutable_first() = *first;

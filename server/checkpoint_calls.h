@@ -28,8 +28,7 @@ class CheckpointCalls {
   void KeepIn(DurableRuns* runs) { runs_ = runs; }
 
   grpc::ServerUnaryReactor* Make(grpc::CallbackServerContext* context,
-                                 const v1::CheckpointRunRequest* request,
-                                 v1::Checkpoint* response);
+                                 const v1::CheckpointRunRequest* request, v1::Checkpoint* response);
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
                                  const v1::ListCheckpointsRequest* request,
                                  v1::ListCheckpointsResponse* response);

@@ -235,27 +235,32 @@ grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerConte
 }
 
 grpc::ServerUnaryReactor* RunService::CheckpointRun(grpc::CallbackServerContext* context,
-    const v1::CheckpointRunRequest* request, v1::Checkpoint* response) {
+                                                    const v1::CheckpointRunRequest* request,
+                                                    v1::Checkpoint* response) {
   return checkpoints_.Make(context, request, response);
 }
 
 grpc::ServerUnaryReactor* RunService::ListCheckpoints(grpc::CallbackServerContext* context,
-    const v1::ListCheckpointsRequest* request, v1::ListCheckpointsResponse* response) {
+                                                      const v1::ListCheckpointsRequest* request,
+                                                      v1::ListCheckpointsResponse* response) {
   return checkpoints_.List(context, request, response);
 }
 
 grpc::ServerUnaryReactor* RunService::RestoreRun(grpc::CallbackServerContext* context,
-    const v1::RestoreRunRequest* request, v1::RestoreRunResponse* response) {
+                                                 const v1::RestoreRunRequest* request,
+                                                 v1::RestoreRunResponse* response) {
   return checkpoints_.Restore(context, request, response);
 }
 
 grpc::ServerUnaryReactor* RunService::ForkRun(grpc::CallbackServerContext* context,
-    const v1::ForkRunRequest* request, v1::Run* response) {
+                                              const v1::ForkRunRequest* request,
+                                              v1::Run* response) {
   return checkpoints_.Fork(context, request, response);
 }
 
 grpc::ServerUnaryReactor* RunService::DiffRun(grpc::CallbackServerContext* context,
-    const v1::DiffRunRequest* request, v1::DiffRunResponse* response) {
+                                              const v1::DiffRunRequest* request,
+                                              v1::DiffRunResponse* response) {
   return checkpoints_.Diff(context, request, response);
 }
 

@@ -56,8 +56,8 @@ absl::StatusOr<v1::Checkpoint> CheckpointCatalog::Find(const std::string& field,
 
 std::string CheckpointCatalog::NotFoundText(int64_t step, uint64_t timeline) const {
   std::string text = absl::StrCat("run \"", run_id_, "\" has no checkpoint of step ", step);
-  absl::StrAppend(&text, timeline == 0 ? " that it has come by"
-                                       : absl::StrCat(" of timeline ", timeline));
+  absl::StrAppend(&text,
+                  timeline == 0 ? " that it has come by" : absl::StrCat(" of timeline ", timeline));
   if (all_.empty()) return absl::StrCat(text, ", and no other");
   std::vector<std::string> named;
   for (auto next = all_.rbegin(); next != all_.rend() && named.size() < kMostNamed; ++next) {

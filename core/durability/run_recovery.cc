@@ -182,9 +182,9 @@ class Recovery {
     }
     state::v1::Event& begun = carried_.back();
     begun.mutable_timeline()->set_number(event.restored().number());
-    recovered_.notes.push_back(
-        absl::StrCat(folder_->path(), ": the server ended while the run went back to step ",
-                     event.restored().step(), "; nobody was told, and it goes on as it was before"));
+    recovered_.notes.push_back(absl::StrCat(
+        folder_->path(), ": the server ended while the run went back to step ",
+        event.restored().step(), "; nobody was told, and it goes on as it was before"));
     return absl::OkStatus();
   }
 

@@ -15,9 +15,9 @@ namespace gradd {
 v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint);
 
 // The run `present` when it has gone back to `checkpoint`, a state of the same run, on a new
-// timeline; and what whoever asked for it is answered. Both are without layouts. What is as of then,
-// and what is not, is said in run_service.proto (RestoreRun). Workers that are members at present
-// stay members, with what the ledger had of them then, and nobody else is one.
+// timeline; and what whoever asked for it is answered. Both are without layouts. What is as of
+// then, and what is not, is said in run_service.proto (RestoreRun). Workers that are members at
+// present stay members, with what the ledger had of them then, and nobody else is one.
 struct RestoredState {
   state::v1::RunState state;
   v1::RestoreRunResponse answer;

@@ -34,9 +34,8 @@ class RunPast {
     auto next = starts_.begin();
     int64_t begin = 0;
     if (timeline != 1) {
-      next = std::find_if(starts_.begin(), starts_.end(), [timeline](const auto& start) {
-        return start.timeline() == timeline;
-      });
+      next = std::find_if(starts_.begin(), starts_.end(),
+                          [timeline](const auto& start) { return start.timeline() == timeline; });
       if (next == starts_.end()) return false;
       begin = next->step();
       ++next;

@@ -64,17 +64,17 @@ absl::Status RunRestore::Accept(UpdateRequest request) {
                               run_.environment_);
   GRADD_RETURN_IF_ERROR(BesideThePresent(plan.status()));
   std::shared_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
-  auto replacement = run_.engine_.MakeReplacement(*std::move(plan), capture.vectors, window,
-                                                  WindowOf(updated.optimizer()) > 1,
-                                                  policy->kept_steps());
+  auto replacement =
+      run_.engine_.MakeReplacement(*std::move(plan), capture.vectors, window,
+                                   WindowOf(updated.optimizer()) > 1, policy->kept_steps());
   GRADD_RETURN_IF_ERROR(BesideThePresent(replacement.status()));
   restore.replacement = *std::move(replacement);
   restore.capture.reset();
   if (restore.replacement->snapshot->step != restore.state.step()) {
-    return InvalidArgument("STATE_INVALID",
-                           absl::StrCat("run \"", run_.run_id_, "\": its state is of step ",
-                                        restore.state.step(), ", and its vectors of ",
-                                        restore.replacement->snapshot->step));
+    return InvalidArgument(
+        "STATE_INVALID",
+        absl::StrCat("run \"", run_.run_id_, "\": its state is of step ", restore.state.step(),
+                     ", and its vectors of ", restore.replacement->snapshot->step));
   }
   MutexLock lock(&run_.mutex_);
   if (run_.record_.deleted()) return run_.DeletedError();
@@ -106,9 +106,8 @@ absl::Status RunRestore::Enter(const UpdateRequest& request) {
   const absl::Duration now = run_.Now();
   state::v1::RunState present;
   record.Write(&present);
-  RestoredState restored =
-      RestoreState(present, restore.state, request.author, restore.request_id,
-                   run_.environment_.clock->WallTime());
+  RestoredState restored = RestoreState(present, restore.state, request.author, restore.request_id,
+                                        run_.environment_.clock->WallTime());
   restore.answer = std::move(restored.answer);
   state::v1::RunRestored event;
   event.set_number(restored.state.timeline());

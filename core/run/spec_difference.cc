@@ -10,9 +10,9 @@ namespace gradd {
 namespace {
 
 // All that a client sets; the layout apart, and `name`, which says which run it is.
-constexpr const char* kSettings[] = {"optimizer", "schedule",       "policy", "max_steps", "seed",
-                                     "groups",    "lease_duration", "labels", "checkpoints",
-                                     "journal",   "journal_max_bytes", "data"};
+constexpr const char* kSettings[] = {
+    "optimizer", "schedule",    "policy",  "max_steps",         "seed", "groups", "lease_duration",
+    "labels",    "checkpoints", "journal", "journal_max_bytes", "data"};
 
 class FieldComparison {
  public:
@@ -22,9 +22,8 @@ class FieldComparison {
                     const google::protobuf::FieldDescriptor& field, const std::string& path) {
     if (only_set_ && !IsSet(a, field)) return;
     if (FieldJson(a, field.name()) == FieldJson(b, field.name())) return;
-    const bool is_message =
-        !field.is_repeated() &&
-        field.cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE;
+    const bool is_message = !field.is_repeated() &&
+                            field.cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE;
     const bool both = is_message && a.GetReflection()->HasField(a, &field) &&
                       b.GetReflection()->HasField(b, &field);
     // Durations are values.
@@ -47,8 +46,7 @@ class FieldComparison {
                const std::string& path) {
     const google::protobuf::Descriptor& type = *a.GetDescriptor();
     for (int i = 0; i < type.real_oneof_decl_count(); ++i) {
-      const auto* const kind =
-          a.GetReflection()->GetOneofFieldDescriptor(a, type.oneof_decl(i));
+      const auto* const kind = a.GetReflection()->GetOneofFieldDescriptor(a, type.oneof_decl(i));
       if (only_set_ && kind == nullptr) continue;
       if (kind != b.GetReflection()->GetOneofFieldDescriptor(b, type.oneof_decl(i))) {
         return paths_.push_back(path);

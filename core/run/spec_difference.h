@@ -8,8 +8,8 @@
 
 namespace gradd {
 
-// Paths of the fields below Run that a client sets and in which the two runs differ, in the order of
-// their numbers: as far below as both have the same message, so `optimizer.adam.beta1`, but
+// Paths of the fields below Run that a client sets and in which the two runs differ, in the order
+// of their numbers: as far below as both have the same message, so `optimizer.adam.beta1`, but
 // `optimizer` where their kinds are others. Layouts are not looked at.
 std::vector<std::string> DifferentFields(const v1::Run& run, const v1::Run& other);
 

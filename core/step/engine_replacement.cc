@@ -46,9 +46,8 @@ absl::StatusOr<std::unique_ptr<EngineReplacement>> StepEngine::MakeReplacement(
     }
     StepGuard guard(0);
     guard.Measure(store, executor_.get());
-    return std::unique_ptr<EngineReplacement>(
-        new EngineReplacement{std::move(plan), vectors.snapshot, guard, std::move(restored),
-                              keeps_window, kept_steps});
+    return std::unique_ptr<EngineReplacement>(new EngineReplacement{
+        std::move(plan), vectors.snapshot, guard, std::move(restored), keeps_window, kept_steps});
   } catch (const std::bad_alloc&) {
     return StateOutOfMemory(run_id_);
   }
@@ -118,8 +117,7 @@ void StepEngine::OwnBlocks() {
 void StepEngine::EndReplacement() {
   on_its_way_ = OnItsWay::kNothing;
   if (next_plan_ != nullptr || plan_ == nullptr) return;
-  const bool resized =
-      memory_.store->ResizeState(StoreBytes(layout_, *plan_, bases_.kept_steps()));
+  const bool resized = memory_.store->ResizeState(StoreBytes(layout_, *plan_, bases_.kept_steps()));
   GRADD_DCHECK(resized, "the plan takes more than was claimed for it");
 }
 

@@ -406,7 +406,8 @@ TEST_P(RestoreRunTest, AnotherOptimizerIsChangedBack) {
   EXPECT_TRUE(BitsOf(run().get()) == bits_of_5_);
 }
 
-// Whatever call the power fails at, the run is as before or as after, and after if anybody was told.
+// Whatever call the power fails at, the run is as before or as after, and after if anybody was
+// told.
 TEST_P(RestoreRunTest, ACrashLeavesItAsBeforeOrAsAfter) {
   int before = 0;
   int after = 0;
