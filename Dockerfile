@@ -22,6 +22,8 @@ USER 10001
 EXPOSE 50051 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
   CMD ["gradd", "--probe", "127.0.0.1:50051"]
+# Runs outlive the container where this is a volume that is used again.
+VOLUME /var/lib/gradd
 # In a container, the network outside is the one that counts.
-ENV GRADD_LISTEN=0.0.0.0:50051 GRADD_HTTP=0.0.0.0:9464 GRADD_RUNS_FILE=/var/lib/gradd/runs
+ENV GRADD_LISTEN=0.0.0.0:50051 GRADD_HTTP=0.0.0.0:9464 GRADD_STATE_DIR=/var/lib/gradd/state
 CMD ["gradd"]

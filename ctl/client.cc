@@ -161,6 +161,28 @@ absl::StatusOr<v1::Run> Client::Resume(const v1::ResumeRunRequest& request) {
   return Call(&v1::RunService::Stub::ResumeRun, request, kAttempts);
 }
 
+absl::StatusOr<v1::Checkpoint> Client::Checkpoint(const v1::CheckpointRunRequest& request) {
+  return Call(&v1::RunService::Stub::CheckpointRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> Client::ListCheckpoints(const std::string& name) {
+  v1::ListCheckpointsRequest request;
+  request.set_name(name);
+  return Call(&v1::RunService::Stub::ListCheckpoints, request, kAttempts);
+}
+
+absl::StatusOr<v1::RestoreRunResponse> Client::Restore(const v1::RestoreRunRequest& request) {
+  return Call(&v1::RunService::Stub::RestoreRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::Run> Client::Fork(const v1::ForkRunRequest& request) {
+  return Call(&v1::RunService::Stub::ForkRun, request, kAttempts);
+}
+
+absl::StatusOr<v1::DiffRunResponse> Client::Diff(const v1::DiffRunRequest& request) {
+  return Call(&v1::RunService::Stub::DiffRun, request, kAttempts);
+}
+
 absl::Status Client::Delete(const std::string& name) {
   v1::DeleteRunRequest request;
   request.set_name(name);

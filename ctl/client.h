@@ -38,6 +38,12 @@ class Client {
   absl::StatusOr<v1::Run> Pause(const v1::PauseRunRequest& request);
   absl::StatusOr<v1::Run> Resume(const v1::ResumeRunRequest& request);
   absl::StatusOr<v1::Run> Finish(const v1::FinishRunRequest& request);
+  // See the methods of RunService.
+  absl::StatusOr<v1::Checkpoint> Checkpoint(const v1::CheckpointRunRequest& request);
+  absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const std::string& name);
+  absl::StatusOr<v1::RestoreRunResponse> Restore(const v1::RestoreRunRequest& request);
+  absl::StatusOr<v1::Run> Fork(const v1::ForkRunRequest& request);
+  absl::StatusOr<v1::DiffRunResponse> Diff(const v1::DiffRunRequest& request);
   // Not tried again: the second attempt could only find that the run is gone.
   absl::Status Delete(const std::string& name);
 

@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "CLI/App.hpp"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "cli/program_options.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
@@ -55,7 +57,14 @@ bool NamesRuns(Command command) {
 }
 
 bool NamesRun(Command command) {
-  return command != Command::kList && command != Command::kLandscape && !NamesRuns(command);
+  return command != Command::kList && command != Command::kLandscape &&
+         command != Command::kVerify && !NamesRuns(command);
+}
+
+// What is done with one run, by its name.
+bool NeedsName(Command command) {
+  return command == Command::kCreate || command == Command::kRestore || command == Command::kFork ||
+         command == Command::kDiff;
 }
 
 CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const char* help,
@@ -64,13 +73,14 @@ CLI::App* AddCommand(CLI::App* app, Command command, const char* name, const cha
   added->preparse_callback([command, line](size_t) { line->command = command; });
   const bool creates = command == Command::kCreate;
   if (NamesRun(command)) {
-    added->add_option("RUN", line->run, creates ? "The run" : "The run; or --label")
-        ->required(creates);
+    added->add_option("RUN", line->run, NeedsName(command) ? "The run" : "The run; or --label")
+        ->required(NeedsName(command));
   }
   if (NamesRuns(command)) {
     added->add_option("RUN", line->runs, "The runs; or --label")->type_name("");
   }
-  if (command == Command::kLandscape) return added;
+  if (command == Command::kLandscape || command == Command::kVerify) return added;
+  if (NeedsName(command) && !creates) return added;
   const char* const meaning = creates ? "A label of the run; one option for each"
                               : command == Command::kList
                                   ? "Only runs with this label, and with all where there are more: "
@@ -109,6 +119,41 @@ void AddSweep(CLI::App* app, const char* steps, CommandLine* line, Texts* texts)
   AddNumber(app, steps, &line->sweep.steps, "N", "Steps of a sweep, 20 to 1000");
   AddNumber(app, "--idle-timeout", &texts->idle_timeout, "DURATION",
             "Give up when no step happens for so long");
+}
+
+void AddStep(CLI::App* app, CommandLine* line) {
+  AddNumber(app, "--step", &line->step, "N", "Step of the checkpoint");
+  app->get_option("--step")->required()->default_str("");
+  AddNumber(app, "--timeline", &line->timeline, "N",
+            "Timeline that it was made on [0: one that the run has come by]");
+  app->get_option("--timeline")->default_str("");
+}
+
+// What lies on the server's disk.
+void AddCheckpoints(CLI::App* app, CommandLine* line, std::vector<std::string>* assignments,
+                    std::vector<std::string>* places) {
+  AddCommand(app, Command::kCheckpoint, "checkpoint", "Write a run down, now", line);
+  AddCommand(app, Command::kCheckpoints, "checkpoints", "List the checkpoints of a run", line);
+  CLI::App* restore = AddCommand(app, Command::kRestore, "restore",
+                                 "Let a run go back to one of its checkpoints", line);
+  AddStep(restore, line);
+  AddAuthor(restore, line);
+  CLI::App* fork = AddCommand(app, Command::kFork, "fork",
+                              "Create a run that begins at a checkpoint of another one", line);
+  fork->add_option("NEW", line->new_run_id, "The new run")->required();
+  AddStep(fork, line);
+  fork->add_option("FIELD=VALUE", *assignments, "What it does otherwise, as for set")
+      ->type_name("");
+  AddAuthor(fork, line);
+  CLI::App* diff = AddCommand(app, Command::kDiff, "diff",
+                              "Say how far the tensors of two checkpoints are apart", line);
+  diff->add_option("STEP", *places, "Two of them: steps, or TIMELINE/STEP")
+      ->required()
+      ->expected(2)
+      ->type_name("");
+  CLI::App* verify = AddCommand(app, Command::kVerify, "verify",
+                                "Check all files of a state directory, without a server", line);
+  verify->add_option("DIR", line->directory, "See gradd --state-dir")->required();
 }
 
 void AddLrFind(CLI::App* app, CommandLine* line, Texts* texts) {
@@ -212,6 +257,8 @@ void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::stri
   CLI::App* create = AddCommand(app, Command::kCreate, "create",
                                 "Create a run from a layout or a whole spec", line);
   NewRun& run = line->new_run;
+  create->add_flag("--if-absent", line->if_absent,
+                   "Done, too, where the run is there already; what it has otherwise is said");
   create->add_option("--layout", line->layout, "The tensors, a Layout as protobuf JSON; -: stdin")
       ->type_name("FILE");
   create->add_option("--spec", line->spec, "A whole Run as protobuf JSON, alone; -: stdin")
@@ -329,6 +376,10 @@ absl::Status CompleteRuns(std::vector<std::string>* assignments, CommandLine* li
     GRADD_RETURN_IF_ERROR(CheckPrintable("--label", text));
     line->labels[label->first] = label->second;
   }
+  if (line->command == Command::kFork && RunId(line->new_run_id).empty()) {
+    return UsageError("NEW is empty; expected a run's id, such as fashion-2");
+  }
+  GRADD_RETURN_IF_ERROR(CheckPrintable("NEW", line->new_run_id));
   if (NamesRuns(line->command)) {
     if (!line->labels.empty() && !line->runs.empty()) {
       return UsageError("RUN and --label are given; one of them says which runs are meant");
@@ -367,10 +418,28 @@ absl::Status CompleteRuns(std::vector<std::string>* assignments, CommandLine* li
   return absl::OkStatus();
 }
 
+// `100`, or `2/100` on timeline 2.
+absl::Status ParsePlace(const std::string& text, int64_t* step, uint64_t* timeline) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits('/', 1));
+  const bool has_timeline = absl::StrContains(text, '/');
+  const absl::string_view number = has_timeline ? parts.second : parts.first;
+  const bool valid = absl::SimpleAtoi(number, step) && *step >= 0 &&
+                     (!has_timeline || (absl::SimpleAtoi(parts.first, timeline) && *timeline > 0));
+  if (valid) return absl::OkStatus();
+  return UsageError(absl::StrCat("STEP: ", Quoted(text),
+                                 " is neither a step, such as 100, nor TIMELINE/STEP, such as "
+                                 "2/100"));
+}
+
 absl::Status Complete(const Texts& texts, std::vector<std::string> assignments,
                       const std::map<std::string, std::string>& fields, CommandLine* line) {
-  // The server sets billions of parameters before it answers.
-  const char* const timeout = line->command == Command::kCreate ? "10m" : "10s";
+  // The server sets, reads or writes billions of parameters before it answers.
+  const bool takes_long = line->command == Command::kCreate ||
+                          line->command == Command::kCheckpoint ||
+                          line->command == Command::kRestore || line->command == Command::kFork ||
+                          line->command == Command::kDiff;
+  const char* const timeout = takes_long ? "10m" : "10s";
   GRADD_RETURN_IF_ERROR(
       ParseText("--timeout", texts.timeout.empty() ? timeout : texts.timeout, &line->timeout));
   GRADD_RETURN_IF_ERROR(ParseText("--interval", texts.interval, &line->interval));
@@ -383,7 +452,9 @@ absl::Status Complete(const Texts& texts, std::vector<std::string> assignments,
   // gRPC would report other bytes as an error of the server.
   GRADD_RETURN_IF_ERROR(CheckPrintable("RUN", line->run));
   const bool sends_author = line->command == Command::kSet || line->command == Command::kPause ||
-                            line->command == Command::kResume || line->command == Command::kFinish;
+                            line->command == Command::kResume ||
+                            line->command == Command::kFinish ||
+                            line->command == Command::kRestore || line->command == Command::kFork;
   if (sends_author) GRADD_RETURN_IF_ERROR(CheckPrintable("--author", line->author));
   GRADD_RETURN_IF_ERROR(CheckPrintable("--reason", line->reason));
   for (const std::string& text : assignments) {
@@ -404,6 +475,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   line.author = user;
   Texts texts;
   std::vector<std::string> assignments;
+  std::vector<std::string> places;
   std::map<std::string, std::string> fields;
   std::string view = "evaluation";
 
@@ -418,7 +490,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->envname(VariableOf("server"))
       ->capture_default_str();
   app.add_flag("--json", line.json, "For scripts: print JSON")->envname(VariableOf("json"));
-  app.add_option("--timeout", texts.timeout, "Longest wait for an answer [10s; create: 10m]")
+  app.add_option("--timeout", texts.timeout,
+                 "Longest wait for an answer [10s; create, checkpoint, restore, fork, diff: 10m]")
       ->type_name("DURATION")
       ->envname(VariableOf("timeout"));
 
@@ -467,6 +540,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->type_name("evaluation|training|average")
       ->capture_default_str();
 
+  AddCheckpoints(&app, &line, &assignments, &places);
   AddHistory(&app, &line);
   AddLrFind(&app, &line, &texts);
   AddRace(&app, &line, &texts);
@@ -496,6 +570,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   line.view = view == "training"  ? v1::PARAMETER_VIEW_TRAINING
               : view == "average" ? v1::PARAMETER_VIEW_AVERAGE
                                   : v1::PARAMETER_VIEW_EVALUATION;
+  if (line.command == Command::kDiff) {
+    GRADD_RETURN_IF_ERROR(ParsePlace(places[0], &line.step, &line.timeline));
+    GRADD_RETURN_IF_ERROR(ParsePlace(places[1], &line.other_step, &line.other_timeline));
+  }
   GRADD_RETURN_IF_ERROR(Complete(texts, assignments, fields, &line));
   return line;
 }

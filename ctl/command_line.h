@@ -25,6 +25,12 @@ enum class Command {
   kResume,
   kFinish,
   kDelete,
+  kCheckpoint,
+  kCheckpoints,
+  kRestore,
+  kFork,
+  kDiff,
+  kVerify,
   kPull,
   kLrFind,
   kRace,
@@ -46,7 +52,7 @@ struct CommandLine {
   std::vector<std::string> runs;  // history, compare; the same.
   RunLabels labels;               // create: the new run's. Others: of the runs that are meant.
   std::vector<std::string> label_texts;  // The same as they were written.
-  std::string author;                    // set, pause, resume, finish.
+  std::string author;                    // set, pause, resume, finish, restore, fork.
   std::string reason;                    // finish.
 
   // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
@@ -54,7 +60,18 @@ struct CommandLine {
   std::string layout;
   NewRun new_run;
 
-  std::vector<Assignment> changes;  // set.
+  bool if_absent = false;  // create.
+
+  std::vector<Assignment> changes;  // set, fork.
+
+  // restore, fork, diff: a checkpoint; timeline 0: that of the run's own past. diff: and another
+  // one.
+  int64_t step = 0;
+  uint64_t timeline = 0;
+  int64_t other_step = 0;
+  uint64_t other_timeline = 0;
+  std::string new_run_id;  // fork.
+  std::string directory;   // verify.
 
   // watch.
   absl::Duration interval;

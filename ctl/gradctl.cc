@@ -10,6 +10,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/base/error.h"
+#include "core/base/utf8.h"
+#include "core/run/spec_difference.h"
+#include "ctl/checkpoints.h"
 #include "ctl/cleared.h"
 #include "ctl/client.h"
 #include "ctl/command_line.h"
@@ -24,6 +27,7 @@
 #include "ctl/requests.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
+#include "ctl/verify.h"
 #include "ctl/watch.h"
 #include "nlohmann/json.hpp"
 
@@ -82,10 +86,28 @@ absl::Status Print(const absl::StatusOr<v1::Run>& run, const CommandLine& line,
   return absl::OkStatus();
 }
 
+// For create --if-absent: the run is there.
+absl::Status PrintExisting(const v1::CreateRunRequest& request, const CommandLine& line,
+                           Client* client, Console* console) {
+  const absl::StatusOr<v1::Run> run = client->Get(RunName(line.run));
+  if (!run.ok()) return run.status();
+  const std::vector<std::string> unmet = UnmetFields(request.run(), *run);
+  if (!unmet.empty()) {
+    console->err << ForTerminal(
+        absl::StrCat("gradctl: ", RunId(line.run), " is another run than was asked for: its ",
+                     absl::StrJoin(unmet, ", "), unmet.size() == 1 ? " differs" : " differ", "\n"));
+  }
+  return Print(run, line, absl::StrCat("is there already, at step ", run->progress().step()),
+               console);
+}
+
 absl::Status Create(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<v1::CreateRunRequest> request = CreateRequest(line, console);
   if (!request.ok()) return request.status();
   const absl::StatusOr<v1::Run> run = client->Create(*request);
+  if (line.if_absent && ReasonOf(run.status()) == "RUN_EXISTS") {
+    return PrintExisting(*request, line, client, console);
+  }
   return Print(run, line, absl::StrCat("created, ", run.ok() ? SizeText(*run) : ""), console);
 }
 
@@ -100,6 +122,7 @@ absl::Status List(const CommandLine& line, Client* client, Console* console) {
     console->out << NoRunsText(*runs, console->clock.WallTime());
   } else {
     console->out << RunTable(*runs, console->width());
+    console->err << MemoryOnlyText(*runs);
   }
   return absl::OkStatus();
 }
@@ -107,8 +130,16 @@ absl::Status List(const CommandLine& line, Client* client, Console* console) {
 absl::Status Show(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<v1::Run> run = client->Get(RunName(line.run));
   if (!run.ok()) return run.status();
-  console->out << (line.json ? absl::StrCat(JsonLine(*run), "\n")
-                             : RunPage(*run, console->clock.WallTime()));
+  if (line.json) {
+    console->out << JsonLine(*run) << "\n";
+    return absl::OkStatus();
+  }
+  std::string newest;
+  if (run->kept()) {
+    const auto checkpoints = client->ListCheckpoints(run->name());
+    if (checkpoints.ok()) newest = NewestCheckpointText(*checkpoints, console->clock.WallTime());
+  }
+  console->out << RunPage(*run, console->clock.WallTime(), newest);
   return absl::OkStatus();
 }
 
@@ -224,6 +255,18 @@ absl::Status Run(const CommandLine& line, Client* client, Console* console) {
       return Finish(line, client, console);
     case Command::kDelete:
       return Delete(line, client, console);
+    case Command::kCheckpoint:
+      return MakeCheckpoint(line, client, console);
+    case Command::kCheckpoints:
+      return ListCheckpoints(line, client, console);
+    case Command::kRestore:
+      return Restore(line, client, console);
+    case Command::kFork:
+      return Fork(line, client, console);
+    case Command::kDiff:
+      return Diff(line, client, console);
+    case Command::kVerify:
+      return Verify(line, FileSystem::Real(), console);
     case Command::kPull:
       return Pull(line, client, console);
     case Command::kLrFind:

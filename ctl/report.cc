@@ -394,8 +394,7 @@ std::string GroupText(absl::string_view labels, const v1::ListRunsResponse& runs
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
   std::string text = "no runs";
   if (runs.has_server_start_time()) {
-    absl::StrAppend(&text, "; they live in the server's memory, and it was started ",
-                    AgeText(runs.server_start_time(), now));
+    absl::StrAppend(&text, "; the server was started ", AgeText(runs.server_start_time(), now));
   }
   absl::StrAppend(&text, "\n");
   if (runs.lost_runs().empty()) return text;
@@ -408,7 +407,24 @@ std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now) {
   return absl::StrCat(text, runs.lost_runs_size() > kMaxNamed ? ", ..." : "", "\n");
 }
 
-std::string RunPage(const v1::Run& run, absl::Time now) {
+std::string MemoryOnlyText(const v1::ListRunsResponse& runs) {
+  std::vector<std::string> names;
+  for (const v1::Run& run : runs.runs()) {
+    if (!run.kept()) names.push_back(RunId(run.name()));
+  }
+  if (names.empty()) return "";
+  const bool all = static_cast<int>(names.size()) == runs.runs_size();
+  constexpr size_t kMostNames = 5;
+  const bool more = names.size() > kMostNames;
+  names.resize(std::min(names.size(), kMostNames));
+  return ForTerminal(absl::StrCat(
+      "gradctl: ",
+      all ? "these runs" : absl::StrCat(absl::StrJoin(names, ", "), more ? ", ..." : ""),
+      names.size() == 1 && !all ? " is" : " are",
+      " in the server's memory only, and gone with it\n"));
+}
+
+std::string RunPage(const v1::Run& run, absl::Time now, const std::string& newest_checkpoint) {
   std::string page = absl::StrCat(
       RunId(run.name()), "  ",
       KnowsConditions(run) ? TimedConditionText(run.progress()) : StateOf(run), "\n\n");
@@ -421,6 +437,12 @@ std::string RunPage(const v1::Run& run, absl::Time now) {
                      " of them parameters and optimizer state"),
         &page);
   }
+  AppendRow("kept",
+            !run.kept() ? "no: in the server's memory only, and gone with it"
+            : newest_checkpoint.empty()
+                ? "on the server's disk"
+                : absl::StrCat("on the server's disk; newest checkpoint: ", newest_checkpoint),
+            &page);
   if (!run.labels().empty()) AppendRow("labels", LabelsText(run.labels()), &page);
   // Each but the first began when the run went back.
   if (run.timeline() > 1) AppendRow("timeline", absl::StrCat(run.timeline()), &page);

@@ -22,8 +22,12 @@ std::string GroupText(absl::string_view labels, const v1::ListRunsResponse& runs
 // What there is to say where there are no runs.
 std::string NoRunsText(const v1::ListRunsResponse& runs, absl::Time now);
 
+// Which of the runs end with the server, as one line; "" if all outlive it.
+std::string MemoryOnlyText(const v1::ListRunsResponse& runs);
+
 // What people read: everything about one run. Times are written as ages, seen from `now`.
-std::string RunPage(const v1::Run& run, absl::Time now);
+// `newest_checkpoint` is how people are told of it, where that is known.
+std::string RunPage(const v1::Run& run, absl::Time now, const std::string& newest_checkpoint = "");
 
 // `101,770 parameters in 4 tensors`.
 std::string SizeText(const v1::Run& run);

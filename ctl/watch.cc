@@ -130,6 +130,14 @@ absl::Status Watch(const CommandLine& line, Client* client, Console* console) {
   request.set_name(RunName(line.run));
   *request.mutable_interval() = ToProto(line.interval);
 
+  if (!line.json) {
+    // What is wrong with the run, or the server, is said below.
+    const absl::StatusOr<v1::Run> run = client->Get(request.name());
+    if (run.ok() && !run->kept()) {
+      console->err << "gradctl: " << RunId(line.run)
+                   << " is in the server's memory only, and gone with it" << std::endl;
+    }
+  }
   ProgressView view(RunId(line.run), line.json, console);
   Backoff backoff(absl::Milliseconds(100), absl::Seconds(5), std::random_device{}());
   bool seen = false;  // The server was there once.

@@ -30,6 +30,8 @@ run=fashion
 dir=build/quickstart
 bin=build/release/bin
 mkdir -p "$dir"
+# Of this server alone: one that was kept has its own.
+state=$(mktemp -d "$dir/state.XXXXXX")
 pids=()
 server_pid=
 
@@ -48,6 +50,7 @@ cleanup() {
   for pid in "${pids[@]}" $server_pid; do
     wait "$pid" 2>/dev/null || true
   done
+  [ -z "$state" ] || rm -rf "$state"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
@@ -66,7 +69,8 @@ export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 }
 
 rm -f "$dir/ready"
-"$bin/gradd" --listen 127.0.0.1:0 --http 127.0.0.1:0 --ready-file "$dir/ready" >"$dir/gradd.log" 2>&1 &
+"$bin/gradd" --listen 127.0.0.1:0 --http 127.0.0.1:0 --ready-file "$dir/ready" --state-dir "$state" \
+  >"$dir/gradd.log" 2>&1 &
 server_pid=$!
 for _ in $(seq 100); do
   [ -e "$dir/ready" ] && break
@@ -103,7 +107,9 @@ accuracy=$(sed -n 's/.* test accuracy \([0-9.]*\).*/\1/p' "$dir/worker0.log" | t
 if $keep; then
   echo "the server stays up: $bin/gradctl --server $grpc show $run"
   echo "stop it with: kill $server_pid"
+  echo "its runs are kept in $state"
   disown "$server_pid"
   server_pid=
+  state=
 fi
 echo "test accuracy $accuracy after $steps steps in $seconds s"

@@ -1,7 +1,5 @@
 #include "server/run_service.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -19,6 +17,7 @@
 #include "core/run/run_spec.h"
 #include "server/status.h"
 #include "server/trials_reactor.h"
+#include "server/unary_call.h"
 #include "server/watch_reactor.h"
 
 namespace gradd {
@@ -28,48 +27,7 @@ constexpr int32_t kDefaultPageSize = 100;
 constexpr size_t kMaxPageBytes = 1 << 20;  // The run beyond it is the last one.
 constexpr int32_t kMaxPageSize = 1000;
 constexpr int kMaxLostRuns = 100;
-constexpr size_t kMaxAuthorBytes = 128;
 constexpr size_t kMaxReasonBytes = 200;
-
-grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status, context));
-  return reactor;
-}
-
-// Whether people can be shown what somebody wrote.
-absl::Status CheckText(absl::string_view field, const std::string& text, size_t max_bytes,
-                       absl::string_view reason) {
-  if (text.size() > max_bytes) {
-    return InvalidArgument(
-        "OUT_OF_RANGE",
-        absl::StrCat(field, ": ", text.size(), " bytes, at most ", max_bytes, " expected"));
-  }
-  if (IsPrintableUtf8(text)) return absl::OkStatus();
-  return InvalidArgument(
-      reason, absl::StrCat(field, ": ", Quoted(text),
-                           " has characters that are not seen, printable UTF-8 expected"));
-}
-
-absl::StatusOr<std::string> Author(const std::string& author,
-                                   grpc::CallbackServerContext* context) {
-  GRADD_RETURN_IF_ERROR(CheckText("author", author, kMaxAuthorBytes, "AUTHOR_INVALID"));
-  return author.empty() ? context->peer() : author;
-}
-
-void LogInfo(absl::string_view event, const LogEntry::Fields& fields) {
-  spdlog::info("{}", LogLine(event, fields));
-}
-
-// Answers for a run when what has happened to it is durable: with the run as it is then, where
-// there is a `response`.
-void FinishWhenDurable(const std::shared_ptr<Run>& run, grpc::ServerUnaryReactor* reactor,
-                       grpc::CallbackServerContext* context, v1::Run* response = nullptr) {
-  run->WhenDurable([run, reactor, context, response](const absl::Status& durable) {
-    if (response != nullptr) *response = run->Describe(Run::Detail::kFull);
-    reactor->Finish(ToGrpcStatus(durable, context));
-  });
-}
 
 // Finds the run, lets `change` change it, and answers how it is then. The log gets `event`.
 template <typename Change>
@@ -274,6 +232,36 @@ grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerConte
                                                        v1::ReportEvaluationResponse* /*response*/) {
   auto run = registry_->Find(request->name());
   return Done(context, run.ok() ? (*run)->ReportEvaluation(request->evaluation()) : run.status());
+}
+
+grpc::ServerUnaryReactor* RunService::CheckpointRun(grpc::CallbackServerContext* context,
+                                                    const v1::CheckpointRunRequest* request,
+                                                    v1::Checkpoint* response) {
+  return checkpoints_.Make(context, request, response);
+}
+
+grpc::ServerUnaryReactor* RunService::ListCheckpoints(grpc::CallbackServerContext* context,
+                                                      const v1::ListCheckpointsRequest* request,
+                                                      v1::ListCheckpointsResponse* response) {
+  return checkpoints_.List(context, request, response);
+}
+
+grpc::ServerUnaryReactor* RunService::RestoreRun(grpc::CallbackServerContext* context,
+                                                 const v1::RestoreRunRequest* request,
+                                                 v1::RestoreRunResponse* response) {
+  return checkpoints_.Restore(context, request, response);
+}
+
+grpc::ServerUnaryReactor* RunService::ForkRun(grpc::CallbackServerContext* context,
+                                              const v1::ForkRunRequest* request,
+                                              v1::Run* response) {
+  return checkpoints_.Fork(context, request, response);
+}
+
+grpc::ServerUnaryReactor* RunService::DiffRun(grpc::CallbackServerContext* context,
+                                              const v1::DiffRunRequest* request,
+                                              v1::DiffRunResponse* response) {
+  return checkpoints_.Diff(context, request, response);
 }
 
 grpc::ServerUnaryReactor* RunService::GetHistory(grpc::CallbackServerContext* context,

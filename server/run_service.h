@@ -5,6 +5,7 @@
 
 #include "core/run/run_registry.h"
 #include "gradd/v1/run_service.grpc.pb.h"
+#include "server/checkpoint_calls.h"
 #include "server/past.h"
 #include "server/peer_watch.h"
 #include "server/ticked_streams.h"
@@ -16,7 +17,11 @@ class RunService : public v1::RunService::CallbackService {
  public:
   // All must outlive the service and its RPCs.
   RunService(RunRegistry* registry, TickedStreams* streams, PeerWatch* watch, const Past* past)
-      : registry_(registry), streams_(streams), watch_(watch), past_(past) {}
+      : registry_(registry),
+        streams_(streams),
+        watch_(watch),
+        past_(past),
+        checkpoints_(registry) {}
 
   grpc::ServerUnaryReactor* CreateRun(grpc::CallbackServerContext* context,
                                       const v1::CreateRunRequest* request,
@@ -51,12 +56,30 @@ class RunService : public v1::RunService::CallbackService {
   grpc::ServerUnaryReactor* GetHistory(grpc::CallbackServerContext* context,
                                        const v1::GetHistoryRequest* request,
                                        v1::History* response) override;
+  grpc::ServerUnaryReactor* CheckpointRun(grpc::CallbackServerContext* context,
+                                          const v1::CheckpointRunRequest* request,
+                                          v1::Checkpoint* response) override;
+  grpc::ServerUnaryReactor* ListCheckpoints(grpc::CallbackServerContext* context,
+                                            const v1::ListCheckpointsRequest* request,
+                                            v1::ListCheckpointsResponse* response) override;
+  grpc::ServerUnaryReactor* RestoreRun(grpc::CallbackServerContext* context,
+                                       const v1::RestoreRunRequest* request,
+                                       v1::RestoreRunResponse* response) override;
+  grpc::ServerUnaryReactor* ForkRun(grpc::CallbackServerContext* context,
+                                    const v1::ForkRunRequest* request, v1::Run* response) override;
+  grpc::ServerUnaryReactor* DiffRun(grpc::CallbackServerContext* context,
+                                    const v1::DiffRunRequest* request,
+                                    v1::DiffRunResponse* response) override;
+
+  // Where the runs are kept; before it serves. Never called: they are in memory only.
+  void KeepIn(DurableRuns* runs) { checkpoints_.KeepIn(runs); }
 
  private:
   RunRegistry* const registry_;
   TickedStreams* const streams_;
   PeerWatch* const watch_;
   const Past* const past_;
+  CheckpointCalls checkpoints_;
 };
 
 }  // namespace gradd

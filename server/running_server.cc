@@ -172,6 +172,7 @@ absl::Status RunningServer::OpenStateDirectory() {
     return absl::UnavailableError(absl::StrCat("--state-dir: ", opened.status().message()));
   }
   durable_runs_ = *std::move(opened);
+  run_service_.KeepIn(durable_runs_.get());
   return absl::OkStatus();
 }
 

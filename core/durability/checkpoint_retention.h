@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/durability/run_folder.h"
 #include "gradd/v1/run.pb.h"
 
@@ -15,6 +16,8 @@ struct KeptCheckpoint {
   RunFolder::Checkpoint name;
   int64_t events = 0;                     // That are in it.
   std::optional<double> evaluation_loss;  // Of the newest evaluation in it.
+  absl::Time time = absl::UnixEpoch();    // When it was captured.
+  int64_t bytes = 0;                      // Of the file.
 };
 
 // What is not to be kept of `checkpoints`, which are in the order in which they were made: see

@@ -115,6 +115,7 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
   kept.name = {state.timeline(), state.step()};
   kept.events = state.events();
   if (state.has_evaluation()) kept.evaluation_loss = state.evaluation().loss();
+  kept.time = options_.clock->WallTime();
   CheckpointFacts facts;
   facts.events = state.events();
   facts.step = state.step();
@@ -128,12 +129,13 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
   }
   options_.io->Schedule([self = shared_from_this(), capture = *capture]() mutable {
     CheckpointWriter::Options options;
-    options.time = self->options_.clock->WallTime();
+    options.time = self->writing_.time;
     const RunFolder& folder = self->log_->folder();
     auto writer = CheckpointWriter::Begin(
         &folder.files(), folder.CheckpointPath(self->writing_.name), std::move(capture), options);
     if (!writer.ok()) return self->Complete(writer.status());
     self->writer_ = *std::move(writer);
+    self->writing_.bytes = self->writer_->bytes();
     self->write_begun_at_ = self->options_.clock->Elapsed();
     self->Write();
   });

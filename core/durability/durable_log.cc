@@ -52,7 +52,7 @@ absl::Status DurableLog::failure() const {
 
 bool DurableLog::waits_for_room() const {
   MutexLock lock(&mutex_);
-  return waits_for_room_ || (awaits_checkpoint_.has_value() && checkpoint_lacks_room_);
+  return waits_for_room_ || (!awaited_.empty() && checkpoint_lacks_room_);
 }
 
 void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
@@ -62,7 +62,7 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
   appended_ = event.number();
   if (event.has_created()) journal_ = event.created().spec().journal();
   if (event.has_change()) journal_ = event.change().spec().journal();
-  if (event.has_deleted()) awaits_checkpoint_.reset();  // There will be none.
+  if (event.has_deleted()) awaited_.clear();  // There will be none.
   if (!fault_.ok() || closed_) return;
   if (is_control || journal_) {
     Item item;
@@ -80,8 +80,8 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
 
 void DurableLog::AwaitCheckpoint(int64_t event) {
   MutexLock lock(&mutex_);
-  if (!awaits_checkpoint_.has_value()) awaits_checkpoint_ = event;
-  durable_.store(std::min(durable_.load(std::memory_order_relaxed), *awaits_checkpoint_ - 1),
+  awaited_.push_back(event);
+  durable_.store(std::min(durable_.load(std::memory_order_relaxed), awaited_.front() - 1),
                  std::memory_order_release);
 }
 
@@ -89,9 +89,9 @@ void DurableLog::CheckpointMade(int64_t event) {
   std::function<void()> moved;
   {
     MutexLock lock(&mutex_);
-    if (!awaits_checkpoint_.has_value() || *awaits_checkpoint_ > event) return;
-    awaits_checkpoint_.reset();
-    checkpoint_lacks_room_ = false;
+    if (awaited_.empty() || awaited_.front() > event) return;
+    while (!awaited_.empty() && awaited_.front() <= event) awaited_.pop_front();
+    if (awaited_.empty()) checkpoint_lacks_room_ = false;
     UpdateDurable();
     moved = moved_;
   }
@@ -170,7 +170,7 @@ void DurableLog::UpdateWritten() {
 
 void DurableLog::UpdateDurable() {
   int64_t durable = pending_.empty() ? appended_ : pending_.front() - 1;
-  if (awaits_checkpoint_.has_value()) durable = std::min(durable, *awaits_checkpoint_ - 1);
+  if (!awaited_.empty()) durable = std::min(durable, awaited_.front() - 1);
   if (durable > durable_.load(std::memory_order_relaxed)) {
     durable_.store(durable, std::memory_order_release);
   }
@@ -270,6 +270,7 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
     if (absl::Status created = folder_->Create(); !created.ok()) return created;
   }
   if (event.has_timeline()) position_.timeline = event.timeline().number();
+  if (event.has_restored()) position_.timeline = event.restored().number();
   if (segment_ == nullptr) {
     if (absl::Status opened = OpenSegment(); !opened.ok()) return opened;
   }

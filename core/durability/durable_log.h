@@ -6,7 +6,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,7 +76,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
 
   bool awaits_checkpoint() const {
     MutexLock lock(&mutex_);
-    return awaits_checkpoint_.has_value();
+    return !awaited_.empty();
   }
   // Bytes written since the last BeginSegment().
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
@@ -121,7 +120,8 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool journal_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t appended_ ABSL_GUARDED_BY(mutex_) = 0;  // Number of the last event.
-  std::optional<int64_t> awaits_checkpoint_ ABSL_GUARDED_BY(mutex_);
+  // Events that a checkpoint has to have before they are told of, in their order.
+  std::deque<int64_t> awaited_ ABSL_GUARDED_BY(mutex_);
   bool checkpoint_lacks_room_ ABSL_GUARDED_BY(mutex_) = false;
   DurabilitySigns signs_ ABSL_GUARDED_BY(mutex_);
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);

@@ -52,6 +52,8 @@ std::vector<KeptCheckpoint> ReadKept(const RunFolder& folder) {
     one.name = checkpoint;
     one.events = info->events;
     one.evaluation_loss = info->evaluation_loss;
+    one.time = info->time;
+    one.bytes = info->bytes;
     kept.push_back(one);
   }
   return kept;
@@ -209,6 +211,13 @@ std::shared_ptr<Checkpointer> DurableRuns::CheckpointerOf(const std::string& run
   MutexLock lock(&mutex_);
   const auto found = checkpointers_.find(run_id);
   return found == checkpointers_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Checkpointer> DurableRuns::CheckpointerOf(const std::shared_ptr<Run>& run) {
+  for (const auto& checkpointer : Checkpointers()) {
+    if (checkpointer->run() == run) return checkpointer;
+  }
+  return nullptr;
 }
 
 void DurableRuns::Tick() {

@@ -22,6 +22,7 @@ bool IsControlEvent(const state::v1::Event& event) {
     case Kind::kChange:
     case Kind::kState:
     case Kind::kTimeline:
+    case Kind::kRestored:
     case Kind::kDeleted:
       return true;
     case Kind::kStep:

@@ -16,8 +16,8 @@
 namespace gradd {
 
 // An event that people brought about, or the server in their place: the run was created, changed,
-// paused, resumed, finished early or deleted, or a timeline begun. It is on disk, whether or not
-// the run keeps a journal, before anybody is told.
+// paused, resumed, finished early or deleted, a timeline begun, or it went back to a checkpoint. It
+// is on disk, whether or not the run keeps a journal, before anybody is told.
 bool IsControlEvent(const state::v1::Event& event);
 
 // The event as it is written down, with what describes the pushes.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/error.h"
 #include "core/durability/checkpoint_reader.h"
 #include "core/durability/log_reader.h"
@@ -35,6 +36,11 @@ class Recovery {
     GRADD_RETURN_IF_ERROR(ReadCheckpoint());
     for (size_t i = 0; i < headers_.size(); ++i) GRADD_RETURN_IF_ERROR(ReadSegment(i));
     if (recovered_.run == nullptr) {
+      // One that had a checkpoint was complete once.
+      if (newest_timeline_ > 0) {
+        return Damaged(folder_->path(), absl::StrCat("none of its checkpoints can be read: ",
+                                                     absl::StrJoin(recovered_.notes, "; ")));
+      }
       return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
                    absl::StrCat(folder_->path(), ": no run was ever complete there"));
     }
@@ -74,6 +80,7 @@ class Recovery {
   absl::Status ReadCheckpoint() {
     const auto checkpoints = folder_->Checkpoints();
     GRADD_RETURN_IF_ERROR(checkpoints.status());
+    if (!checkpoints->empty()) newest_timeline_ = checkpoints->back().timeline;
     for (auto next = checkpoints->rbegin(); next != checkpoints->rend(); ++next) {
       const std::string path = folder_->CheckpointPath(*next);
       RunOrigin origin;
@@ -153,6 +160,10 @@ class Recovery {
     const int64_t next = recovered_.run->ReadCheckpointFacts().events + 1;
     if (event.number() < next) return absl::OkStatus();
     if (event.has_state() && event.state().state() == v1::RUN_STATE_RUNNING) stands_still_ = false;
+    if (event.has_restored()) {
+      stands_still_ = false;
+      return Restore(event);
+    }
     if (event.number() == next && carried_.empty() && !gap_) {
       const auto pushes = ReadPushes(reader.event(), recovered_.run->layout(), reader.data());
       GRADD_RETURN_IF_ERROR(pushes.status());
@@ -161,6 +172,24 @@ class Recovery {
     }
     gap_ = true;
     if (IsControlEvent(event)) carried_.push_back(event);
+    return absl::OkStatus();
+  }
+
+  // The run went back, and the checkpoint that has that is not there. If it never was, nobody was
+  // told of this, and of what came after it; but for the number of the timeline, which is not used
+  // twice. If it was, and is lost or damaged, what people did counts as after any other gap.
+  absl::Status Restore(const state::v1::Event& event) {
+    carried_.push_back(event);
+    never_told_ = newest_timeline_ < event.restored().number();
+    if (!never_told_) {
+      gap_ = true;
+      return absl::OkStatus();
+    }
+    state::v1::Event& begun = carried_.back();
+    begun.mutable_timeline()->set_number(event.restored().number());
+    recovered_.notes.push_back(absl::StrCat(
+        folder_->path(), ": the server ended while the run went back to step ",
+        event.restored().step(), "; nobody was told, and it goes on as it was before"));
     return absl::OkStatus();
   }
 
@@ -199,8 +228,10 @@ class Recovery {
     const bool all_is_there =
         !gap_ && (state.spec().journal() || is_complete || is_finished || stands_still_);
     recovered_.steps_are_lost = !all_is_there;
+    // First, so that the segment which begins with it says of which timeline it is.
+    if (recovered_.steps_are_lost) replay_->BeginTimeline();
     for (const state::v1::Event& event : carried_) GRADD_RETURN_IF_ERROR(replay_->CarryOver(event));
-    replay_->GoOn(recovered_.steps_are_lost);
+    replay_->GoOn();
     return absl::OkStatus();
   }
 
@@ -209,7 +240,8 @@ class Recovery {
   RecoveredRun recovered_;
   std::vector<state::v1::LogHeader> headers_;  // Of all segments.
   std::optional<RunReplay> replay_;
-  bool never_told_ = false;                // Its first checkpoint is not there.
+  uint64_t newest_timeline_ = 0;           // Of all checkpoints' names; 0: there is none.
+  bool never_told_ = false;                // A checkpoint that it waited for is not there.
   bool stands_still_ = false;              // No step can have been made since the checkpoint.
   bool gap_ = false;                       // Events are missing.
   std::vector<state::v1::Event> carried_;  // Control events after that.

@@ -13,6 +13,7 @@
 #include "core/data/data_set.h"
 #include "core/run/recent_events.h"
 #include "core/run/run_checkpoints.h"
+#include "core/run/run_replay.h"
 #include "core/run/run_spec.h"
 #include "core/run/timelines.h"
 #include "core/step/claimed_plan.h"
@@ -50,7 +51,7 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
 
 // How long the run has been at it already.
 absl::Duration ElapsedBefore(const RunOrigin& origin) {
-  return origin.capture == nullptr
+  return origin.capture == nullptr || origin.fork != nullptr
              ? absl::ZeroDuration()
              : FromProto(origin.capture->state.elapsed());
 }
@@ -142,7 +143,8 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
     if (const std::shared_ptr<Run> alive = weak.lock()) alive->LogMoved();
   });
   if (capture != nullptr) {
-    GRADD_RETURN_IF_ERROR(run->GoOnFrom(*capture));
+    GRADD_RETURN_IF_ERROR(origin.fork == nullptr ? run->GoOnFrom(*capture)
+                                                 : RunReplay(run).Fork(origin));
     return run;
   }
   if (WindowOf(spec.optimizer()) > 1) {

@@ -71,9 +71,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // FAILED_PRECONDITION for a trial, which belongs to its Trials, as all that changes a run says.
   absl::Status CheckChangeable() const;
 
-  // The run as people see it.
+  // The run as people see it; of many workers, 1,000: the live ones first.
   enum class Detail { kSummary, kWorkers, kFull };  // Each adds to the one before.
-  // Of many workers, 1,000: the live ones first.
   v1::Run Describe(Detail detail) const;
   // `event`: it may be told when IsDurable(event).
   v1::RunProgress Progress(int64_t* event = nullptr) const;
@@ -167,6 +166,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
 
  private:
   friend class RunReplay;
+  friend class RunRestore;
   Run(std::string run_id, const v1::Run& spec, Layout layout,
       const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
       const RunOrigin& origin, const RunPlace* place);
@@ -256,7 +256,7 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
 
   // Begins those that were asked for, if nothing is on its way.
   void BeginTimelines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void BeginNextTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellOfTimeline(const std::string& author) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // The log has moved; the log is at an end, and so is the run (run_durable.cc).
   void LogMoved();

@@ -19,6 +19,8 @@
 #include "core/store/snapshot.h"
 #include "core/store/version_readers.h"
 #include "core/sync/push_room.h"
+#include "google/protobuf/field_mask.pb.h"
+#include "gradd/v1/run.pb.h"
 
 namespace gradd {
 
@@ -45,6 +47,13 @@ inline int StepThreads(const RunEnvironment& environment) {
   return environment.pool->threads() + 1;
 }
 
+// That a run begins where another one was; see ForkRunRequest.
+struct RunFork {
+  v1::Run values;
+  google::protobuf::FieldMask mask;  // May be empty.
+  std::string author;
+};
+
 // What a run is made from that is not only its spec.
 struct RunOrigin {
   // Where a copy of a run begins. Null: at the layout's initial values.
@@ -54,6 +63,9 @@ struct RunOrigin {
   std::shared_ptr<const UpdatePlan> plan;
   // Instead of both: where the run itself was captured. Its spec is the one that it had there.
   std::shared_ptr<const RunCapture> capture;
+  // Not null: that was another run, which this one is a fork of. There is none before its first
+  // checkpoint.
+  const RunFork* fork = nullptr;
   // The run goes on from what was kept of it: from `capture`, or from its first event, which is that
   // it was created. Then `log` is its log, which has that; see Run::Replay().
   const state::v1::Event* created = nullptr;

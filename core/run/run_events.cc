@@ -88,6 +88,13 @@ void RunEvents::BeginTimeline(const std::string& author) {
   Enter(&event);
 }
 
+void RunEvents::Restore(state::v1::RunRestored restored) {
+  state::v1::Event event;
+  *event.mutable_restored() = std::move(restored);
+  Enter(&event);
+  log_->AwaitCheckpoint(event.number());
+}
+
 void RunEvents::Delete() {
   state::v1::Event event;
   event.mutable_deleted();

@@ -36,6 +36,8 @@ class RunEvents {
   // `the result of step 17 is not finite`.
   void ChangeState(v1::RunState state, const std::string& author, const std::string& reason);
   void BeginTimeline(const std::string& author);
+  // Nobody is told of it before a checkpoint has it. `restored.state` is that of RestoreState().
+  void Restore(state::v1::RunRestored restored);
   void Delete();
 
  private:

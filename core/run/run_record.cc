@@ -58,6 +58,8 @@ void RunRecord::Apply(const state::v1::Event& event) {
                          event.time());
     case Kind::kTimeline:
       return BeginTimeline(event.timeline(), event.time());
+    case Kind::kRestored:
+      return Restore(event.restored());
     case Kind::kDeleted:
       deleted_ = true;
       return;
@@ -240,7 +242,19 @@ void RunRecord::BeginTimeline(const state::v1::TimelineBegun& begun, const Time&
                absl::StrCat("timeline ", begun.number(), " after ", ended));
   timeline_ = std::make_shared<const Timeline>(Timeline{timeline_->run_uid, begun.number()});
   if (batches_.has_value()) batches_->EndAll();
+  past_.Begin(begun.number(), step_);
   AddToHistory(time, begun.author(), "timeline", absl::StrCat(ended), absl::StrCat(begun.number()));
+}
+
+void RunRecord::Restore(const state::v1::RunRestored& restored) {
+  const int64_t number = events_;
+  GRADD_DCHECK(restored.number() == timeline_->number + 1 && restored.state().events() == number,
+               absl::StrCat("timeline ", restored.number(), " after ", timeline_->number));
+  // Whoever made the event has read the state before. (Signs of life are none of the record's.)
+  const absl::Status read = Read(restored.state(), absl::ZeroDuration());
+  GRADD_DCHECK(read.ok(), std::string(read.message()));
+  events_ = number;
+  if (batches_.has_value()) batches_->EndAll();
 }
 
 void RunRecord::ChangeState(v1::RunState state, const std::string& author,
@@ -251,6 +265,14 @@ void RunRecord::ChangeState(v1::RunState state, const std::string& author,
   state_time_ = time;
   AddToHistory(time, author, "state", StateText(state_), StateText(state));
   state_ = state;
+}
+
+const v1::RestoreRunResponse* RunRecord::FindRestore(const std::string& request_id) const {
+  if (request_id.empty()) return nullptr;
+  for (const state::v1::AnsweredRestore& restore : restores_) {
+    if (restore.request_id() == request_id) return &restore.answer();
+  }
+  return nullptr;
 }
 
 StepRates RunRecord::RatesAt(int64_t step) const {

@@ -2,6 +2,7 @@
 #define GRADD_CORE_RUN_RUN_RECORD_H_
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "core/members/membership.h"
 #include "core/members/worker_blobs.h"
 #include "core/run/run_history.h"
+#include "core/run/run_past.h"
 #include "core/schedule/plateau.h"
 #include "core/step/step_decision.h"
 #include "core/step/step_policy.h"
@@ -22,6 +24,7 @@
 #include "core/store/timeline.h"
 #include "gradd/state/v1/event.pb.h"
 #include "gradd/state/v1/run_state.pb.h"
+#include "gradd/v1/checkpoint.pb.h"
 #include "gradd/v1/run.pb.h"
 
 namespace gradd {
@@ -91,6 +94,8 @@ class RunRecord {
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
   const EvaluationHistory& evaluations() const { return evaluations_; }
   const RunHistory& history() const { return history_; }
+  // What a request to go back was answered; null if none of that id is remembered.
+  const v1::RestoreRunResponse* FindRestore(const std::string& request_id) const;
 
   // What the schedule says of `step`, reduced on plateaus.
   StepRates RatesAt(int64_t step) const;
@@ -114,6 +119,7 @@ class RunRecord {
   void ChangeSpec(const state::v1::SpecChange& change, const Time& time);
   void Evaluate(const v1::Evaluation& evaluation, const Time& time);
   void BeginTimeline(const state::v1::TimelineBegun& begun, const Time& time);
+  void Restore(const state::v1::RunRestored& restored);
   void ChangeState(v1::RunState state, const std::string& author, const std::string& reason,
                    const Time& time);
 
@@ -150,6 +156,8 @@ class RunRecord {
   std::optional<v1::Evaluation> evaluation_;
   EvaluationHistory evaluations_;
   RunHistory history_;
+  RunPast past_;
+  std::deque<state::v1::AnsweredRestore> restores_;
 };
 
 }  // namespace gradd

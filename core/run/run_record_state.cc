@@ -35,6 +35,8 @@ void RunRecord::Write(state::v1::RunState* state) const {
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
   evaluations_.Write(state->mutable_evaluations());
   history_.Write(state->mutable_history());
+  past_.Write(state->mutable_past());
+  *state->mutable_restores() = {restores_.begin(), restores_.end()};
   if (batches_.has_value()) batches_->Write(state->mutable_data());
 }
 
@@ -68,6 +70,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   GRADD_RETURN_IF_ERROR(window_.Read(state.window()));
   GRADD_RETURN_IF_ERROR(losses_.Read(state.losses()));
   GRADD_RETURN_IF_ERROR(outcomes_.Read(state.outcomes()));
+  GRADD_RETURN_IF_ERROR(past_.Read(state.past()));
   batches_.reset();
   if (state.spec().has_data()) {
     GRADD_RETURN_IF_ERROR(ValidateDataSet(state.spec().data()));
@@ -92,6 +95,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   evaluations_ = EvaluationHistory();
   if (state.has_evaluations()) GRADD_RETURN_IF_ERROR(evaluations_.Read(state.evaluations()));
   history_.Read(state.history());
+  restores_.assign(state.restores().begin(), state.restores().end());
   ConfigureParts();
   return plateau_.Read(state.plateau());
 }

@@ -202,6 +202,7 @@ std::vector<v1::Run> RunRegistry::Unusable() const {
     if (!damaged && entry.phase != Entry::Phase::kRecovering) continue;
     v1::Run run;
     run.set_name(absl::StrCat("runs/", run_id));
+    run.set_kept(true);
     run.set_state(damaged ? v1::RUN_STATE_DAMAGED : v1::RUN_STATE_RECOVERING);
     run.mutable_progress()->set_state(run.state());
     run.mutable_progress()->set_condition(damaged ? v1::RUN_CONDITION_DAMAGED

@@ -18,7 +18,7 @@ namespace gradd {
 // Example:
 //   RunReplay replay(run);
 //   while (...) GRADD_RETURN_IF_ERROR(replay.Apply(event, pushes));
-//   replay.GoOn(/*steps_are_lost=*/false);
+//   replay.GoOn();
 class RunReplay {
  public:
   explicit RunReplay(std::shared_ptr<Run> run) : run_(std::move(run)) {}
@@ -30,8 +30,14 @@ class RunReplay {
   // A control event (see IsControlEvent()) that came after events which are lost happens now, as a
   // new one, as far as it still means something.
   absl::Status CarryOver(const state::v1::Event& event);
-  // That was all: leases begin, and a new timeline if there were steps that are lost.
-  void GoOn(bool steps_are_lost);
+  // A new timeline begins, since steps are lost.
+  void BeginTimeline();
+  // That was all: leases begin.
+  void GoOn();
+
+  // Instead of all these: the run begins where another one was, with `origin.fork`. What it tells
+  // waits for its first checkpoint. Errors as of Run::Update().
+  absl::Status Fork(const RunOrigin& origin);
 
  private:
   absl::Status ApplyStep(const state::v1::Event& event, EventLog::Pushes pushes);

@@ -25,19 +25,21 @@ absl::Status Run::BeginTimeline(const std::string& author) {
 
 void Run::BeginTimelines() {
   if (record_.deleted() || !engine_.settled()) return;
-  for (const std::string& author : std::exchange(asked_timelines_, {})) BeginNextTimeline(author);
+  for (const std::string& author : std::exchange(asked_timelines_, {})) {
+    events_.BeginTimeline(author);
+    TellOfTimeline(author);
+  }
 }
 
-void Run::BeginNextTimeline(const std::string& author) {
-  const uint64_t ended = record_.timeline()->number;
-  events_.BeginTimeline(author);
+void Run::TellOfTimeline(const std::string& author) {
+  const uint64_t timeline = record_.timeline()->number;
   engine_.SetTimeline(record_.timeline());
   NoteMove();
-  reports_.TimelineBegun(ended + 1, author, engine_.step());
+  reports_.TimelineBegun(timeline, author, engine_.step());
   const std::vector<SessionPtr> sessions = sessions_.List();
   for (const SessionPtr& session : sessions) {
     if (!session->state().sends_timelines) continue;
-    SendTimeline(session.get(), record_.timeline()->number, engine_.step());
+    SendTimeline(session.get(), timeline, engine_.step());
   }
   const auto dropped = std::make_shared<std::vector<PendingPush>>(waiting_.TakeAll());
   for (PendingPush& pending : *dropped) {
@@ -53,7 +55,7 @@ void Run::BeginNextTimeline(const std::string& author) {
     if (!state.sends_timelines) {
       sessions_.Dismiss(session.get(),
                         Error(absl::StatusCode::kAborted, "TIMELINE_ENDED",
-                              absl::StrCat("run \"", run_id_, "\" began timeline ", ended + 1,
+                              absl::StrCat("run \"", run_id_, "\" began timeline ", timeline,
                                            " at step ", engine_.step(),
                                            ", and this stream, which was "
                                            "welcome on timeline ",

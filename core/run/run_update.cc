@@ -9,65 +9,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
-#include "core/base/utf8.h"
 #include "core/run/changed_plan.h"
 #include "core/run/changed_schedule.h"
-#include "core/run/live_fields.h"
+#include "core/run/changed_spec.h"
 #include "core/run/run.h"
+#include "core/run/run_restore.h"
 #include "core/run/run_spec.h"
-#include "google/protobuf/util/field_mask_util.h"
 
 namespace gradd {
-namespace {
-
-absl::Status CheckMask(const google::protobuf::FieldMask& mask) {
-  using google::protobuf::util::FieldMaskUtil;
-  if (mask.paths().empty()) {
-    return Error(absl::StatusCode::kInvalidArgument, "MASK_INVALID",
-                 "update_mask: empty, at least one field expected");
-  }
-  for (const std::string& path : mask.paths()) {
-    if (!IsLiveField(path) || !FieldMaskUtil::IsValidPath<v1::Run>(path)) {
-      return Error(
-          absl::StatusCode::kInvalidArgument, "MASK_INVALID",
-          absl::StrCat("update_mask: ", Quoted(path), " is no field below ", kLiveFieldsText));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Refuses paths into a kind of optimizer, schedule or policy that is not the run's: to set one
-// field of it would replace the kind, with defaults for all others.
-absl::Status CheckKinds(const google::protobuf::FieldMask& mask, const v1::Run& run) {
-  for (const std::string& path : mask.paths()) {
-    const google::protobuf::Message* message = &run;
-    const std::vector<std::string> parts = absl::StrSplit(path, '.');
-    for (size_t i = 0; i + 1 < parts.size(); ++i) {
-      const auto* const field = message->GetDescriptor()->FindFieldByName(parts[i]);
-      const auto* const oneof = field->real_containing_oneof();
-      const auto* const used =
-          oneof == nullptr ? field
-                           : message->GetReflection()->GetOneofFieldDescriptor(*message, oneof);
-      if (used != field) {
-        return Error(
-            absl::StatusCode::kInvalidArgument, "MASK_INVALID",
-            absl::StrCat(path, " belongs to the ", parts[0], " ", field->name(),
-                         ", and this run's is ", used == nullptr ? "not set" : used->name()));
-      }
-      message = &message->GetReflection()->GetMessage(*message, field);
-    }
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 void Run::Update(UpdateRequest request) {
   absl::Status possible = CheckChangeable();
-  if (possible.ok()) possible = CheckMask(request.mask);
+  if (possible.ok() && request.restore == nullptr) possible = CheckUpdateMask(request.mask);
   if (!possible.ok()) return request.receive(possible);
   UpdateQueue::Turn turn;
   {
@@ -100,6 +55,10 @@ void Run::WorkOn(UpdateRequest request) {
 }
 
 absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
+  if (request.restore != nullptr) {
+    GRADD_RETURN_IF_ERROR(RunRestore(this).Accept(std::move(request)));
+    return false;
+  }
   v1::Run before;
   {
     MutexLock lock(&mutex_);
@@ -107,26 +66,9 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
     before = record_.spec();  // Nobody else changes it as long as this change is worked on.
   }
   // A plan takes time to make where there are many tensors: without the lock.
-  const google::protobuf::FieldMask& mask = request.mask;
-  GRADD_RETURN_IF_ERROR(CheckKinds(mask, before));
-  google::protobuf::util::FieldMaskUtil::MergeOptions replace;
-  replace.set_replace_message_fields(true);
-  replace.set_replace_repeated_fields(true);
-  v1::Run updated = before;
-  // Labels by hand: by its descriptor, a map is copied to a list and back.
-  google::protobuf::FieldMask by_descriptor;
-  for (const std::string& path : mask.paths()) {
-    if (path == "labels") {
-      *updated.mutable_labels() = request.values.labels();
-    } else {
-      by_descriptor.add_paths(path);
-    }
-  }
-  google::protobuf::util::FieldMaskUtil::MergeMessageTo(request.values, by_descriptor, replace,
-                                                        &updated);
-  GRADD_RETURN_IF_ERROR(SettleLearningRate(before, mask, &updated));
-  const bool begins_anew = SettleBegin(before, mask, &updated);
-  *updated.mutable_lease_duration() = ToProto(LeaseDuration(updated));
+  auto changed = ChangeSpec(before, request.mask, request.values);
+  GRADD_RETURN_IF_ERROR(changed.status());
+  v1::Run updated = std::move(changed->spec);
   auto plan = MakeChangedPlan(run_id_, before, updated, layout_, *memory_.store, environment_);
   GRADD_RETURN_IF_ERROR(plan.status());
   std::shared_ptr<const StepPolicy> policy = MakeStepPolicy(updated.policy());
@@ -146,7 +88,8 @@ absl::StatusOr<bool> Run::Accept(UpdateRequest request) {
     AssureStep(record_.policy(), live).IgnoreError();
     return reserved;
   }
-  updates_.Accept({std::move(request), std::move(updated), std::move(policy), begins_anew});
+  updates_.Accept(
+      {std::move(request), std::move(updated), std::move(policy), changed->begins_anew});
   ChangePlan();
   CompleteUpdate();
   return engine_.changes();
@@ -158,9 +101,15 @@ void Run::CompleteUpdate() {
   if (!update.has_value()) return;
   absl::StatusOr<v1::Run> answer = DeletedError();
   if (!record_.deleted()) {
-    EnterChange(*update);
+    absl::Status entered;
+    if (update->request.restore != nullptr) {
+      entered = RunRestore(this).Enter(update->request);
+    } else {
+      EnterChange(*update);
+    }
     FinishIfDone();
     answer = DescribeNow(Detail::kFull);
+    if (!entered.ok()) answer = entered;
   }
   pool_->Schedule([self = shared_from_this(), receive = update->request.receive,
                    answer = std::move(answer)]() mutable {

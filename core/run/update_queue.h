@@ -19,12 +19,16 @@ namespace gradd {
 // Gets the run as it is at the moment at which a change comes into effect, or why it was refused.
 using UpdateReceiver = std::function<void(const absl::StatusOr<v1::Run>&)>;
 
+struct RestoreRequest;
+
 // A change of a run, as somebody asked for it.
 struct UpdateRequest {
   v1::Run values;
   google::protobuf::FieldMask mask;
   std::string author;
   UpdateReceiver receive;
+  // Not null: instead of `values`, the run is to go back; see RunRestore.
+  std::shared_ptr<RestoreRequest> restore = nullptr;
 };
 
 // The changes of one run that are not answered yet. One of them is worked on; it is over when it is

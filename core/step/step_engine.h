@@ -16,6 +16,7 @@
 #include "core/base/shared_region.h"
 #include "core/optim/update_plan.h"
 #include "core/step/base_snapshots.h"
+#include "core/step/engine_replacement.h"
 #include "core/step/engine_vectors.h"
 #include "core/step/measurements.h"
 #include "core/step/push_meter.h"
@@ -192,8 +193,32 @@ class StepEngine {
   };
   Remains TakeAll();
 
+  // ---- Going on with a copy in place of all that there is ----
+
+  // Of a copy of an engine of the same layout and length of blocks, see Restore(), and a plan of
+  // the settings there, which is allocated. Parameters and slots stay where the copy has them, and
+  // that is for the caller to account for; a window is claimed. INVALID_ARGUMENT names what
+  // differs, RESOURCE_EXHAUSTED says that there is no room. Takes long; may be called beside
+  // everything.
+  absl::StatusOr<std::unique_ptr<EngineReplacement>> MakeReplacement(
+      std::shared_ptr<UpdatePlan> plan, const EngineVectors& vectors, const WindowFacts& window,
+      bool keeps_window, int64_t kept_steps) const;
+  // Claims the larger of what there is and what comes, and reserves the slots that come.
+  // RESOURCE_EXHAUSTED, with nothing changed, where so much is not left. May be called beside
+  // Apply().
+  absl::Status ReserveReplacement(const EngineReplacement& replacement);
+  // Goes on with that: when the engine is settled, and no other plan is the next one. It is not
+  // settled before OwnBlocks(), which takes long and copies what lies in the memory of others to
+  // that of the run, as far as there is room, and EndReplacement(). RESOURCE_EXHAUSTED, with
+  // nothing changed, if the machine has no memory. The result is what was there before: to let go
+  // of it takes long.
+  absl::StatusOr<std::shared_ptr<const void>> Replace(
+      std::unique_ptr<EngineReplacement> replacement);
+  void OwnBlocks();
+  void EndReplacement();
+
  private:
-  enum class OnItsWay { kNothing, kStep, kFold, kCorrection, kCopy };
+  enum class OnItsWay { kNothing, kStep, kFold, kCorrection, kCopy, kReplacement };
   struct PlanChange {
     std::shared_ptr<UpdatePlan> plan;
     ParameterStore::SlotChange slots;

@@ -198,6 +198,80 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
     return found;
   }
 
+  grpc::Status CheckpointRun(grpc::ServerContext* context, const v1::CheckpointRunRequest* request,
+                             v1::Checkpoint* response) override {
+    const MutexLock lock(&mutex_);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    if (found.ok()) *response = *checkpoints.checkpoints().rbegin();
+    return found;
+  }
+
+  grpc::Status ListCheckpoints(grpc::ServerContext* context,
+                               const v1::ListCheckpointsRequest* request,
+                               v1::ListCheckpointsResponse* response) override {
+    const MutexLock lock(&mutex_);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    if (found.ok()) *response = checkpoints;
+    return found;
+  }
+
+  grpc::Status RestoreRun(grpc::ServerContext* context, const v1::RestoreRunRequest* request,
+                          v1::RestoreRunResponse* response) override {
+    const MutexLock lock(&mutex_);
+    restores.push_back(*request);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    if (!found.ok()) return found;
+    response->set_timeline(request->timeline() + 1);
+    response->set_step(request->step());
+    response->set_checkpoint_timeline(request->timeline());
+    response->set_from_timeline(request->timeline());
+    response->set_from_step(request->step() + 20);
+    v1::Change& change = *response->add_changes();
+    change.set_field("schedule.learning_rate");
+    change.set_old_value("0.1");
+    change.set_new_value("0.2");
+    return found;
+  }
+
+  grpc::Status ForkRun(grpc::ServerContext* context, const v1::ForkRunRequest* request,
+                       v1::Run* response) override {
+    const MutexLock lock(&mutex_);
+    forks.push_back(*request);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    if (!found.ok()) return found;
+    *response = *run;
+    response->set_name(absl::StrCat("runs/", request->run_id()));
+    response->mutable_progress()->set_step(request->step());
+    return found;
+  }
+
+  grpc::Status DiffRun(grpc::ServerContext* context, const v1::DiffRunRequest* request,
+                       v1::DiffRunResponse* response) override {
+    const MutexLock lock(&mutex_);
+    diffs.push_back(*request);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    if (!found.ok()) return found;
+    response->mutable_first()->set_step(request->step());
+    response->mutable_first()->set_timeline(1);
+    response->mutable_second()->set_step(request->other_step());
+    response->mutable_second()->set_timeline(request->other_timeline());
+    response->mutable_total()->set_elements(12);
+    response->mutable_total()->set_norm(2);
+    response->mutable_total()->set_difference(1);
+    response->mutable_total()->set_relative(0.5);
+    v1::TensorDifference& tensor = *response->add_tensors();
+    tensor.set_tensor("w");
+    tensor.set_elements(10);
+    tensor.set_difference(1);
+    response->set_tensor_count(2);
+    return found;
+  }
+
   grpc::Status WatchRun(grpc::ServerContext* context, const v1::WatchRunRequest* request,
                         grpc::ServerWriter<v1::RunProgress>* writer) override {
     const MutexLock lock(&mutex_);
