@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/duration.h"
 #include "core/base/error.h"
@@ -123,11 +124,14 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
   options_.io->Schedule([self = shared_from_this(), capture = *capture]() mutable {
     CheckpointWriter::Options options;
     options.time = self->options_.clock->WallTime();
-    const RunFolder& folder = self->log_->folder();
-    auto writer = CheckpointWriter::Begin(
-        &folder.files(), folder.CheckpointPath(self->writing_.name), std::move(capture), options);
-    if (!writer.ok()) return self->Complete(writer.status());
-    self->writer_ = *std::move(writer);
+    absl::Status begun = self->DeletedError();
+    self->log_->UseFolder([&](const RunFolder& folder) {
+      auto writer = CheckpointWriter::Begin(
+          &folder.files(), folder.CheckpointPath(self->writing_.name), std::move(capture), options);
+      begun = writer.status();
+      if (writer.ok()) self->writer_ = *std::move(writer);
+    });
+    if (!begun.ok()) return self->Complete(begun);
     self->write_begun_at_ = self->options_.clock->Elapsed();
     self->Write();
   });
@@ -145,7 +149,8 @@ void Checkpointer::Write() {
       signs_.bytes_left = writer_->bytes_left();
       return;
     }
-    const absl::StatusOr<bool> done = writer_->WriteSome(kSliceBytes);
+    absl::StatusOr<bool> done = DeletedError();
+    log_->UseFolder([&](const RunFolder& /*folder*/) { done = writer_->WriteSome(kSliceBytes); });
     if (!done.ok() || *done) return Complete(done.status());
   }
 }
@@ -221,12 +226,18 @@ void Checkpointer::RemoveOld() {
     oldest = newest;
     for (const KeptCheckpoint& kept : checkpoints_) oldest = std::min(oldest, kept.events);
   }
-  const RunFolder& folder = log_->folder();
-  // What cannot be removed now is there at the next start, and of no harm.
-  for (const KeptCheckpoint& old : to_remove) {
-    folder.files().Remove(folder.CheckpointPath(old.name)).IgnoreError();
-  }
-  CompactLog(folder, oldest, newest).IgnoreError();
+  log_->UseFolder([&](const RunFolder& folder) {
+    // What cannot be removed now is there at the next start, and of no harm.
+    for (const KeptCheckpoint& old : to_remove) {
+      folder.files().Remove(folder.CheckpointPath(old.name)).IgnoreError();
+    }
+    CompactLog(folder, oldest, newest).IgnoreError();
+  });
+}
+
+absl::Status Checkpointer::DeletedError() const {
+  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+               absl::StrCat("run \"", run_->run_id(), "\" was deleted"));
 }
 
 std::vector<KeptCheckpoint> Checkpointer::checkpoints() const {

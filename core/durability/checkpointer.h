@@ -74,6 +74,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   void Write();
   void Complete(const absl::Status& status);
   void RemoveOld();
+  absl::Status DeletedError() const;
 
   const std::shared_ptr<Run> run_;
   const std::shared_ptr<DurableLog> log_;

@@ -125,7 +125,7 @@ absl::Status RunReplay::CarryOver(const state::v1::Event& event) {
   MutexLock lock(&run_->mutex_);
   if (event.has_state()) {
     const state::v1::StateChange& change = event.state();
-    if (change.state() != run_->record_.state()) {
+    if (change.state() != run_->record_.state() && change.state() != v1::RUN_STATE_FINISHED) {
       run_->events_.ChangeState(change.state(), change.author(), change.reason());
     }
   } else if (event.has_timeline()) {
@@ -135,13 +135,15 @@ absl::Status RunReplay::CarryOver(const state::v1::Event& event) {
   return absl::OkStatus();
 }
 
-void RunReplay::GoOn(bool steps_are_lost) {
+void RunReplay::BeginTimeline() {
+  MutexLock lock(&run_->mutex_);
+  run_->events_.BeginTimeline(/*author=*/"");
+  run_->engine_.SetTimeline(run_->record_.timeline());
+}
+
+void RunReplay::GoOn() {
   MutexLock lock(&run_->mutex_);
   const absl::Duration now = run_->Now();
-  if (steps_are_lost) {
-    run_->events_.BeginTimeline(/*author=*/"");
-    run_->engine_.SetTimeline(run_->record_.timeline());
-  }
   const absl::Duration lease = LeaseDuration(run_->record_.spec());
   run_->record_.members().GoOn(now + std::max(kTimeToComeBack - lease, absl::ZeroDuration()));
   run_->waiting_.SetSince(now);

@@ -18,7 +18,7 @@ namespace gradd {
 // Example:
 //   RunReplay replay(run);
 //   while (...) GRADD_RETURN_IF_ERROR(replay.Apply(event, pushes));
-//   replay.GoOn(/*steps_are_lost=*/false);
+//   replay.GoOn();
 class RunReplay {
  public:
   explicit RunReplay(std::shared_ptr<Run> run) : run_(std::move(run)) {}
@@ -27,11 +27,14 @@ class RunReplay {
   // it cannot come here, RESOURCE_EXHAUSTED for want of memory; the run is of no use then. Takes as
   // long as it did.
   absl::Status Apply(const state::v1::Event& event, EventLog::Pushes pushes);
+  // There were steps that are lost: what comes from now on is on a new timeline.
+  void BeginTimeline();
   // A control event (see IsControlEvent()) that came after events which are lost happens now, as a
-  // new one, as far as it still means something.
+  // new one, as far as it still means something. But the run is not finished early by one: nobody
+  // was told of that before a checkpoint had it, and nobody would make the lost steps once more.
   absl::Status CarryOver(const state::v1::Event& event);
-  // That was all: leases begin, and a new timeline if there were steps that are lost.
-  void GoOn(bool steps_are_lost);
+  // That was all: leases begin.
+  void GoOn();
 
  private:
   absl::Status ApplyStep(const state::v1::Event& event, EventLog::Pushes pushes);
