@@ -130,11 +130,14 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
   options_.io->Schedule([self = shared_from_this(), capture = *capture]() mutable {
     CheckpointWriter::Options options;
     options.time = self->writing_.time;
-    const RunFolder& folder = self->log_->folder();
-    auto writer = CheckpointWriter::Begin(
-        &folder.files(), folder.CheckpointPath(self->writing_.name), std::move(capture), options);
-    if (!writer.ok()) return self->Complete(writer.status());
-    self->writer_ = *std::move(writer);
+    absl::Status begun = self->DeletedError();
+    self->log_->UseFolder([&](const RunFolder& folder) {
+      auto writer = CheckpointWriter::Begin(
+          &folder.files(), folder.CheckpointPath(self->writing_.name), std::move(capture), options);
+      begun = writer.status();
+      if (writer.ok()) self->writer_ = *std::move(writer);
+    });
+    if (!begun.ok()) return self->Complete(begun);
     self->writing_.bytes = self->writer_->bytes();
     self->write_begun_at_ = self->options_.clock->Elapsed();
     self->Write();
@@ -153,7 +156,8 @@ void Checkpointer::Write() {
       signs_.checkpoint_bytes_left = writer_->bytes_left();
       return ShowSigns();
     }
-    const absl::StatusOr<bool> done = writer_->WriteSome(kSliceBytes);
+    absl::StatusOr<bool> done = DeletedError();
+    log_->UseFolder([&](const RunFolder& /*folder*/) { done = writer_->WriteSome(kSliceBytes); });
     if (!done.ok() || *done) return Complete(done.status());
   }
 }
@@ -242,12 +246,18 @@ void Checkpointer::RemoveOld() {
     oldest = newest;
     for (const KeptCheckpoint& kept : checkpoints_) oldest = std::min(oldest, kept.events);
   }
-  const RunFolder& folder = log_->folder();
-  // What cannot be removed now is there at the next start, and of no harm.
-  for (const KeptCheckpoint& old : to_remove) {
-    folder.files().Remove(folder.CheckpointPath(old.name)).IgnoreError();
-  }
-  CompactLog(folder, oldest, newest).IgnoreError();
+  log_->UseFolder([&](const RunFolder& folder) {
+    // What cannot be removed now is there at the next start, and of no harm.
+    for (const KeptCheckpoint& old : to_remove) {
+      folder.files().Remove(folder.CheckpointPath(old.name)).IgnoreError();
+    }
+    CompactLog(folder, oldest, newest).IgnoreError();
+  });
+}
+
+absl::Status Checkpointer::DeletedError() const {
+  return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+               absl::StrCat("run \"", run_->run_id(), "\" was deleted"));
 }
 
 std::vector<KeptCheckpoint> Checkpointer::checkpoints() const {

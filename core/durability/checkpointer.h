@@ -67,6 +67,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   void ShowSigns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Failed(const absl::Status& why) const;
   void RemoveOld();
+  absl::Status DeletedError() const;
 
   const std::shared_ptr<Run> run_;
   const std::shared_ptr<DurableLog> log_;

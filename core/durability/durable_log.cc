@@ -149,6 +149,13 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
   done();
 }
 
+bool DurableLog::UseFolder(const std::function<void(const RunFolder&)>& use) const {
+  MutexLock lock(&folder_mutex_);
+  if (is_buried_) return false;
+  use(*folder_);
+  return true;
+}
+
 void DurableLog::Retry() {
   MutexLock lock(&mutex_);
   waits_for_room_ = false;
@@ -257,8 +264,10 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
   const state::v1::Event& event = item.logged.event();
   if (event.has_deleted()) {
     segment_.reset();
+    MutexLock lock(&folder_mutex_);
     absl::Status buried = folder_->Bury(position_.run_uid);
     if (buried.ok()) {
+      is_buried_ = true;
       io_->Schedule([folder = folder_, uid = position_.run_uid] {
         folder->RemoveBuried(uid).IgnoreError();  // The next server tries again.
       });

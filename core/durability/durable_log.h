@@ -74,6 +74,10 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   // Tries again where there was no room. To be called about once a second.
   void Retry();
 
+  // Calls `use`, which may change files of the run. False, and nothing is called, if the run is
+  // deleted: then the folder may be that of another one already. It is not taken away meanwhile.
+  bool UseFolder(const std::function<void(const RunFolder&)>& use) const;
+
   bool awaits_checkpoint() const {
     MutexLock lock(&mutex_);
     return !awaited_.empty();
@@ -106,6 +110,9 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
 
   const std::shared_ptr<const RunFolder> folder_;
   const std::shared_ptr<Executor> io_;
+
+  mutable Mutex folder_mutex_;  // Held while files are written; comes before mutex_.
+  bool is_buried_ ABSL_GUARDED_BY(folder_mutex_) = false;
 
   std::atomic<int64_t> durable_{0};
   std::atomic<int64_t> written_{0};

@@ -1,5 +1,7 @@
 #include "core/durability/durable_runs.h"
 
+#include <optional>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,12 +42,17 @@ class Countdown {
   int left_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// The checkpoints in a folder, as far as they can be read.
-std::vector<KeptCheckpoint> ReadKept(const RunFolder& folder) {
+// The checkpoints in a folder, as far as they can be read, up to the one that the run goes on from:
+// what is newer is damaged, or was given up.
+std::vector<KeptCheckpoint> ReadKept(const RunFolder& folder,
+                                     const std::optional<RunFolder::Checkpoint>& newest) {
   std::vector<KeptCheckpoint> kept;
   const auto found = folder.Checkpoints();
-  if (!found.ok()) return kept;
+  if (!found.ok() || !newest.has_value()) return kept;
   for (const RunFolder::Checkpoint& checkpoint : *found) {
+    if (std::tie(checkpoint.timeline, checkpoint.step) > std::tie(newest->timeline, newest->step)) {
+      break;
+    }
     const auto info = ReadCheckpointInfo(&folder.files(), folder.CheckpointPath(checkpoint));
     if (!info.ok()) continue;
     KeptCheckpoint one;
@@ -159,7 +166,7 @@ void DurableRuns::RecoverRun(const std::string& run_id) {
            "run recovered", std::move(fields)});
   recovered->log->Start();
   const auto checkpointer = MakeCheckpointer(recovered->run, recovered->log);
-  checkpointer->GoOnFrom(ReadKept(*folder));
+  checkpointer->GoOnFrom(ReadKept(*folder, recovered->checkpoint));
   {
     MutexLock lock(&mutex_);
     logs_[run_id] = recovered->log;

@@ -88,8 +88,13 @@ class Recovery {
       const auto info = ReadCheckpointInfo(&folder_->files(), path);
       absl::Status read = info.status();
       if (read.ok() && IsGivenUp(info->timeline, info->events)) continue;
+      if (read.ok() && info->run_id != folder_->run_id()) {
+        read = Damaged(path, absl::StrCat("it is of run \"", info->run_id, "\""));
+      }
       if (read.ok()) {
-        auto capture = gradd::ReadCheckpoint(&folder_->files(), path, registry_->environment());
+        auto capture =
+            gradd::ReadCheckpoint(&folder_->files(), path, registry_->environment(),
+                                  headers_.empty() ? "" : headers_[0].run_uid());
         read = capture.status();
         if (read.ok()) origin.capture = *std::move(capture);
       }
@@ -228,7 +233,7 @@ class Recovery {
     const bool all_is_there =
         !gap_ && (state.spec().journal() || is_complete || is_finished || stands_still_);
     recovered_.steps_are_lost = !all_is_there;
-    // First, so that the segment which begins with it says of which timeline it is.
+    // First, so that the segment that begins with it says that it gives up what is lost.
     if (recovered_.steps_are_lost) replay_->BeginTimeline();
     for (const state::v1::Event& event : carried_) GRADD_RETURN_IF_ERROR(replay_->CarryOver(event));
     replay_->GoOn();

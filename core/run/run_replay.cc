@@ -141,7 +141,7 @@ absl::Status RunReplay::CarryOver(const state::v1::Event& event) {
   MutexLock lock(&run_->mutex_);
   if (event.has_state()) {
     const state::v1::StateChange& change = event.state();
-    if (change.state() != run_->record_.state()) {
+    if (change.state() != run_->record_.state() && change.state() != v1::RUN_STATE_FINISHED) {
       run_->events_.ChangeState(change.state(), change.author(), change.reason());
     }
   } else if (event.has_timeline()) {

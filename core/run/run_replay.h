@@ -27,11 +27,12 @@ class RunReplay {
   // it cannot come here, RESOURCE_EXHAUSTED for want of memory; the run is of no use then. Takes as
   // long as it did.
   absl::Status Apply(const state::v1::Event& event, EventLog::Pushes pushes);
-  // A control event (see IsControlEvent()) that came after events which are lost happens now, as a
-  // new one, as far as it still means something.
-  absl::Status CarryOver(const state::v1::Event& event);
-  // A new timeline begins, since steps are lost.
+  // There were steps that are lost: what comes from now on is on a new timeline.
   void BeginTimeline();
+  // A control event (see IsControlEvent()) that came after events which are lost happens now, as a
+  // new one, as far as it still means something. But the run is not finished early by one: nobody
+  // was told of that before a checkpoint had it, and nobody would make the lost steps once more.
+  absl::Status CarryOver(const state::v1::Event& event);
   // That was all: leases begin.
   void GoOn();
 

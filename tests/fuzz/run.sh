@@ -2,7 +2,7 @@
 # Builds the fuzzers and lets each search for some seconds, from the corpus that is checked in and what
 # earlier searches on this machine found (build/fuzz/corpora). Fails if one finds something, and says
 # in which file it is.
-#   tests/fuzz/run.sh [SECONDS] [NAME...]    15 seconds each; parse, frame, page_request, safetensors
+#   tests/fuzz/run.sh [SECONDS] [NAME...]    15 seconds each; parse, frame, page_request, safetensors, log
 #   tests/fuzz/run.sh --renew                writes the corpora that are checked in anew
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,7 +15,7 @@ elif [ $# -gt 0 ]; then
   seconds=$1
   shift
 fi
-[ $# -gt 0 ] || set -- parse frame page_request safetensors
+[ $# -gt 0 ] || set -- parse frame page_request safetensors log
 
 deploy/packages.sh build test fuzz
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
