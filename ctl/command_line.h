@@ -65,7 +65,7 @@ struct CommandLine {
   std::vector<Assignment> changes;  // set, fork.
 
   // restore, fork, diff: a checkpoint; timeline 0: that of the run's own past. diff: and another
-  // one.
+  // one. history: those of that timeline; 0: of all.
   int64_t step = 0;
   uint64_t timeline = 0;
   int64_t other_step = 0;
@@ -83,7 +83,6 @@ struct CommandLine {
 
   // history. 0: all there is.
   int32_t max_points = 0;
-  uint64_t timeline = 0;
   int64_t first_step = 0;
 
   // lr-find, race, landscape, history. Files that are not wanted are empty; of history, `-` is

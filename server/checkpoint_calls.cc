@@ -174,8 +174,9 @@ absl::Status CheckpointCalls::BeginFork(grpc::CallbackServerContext* context,
   std::shared_ptr<Run> made;
   bool is_new = false;
   const auto existing = registry_.Find(absl::StrCat("runs/", request.run_id()));
-  if (existing.ok() && !request.request_id().empty() &&
-      (*existing)->request_id() == request.request_id()) {
+  state::v1::RunState created;
+  if (existing.ok()) (*existing)->WriteState(&created);
+  if (!request.request_id().empty() && created.request_id() == request.request_id()) {
     made = *existing;
   } else {
     const auto kept = Find(request.name());
