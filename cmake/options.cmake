@@ -44,6 +44,11 @@ function(gradd_compile_quickly name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
+# For what has no loop over elements, where -O3 takes a fifth longer than -O2 and gains nothing.
+function(gradd_compile_without_kernels name)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O2>)
+endfunction()
+
 # gradd_library(<name> SOURCES <file>... [LINK <target>...])
 # A library; header-only when no source is given.
 function(gradd_library name)

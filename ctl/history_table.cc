@@ -24,7 +24,7 @@ std::string Number(double value) {
 }
 
 std::string Time(double seconds) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::UnixEpoch() + absl::Seconds(seconds),
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(std::llround(seconds * 1e3)),
                           absl::UTCTimeZone());
 }
 

@@ -79,14 +79,15 @@ std::string NumberText(double value, int decimals) {
   return absl::StrFormat("%.*f", decimals, value);
 }
 
-// The multiples of 1, 2 or 5 times a power of ten that are about `count`.
-std::vector<Tick> EvenTicks(double low, double high, int count) {
+// The multiples of 1, 2 or 5 times a power of ten that are about `count`, at least `least` apart.
+std::vector<Tick> EvenTicks(double low, double high, int count, double least = 0) {
   const double wanted = (high - low) / count;
   const double power = std::pow(10, std::floor(std::log10(wanted)));
   double step = 10 * power;
   for (const double factor : {5.0, 2.0, 1.0}) {
     if (factor * power >= wanted) step = factor * power;
   }
+  step = std::max(step, least);
   std::vector<Tick> ticks;
   const int decimals = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 12);
   for (double i = std::ceil(low / step); i * step <= high && ticks.size() < 100; ++i) {
@@ -115,7 +116,7 @@ std::vector<Tick> LogarithmicTicks(double low, double high) {
 
 std::string Axes(const SvgPlot& plot, const Axis& x, const Axis& y) {
   std::string out;
-  for (const Tick& tick : EvenTicks(x.low, x.high, 6)) {
+  for (const Tick& tick : EvenTicks(x.low, x.high, 6, /*least=*/1)) {
     const double place = x.Place(tick.value);
     absl::StrAppendFormat(
         &out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#e5e5e5\"/>\n", place,

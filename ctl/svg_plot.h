@@ -7,8 +7,9 @@
 
 namespace gradd::ctl {
 
-// Lines over one pair of axes. A line is interrupted where a point is not finite, or not positive
-// on a logarithmic axis, and where it would go back to the left.
+// Lines over one pair of axes, of which the horizontal one counts steps. A line is interrupted
+// where a point is not finite, or not positive on a logarithmic axis, and where it would go back to
+// the left.
 struct SvgPlot {
   struct Line {
     std::string colour;  // `#0072b2`.

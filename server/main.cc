@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
       "port 0; empty for none");
   AddOption(&app, "state-dir", &options.state_dir,
             "Directory in which runs outlive the server; made if it is not there, and no other "
-            "server's at the same time. Empty: runs are in memory only, and end with the server");
+            "server's at the same time. Without it, runs are in memory only, and end with the server");
   AddOption(&app, "checkpoint-bytes-per-second", &options.checkpoint_bytes_per_second,
             "Most that the checkpoints of a run are written with");
   AddOption(&app, "on-checkpoint", &options.on_checkpoint,
@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
   gradd::AddConfigOption(&app, "GRADD_CONFIG");
   app.set_version_flag("--version", std::string("gradd ") + gradd::kVersion);
   app.footer(kFooter);
-  gradd::RefuseEmptyValues(&app, {"--http", "--runs-file", "--state-dir", "--on-checkpoint"});
+  gradd::RefuseEmptyValues(&app, {"--http", "--runs-file"});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

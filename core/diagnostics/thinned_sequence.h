@@ -1,6 +1,7 @@
 #ifndef GRADD_CORE_DIAGNOSTICS_THINNED_SEQUENCE_H_
 #define GRADD_CORE_DIAGNOSTICS_THINNED_SEQUENCE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -44,21 +45,23 @@ class ThinnedSequence {
   template <typename Wanted, typename Visit>
   int64_t Select(int64_t most, const Wanted& wanted, const Visit& visit) const {
     size_t newest = points_.size();
-    for (size_t i = points_.size(); i-- > 0 && newest == points_.size();) {
-      if (wanted(points_[i])) newest = i;
+    std::array<int64_t, 64> by_power = {};  // How many numbers are divisible by 2 so often.
+    for (size_t i = points_.size(); i-- > 0;) {
+      if (!wanted(points_[i])) continue;
+      if (newest == points_.size()) {
+        newest = i;
+      } else {
+        ++by_power[PowerOf(NumberOf(i))];
+      }
     }
-    int64_t stride = stride_;
-    const auto is_selected = [&](size_t i) {
-      return i == newest || (i < newest && NumberOf(i) % stride == 0 && wanted(points_[i]));
-    };
-    const auto count = [&] {
-      int64_t selected = 0;
-      for (size_t i = 0; i < points_.size(); ++i) selected += is_selected(i) ? 1 : 0;
-      return selected;
-    };
-    while (count() > most) stride *= 2;
+    int64_t stride = int64_t{1} << 62;
+    for (int64_t selected = 1; stride > stride_; stride /= 2) {
+      selected += by_power[PowerOf(stride)];
+      if (selected + by_power[PowerOf(stride / 2)] > most) break;
+    }
     for (size_t i = 0; i < points_.size(); ++i) {
-      if (is_selected(i)) visit(points_[i]);
+      const bool is_multiple = i < newest && NumberOf(i) % stride == 0;
+      if (i == newest || (is_multiple && wanted(points_[i]))) visit(points_[i]);
     }
     return stride;
   }
@@ -90,6 +93,11 @@ class ThinnedSequence {
   // Of the point at `i`.
   int64_t NumberOf(size_t i) const {
     return i + 1 == points_.size() ? added_ : (static_cast<int64_t>(i) + 1) * stride_;
+  }
+
+  // How often it can be divided by 2; `number` is above 0.
+  static size_t PowerOf(int64_t number) {
+    return static_cast<size_t>(__builtin_ctzll(static_cast<uint64_t>(number)));
   }
 
   // There are kMost points, all at multiples of the stride.

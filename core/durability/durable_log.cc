@@ -10,6 +10,16 @@
 #include "core/durability/logged_event.h"
 
 namespace gradd {
+namespace {
+
+// What a sync that failed has left is not known, so that nothing may be tried once more after it,
+// not even where it was for want of room.
+absl::Status Final(absl::Status synced) {
+  if (!IsDiskFull(synced)) return synced;
+  return Error(absl::StatusCode::kFailedPrecondition, "FILE", synced.message());
+}
+
+}  // namespace
 
 DurableLog::DurableLog(std::shared_ptr<const RunFolder> folder, std::shared_ptr<Executor> io)
     : folder_(std::move(folder)), io_(std::move(io)) {}
@@ -60,11 +70,11 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
     item.logged = DescribeEvent(event, pushes);
     item.pushes.assign(pushes.begin(), pushes.end());
     queue_.push_back(std::move(item));
+    unwritten_.push_back(event.number());
     pending_.push_back(event.number());
     ScheduleWrite();
-  } else if (queue_.empty() && !writing_) {
-    written_.store(appended_, std::memory_order_release);
   }
+  UpdateWritten();
   UpdateDurable();
 }
 
@@ -151,6 +161,13 @@ void DurableLog::ScheduleWrite() {
   io_->Schedule([self = shared_from_this()] { self->WriteAll(); });
 }
 
+void DurableLog::UpdateWritten() {
+  const int64_t written = unwritten_.empty() ? appended_ : unwritten_.front() - 1;
+  if (written > written_.load(std::memory_order_relaxed)) {
+    written_.store(written, std::memory_order_release);
+  }
+}
+
 void DurableLog::UpdateDurable() {
   int64_t durable = pending_.empty() ? appended_ : pending_.front() - 1;
   if (awaits_checkpoint_.has_value()) durable = std::min(durable, *awaits_checkpoint_ - 1);
@@ -162,25 +179,27 @@ void DurableLog::UpdateDurable() {
 void DurableLog::WriteAll() {
   for (bool again = true; again;) {
     std::deque<Item> items;
-    int64_t appended = 0;
     {
       MutexLock lock(&mutex_);
       items.swap(queue_);
-      appended = appended_;
     }
     const int64_t last = items.back().last_event;
     absl::Status status = Write(&items);
-    const int64_t written = items.empty() ? appended : items.front().last_event - 1;
-    written_.store(std::max(written_.load(), written), std::memory_order_release);
-    const bool no_room = IsDiskFull(status);
+    const int64_t written = items.empty() ? last : items.front().last_event - 1;
+    {
+      MutexLock lock(&mutex_);
+      while (!unwritten_.empty() && unwritten_.front() <= written) unwritten_.pop_front();
+      UpdateWritten();
+    }
     // What was written of it before the disk was full.
-    if (segment_ != nullptr && (status.ok() || no_room)) {
+    if (segment_ != nullptr && (status.ok() || IsDiskFull(status))) {
       const absl::Duration begin = Clock::Real()->Elapsed();
-      if (absl::Status synced = segment_->Sync(); !synced.ok()) status = synced;
+      if (absl::Status synced = Final(segment_->Sync()); !synced.ok()) status = synced;
       MutexLock lock(&mutex_);
       ++signs_.syncs;
       signs_.sync_time += Clock::Real()->Elapsed() - begin;
     }
+    const bool no_room = IsDiskFull(status);
     std::function<void()> moved;
     std::function<void()> closed;
     {
@@ -261,8 +280,8 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
   bytes_.fetch_add(segment_->bytes() - before, std::memory_order_relaxed);
   if (!added.ok() || !event.has_created()) return added;
   // The run's folder is there from now on.
-  if (absl::Status synced = segment_->Sync(); !synced.ok()) return synced;
-  return folder_->Publish();
+  if (absl::Status synced = Final(segment_->Sync()); !synced.ok()) return synced;
+  return Final(folder_->Publish());
 }
 
 absl::Status DurableLog::OpenSegment() {
@@ -285,8 +304,10 @@ absl::Status DurableLog::CloseSegment(bool complete) {
   state::v1::LogEnd end;
   end.set_last_event(position_.last_event);
   end.set_complete(complete);
-  absl::Status closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
-  if (closed.ok()) closed = segment_->Sync();
+  // So that the end says of all before it that it was durable: then no damage is taken for a tail.
+  absl::Status closed = Final(segment_->Sync());
+  if (closed.ok()) closed = segment_->Add(RecordKind::kEnd, end.SerializeAsString(), {});
+  if (closed.ok()) closed = Final(segment_->Sync());
   if (!closed.ok()) return closed;
   segment_.reset();
   position_.previous_bytes = 0;

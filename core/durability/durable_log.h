@@ -102,6 +102,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   // `complete`: see LogEnd.
   absl::Status CloseSegment(bool complete);
   void ScheduleWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateWritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::shared_ptr<const RunFolder> folder_;
@@ -124,7 +125,8 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   bool checkpoint_lacks_room_ ABSL_GUARDED_BY(mutex_) = false;
   DurabilitySigns signs_ ABSL_GUARDED_BY(mutex_);
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
-  std::deque<int64_t> pending_ ABSL_GUARDED_BY(mutex_);  // Logged, and not durable yet.
+  std::deque<int64_t> unwritten_ ABSL_GUARDED_BY(mutex_);  // Logged, and not written yet.
+  std::deque<int64_t> pending_ ABSL_GUARDED_BY(mutex_);    // Logged, and not durable yet.
   std::function<void()> when_closed_ ABSL_GUARDED_BY(mutex_);
 
   // Of the writing task.

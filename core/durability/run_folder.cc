@@ -49,8 +49,8 @@ absl::Status RunFolder::Publish() const {
 absl::Status RunFolder::Bury(const std::string& uid) const {
   const std::string deleted = absl::StrCat(state_directory_, "/deleted");
   const absl::Status renamed = files_.Rename(path_, absl::StrCat(deleted, "/", uid));
-  if (renamed.code() == absl::StatusCode::kNotFound) return absl::OkStatus();
-  GRADD_RETURN_IF_ERROR(renamed);
+  // It may be away already, by a call that could not make that durable.
+  if (renamed.code() != absl::StatusCode::kNotFound) GRADD_RETURN_IF_ERROR(renamed);
   GRADD_RETURN_IF_ERROR(files_.SyncDirectory(deleted));
   return Publish();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
 #include "core/durability/log_segment.h"
@@ -18,11 +19,25 @@ absl::Status Refuse(absl::string_view path, absl::string_view why) {
                absl::StrCat(path, ": ", why));
 }
 
+// The directory that it is in.
+std::string ParentOf(absl::string_view path) {
+  while (path.size() > 1 && absl::ConsumeSuffix(&path, "/")) {
+  }
+  const size_t slash = path.rfind('/');
+  if (slash == absl::string_view::npos) return ".";
+  return slash == 0 ? "/" : std::string(path.substr(0, slash));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(FileSystem* files,
                                                                      std::string path) {
+  const bool is_new = files->List(path).status().code() == absl::StatusCode::kNotFound;
   GRADD_RETURN_IF_ERROR(files->CreateDirectory(path));
+  // An earlier server may have made it and come no further; one that people have made may lie where
+  // only they may read.
+  const absl::Status named = files->SyncDirectory(ParentOf(path));
+  if (is_new) GRADD_RETURN_IF_ERROR(named);
   const auto names = files->List(path);
   GRADD_RETURN_IF_ERROR(names.status());
   const bool is_ours =

@@ -59,7 +59,11 @@ struct RoomAccount {
 //   that have overtaken it. So nobody starves, however many small steps there are.
 // - A little is there for small pushes only, so that no step takes all the room from them.
 // - Who has waited for long for younger ones takes their room.
-// - Runs that do not go on get what nobody else wants, and lose it when somebody does.
+// - Runs that do not go on get what nobody else wants, and lose it when somebody does who goes on.
+//   Among themselves, whoever has room keeps it, and the others' pushes wait: to drop some for
+//   those of another one brings no step nearer. Nor does that keep anybody from going on, since
+//   what they wait for (a resume, the last worker that joins, the end of a lease) needs no room;
+//   then they take what the others have.
 //
 // Pure: no lock, no clock, no memory. Thread safe.
 class RoomRule {

@@ -64,13 +64,13 @@ size_t Occurrences(const std::string& text, const std::string& part) {
 
 TEST(HistoryTableTest, HasARowForEachStepAndEvaluationInTheOrderOfTime) {
   v1::History history = HistoryOf({0.5, std::numeric_limits<double>::infinity()});
-  AddEvaluation(1.7e9 + 0.3, 0.75, 0.875, &history);
+  AddEvaluation(1.7e9 + 0.375, 0.75, 0.875, &history);
   AddEvaluation(1.7e9 + 9, 0.5, std::nan(""), &history);
   EXPECT_EQ(HistoryTable({{"a", history}}),
             "run,timeline,step,time,loss,smoothed_loss,learning_rate,gradient_norm,update_norm,"
             "parameter_norm,examples_per_second,evaluation_loss,evaluation_accuracy\r\n"
             "a,1,1,2023-11-14T22:13:20.250Z,0.5,0.5,0.1,2.5,0.25,1e+30,128,,\r\n"
-            "a,1,1,2023-11-14T22:13:20.300Z,,,,,,,,0.75,0.875\r\n"
+            "a,1,1,2023-11-14T22:13:20.375Z,,,,,,,,0.75,0.875\r\n"
             "a,1,2,2023-11-14T22:13:20.500Z,inf,inf,0.1,2.5,0.25,1e+30,128,,\r\n"
             "a,1,1,2023-11-14T22:13:29.000Z,,,,,,,,0.5,\r\n");
   const std::string table = HistoryTable({{"a", history}});

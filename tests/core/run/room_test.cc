@@ -233,6 +233,42 @@ TEST_F(RoomTest, APausedRunGivesUpItsRoomWhenOthersNeedIt) {
   EXPECT_EQ(of_b[0]->outcomes().back(), v1::PUSH_OUTCOME_REJECTED);
 }
 
+// One waits for its second worker, and the other one for its operator: neither makes a step,
+// whoever has the room. Each gets it when it goes on.
+TEST_F(RoomTest, OfTwoRunsThatCannotGoOnTheOneWithRoomKeepsIt) {
+  Start(/*pushes=*/2);
+  const auto a = Create("a", 2);
+  const auto b = Create("b", 2);
+  auto of_a = JoinAll("a", 1);
+  const auto of_b = JoinAll("b", 2);
+  Pass(absl::Seconds(10));  // For so long it might have been that a's other worker comes.
+  ASSERT_TRUE(b->Pause("ada").ok());
+  PushAll(of_b, 0);
+  of_a[0]->Push(0);
+  Pass(absl::Seconds(60));
+  EXPECT_EQ(registry_->claimed_bytes(), 2 * kPushBytes);
+  for (Worker* const worker : of_b) EXPECT_EQ(worker->resent(), 0);
+  EXPECT_TRUE(of_a[0]->outcomes().empty());
+
+  of_a.push_back(JoinAll("a", 1, /*first=*/1)[0]);
+  of_a[1]->Push(0);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(a->Progress().step(), 1);
+  for (Worker* const worker : of_b) EXPECT_EQ(worker->resent(), 1);
+
+  // The other way round: b has dropped its pushes and gets no room before it goes on, and a's
+  // second worker is gone, so that the push of the first one has it till then.
+  Pass(absl::Seconds(60));
+  EXPECT_EQ(registry_->claimed_bytes(), 0);
+  of_a[1]->Disconnect();
+  of_a[0]->Push(1);
+  Pass(absl::Seconds(60));
+  EXPECT_EQ(a->Progress().step(), 1);
+  ASSERT_TRUE(b->Resume("ada").ok());
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(b->Progress().step(), 1);
+}
+
 TEST_F(RoomTest, TwoStepsNeverHoldHalfOfTheRoomEach) {
   for (uint64_t seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);

@@ -89,6 +89,35 @@ TEST_F(RunRegistryTest, RefusesOptimizersWithoutRoomToWorkIn) {
   }
 }
 
+// What orthogonal initial values are made in is claimed until they are made.
+TEST_F(RunRegistryTest, RefusesOrthogonalValuesWithoutRoomToMakeThemIn) {
+  constexpr int64_t kSide = 300;
+  constexpr int64_t kMatrix = kSide * kSide * 4;
+  v1::Run spec = SynchronousSpec(1, 1);
+  v1::Tensor* const tensor = spec.mutable_layout()->mutable_tensors(0);
+  tensor->clear_shape();
+  tensor->add_shape(kSide);
+  tensor->add_shape(kSide);
+  tensor->mutable_initializer()->mutable_orthogonal();
+  Limits limits;
+  limits.max_staged_bytes = kMatrix;
+  limits.max_memory_bytes = 3 * kMatrix;  // Parameters and a push; and not two more matrices.
+  RunRegistry small(limits, 1, &clock_);
+  const absl::Status status = small.Create("a", spec, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(status), "SCRATCH_TOO_LARGE") << status;
+  EXPECT_THAT(status.message(), HasSubstr("needs 722400 bytes to make the orthogonal"));
+  v1::Run normal = spec;
+  normal.mutable_layout()->mutable_tensors(0)->mutable_initializer()->mutable_normal();
+  EXPECT_TRUE(small.Create("a", normal, "").ok()) << "nothing of the refused one is left";
+
+  limits.max_memory_bytes = 6 * kMatrix;  // Two of these runs, if the first one gives room back.
+  RunRegistry large(limits, 1, &clock_);
+  EXPECT_TRUE(large.Create("a", spec, "").ok());
+  const absl::Status second = large.Create("b", spec, "").status();
+  EXPECT_TRUE(second.ok()) << second;
+}
+
 TEST_F(RunRegistryTest, CreationIsSafeToRetry) {
   RunRegistry registry(Limits(), 1, &clock_);
   const auto first = registry.Create("a", SynchronousSpec(1, 1), "request-1");

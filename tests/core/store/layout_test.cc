@@ -50,7 +50,8 @@ TEST(LayoutTest, FindsTheTensorOfAnElementAndItsRows) {
 TEST(LayoutTest, RefusesNamesThatFilesHaveForOtherThings) {
   for (const char* const name : {"__metadata__", "optimizer/momentum/w", "window/w"}) {
     EXPECT_THAT(std::string(StatusOf(Tensors({{name, {1}}})).message()),
-                HasSubstr("begin with `optimizer/` or `window/` for their own"));
+                HasSubstr("keep `__metadata__` and the names that begin with `optimizer/` or "
+                          "`window/` for their own"));
   }
   EXPECT_TRUE(StatusOf(Tensors({{"optimizer", {1}}, {"my_window/w", {1}}})).ok());
 }

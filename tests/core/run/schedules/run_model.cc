@@ -255,17 +255,23 @@ void RunModel::Answered(const ScriptedWorker* stream, const v1::PushResult& resu
       if (data_ == nullptr) Fail(absl::StrCat(name, " is too late for batches that it has not"));
       EnterLedger(&member, answered.non_finite ? answered : push, outcome, /*taken=*/false);
       break;
-    case v1::PUSH_OUTCOME_SKIPPED:
+    case v1::PUSH_OUTCOME_SKIPPED: {
+      // Its correction may not be finite.
+      const bool corrected =
+          of_pending && push.huge && Since(push.since, [&](const Regime& regime) {
+            return regime.compensates && push.base_step < regime.step;
+          });
       // It was staged, so there is no other one of that sequence.
-      if (of_pending && !MayBeGone(*member.pending)) {
+      if (of_pending && !corrected && !MayBeGone(*member.pending)) {
         Fail(absl::StrCat(name, " is skipped, and was complete in an earlier stream"));
       }
-      if (!answered.non_finite ||
+      if (!(answered.non_finite || corrected) ||
           !Since(answered.since, [](const Regime& regime) { return regime.skips > 0; })) {
         Fail(absl::StrCat(name, " is skipped and is finite"));
       }
-      EnterLedger(&member, answered, outcome, /*taken=*/false);
+      EnterLedger(&member, corrected ? push : answered, outcome, /*taken=*/false);
       break;
+    }
     case v1::PUSH_OUTCOME_ROLLED_BACK:  // Nothing changed.
       CheckRolledBack(answered, member, result);
       if (of_pending && (member.pending->complete == answered.complete || answered.took_over ||

@@ -80,6 +80,8 @@ class RunModel {
   bool Waits(const std::string& worker) const { return members_.at(worker).pending.has_value(); }
   // Whether the worker is too far ahead of others, as the run says.
   bool IsHeldBack(const std::string& worker) const;
+  // Whether no step can come before others join, and so nobody else gives up room for its pushes.
+  bool WaitsForWorkers() const { return now_.synchronous && !formed_; }
   // At the end, when leases and deadlines are over: nobody may wait any more.
   void CheckNobodyWaits();
   // Of the parameters that were seen last.
