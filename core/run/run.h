@@ -167,8 +167,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
  private:
   friend class RunReplay;
   Run(std::string run_id, const v1::Run& spec, Layout layout,
-      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
-      const RunOrigin& origin, const RunPlace* place);
+      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, ParameterStore store,
+      const RunEnvironment& environment, const RunOrigin& origin);
 
   // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 
