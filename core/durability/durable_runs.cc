@@ -211,6 +211,13 @@ std::shared_ptr<Checkpointer> DurableRuns::CheckpointerOf(const std::string& run
   return found == checkpointers_.end() ? nullptr : found->second;
 }
 
+std::shared_ptr<Checkpointer> DurableRuns::CheckpointerOf(const std::shared_ptr<Run>& run) {
+  for (const auto& checkpointer : Checkpointers()) {
+    if (checkpointer->run() == run) return checkpointer;
+  }
+  return nullptr;
+}
+
 void DurableRuns::Tick() {
   const absl::Duration now = registry_.clock().Elapsed();
   bool retries = false;

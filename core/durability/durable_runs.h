@@ -58,8 +58,10 @@ class DurableRuns {
   // and ends all logs: nothing that happens after it is kept. When no worker is connected any more.
   void Stop(absl::Duration patience);
 
-  // Null if the run is not kept here.
+  // Null if the run is not kept here, or not yet: a new one is from the next Tick() on.
   std::shared_ptr<Checkpointer> CheckpointerOf(const std::string& run_id) const;
+  // Of this very run. Null if it is not kept here: it is a trial, or gone.
+  std::shared_ptr<Checkpointer> CheckpointerOf(const std::shared_ptr<Run>& run);
   const StateDirectory& directory() const { return *directory_; }
 
  private:
