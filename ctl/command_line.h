@@ -2,6 +2,7 @@
 #define GRADD_CTL_COMMAND_LINE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ enum class Command {
   kFinish,
   kDelete,
   kPull,
+  kExport,
+  kImport,
   kLrFind,
   kRace,
   kLandscape,
@@ -49,10 +52,13 @@ struct CommandLine {
   std::string author;                    // set, pause, resume, finish.
   std::string reason;                    // finish.
 
-  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
+  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input. With `from`, a
+  // layout is not needed.
   std::string spec;
   std::string layout;
   NewRun new_run;
+  std::string from;         // create, import: a file of weights.
+  bool with_state = false;  // import.
 
   std::vector<Assignment> changes;  // set.
 
@@ -63,6 +69,12 @@ struct CommandLine {
   // pull.
   std::string output;
   v1::ParameterView view = v1::PARAMETER_VIEW_EVALUATION;
+
+  // export.
+  std::string file;
+  bool parameters_only = false;
+  std::optional<int64_t> step;  // Unset: the present one.
+  v1::Encoding encoding = v1::ENCODING_FLOAT32;
 
   // history. 0: all there is.
   int32_t max_points = 0;
