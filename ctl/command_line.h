@@ -2,6 +2,7 @@
 #define GRADD_CTL_COMMAND_LINE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ enum class Command {
   kDiff,
   kVerify,
   kPull,
+  kExport,
+  kImport,
   kLrFind,
   kRace,
   kLandscape,
@@ -55,10 +58,13 @@ struct CommandLine {
   std::string author;                    // set, pause, resume, finish, restore, fork.
   std::string reason;                    // finish.
 
-  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
+  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input. With `from`, a
+  // layout is not needed.
   std::string spec;
   std::string layout;
   NewRun new_run;
+  std::string from;         // create, import: a file of weights.
+  bool with_state = false;  // import.
 
   bool if_absent = false;  // create.
 
@@ -80,6 +86,12 @@ struct CommandLine {
   // pull.
   std::string output;
   v1::ParameterView view = v1::PARAMETER_VIEW_EVALUATION;
+
+  // export.
+  std::string file;
+  bool parameters_only = false;
+  std::optional<int64_t> export_step;  // Unset: the present one.
+  v1::Encoding encoding = v1::ENCODING_FLOAT32;
 
   // history. 0: all there is.
   int32_t max_points = 0;

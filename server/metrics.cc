@@ -238,7 +238,7 @@ void CollectMemory(const MemoryBudget& budget, Families* out) {
     out->Gauge(
         "gradd_memory_taken_bytes",
         "Bytes claimed from the server's budget: for state (parameters and slots), scratch of "
-        "optimizers, shared regions, versions of parameters that readers still hold, and "
+        "optimizers and of files on their way, shared regions, versions of parameters that readers still hold, and "
         "staging of pushes.",
         labels, static_cast<double>(budget.taken_bytes(use)));
     out->Gauge("gradd_memory_use_limit_bytes", "Most bytes that may be claimed for that use.",

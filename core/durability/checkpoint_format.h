@@ -74,6 +74,10 @@ absl::StatusOr<state::v1::RunState> ParseCheckpointState(
     const std::string& path, const std::map<std::string, std::string>& metadata,
     const CheckpointInfo& info);
 
+// The layout alone.
+absl::StatusOr<v1::Layout> ParseCheckpointLayout(
+    const std::string& path, const std::map<std::string, std::string>& metadata);
+
 // Calls visit(tensor, begin) for the layout's tensors that lie in `sections`, where `begin` is the
 // first element in the flat vector.
 void VisitTensorsIn(const v1::Layout& layout, const std::vector<SlotVector::Section>& sections,

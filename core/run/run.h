@@ -168,8 +168,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   friend class RunReplay;
   friend class RunRestore;
   Run(std::string run_id, const v1::Run& spec, Layout layout,
-      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
-      const RunOrigin& origin, const RunPlace* place);
+      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, ParameterStore store,
+      const RunEnvironment& environment, const RunOrigin& origin);
 
   // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 
