@@ -51,8 +51,8 @@ struct CheckpointInfo {
   int64_t step = 0;
   int64_t events = 0;                     // That are in it.
   std::optional<double> evaluation_loss;  // Of the newest evaluation in it.
-  absl::Time time;    // When it was captured.
-  int64_t bytes = 0;  // Of the file.
+  absl::Time time;                        // When it was captured.
+  int64_t bytes = 0;                      // Of the file.
 };
 
 // XXH3 of all metadata but "xxh3": in the order of the keys, `KEY=LENGTH:VALUE`, one after the

@@ -147,6 +147,7 @@ absl::StatusOr<std::unique_ptr<WeightsWriter>> WeightsWriter::Begin(
   GRADD_RETURN_IF_ERROR(file.status());
   writer->encoding_ = options.encoding;
   writer->blocks_ = snapshot->parameters;
+  snapshot.reset();  // So that the blocks are the writer's alone, if the caller does not hold it.
   writer->file_ = *std::move(file);
   GRADD_RETURN_IF_ERROR(writer->file_->Append({*text}));
   return writer;
