@@ -183,6 +183,9 @@ void CollectRunMetrics(const std::string& run, const RunMetrics& metrics, Famili
                  {{"run", run}, {"phase", StepProfile::kNames[static_cast<size_t>(phase)]}},
                  metrics.profile.totals()[static_cast<size_t>(phase)]);
   }
+  out->Counter("gradd_run_guard_rollbacks_total",
+               "How often the divergence guard has rolled the run back, over its whole life.",
+               {{"run", run}}, static_cast<double>(metrics.guard_rollbacks));
   out->Gauge(
       "gradd_run_diverged",
       "1 if the loss has left for good, whatever the run does now: its loss and norms are no "

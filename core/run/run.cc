@@ -44,6 +44,7 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   if (run.has_checkpoints()) *spec.mutable_checkpoints() = run.checkpoints();
   spec.set_journal(run.journal());
   spec.set_journal_max_bytes(run.journal_max_bytes());
+  if (run.has_guard()) *spec.mutable_guard() = run.guard();
   if (run.has_data()) *spec.mutable_data() = run.data();
   FillLearningRate(&spec);
   return spec;
@@ -118,6 +119,7 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
     kept.clear_checkpoints();
     kept.clear_journal();
     kept.clear_journal_max_bytes();
+    kept.clear_guard();
   }
   if (kept.has_data()) {
     GRADD_RETURN_IF_ERROR(ValidateDataSet(kept.data()));
@@ -227,6 +229,7 @@ RunMetrics Run::ReadMetrics() const {
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
   metrics.durability = log_->signs();
+  metrics.guard_rollbacks = record_.guard_rollbacks();
   metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }

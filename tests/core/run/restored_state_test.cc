@@ -47,7 +47,7 @@ TEST(RestoredStateTest, MembersAreThoseOfNowWithTheLedgerOfThen) {
   *now.mutable_members()->add_members() = MemberOf("b", 4, 8);
   now.mutable_members()->mutable_members(1)->set_gone(v1::WORKER_STATE_LEFT);
   *now.mutable_members()->add_members() = MemberOf("c", 1, 8);
-  const state::v1::RunState state = RestoreState(now, then, "ada", "", absl::UnixEpoch()).state;
+  const state::v1::RunState state = RestoreState(now, then, "ada", "", /*by_guard=*/false, absl::UnixEpoch()).state;
   std::vector<std::string> members;
   for (const state::v1::MemberState& member : state.members().members()) {
     members.push_back(absl::StrCat(member.worker(), " ", member.sequence(), " ", member.clock(),
@@ -65,7 +65,7 @@ TEST(RestoredStateTest, ItCountsOnAndRemembersTheLastRequests) {
   now.mutable_spec()->set_journal(true);
   for (int i = 0; i < 16; ++i) now.add_restores()->set_request_id(absl::StrCat(i));
   now.add_history()->set_field("x");
-  const RestoredState restored = RestoreState(now, then, "ada", "new", absl::UnixEpoch());
+  const RestoredState restored = RestoreState(now, then, "ada", "new", /*by_guard=*/false, absl::UnixEpoch());
   EXPECT_EQ(restored.state.events(), 21);
   EXPECT_EQ(restored.state.timeline(), 5U);
   EXPECT_EQ(restored.state.step(), 3);
