@@ -47,7 +47,7 @@ TEST_F(GuardTest, PausesWhenTheLossHasLeft) {
   EXPECT_LE(bad, 3 * DivergenceDetector::kBlockSteps);
   const v1::RunProgress progress = run->Progress();
   EXPECT_EQ(progress.state(), v1::RUN_STATE_PAUSED);
-  EXPECT_THAT(progress.reason(), HasSubstr("loss is 1000x its best since step 201"));
+  EXPECT_THAT(progress.reason(), HasSubstr("loss is 1e+03x its best since step 201"));
   EXPECT_FALSE(run->TakeGuardRequest().has_value());
 
   // Whoever lets it go on knows of it.

@@ -58,7 +58,7 @@ class GuardTest(KeptRunTest):
         self.diverge()
         run = self.describe("r")
         self.assertEqual(run.state, run_pb2.RUN_STATE_PAUSED)
-        self.assertIn("loss is 1000x its best since step ", run.progress.reason)
+        self.assertIn("loss is 1e+03x its best since step ", run.progress.reason)
         self.assertEqual(run.timeline, 1)
 
     def test_it_is_rolled_back_with_a_smaller_rate_and_as_often_as_it_may(self):
