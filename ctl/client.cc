@@ -273,4 +273,69 @@ absl::Status Client::Pull(const v1::PullRequest& request, absl::Duration timeout
   return ToStatus(status, context, timeout);
 }
 
+absl::Status Client::Export(
+    const v1::ExportRunRequest& request, absl::Duration timeout,
+    const std::function<absl::Status(const v1::ExportRunResponse&)>& take) {
+  GRADD_RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
+  const auto reader = runs_->ExportRun(&context, request);
+  absl::Status taken;
+  v1::ExportRunResponse response;
+  while (taken.ok() && reader->Read(&response)) taken = take(response);
+  if (!taken.ok()) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  GRADD_RETURN_IF_ERROR(taken);
+  return ToStatus(status, context, timeout);
+}
+
+absl::StatusOr<v1::Run> Client::SendOnce(const v1::ImportBegin& begin, const ReadableFile& file,
+                                         absl::Time deadline, absl::Duration timeout,
+                                         const std::function<void(int64_t)>& sent) {
+  constexpr int64_t kPieceBytes = int64_t{512} << 10;
+  GRADD_RETURN_IF_ERROR(Connect());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(deadline));
+  const Interrupt::Scope scope(&console_->interrupt, [&context] { context.TryCancel(); });
+  v1::Run run;
+  const auto writer = runs_->ImportRun(&context, &run);
+  v1::ImportRunRequest request;
+  *request.mutable_begin() = begin;
+  bool takes = writer->Write(request);
+  absl::Status read;
+  for (int64_t at = 0; takes && at < file.size();) {
+    const int64_t bytes = std::min(kPieceBytes, file.size() - at);
+    std::string& data = *request.mutable_data();
+    data.resize(static_cast<size_t>(bytes));
+    read = file.Read(at, bytes, data.data());
+    if (!read.ok()) break;
+    // It waits for the server, which may have said already why it takes no more.
+    takes = writer->Write(request);
+    at += bytes;
+    if (takes) sent(at);
+  }
+  if (!read.ok()) context.TryCancel();
+  writer->WritesDone();
+  const grpc::Status status = writer->Finish();
+  if (!read.ok()) return FileError(read.message());
+  GRADD_RETURN_IF_ERROR(ToStatus(status, context, timeout));
+  return run;
+}
+
+absl::StatusOr<v1::Run> Client::Import(const v1::ImportBegin& begin, const ReadableFile& file,
+                                       absl::Duration timeout,
+                                       const std::function<void(int64_t)>& sent) {
+  const absl::Time deadline = absl::Now() + timeout;
+  Backoff backoff(kInitialBackoff, kMaximumBackoff, std::random_device{}());
+  for (int attempt = 1; true;) {
+    auto run = SendOnce(begin, file, deadline, timeout, sent);
+    if (run.status().code() != absl::StatusCode::kUnavailable) return run;
+    // An earlier attempt of this very request is still at it.
+    const bool under_way = ReasonOf(run.status()) == "RUN_BEING_CREATED";
+    if (!under_way && ++attempt > kAttempts) return run;
+    if (console_->wait(backoff.Next())) return InterruptedError();
+  }
+}
+
 }  // namespace gradd::ctl

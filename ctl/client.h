@@ -1,6 +1,7 @@
 #ifndef GRADD_CTL_CLIENT_H_
 #define GRADD_CTL_CLIENT_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/pull.h"
+#include "core/base/file_system.h"
 #include "core/run/run_labels.h"
 #include "ctl/console.h"
 #include "gradd/v1/run_service.grpc.pb.h"
@@ -60,6 +62,17 @@ class Client {
   // Calls `take` for every chunk until the stream ends or `take` fails. `timeout` bounds the whole.
   absl::Status Pull(const v1::PullRequest& request, absl::Duration timeout, const TakeChunk& take);
 
+  // Calls `take` for every part of the file until the stream ends or `take` fails. `timeout` bounds
+  // the whole.
+  absl::Status Export(const v1::ExportRunRequest& request, absl::Duration timeout,
+                      const std::function<absl::Status(const v1::ExportRunResponse&)>& take);
+
+  // Sends the file; `sent` is told how much of it. Tried again as Create(), from its beginning on.
+  // `timeout` bounds the whole.
+  absl::StatusOr<v1::Run> Import(const v1::ImportBegin& begin, const ReadableFile& file,
+                                 absl::Duration timeout,
+                                 const std::function<void(int64_t)>& sent);
+
   const std::string& address() const { return address_; }
   absl::Duration timeout() const { return timeout_; }
 
@@ -80,6 +93,11 @@ class Client {
   template <typename Response>
   absl::Status Read(grpc::ClientReader<Response>* reader, grpc::ClientContext* context,
                     const std::function<bool(const Response&)>& more);
+
+  // One attempt of Import().
+  absl::StatusOr<v1::Run> SendOnce(const v1::ImportBegin& begin, const ReadableFile& file,
+                                   absl::Time deadline, absl::Duration timeout,
+                                   const std::function<void(int64_t)>& sent);
 
   // The server needs a moment to see that a call was cancelled: until then it has these trials, and
   // the run that they hold.

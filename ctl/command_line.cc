@@ -213,6 +213,42 @@ void AddHistory(CLI::App* app, CommandLine* line) {
              "Show runs beside each other, the one with the lowest smoothed loss first", line);
 }
 
+// How `--dtype` calls them.
+const std::map<std::string, v1::Encoding>& Types() {
+  static const auto* const types =
+      new std::map<std::string, v1::Encoding>{{"f32", v1::ENCODING_FLOAT32},
+                                              {"bf16", v1::ENCODING_BFLOAT16},
+                                              {"f16", v1::ENCODING_FLOAT16}};
+  return *types;
+}
+
+void AddTransfers(CLI::App* app, CommandLine* line, std::string* type) {
+  CLI::App* exports = AddCommand(app, Command::kExport, "export",
+                                 "Write a checkpoint of a run to a safetensors file", line);
+  exports->add_option("FILE", line->file, "The file")->type_name("");
+  exports->add_flag(
+      "--parameters-only", line->parameters_only,
+      "Nothing but the parameters; of the present step, this needs no state directory");
+  exports
+      ->add_option("--step", line->export_step,
+                   "The checkpoint of that step, which the run still has [one made now]")
+      ->type_name("N")
+      ->check(CheckWhole<int64_t>);
+  exports->add_option("--dtype", *type, "Parameters only, in this type [f32]")
+      ->check(CLI::IsMember(Types()).description(""))
+      ->type_name("f32|bf16|f16");
+
+  CLI::App* imports = app->add_subcommand(
+      "import", "Create a run from a checkpoint of gradd, which says how it trains");
+  imports->preparse_callback([line](size_t) { line->command = Command::kImport; });
+  imports->add_option("RUN", line->run, "The run")->required();
+  imports->add_option("FILE", line->from, "The checkpoint; other safetensors files: create --from")
+      ->type_name("")
+      ->required();
+  imports->add_flag("--with-state", line->with_state,
+                    "Go on with the optimizer's state and the step, too; not possible yet");
+}
+
 const char* GroupOf(const ShortName& name) {
   const std::string path = name.path;
   if (path.rfind("optimizer.", 0) == 0) return "Optimizer";
@@ -254,12 +290,18 @@ std::string HelpOf(const ShortName& entry) {
 }
 
 void AddCreate(CLI::App* app, CommandLine* line, std::map<std::string, std::string>* fields) {
-  CLI::App* create = AddCommand(app, Command::kCreate, "create",
-                                "Create a run from a layout or a whole spec", line);
+  CLI::App* create =
+      AddCommand(app, Command::kCreate, "create",
+                 "Create a run from a layout, a file of weights or a whole spec", line);
   NewRun& run = line->new_run;
   create->add_flag("--if-absent", line->if_absent,
                    "Done, too, where the run is there already; what it has otherwise is said");
   create->add_option("--layout", line->layout, "The tensors, a Layout as protobuf JSON; -: stdin")
+      ->type_name("FILE");
+  create
+      ->add_option("--from", line->from,
+                   "Begin with the parameters in a safetensors file (F32, F16 or BF16), which then "
+                   "says what the tensors are")
       ->type_name("FILE");
   create->add_option("--spec", line->spec, "A whole Run as protobuf JSON, alone; -: stdin")
       ->type_name("FILE");
@@ -350,11 +392,14 @@ absl::Status CompleteCreate(std::map<std::string, std::string> fields, CommandLi
   if (!line->spec.empty()) {
     if (!line->layout.empty() || !run.fields.empty() || !run.optimizer.empty() ||
         !run.schedule.empty() || !run.policy.empty()) {
-      return UsageError("--spec describes the whole run; no other option can go with it");
+      return UsageError(
+          "--spec describes the whole run; no other option but --from can go with it");
     }
     return absl::OkStatus();
   }
-  if (line->layout.empty()) return UsageError("create needs --layout or --spec");
+  if (line->layout.empty() && line->from.empty()) {
+    return UsageError("create needs --layout, --from or --spec");
+  }
   if (run.optimizer.empty()) run.optimizer = "sgd";
   if (run.schedule.empty()) run.schedule = "constant";
   const auto kind = FindKind(*v1::Optimizer::descriptor(), run.optimizer);
@@ -400,6 +445,8 @@ absl::Status CompleteRuns(std::vector<std::string>* assignments, CommandLine* li
     // What stands where RUN would is the first of what comes after it.
     if (line->command == Command::kSet) {
       assignments->insert(assignments->begin(), std::exchange(line->run, ""));
+    } else if (line->command == Command::kExport && line->file.empty()) {
+      line->file = std::exchange(line->run, "");
     } else if (line->command == Command::kRace) {
       line->entries.insert(line->entries.begin(), std::exchange(line->run, ""));
     } else {
@@ -411,6 +458,12 @@ absl::Status CompleteRuns(std::vector<std::string>* assignments, CommandLine* li
   }
   if (line->command == Command::kSet && assignments->empty()) {
     return UsageError("set needs FIELD=VALUE, such as learning-rate=0.01");
+  }
+  if (line->export_step.value_or(0) < 0) {
+    return UsageError(absl::StrCat("--step: ", *line->export_step, ", a step from 0 on expected"));
+  }
+  if (line->command == Command::kExport && line->file.empty()) {
+    return UsageError("export needs FILE, such as fashion.safetensors");
   }
   if (line->command == Command::kRace && line->entries.empty()) {
     return UsageError("race needs entries, such as adam sgd:0.1");
@@ -435,7 +488,7 @@ absl::Status ParsePlace(const std::string& text, int64_t* step, uint64_t* timeli
 absl::Status Complete(const Texts& texts, std::vector<std::string> assignments,
                       const std::map<std::string, std::string>& fields, CommandLine* line) {
   // The server sets, reads or writes billions of parameters before it answers.
-  const bool takes_long = line->command == Command::kCreate ||
+  const bool takes_long = line->command == Command::kCreate || line->command == Command::kImport ||
                           line->command == Command::kCheckpoint ||
                           line->command == Command::kRestore || line->command == Command::kFork ||
                           line->command == Command::kDiff;
@@ -490,8 +543,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->envname(VariableOf("server"))
       ->capture_default_str();
   app.add_flag("--json", line.json, "For scripts: print JSON")->envname(VariableOf("json"));
-  app.add_option("--timeout", texts.timeout,
-                 "Longest wait for an answer [10s; create, checkpoint, restore, fork, diff: 10m]")
+  app.add_option(
+         "--timeout", texts.timeout,
+         "Longest wait for an answer [10s; create, import, checkpoint, restore, fork, diff: 10m]")
       ->type_name("DURATION")
       ->envname(VariableOf("timeout"));
 
@@ -541,6 +595,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
       ->capture_default_str();
 
   AddCheckpoints(&app, &line, &assignments, &places);
+  std::string type;
+  AddTransfers(&app, &line, &type);
   AddHistory(&app, &line);
   AddLrFind(&app, &line, &texts);
   AddRace(&app, &line, &texts);
@@ -573,6 +629,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(std::vector<std::string> args,
   if (line.command == Command::kDiff) {
     GRADD_RETURN_IF_ERROR(ParsePlace(places[0], &line.step, &line.timeline));
     GRADD_RETURN_IF_ERROR(ParsePlace(places[1], &line.other_step, &line.other_timeline));
+  }
+  if (!type.empty()) {
+    line.encoding = Types().at(type);
+    line.parameters_only = true;
   }
   GRADD_RETURN_IF_ERROR(Complete(texts, assignments, fields, &line));
   return line;

@@ -2,6 +2,7 @@
 #define GRADD_CTL_COMMAND_LINE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ enum class Command {
   kDiff,
   kVerify,
   kPull,
+  kExport,
+  kImport,
   kLrFind,
   kRace,
   kLandscape,
@@ -55,17 +58,20 @@ struct CommandLine {
   std::string author;                    // set, pause, resume, finish, restore, fork.
   std::string reason;                    // finish.
 
-  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input.
+  // create: either `spec` alone, or `layout` and `new_run`. `-` is standard input. With `from`, a
+  // layout is not needed.
   std::string spec;
   std::string layout;
   NewRun new_run;
+  std::string from;         // create, import: a file of weights.
+  bool with_state = false;  // import.
 
   bool if_absent = false;  // create.
 
   std::vector<Assignment> changes;  // set, fork.
 
   // restore, fork, diff: a checkpoint; timeline 0: that of the run's own past. diff: and another
-  // one.
+  // one. history: those of that timeline; 0: of all.
   int64_t step = 0;
   uint64_t timeline = 0;
   int64_t other_step = 0;
@@ -81,9 +87,14 @@ struct CommandLine {
   std::string output;
   v1::ParameterView view = v1::PARAMETER_VIEW_EVALUATION;
 
+  // export.
+  std::string file;
+  bool parameters_only = false;
+  std::optional<int64_t> export_step;  // Unset: the present one.
+  v1::Encoding encoding = v1::ENCODING_FLOAT32;
+
   // history. 0: all there is.
   int32_t max_points = 0;
-  uint64_t timeline = 0;
   int64_t first_step = 0;
 
   // lr-find, race, landscape, history. Files that are not wanted are empty; of history, `-` is

@@ -27,6 +27,7 @@
 #include "ctl/requests.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
+#include "ctl/transfer.h"
 #include "ctl/verify.h"
 #include "ctl/watch.h"
 #include "nlohmann/json.hpp"
@@ -53,6 +54,13 @@ absl::StatusOr<std::string> ReadInput(const std::string& path, std::istream& sta
 
 absl::StatusOr<v1::CreateRunRequest> CreateRequest(const CommandLine& line, Console* console) {
   const bool whole = !line.spec.empty();
+  if (!whole && line.layout.empty()) {  // It is that of a file of weights.
+    absl::StatusOr<v1::CreateRunRequest> request = MakeCreateRequest(line.new_run, v1::Layout());
+    if (!request.ok()) return request.status();
+    request->mutable_run()->clear_layout();
+    request->set_request_id(NewRequestId());
+    return request;
+  }
   const std::string& path = whole ? line.spec : line.layout;
   absl::StatusOr<std::string> json = ReadInput(path, console->in);
   if (!json.ok()) return json.status();
@@ -104,11 +112,19 @@ absl::Status PrintExisting(const v1::CreateRunRequest& request, const CommandLin
 absl::Status Create(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<v1::CreateRunRequest> request = CreateRequest(line, console);
   if (!request.ok()) return request.status();
+  if (!line.from.empty()) return CreateFromFile(line, *request, client, console);
   const absl::StatusOr<v1::Run> run = client->Create(*request);
   if (line.if_absent && ReasonOf(run.status()) == "RUN_EXISTS") {
     return PrintExisting(*request, line, client, console);
   }
   return Print(run, line, absl::StrCat("created, ", run.ok() ? SizeText(*run) : ""), console);
+}
+
+absl::Status Import(const CommandLine& line, Client* client, Console* console) {
+  v1::CreateRunRequest request;
+  request.set_run_id(RunId(line.run));
+  request.set_request_id(NewRequestId());
+  return CreateFromFile(line, request, client, console);
 }
 
 absl::Status List(const CommandLine& line, Client* client, Console* console) {
@@ -269,6 +285,10 @@ absl::Status Run(const CommandLine& line, Client* client, Console* console) {
       return Verify(line, FileSystem::Real(), console);
     case Command::kPull:
       return Pull(line, client, console);
+    case Command::kExport:
+      return Export(line, client, console);
+    case Command::kImport:
+      return Import(line, client, console);
     case Command::kLrFind:
       return FindRate(line, client, console);
     case Command::kRace:
@@ -285,8 +305,8 @@ absl::Status Run(const CommandLine& line, Client* client, Console* console) {
 
 // Commands that have an eye on one run only.
 bool TakesOneRun(Command command) {
-  return command == Command::kWatch || command == Command::kPull || command == Command::kLrFind ||
-         command == Command::kRace;
+  return command == Command::kWatch || command == Command::kPull || command == Command::kExport ||
+         command == Command::kLrFind || command == Command::kRace;
 }
 
 // The same with each run that has the labels. What fails for one is done for the others; the first

@@ -86,7 +86,8 @@ grpc::ServerUnaryReactor* CheckpointCalls::List(grpc::CallbackServerContext* con
   const auto kept = Find(request->name());
   if (!kept.ok()) return Done(context, kept.status());
   state::v1::RunState state;
-  for (const v1::Checkpoint& checkpoint : kept->Catalog(&state).all()) {
+  const CheckpointCatalog catalog = kept->Catalog(&state);
+  for (const v1::Checkpoint& checkpoint : catalog.all()) {
     *response->add_checkpoints() = checkpoint;
   }
   return Done(context, absl::OkStatus());
@@ -174,8 +175,9 @@ absl::Status CheckpointCalls::BeginFork(grpc::CallbackServerContext* context,
   std::shared_ptr<Run> made;
   bool is_new = false;
   const auto existing = registry_.Find(absl::StrCat("runs/", request.run_id()));
-  if (existing.ok() && !request.request_id().empty() &&
-      (*existing)->request_id() == request.request_id()) {
+  state::v1::RunState present;
+  if (existing.ok()) (*existing)->WriteState(&present);
+  if (!request.request_id().empty() && present.request_id() == request.request_id()) {
     made = *existing;
   } else {
     const auto kept = Find(request.name());

@@ -100,8 +100,10 @@ int main(int argc, char** argv) {
   AddOption(&app, "max-trial-runs", &options.limits.max_trial_runs,
             "Most runs for trials, of gradctl race and lr-find, at a time; they do not count as "
             "runs");
+  AddOption(&app, "max-imports", &options.limits.max_imports,
+            "Most files of weights that come in at a time, of gradctl create --from and import");
   AddOption(&app, "caller-percent", &options.limits.caller_percent,
-            "Percentage of each of these four that one caller may have: all who call from one "
+            "Percentage of each of these five that one caller may have: all who call from one "
             "host, or through one proxy");
   AddOption(&app, "max-memory-bytes", &options.limits.max_memory_bytes,
             "Most bytes of everything that runs take: parameters and optimizer state, gradients "

@@ -183,6 +183,9 @@ void CollectRunMetrics(const std::string& run, const RunMetrics& metrics, Famili
                  {{"run", run}, {"phase", StepProfile::kNames[static_cast<size_t>(phase)]}},
                  metrics.profile.totals()[static_cast<size_t>(phase)]);
   }
+  out->Counter("gradd_run_guard_rollbacks_total",
+               "How often the divergence guard has rolled the run back, over its whole life.",
+               {{"run", run}}, static_cast<double>(metrics.guard_rollbacks));
   out->Gauge(
       "gradd_run_diverged",
       "1 if the loss has left for good, whatever the run does now: its loss and norms are no "
@@ -238,7 +241,7 @@ void CollectMemory(const MemoryBudget& budget, Families* out) {
     out->Gauge(
         "gradd_memory_taken_bytes",
         "Bytes claimed from the server's budget: for state (parameters and slots), scratch of "
-        "optimizers, shared regions, versions of parameters that readers still hold, and "
+        "optimizers and of files on their way, shared regions, versions of parameters that readers still hold, and "
         "staging of pushes.",
         labels, static_cast<double>(budget.taken_bytes(use)));
     out->Gauge("gradd_memory_use_limit_bytes", "Most bytes that may be claimed for that use.",

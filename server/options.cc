@@ -43,6 +43,7 @@ absl::Status ValidateOptions(const ServerOptions& options) {
   status.Update(CheckRange("max-pulls", limits.max_pulls, 1, 1'000'000));
   status.Update(CheckRange("max-unjoined-streams", limits.max_unjoined_streams, 1, 1'000'000));
   status.Update(CheckRange("max-trial-runs", limits.max_trial_runs, 1, 100'000));
+  status.Update(CheckRange("max-imports", limits.max_imports, 1, 1000));
   status.Update(CheckRange("caller-percent", limits.caller_percent, 1, 100));
   status.Update(CheckRange("max-memory-bytes", limits.max_memory_bytes, 0, int64_t{1} << 50));
   status.Update(CheckRange("max-staged-bytes", limits.max_staged_bytes, 0, int64_t{1} << 50));

@@ -15,6 +15,8 @@
 #include "core/run/run_labels.h"
 #include "core/run/run_log.h"
 #include "core/run/run_spec.h"
+#include "server/export_reactor.h"
+#include "server/import_reactor.h"
 #include "server/status.h"
 #include "server/trials_reactor.h"
 #include "server/unary_call.h"
@@ -272,6 +274,16 @@ grpc::ServerUnaryReactor* RunService::GetHistory(grpc::CallbackServerContext* co
   const auto run = registry_->Find(request->name());
   if (run.ok()) *response = (*run)->ReadHistory(*selection);
   return Done(context, run.status());
+}
+
+grpc::ServerWriteReactor<v1::ExportRunResponse>* RunService::ExportRun(
+    grpc::CallbackServerContext* context, const v1::ExportRunRequest* request) {
+  return new ExportReactor(transfers_, context, *request);
+}
+
+grpc::ServerReadReactor<v1::ImportRunRequest>* RunService::ImportRun(
+    grpc::CallbackServerContext* context, v1::Run* response) {
+  return new ImportReactor(transfers_, context, response);
 }
 
 }  // namespace gradd

@@ -3,12 +3,16 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <memory>
+#include <utility>
+
 #include "core/run/run_registry.h"
 #include "gradd/v1/run_service.grpc.pb.h"
 #include "server/checkpoint_calls.h"
 #include "server/past.h"
 #include "server/peer_watch.h"
 #include "server/ticked_streams.h"
+#include "server/transfers.h"
 
 namespace gradd {
 
@@ -73,6 +77,15 @@ class RunService : public v1::RunService::CallbackService {
 
   // Where the runs are kept; before it serves. Never called: they are in memory only.
   void KeepIn(DurableRuns* runs) { checkpoints_.KeepIn(runs); }
+  grpc::ServerWriteReactor<v1::ExportRunResponse>* ExportRun(
+      grpc::CallbackServerContext* context, const v1::ExportRunRequest* request) override;
+  grpc::ServerReadReactor<v1::ImportRunRequest>* ImportRun(grpc::CallbackServerContext* context,
+                                                           v1::Run* response) override;
+
+  // How files go out and come in: before the first RPC. `runs` is null without a state directory.
+  void TransferThrough(std::shared_ptr<Executor> io, DurableRuns* runs) {
+    transfers_ = {registry_, watch_, std::move(io), runs};
+  }
 
  private:
   RunRegistry* const registry_;
@@ -80,6 +93,7 @@ class RunService : public v1::RunService::CallbackService {
   PeerWatch* const watch_;
   const Past* const past_;
   CheckpointCalls checkpoints_;
+  Transfers transfers_;
 };
 
 }  // namespace gradd

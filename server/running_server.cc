@@ -74,6 +74,7 @@ RunningServer::RunningServer(const ServerOptions& options)
 absl::Status RunningServer::Begin() {
   if (absl::Status cleared = ClearReadyFile(options_.ready_file); !cleared.ok()) return cleared;
   if (absl::Status opened = OpenStateDirectory(); !opened.ok()) return opened;
+  run_service_.TransferThrough(disk_threads_.Share(), durable_runs_.get());
   if (absl::Status read = ReadPast(); !read.ok()) return read;
   if (absl::Status listening = Listen(); !listening.ok()) return listening;
   log_writer_ = std::make_unique<LogWriter>(&registry_);

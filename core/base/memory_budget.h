@@ -18,7 +18,7 @@ namespace gradd {
 // What a server takes memory for.
 enum class MemoryUse {
   kState,     // Parameters and slots of runs.
-  kScratch,   // What optimizers need besides while a step is applied.
+  kScratch,   // What optimizers need besides while a step is applied; files on their way.
   kShared,    // Gradient regions of workers on this host.
   kVersions,  // Older parameters that readers still hold, and buffers kept for the next ones.
   kStaging,   // Pushes that are coming in or wait for their step.

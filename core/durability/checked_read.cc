@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <new>
 #include <utility>
 
+#include "core/base/checksum.h"
 #include "core/base/mutex.h"
 #include "core/durability/file_checksum.h"
 
@@ -19,7 +21,7 @@ constexpr int64_t kScratchBytes = int64_t{32} << 10;
 // Reads the piece of the file from `begin` to `end`.
 absl::StatusOr<uint64_t> ReadPiece(const ReadableFile& file, int64_t begin, int64_t end,
                                    const std::vector<FilePart>& parts) {
-  PieceHash hash;
+  Checksum hash(/*seed=*/0);
   std::array<char, kScratchBytes> scratch;
   // The first part that is not before `begin`.
   auto part = std::partition_point(parts.begin(), parts.end(), [begin](const FilePart& each) {
@@ -41,7 +43,7 @@ absl::StatusOr<uint64_t> ReadPiece(const ReadableFile& file, int64_t begin, int6
     hash.Add({to, static_cast<size_t>(bytes)});
     begin += bytes;
   }
-  return hash.Finish();
+  return hash.value();
 }
 
 }  // namespace
@@ -58,23 +60,28 @@ absl::StatusOr<std::string> ReadChecked(const ReadableFile& file, int64_t bytes,
   const auto read = [&](int64_t piece) {
     if (failed.load(std::memory_order_relaxed)) return;
     const int64_t begin = piece * kChecksumPieceBytes;
-    const absl::StatusOr<uint64_t> hash =
-        ReadPiece(file, begin, std::min(begin + kChecksumPieceBytes, bytes), parts);
-    if (hash.ok()) {
-      hashes[static_cast<size_t>(piece)] = *hash;
-      return;
+    try {
+      const absl::StatusOr<uint64_t> hash =
+          ReadPiece(file, begin, std::min(begin + kChecksumPieceBytes, bytes), parts);
+      if (hash.ok()) {
+        hashes[static_cast<size_t>(piece)] = *hash;
+        return;
+      }
+      failed = true;
+      MutexLock lock(&mutex);
+      status.Update(hash.status());
+    } catch (const std::bad_alloc&) {
+      failed = true;  // For the caller, since nobody else would catch it.
     }
-    failed = true;
-    MutexLock lock(&mutex);
-    status.Update(hash.status());
   };
   if (executor != nullptr) {
     executor->ParallelFor(count, read);
   } else {
     for (int64_t piece = 0; piece < count; ++piece) read(piece);
   }
+  if (failed && status.ok()) throw std::bad_alloc();
   if (failed) return status;
-  return ChecksumOf(hashes);
+  return ChecksumOfPieces(hashes);
 }
 
 }  // namespace gradd

@@ -20,7 +20,8 @@ struct FilePart {
 
 // Reads the first `bytes` of a file, puts those of `parts` where they belong, and returns the
 // checksum of all of them, see FileChecksum. `parts` do not overlap, neither in the file nor in
-// memory. It is done on the threads of `executor`; null: by the caller. Takes little memory.
+// memory. It is done on the threads of `executor`; null: by the caller. Takes little memory, and
+// throws std::bad_alloc if that is not there.
 absl::StatusOr<std::string> ReadChecked(const ReadableFile& file, int64_t bytes,
                                         std::vector<FilePart> parts, Executor* executor);
 

@@ -164,6 +164,15 @@ absl::StatusOr<CheckpointInfo> ParseCheckpointInfo(
   return info;
 }
 
+absl::StatusOr<v1::Layout> ParseCheckpointLayout(
+    const std::string& path, const std::map<std::string, std::string>& metadata) {
+  Metadata read(path, metadata);
+  v1::Layout layout;
+  read.Read(kLayout, &layout);
+  GRADD_RETURN_IF_ERROR(read.status());
+  return layout;
+}
+
 absl::StatusOr<state::v1::RunState> ParseCheckpointState(
     const std::string& path, const std::map<std::string, std::string>& metadata,
     const CheckpointInfo& info) {

@@ -51,8 +51,8 @@ struct CheckpointInfo {
   int64_t step = 0;
   int64_t events = 0;                     // That are in it.
   std::optional<double> evaluation_loss;  // Of the newest evaluation in it.
-  absl::Time time;    // When it was captured.
-  int64_t bytes = 0;  // Of the file.
+  absl::Time time;                        // When it was captured.
+  int64_t bytes = 0;                      // Of the file.
 };
 
 // XXH3 of all metadata but "xxh3": in the order of the keys, `KEY=LENGTH:VALUE`, one after the
@@ -73,6 +73,10 @@ absl::StatusOr<CheckpointInfo> ParseCheckpointInfo(
 absl::StatusOr<state::v1::RunState> ParseCheckpointState(
     const std::string& path, const std::map<std::string, std::string>& metadata,
     const CheckpointInfo& info);
+
+// The layout alone.
+absl::StatusOr<v1::Layout> ParseCheckpointLayout(
+    const std::string& path, const std::map<std::string, std::string>& metadata);
 
 // Calls visit(tensor, begin) for the layout's tensors that lie in `sections`, where `begin` is the
 // first element in the flat vector.

@@ -84,6 +84,7 @@ absl::StatusOr<std::unique_ptr<DurableRuns>> DurableRuns::Open(FileSystem* files
 DurableRuns::DurableRuns(Options options, std::unique_ptr<StateDirectory> directory, Executor* io,
                          RunRegistry* registry)
     : options_(std::move(options)),
+      guard_(registry, io->Share()),
       directory_(std::move(directory)),
       io_(io->Share()),
       registry_(*registry) {
@@ -155,8 +156,8 @@ void DurableRuns::RecoverRun(const std::string& run_id) {
       {"run", run_id},
       {"step", absl::StrCat(facts.step)},
       {"replayed_events", absl::StrCat(recovered->replayed_events)},
-      {"took", absl::FormatDuration(absl::Trunc(registry_.clock().Elapsed() - begin,
-                                                absl::Milliseconds(1)))}};
+      {"took", absl::FormatDuration(
+                   absl::Trunc(registry_.clock().Elapsed() - begin, absl::Milliseconds(1)))}};
   if (recovered->steps_are_lost) {
     fields.emplace_back("lost", absl::StrCat("what came after step ", facts.step,
                                              ", evaluations included: it goes on on a new "
@@ -238,6 +239,7 @@ void DurableRuns::Tick() {
   }
   for (const auto& checkpointer : Checkpointers()) {
     checkpointer->Tick();
+    guard_.Tick(checkpointer);
     if (retries && checkpointer->log()->waits_for_room()) checkpointer->log()->Retry();
   }
 }

@@ -16,6 +16,7 @@
 #include "core/base/mutex.h"
 #include "core/durability/checkpointer.h"
 #include "core/durability/durable_log.h"
+#include "core/durability/guard_rollback.h"
 #include "core/durability/state_directory.h"
 #include "core/run/run_registry.h"
 
@@ -79,6 +80,7 @@ class DurableRuns {
   std::vector<std::shared_ptr<Checkpointer>> Checkpointers();
 
   const Options options_;
+  const GuardRollback guard_;
   const std::unique_ptr<StateDirectory> directory_;
   const std::shared_ptr<Executor> io_;
   RunRegistry& registry_;

@@ -1,7 +1,6 @@
 #include "core/durability/file_checksum.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/escaping.h"
 
@@ -22,44 +21,30 @@ std::string Canonical(XXH128_hash_t hash) {
 
 }  // namespace
 
-struct PieceHash::State {
-  XXH3_state_t xxh3;
-};
-
-PieceHash::PieceHash() : state_(std::make_unique<State>()) { XXH3_64bits_reset(&state_->xxh3); }
-PieceHash::~PieceHash() = default;
-PieceHash::PieceHash(PieceHash&&) noexcept = default;
-PieceHash& PieceHash::operator=(PieceHash&&) noexcept = default;
-
-void PieceHash::Add(absl::string_view bytes) {
-  XXH3_64bits_update(&state_->xxh3, bytes.data(), bytes.size());
-}
-
-uint64_t PieceHash::Finish() {
-  const uint64_t hash = XXH3_64bits_digest(&state_->xxh3);
-  XXH3_64bits_reset(&state_->xxh3);
-  return hash;
-}
-
-std::string ChecksumOf(const std::vector<uint64_t>& pieces) {
+std::string ChecksumOfPieces(const std::vector<uint64_t>& pieces) {
   return Canonical(XXH3_128bits(pieces.data(), pieces.size() * sizeof(uint64_t)));
 }
 
 void FileChecksum::Add(absl::string_view bytes) {
   while (!bytes.empty()) {
     const auto size = std::min(static_cast<size_t>(kChecksumPieceBytes - in_piece_), bytes.size());
-    piece_.Add(bytes.substr(0, size));
+    if (!piece_.has_value()) piece_.emplace(/*seed=*/0);
+    piece_->Add(bytes.substr(0, size));
     bytes.remove_prefix(size);
     in_piece_ += static_cast<int64_t>(size);
-    if (in_piece_ < kChecksumPieceBytes) return;
-    pieces_.push_back(piece_.Finish());
-    in_piece_ = 0;
+    if (in_piece_ == kChecksumPieceBytes) EndPiece();
   }
 }
 
+void FileChecksum::EndPiece() {
+  pieces_.push_back(piece_->value());
+  piece_.reset();
+  in_piece_ = 0;
+}
+
 std::string FileChecksum::Finish() {
-  if (std::exchange(in_piece_, 0) > 0) pieces_.push_back(piece_.Finish());
-  return ChecksumOf(pieces_);
+  if (piece_.has_value()) EndPiece();
+  return ChecksumOfPieces(pieces_);
 }
 
 std::string TextChecksum(absl::string_view text) {

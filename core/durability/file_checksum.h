@@ -2,11 +2,12 @@
 #define GRADD_CORE_DURABILITY_FILE_CHECKSUM_H_
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "core/base/checksum.h"
 
 namespace gradd {
 
@@ -17,25 +18,8 @@ namespace gradd {
 inline constexpr int64_t kChecksumPieceBytes = int64_t{1} << 20;
 inline constexpr int64_t kChecksumBytes = 16;
 
-// XXH3 with 64 bits of what is added.
-class PieceHash {
- public:
-  PieceHash();
-  ~PieceHash();
-  PieceHash(PieceHash&&) noexcept;
-  PieceHash& operator=(PieceHash&&) noexcept;
-
-  void Add(absl::string_view bytes);
-  // Of what was added since the last call.
-  uint64_t Finish();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-// The checksum of a file whose pieces have these hashes.
-std::string ChecksumOf(const std::vector<uint64_t>& pieces);
+// The checksum of a file whose pieces have these: see Checksum, with seed 0.
+std::string ChecksumOfPieces(const std::vector<uint64_t>& pieces);
 
 // The checksum of a file that is written from front to back.
 class FileChecksum {
@@ -45,8 +29,10 @@ class FileChecksum {
   std::string Finish();
 
  private:
-  PieceHash piece_;
-  int64_t in_piece_ = 0;  // Bytes in it.
+  void EndPiece();
+
+  std::optional<Checksum> piece_;  // Unset: it has nothing in it yet.
+  int64_t in_piece_ = 0;           // Bytes in it.
   std::vector<uint64_t> pieces_;
 };
 

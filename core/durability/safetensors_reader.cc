@@ -42,7 +42,11 @@ absl::StatusOr<std::unique_ptr<SafetensorsReader>> SafetensorsReader::Open(
     FileSystem* files, const std::string& path) {
   auto opened = files->OpenToRead(path);
   GRADD_RETURN_IF_ERROR(opened.status());
-  std::unique_ptr<ReadableFile> file = *std::move(opened);
+  return Read(path, *std::move(opened));
+}
+
+absl::StatusOr<std::unique_ptr<SafetensorsReader>> SafetensorsReader::Read(
+    std::string path, std::unique_ptr<ReadableFile> file) {
   // With the first byte of the header, so that what is something else is not read as one.
   std::array<char, kLengthBytes + 1> first = {};
   if (file->size() <= kLengthBytes) {
@@ -72,7 +76,7 @@ absl::StatusOr<std::unique_ptr<SafetensorsReader>> SafetensorsReader::Open(
   auto header = ParseSafetensorsHeader(path, json, rest - header_bytes);
   GRADD_RETURN_IF_ERROR(header.status());
   return std::unique_ptr<SafetensorsReader>(new SafetensorsReader(
-      path, std::move(file), *std::move(header), kLengthBytes + header_bytes));
+      std::move(path), std::move(file), *std::move(header), kLengthBytes + header_bytes));
 }
 
 const SafetensorsTensor* SafetensorsReader::Find(absl::string_view name) const {

@@ -32,6 +32,9 @@ class SafetensorsReader {
   // shorter than it says: before memory is taken for it.
   static absl::StatusOr<std::unique_ptr<SafetensorsReader>> Open(FileSystem* files,
                                                                  const std::string& path);
+  // The same of a file that is open already; `path` is what messages call it.
+  static absl::StatusOr<std::unique_ptr<SafetensorsReader>> Read(
+      std::string path, std::unique_ptr<ReadableFile> file);
 
   const std::string& path() const { return path_; }
   // In the order of their data.

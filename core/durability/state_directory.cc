@@ -51,9 +51,10 @@ absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(FileSystem*
   std::unique_ptr<StateDirectory> directory(
       new StateDirectory(files, std::move(path), *std::move(lock)));
   GRADD_RETURN_IF_ERROR(directory->CheckFormat());
-  for (const char* const below : {"/runs", "/deleted"}) {
+  for (const char* const below : {"/runs", "/deleted", "/incoming"}) {
     GRADD_RETURN_IF_ERROR(files->CreateDirectory(absl::StrCat(directory->path_, below)));
   }
+  GRADD_RETURN_IF_ERROR(directory->RemoveIncoming());
   GRADD_RETURN_IF_ERROR(files->SyncDirectory(directory->path_));
   return directory;
 }
@@ -92,6 +93,17 @@ absl::StatusOr<std::vector<std::string>> StateDirectory::RunIds() const {
                               [](const std::string& name) { return !ValidateRunId(name).ok(); }),
                names->end());
   return names;
+}
+
+std::string StateDirectory::IncomingPath(const std::string& name) const {
+  return absl::StrCat(path_, "/incoming/", name);
+}
+
+absl::Status StateDirectory::RemoveIncoming() const {
+  const auto names = files_.List(absl::StrCat(path_, "/incoming"));
+  GRADD_RETURN_IF_ERROR(names.status());
+  for (const std::string& name : *names) GRADD_RETURN_IF_ERROR(files_.Remove(IncomingPath(name)));
+  return absl::OkStatus();
 }
 
 void StateDirectory::RemoveBuried() const {

@@ -27,6 +27,9 @@ class StateDirectory {
   std::shared_ptr<const RunFolder> FolderOf(const std::string& run_id) const;
   // Ids of all runs that have a folder, in their order.
   absl::StatusOr<std::vector<std::string>> RunIds() const;
+  // Where a file that somebody sends lies until it was read. What of these a killed server left is
+  // gone when Open() returns.
+  std::string IncomingPath(const std::string& name) const;
   // Removes what runs have left that were deleted. Takes long.
   void RemoveBuried() const;
 
@@ -34,6 +37,7 @@ class StateDirectory {
   StateDirectory(FileSystem* files, std::string path, std::unique_ptr<FileLock> lock)
       : files_(*files), path_(std::move(path)), lock_(std::move(lock)) {}
   absl::Status CheckFormat() const;
+  absl::Status RemoveIncoming() const;
 
   FileSystem& files_;
   const std::string path_;

@@ -47,6 +47,10 @@ std::string ShapeText(const Shape& shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
+std::string NotFloats(const SafetensorsTensor& tensor) {
+  return absl::StrCat("is of ", tensor.type->name, ", F32, F16 or BF16 expected");
+}
+
 // As the format calls it; null: it has it not.
 const SafetensorsType* FloatTypeOf(v1::Encoding encoding) {
   switch (encoding) {
@@ -68,7 +72,12 @@ absl::StatusOr<std::unique_ptr<WeightsFile>> WeightsFile::Open(FileSystem* files
                                                                const Layout& layout) {
   auto opened = SafetensorsReader::Open(files, path);
   GRADD_RETURN_IF_ERROR(opened.status());
-  std::unique_ptr<WeightsFile> file(new WeightsFile(*std::move(opened)));
+  return Of(*std::move(opened), layout);
+}
+
+absl::StatusOr<std::unique_ptr<WeightsFile>> WeightsFile::Of(
+    std::shared_ptr<const SafetensorsReader> from, const Layout& layout) {
+  std::unique_ptr<WeightsFile> file(new WeightsFile(std::move(from)));
   const SafetensorsReader& reader = *file->reader_;
   Mismatches mismatches;
   absl::flat_hash_set<absl::string_view> known;
@@ -83,43 +92,72 @@ absl::StatusOr<std::unique_ptr<WeightsFile>> WeightsFile::Open(FileSystem* files
       mismatches.Add(tensor.name(), absl::StrCat("has shape ", ShapeText(found->shape), ", ",
                                                  ShapeText(tensor.shape()), " expected"));
     } else if (!SafetensorsReader::HasFloats(*found)) {
-      mismatches.Add(tensor.name(),
-                     absl::StrCat("is of ", found->type->name, ", F32, F16 or BF16 expected"));
+      mismatches.Add(tensor.name(), NotFloats(*found));
     }
     file->places_.push_back({begin, found});
     begin += ElementCount(tensor);
   }
-  const auto format = reader.metadata().find("format");
-  const bool is_checkpoint =
-      format != reader.metadata().end() && format->second == kCheckpointFormat;
+  const bool is_checkpoint = IsCheckpoint(reader);
   for (const SafetensorsTensor& tensor : reader.tensors()) {
     if (known.count(tensor.name) > 0) continue;
     if (is_checkpoint && IsReservedTensorName(tensor.name)) continue;
     mismatches.Add(tensor.name, "is not in the run's layout");
   }
-  if (const std::string text = mismatches.Text(); !text.empty()) return FileInvalid(path, text);
+  if (const std::string text = mismatches.Text(); !text.empty()) {
+    return FileInvalid(reader.path(), text);
+  }
   return file;
 }
 
-absl::Status WeightsFile::Read(int64_t begin, int64_t count, float* to) const {
+bool IsCheckpoint(const SafetensorsReader& reader) {
+  const auto format = reader.metadata().find("format");
+  return format != reader.metadata().end() && format->second == kCheckpointFormat;
+}
+
+absl::StatusOr<v1::Layout> LayoutOfWeights(const SafetensorsReader& reader) {
+  if (IsCheckpoint(reader)) {
+    const auto info =
+        ParseCheckpointInfo(reader.path(), reader.metadata(), reader.file().size());
+    GRADD_RETURN_IF_ERROR(info.status());
+    return ParseCheckpointLayout(reader.path(), reader.metadata());
+  }
+  v1::Layout layout;
+  Mismatches mismatches;
+  for (const SafetensorsTensor& from : reader.tensors()) {
+    if (!SafetensorsReader::HasFloats(from)) {
+      mismatches.Add(from.name, NotFloats(from));
+      continue;
+    }
+    v1::Tensor& tensor = *layout.add_tensors();
+    tensor.set_name(from.name);
+    tensor.mutable_shape()->Add(from.shape.begin(), from.shape.end());
+  }
+  if (const std::string text = mismatches.Text(); !text.empty()) {
+    return FileInvalid(reader.path(), text);
+  }
+  return layout;
+}
+
+absl::Status WeightsFile::Fill(int64_t begin, int64_t size, float* values) const {
   auto place = std::upper_bound(places_.begin(), places_.end(), begin,
                                 [](int64_t at, const Place& each) { return at < each.begin; }) -
                1;
-  for (; count > 0; ++place) {
-    GRADD_DCHECK(place != places_.end(), absl::StrCat(count, " elements beyond the layout"));
+  for (; size > 0; ++place) {
+    GRADD_DCHECK(place != places_.end(), absl::StrCat(size, " elements beyond the layout"));
     const int64_t first = begin - place->begin;
-    const int64_t size = std::min(count, place->tensor->elements() - first);
-    GRADD_RETURN_IF_ERROR(reader_->ReadFloats(*place->tensor, first, size, to));
-    if (!AllFinite(to, size)) {
-      const auto* const wrong =
-          std::find_if_not(to, to + size, [](float value) { return std::isfinite(value); });
-      return FileInvalid(reader_->path(), absl::StrCat("tensor ", Quoted(place->tensor->name),
-                                                       ": element ", first + (wrong - to), " is ",
-                                                       *wrong, ", a finite number expected"));
+    const int64_t count = std::min(size, place->tensor->elements() - first);
+    GRADD_RETURN_IF_ERROR(reader_->ReadFloats(*place->tensor, first, count, values));
+    if (!AllFinite(values, count)) {
+      const auto* const wrong = std::find_if_not(values, values + count,
+                                                 [](float value) { return std::isfinite(value); });
+      return FileInvalid(reader_->path(),
+                         absl::StrCat("tensor ", Quoted(place->tensor->name), ": element ",
+                                      first + (wrong - values), " is ", *wrong,
+                                      ", a finite number expected"));
     }
-    begin += size;
-    to += size;
-    count -= size;
+    begin += count;
+    values += count;
+    size -= count;
   }
   return absl::OkStatus();
 }
@@ -147,6 +185,7 @@ absl::StatusOr<std::unique_ptr<WeightsWriter>> WeightsWriter::Begin(
   GRADD_RETURN_IF_ERROR(file.status());
   writer->encoding_ = options.encoding;
   writer->blocks_ = snapshot->parameters;
+  snapshot.reset();  // So that the blocks are the writer's alone, if the caller does not hold it.
   writer->file_ = *std::move(file);
   GRADD_RETURN_IF_ERROR(writer->file_->Append({*text}));
   return writer;

@@ -13,6 +13,7 @@
 #include "core/base/file_system.h"
 #include "core/durability/durable_file.h"
 #include "core/durability/safetensors_reader.h"
+#include "core/store/initial_values.h"
 #include "core/store/layout.h"
 #include "core/store/snapshot.h"
 
@@ -25,20 +26,22 @@ namespace gradd {
 //   auto weights = WeightsFile::Open(files, "model.safetensors", layout);
 //   GRADD_RETURN_IF_ERROR(weights.status());
 //   std::vector<float> parameters(layout.element_count());
-//   GRADD_RETURN_IF_ERROR((*weights)->Read(0, layout.element_count(), parameters.data()));
+//   GRADD_RETURN_IF_ERROR((*weights)->Fill(0, layout.element_count(), parameters.data()));
 //
 // Thread safe.
-class WeightsFile {
+class WeightsFile final : public InitialValues {
  public:
   // Reads the header. FILE_INVALID says in one message all that is wrong, up to 10 tensors: those
   // of the layout that are missing, or of another shape or type, and those that the layout has not.
   static absl::StatusOr<std::unique_ptr<WeightsFile>> Open(FileSystem* files,
                                                            const std::string& path,
                                                            const Layout& layout);
+  // The same of a file whose header was read already.
+  static absl::StatusOr<std::unique_ptr<WeightsFile>> Of(
+      std::shared_ptr<const SafetensorsReader> reader, const Layout& layout);
 
-  // Elements [begin, begin + count) of the layout's flat vector. FILE_INVALID, with the tensor's
-  // name, if one of them is not finite. `to` is not aligned.
-  absl::Status Read(int64_t begin, int64_t count, float* to) const;
+  // FILE_INVALID, with the tensor's name, if an element is not finite.
+  absl::Status Fill(int64_t begin, int64_t size, float* values) const override;
 
  private:
   struct Place {
@@ -46,11 +49,19 @@ class WeightsFile {
     const SafetensorsTensor* tensor;
   };
 
-  explicit WeightsFile(std::unique_ptr<SafetensorsReader> reader) : reader_(std::move(reader)) {}
+  explicit WeightsFile(std::shared_ptr<const SafetensorsReader> reader)
+      : reader_(std::move(reader)) {}
 
-  const std::unique_ptr<SafetensorsReader> reader_;
+  const std::shared_ptr<const SafetensorsReader> reader_;
   std::vector<Place> places_;  // In the layout's order.
 };
+
+// The layout that a file of weights stands for: its tensors in the order of their data; of a
+// checkpoint, the run's own, with its initializers. FILE_INVALID names, up to 10, the tensors that
+// are not of F32, F16 or BF16.
+absl::StatusOr<v1::Layout> LayoutOfWeights(const SafetensorsReader& reader);
+// Whether it is a checkpoint of gradd.
+bool IsCheckpoint(const SafetensorsReader& reader);
 
 // The other way round: writes the parameters of a run into a safetensors file, under their own
 // names, in slices. It lets go of each block as soon as that is written, unless somebody else holds

@@ -14,12 +14,14 @@ struct Callers {
         unjoined_streams({"streams that have not joined a run", "max-unjoined-streams",
                           limits.max_unjoined_streams, limits.caller_percent}),
         trial_runs(
-            {"runs for trials", "max-trial-runs", limits.max_trial_runs, limits.caller_percent}) {}
+            {"runs for trials", "max-trial-runs", limits.max_trial_runs, limits.caller_percent}),
+        imports({"imports", "max-imports", limits.max_imports, limits.caller_percent}) {}
 
   CallerShares watches;
   CallerShares pulls;
   CallerShares unjoined_streams;
   CallerShares trial_runs;
+  CallerShares imports;
 };
 
 }  // namespace gradd

@@ -19,6 +19,7 @@ state::v1::RunState ForkedState(const state::v1::RunState& origin, const NewIden
   *state.mutable_state_time() = state.create_time();
   state.clear_members();
   state.clear_outcomes();
+  state.clear_guard_rollbacks();
   state.clear_skipped_in_a_row();
   state.clear_quorum_lag_seconds();
   state.clear_elapsed();

@@ -18,7 +18,8 @@ struct Limits {
   int64_t max_pulls = 1000;
   int64_t max_unjoined_streams = 4000;
   int64_t max_trial_runs = 256;
-  // Of each of these four, what one caller may have.
+  int64_t max_imports = 16;
+  // Of each of these five, what one caller may have.
   int64_t caller_percent = 25;
   // All that follows, older versions of parameters and optimizers' scratch together. 0: no limit.
   int64_t max_memory_bytes = 0;

@@ -12,12 +12,12 @@ namespace gradd {
 // stay as they were when the run was created.
 constexpr absl::string_view kLiveFields[] = {
     "optimizer",      "groups", "schedule",    "policy",  "max_steps",
-    "lease_duration", "labels", "checkpoints", "journal", "journal_max_bytes"};
+    "lease_duration", "labels", "checkpoints", "journal", "journal_max_bytes", "guard"};
 
 // For messages.
 constexpr absl::string_view kLiveFieldsText =
-    "optimizer, groups, schedule, policy, max_steps, lease_duration, labels, checkpoints, journal "
-    "or journal_max_bytes";
+    "optimizer, groups, schedule, policy, max_steps, lease_duration, labels, checkpoints, journal, "
+    "journal_max_bytes or guard";
 
 // Whether `path`, a field path of Run, is one of them or below.
 inline bool IsLiveField(absl::string_view path) {

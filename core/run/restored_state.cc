@@ -1,6 +1,7 @@
 #include "core/run/restored_state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "core/base/duration.h"
 #include "core/base/utf8.h"
 #include "core/run/field_json.h"
+#include "core/run/run_guard.h"
 #include "core/run/run_history.h"
 #include "core/run/run_past.h"
 #include "core/run/spec_difference.h"
@@ -66,7 +68,7 @@ std::string StateJson(v1::RunState state) {
 
 }  // namespace
 
-v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint) {
+v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint, int64_t cuts) {
   v1::Run spec = checkpoint;
   spec.clear_layout();
   spec.set_name(present.name());
@@ -75,17 +77,27 @@ v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint) {
   if (present.has_checkpoints()) *spec.mutable_checkpoints() = present.checkpoints();
   spec.set_journal(present.journal());
   spec.set_journal_max_bytes(present.journal_max_bytes());
+  spec.clear_guard();
+  if (present.has_guard()) *spec.mutable_guard() = present.guard();
+  if (cuts > 0) {
+    v1::Schedule& schedule = *spec.mutable_schedule();
+    schedule.set_learning_rate(schedule.learning_rate() *
+                               std::pow(RateFactor(spec.guard()), static_cast<double>(cuts)));
+  }
   return spec;
 }
 
 RestoredState RestoreState(const state::v1::RunState& present,
                            const state::v1::RunState& checkpoint, const std::string& author,
-                           const std::string& request_id, absl::Time now) {
+                           const std::string& request_id, bool by_guard, absl::Time now) {
   RestoredState restored;
   state::v1::RunState& state = restored.state;
   v1::RestoreRunResponse& answer = restored.answer;
   state = checkpoint;
-  *state.mutable_spec() = RestoredSpec(present.spec(), checkpoint.spec());
+  state.set_guard_rollbacks(present.guard_rollbacks() + (by_guard ? 1 : 0));
+  *state.mutable_spec() =
+      RestoredSpec(present.spec(), checkpoint.spec(),
+                   by_guard ? state.guard_rollbacks() - checkpoint.guard_rollbacks() : 0);
   state.set_events(present.events() + 1);
   state.set_timeline(present.timeline() + 1);
   state.set_uid(present.uid());

@@ -12,7 +12,8 @@ namespace gradd {
 
 // The settings of a run that goes back: those of the checkpoint, but for those that say how it is
 // kept and found, which stay as they are at `present`.
-v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint);
+// With its learning rate cut so often, as the guard of `present` says.
+v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint, int64_t cuts);
 
 // The run `present` when it has gone back to `checkpoint`, a state of the same run, on a new
 // timeline; and what whoever asked for it is answered. Both are without layouts. What is as of
@@ -24,7 +25,7 @@ struct RestoredState {
 };
 RestoredState RestoreState(const state::v1::RunState& present,
                            const state::v1::RunState& checkpoint, const std::string& author,
-                           const std::string& request_id, absl::Time now);
+                           const std::string& request_id, bool by_guard, absl::Time now);
 
 }  // namespace gradd
 

@@ -44,6 +44,7 @@ v1::Run SpecOf(const std::string& run_id, const v1::Run& run) {
   if (run.has_checkpoints()) *spec.mutable_checkpoints() = run.checkpoints();
   spec.set_journal(run.journal());
   spec.set_journal_max_bytes(run.journal_max_bytes());
+  if (run.has_guard()) *spec.mutable_guard() = run.guard();
   if (run.has_data()) *spec.mutable_data() = run.data();
   FillLearningRate(&spec);
   return spec;
@@ -65,9 +66,10 @@ std::shared_ptr<EventLog> OpenLog(const std::string& run_id, const RunEnvironmen
 }
 
 // The parameters and slots that a run begins with; where it was captured, they are still to come.
-ParameterStore MakeStore(const Layout& layout, const v1::Run& spec, const UpdatePlan& plan,
-                         const RunMemory& memory, const RunEnvironment& environment,
-                         const RunOrigin& origin, const RunPlace* place) {
+absl::StatusOr<ParameterStore> MakeStore(const Layout& layout, const v1::Run& spec,
+                                         const UpdatePlan& plan, const RunMemory& memory,
+                                         const RunEnvironment& environment, const RunOrigin& origin,
+                                         const RunPlace* place) {
   if (origin.capture != nullptr) {
     const int64_t block_elements = origin.capture->vectors.snapshot->block_elements;
     return ParameterStore(layout.element_count(), block_elements, plan.slots(nullptr),
@@ -76,8 +78,10 @@ ParameterStore MakeStore(const Layout& layout, const v1::Run& spec, const Update
   if (origin.snapshot != nullptr) {
     return ParameterStore(*origin.snapshot, plan.slots(nullptr), environment.pool, memory.store);
   }
-  return ParameterStore(layout, spec.seed(), plan.slots(nullptr), environment.pool,
-                        environment.block_elements, memory.store);
+  const LayoutInitializer initializer(layout.message(), spec.seed());
+  const InitialValues& values = origin.values == nullptr ? initializer : *origin.values;
+  return ParameterStore::Create(layout.element_count(), values, plan.slots(nullptr),
+                                environment.pool, environment.block_elements, memory.store);
 }
 
 // The memory of a run: claimed, or that of `place`, where it is claimed already.
@@ -115,6 +119,7 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
     kept.clear_checkpoints();
     kept.clear_journal();
     kept.clear_journal_max_bytes();
+    kept.clear_guard();
   }
   if (kept.has_data()) {
     GRADD_RETURN_IF_ERROR(ValidateDataSet(kept.data()));
@@ -136,8 +141,10 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
     GRADD_RETURN_IF_ERROR(claimed.status());
     scratch = *std::move(claimed);
   }
+  auto store = MakeStore(*layout, kept, **plan, *memory, environment, origin, place);
+  GRADD_RETURN_IF_ERROR(store.status());
   std::shared_ptr<Run> run(new Run(run_id, kept, *std::move(layout), *std::move(plan),
-                                   *std::move(memory), environment, origin, place));
+                                   *std::move(memory), *std::move(store), environment, origin));
   scratch.reset();
   run->log_->SetListener([weak = std::weak_ptr<Run>(run)] {
     if (const std::shared_ptr<Run> alive = weak.lock()) alive->LogMoved();
@@ -159,15 +166,16 @@ absl::StatusOr<std::shared_ptr<Run>> Run::Create(const std::string& run_id, cons
   if (origin.created != nullptr) {
     run->record_.Apply(*origin.created);
   } else {
-    run->events_.Create(std::move(kept), MakeRunUid(), origin.request_id);
+    const bool waits = origin.values != nullptr;  // For its first checkpoint.
+    run->events_.Create(std::move(kept), MakeRunUid(), origin.request_id, waits);
   }
   run->engine_.SetTimeline(run->record_.timeline());
   return run;
 }
 
 Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
-         const std::shared_ptr<UpdatePlan>& plan, RunMemory memory,
-         const RunEnvironment& environment, const RunOrigin& origin, const RunPlace* place)
+         const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, ParameterStore store,
+         const RunEnvironment& environment, const RunOrigin& origin)
     : run_id_(std::move(run_id)),
       trial_of_(origin.trial_of),
       layout_(std::move(layout)),
@@ -179,7 +187,7 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       engine_(
           {run_id_, &layout_, environment.clock, pool_, environment.budget.get(),
            environment.readers, memory_},
-          MakeStore(layout_, spec, *plan, memory_, environment, origin, place), plan,
+          std::move(store), plan,
           origin.given() ? std::nullopt : std::optional(LargestInitialValue(layout_.message())),
           MakeStepPolicy(spec.policy())->kept_steps()),
       log_(OpenLog(run_id_, environment, origin)),
@@ -221,6 +229,7 @@ RunMetrics Run::ReadMetrics() const {
   metrics.block_allocations = engine_.store().block_allocations();
   metrics.connected_workers = static_cast<int64_t>(sessions_.all().size());
   metrics.durability = log_->signs();
+  metrics.guard_rollbacks = record_.guard_rollbacks();
   metrics.diverged = record_.losses().divergence().has_value();
   return metrics;
 }

@@ -86,6 +86,9 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // call or on some thread, without a lock. See EventLog::durable().
   void WhenDurable(DurableGate::Receiver receive);
   bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
+  // For GuardRollback: why its guard has stopped the run, once; and why it stays so.
+  std::optional<GuardFacts> TakeGuardRequest();
+  void StayStopped(const std::string& why);
   // What decides when the run is to be written down.
   CheckpointFacts ReadCheckpointFacts() const;
 
@@ -168,8 +171,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   friend class RunReplay;
   friend class RunRestore;
   Run(std::string run_id, const v1::Run& spec, Layout layout,
-      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, const RunEnvironment& environment,
-      const RunOrigin& origin, const RunPlace* place);
+      const std::shared_ptr<UpdatePlan>& plan, RunMemory memory, ParameterStore store,
+      const RunEnvironment& environment, const RunOrigin& origin);
 
   // ---- Sessions (run_sessions.cc, run_draining.cc) ----
 
@@ -284,8 +287,12 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Goes on, stands still, or is over.
   void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Stops a run whose numbers are not finite.
+  // Stops a run whose numbers are not finite; so that its guard rolls it back, if it is to, to
+  // before that step; and if its loss has left (run_guarding.cc).
   void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StopFor(const std::string& reason, int64_t bad_since_step)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GuardAgainstDivergence() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // No step happens any more: those who wait and all that are connected are told.
   void FinishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same if its last step was made, or its data used up, and people have not been told.

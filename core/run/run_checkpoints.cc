@@ -7,6 +7,7 @@
 #include "core/base/duration.h"
 #include "core/base/error.h"
 #include "core/base/field_checker.h"
+#include "core/run/run_guard.h"
 
 namespace gradd {
 namespace {
@@ -18,6 +19,7 @@ constexpr int64_t kMostJournalBytes = int64_t{1} << 53;
 }  // namespace
 
 absl::Status ValidateCheckpoints(const v1::Run& run, bool server_keeps_runs) {
+  GRADD_RETURN_IF_ERROR(ValidateGuard(run.guard(), server_keeps_runs));
   const v1::Checkpoints& checkpoints = run.checkpoints();
   FieldChecker fields("checkpoints");
   fields.Steps("every_steps", checkpoints.every_steps(), 0);

@@ -6,8 +6,8 @@
 
 namespace gradd {
 
-// Checks how a run wants to be written down: `checkpoints`, `journal` and `journal_max_bytes`. Where
-// the server keeps no runs, a journal is FAILED_PRECONDITION.
+// Checks how a run wants to be written down: `checkpoints`, `journal`, `journal_max_bytes` and
+// `guard`. Where the server keeps no runs, what needs that is FAILED_PRECONDITION.
 absl::Status ValidateCheckpoints(const v1::Run& run, bool server_keeps_runs);
 
 }  // namespace gradd

@@ -16,6 +16,7 @@
 #include "core/run/run_capture.h"
 #include "core/run/run_log.h"
 #include "core/store/block.h"
+#include "core/store/initial_values.h"
 #include "core/store/snapshot.h"
 #include "core/store/version_readers.h"
 #include "core/sync/push_room.h"
@@ -56,7 +57,10 @@ struct RunFork {
 
 // What a run is made from that is not only its spec.
 struct RunOrigin {
-  // Where a copy of a run begins. Null: at the layout's initial values.
+  // Its parameters. Null: the layout's initial values. What it tells waits for its first checkpoint
+  // then, where runs are kept: without one there is no run.
+  const InitialValues* values = nullptr;
+  // Instead: where a copy of a run begins.
   std::shared_ptr<const Snapshot> snapshot;
   // With it and the slots of the snapshot, the optimizer goes on where it was; that of the copy is
   // the same. Null: it begins with its first step. Nobody changes it before the copy is made.
@@ -77,7 +81,7 @@ struct RunOrigin {
   std::string request_id;
 
   // Whether its parameters come from somewhere else than the layout's initial values.
-  bool given() const { return snapshot != nullptr || capture != nullptr; }
+  bool given() const { return values != nullptr || snapshot != nullptr || capture != nullptr; }
 };
 
 }  // namespace gradd

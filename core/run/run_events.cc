@@ -17,12 +17,14 @@ void RunEvents::Enter(state::v1::Event* event, EventLog::Pushes pushes) {
   }
 }
 
-void RunEvents::Create(v1::Run spec, std::string uid, std::string request_id) {
+void RunEvents::Create(v1::Run spec, std::string uid, std::string request_id, bool given) {
   state::v1::Event event;
   event.mutable_created()->set_uid(std::move(uid));
   event.mutable_created()->set_request_id(std::move(request_id));
+  event.mutable_created()->set_given(given);
   *event.mutable_created()->mutable_spec() = std::move(spec);
   Enter(&event);
+  if (given) log_->AwaitCheckpoint(event.number());
 }
 
 void RunEvents::MakeStep(state::v1::StepDecision* decision, EventLog::Pushes pushes) {

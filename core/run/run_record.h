@@ -89,6 +89,8 @@ class RunRecord {
   // Smoothed, see PolicyState; 0 before the first.
   absl::Duration quorum_lag() const { return absl::Seconds(quorum_lag_seconds_.value_or(0)); }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  // How often the guard has rolled the run back.
+  int64_t guard_rollbacks() const { return guard_rollbacks_; }
   // Whether one more push that is not finite may be skipped, beside `others` that will be.
   bool MaySkip(int64_t others) const;
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
@@ -152,6 +154,7 @@ class RunRecord {
   Plateau plateau_{v1::Schedule()};
   PushOutcomes outcomes_;
   int64_t skipped_in_a_row_ = 0;
+  int64_t guard_rollbacks_ = 0;
   std::optional<double> quorum_lag_seconds_;
   std::optional<v1::Evaluation> evaluation_;
   EvaluationHistory evaluations_;

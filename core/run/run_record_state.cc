@@ -31,6 +31,7 @@ void RunRecord::Write(state::v1::RunState* state) const {
   plateau_.Write(state->mutable_plateau());
   outcomes_.Write(state->mutable_outcomes());
   state->set_skipped_in_a_row(skipped_in_a_row_);
+  state->set_guard_rollbacks(guard_rollbacks_);
   if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
   evaluations_.Write(state->mutable_evaluations());
@@ -41,6 +42,10 @@ void RunRecord::Write(state::v1::RunState* state) const {
 }
 
 absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration now) {
+  if (state.guard_rollbacks() < 0) {
+    return InvalidArgument("STATE_INVALID", absl::StrCat("run: ", state.guard_rollbacks(),
+                                                         " rollbacks, at least 0 expected"));
+  }
   if (state.events() < 1 || state.step() < 0 || state.skipped_in_a_row() < 0) {
     return InvalidArgument(
         "STATE_INVALID",
@@ -89,6 +94,7 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   state_reason_ = state.state_reason();
   state_time_ = state.state_time();
   skipped_in_a_row_ = state.skipped_in_a_row();
+  guard_rollbacks_ = state.guard_rollbacks();
   quorum_lag_seconds_ =
       state.has_quorum_lag_seconds() ? std::optional(state.quorum_lag_seconds()) : std::nullopt;
   evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;

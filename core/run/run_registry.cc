@@ -17,6 +17,14 @@ namespace {
 
 constexpr size_t kMaxRequestIdBytes = 128;
 
+absl::Status CheckIds(const std::string& run_id, const std::string& request_id) {
+  GRADD_RETURN_IF_ERROR(ValidateRunId(run_id));
+  if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
+               absl::StrCat("request_id: ", request_id.size(), " bytes, at most ",
+                            kMaxRequestIdBytes, " expected"));
+}
+
 // A run that the limits allow may still be too large for the machine; that is no reason to end
 // the server.
 absl::StatusOr<std::shared_ptr<Run>> CreateIfMemoryAllows(const std::string& run_id,
@@ -61,17 +69,14 @@ RunRegistry::~RunRegistry() {
   for (const auto& run : All()) run->Delete();
 }
 
-absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& request_id,
-                                  bool is_trial, std::shared_ptr<Run>* existing) {
+absl::StatusOr<std::shared_ptr<Run>> RunRegistry::FindFree(const std::string& run_id,
+                                                           const std::string& request_id,
+                                                           bool is_trial) const {
   const Limits& limits = environment_.limits;
-  MutexLock lock(&mutex_);
   if (draining_) return StoppingError();
   if (const auto found = runs_.find(run_id); found != runs_.end()) {
     const bool same_request = !request_id.empty() && found->second.request_id == request_id;
-    if (same_request && found->second.run != nullptr) {
-      *existing = found->second.run;
-      return absl::OkStatus();
-    }
+    if (same_request && found->second.run != nullptr) return found->second.run;
     const bool passes = found->second.phase == Entry::Phase::kRecovering ||
                         found->second.phase == Entry::Phase::kDeleting;
     if (same_request || passes) return UnusableError(run_id, found->second);
@@ -86,6 +91,16 @@ absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& 
                  absl::StrCat("the server has its limit of ", limits.max_runs,
                               " runs (--max-runs); delete one first"));
   }
+  return std::shared_ptr<Run>();
+}
+
+absl::Status RunRegistry::Reserve(const std::string& run_id, const std::string& request_id,
+                                  bool is_trial, std::shared_ptr<Run>* existing) {
+  MutexLock lock(&mutex_);
+  auto found = FindFree(run_id, request_id, is_trial);
+  GRADD_RETURN_IF_ERROR(found.status());
+  *existing = *std::move(found);
+  if (*existing != nullptr) return absl::OkStatus();
   Entry entry;
   entry.request_id = request_id;
   entry.is_trial = is_trial;
@@ -115,16 +130,18 @@ absl::Status RunRegistry::UnusableError(const std::string& run_id, const Entry& 
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::shared_ptr<Run>> RunRegistry::FindCreated(const std::string& run_id,
+                                                              const std::string& request_id) const {
+  GRADD_RETURN_IF_ERROR(CheckIds(run_id, request_id));
+  MutexLock lock(&mutex_);
+  return FindFree(run_id, request_id, /*is_trial=*/false);
+}
+
 absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_id,
                                                          const v1::Run& spec,
                                                          const std::string& request_id,
                                                          const RunOrigin* origin) {
-  GRADD_RETURN_IF_ERROR(ValidateRunId(run_id));
-  if (request_id.size() > kMaxRequestIdBytes) {
-    return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE",
-                 absl::StrCat("request_id: ", request_id.size(), " bytes, at most ",
-                              kMaxRequestIdBytes, " expected"));
-  }
+  GRADD_RETURN_IF_ERROR(CheckIds(run_id, request_id));
   std::shared_ptr<Run> existing;
   RunOrigin made_from = origin == nullptr ? RunOrigin() : *origin;
   made_from.request_id = request_id;

@@ -42,6 +42,11 @@ class RunRegistry {
                                               const std::string& request_id,
                                               const RunOrigin* origin = nullptr);
 
+  // What Create() would answer without making anything: the run that the same request has created
+  // before; null where it would make one, if nobody else does before it.
+  absl::StatusOr<std::shared_ptr<Run>> FindCreated(const std::string& run_id,
+                                                   const std::string& request_id) const;
+
   // The run of the resource name `runs/{run_id}`.
   absl::StatusOr<std::shared_ptr<Run>> Find(absl::string_view name) const;
 
@@ -122,6 +127,10 @@ class RunRegistry {
   // Why that run cannot be found.
   static absl::Status UnusableError(const std::string& run_id, const Entry& entry);
   absl::Status DeleteDamaged(const std::string& run_id);
+  // Whether the run id can be kept, or the run that the same request has created.
+  absl::StatusOr<std::shared_ptr<Run>> FindFree(const std::string& run_id,
+                                                const std::string& request_id, bool is_trial) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Keeps the run id, or finds the run that the same request has created.
   absl::Status Reserve(const std::string& run_id, const std::string& request_id, bool is_trial,
                        std::shared_ptr<Run>* existing);

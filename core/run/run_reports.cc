@@ -94,6 +94,10 @@ void RunReports::TimelineBegun(uint64_t timeline, const std::string& author, int
       {{"timeline", absl::StrCat(timeline)}, {"step", Text(step)}, {"by", author}});
 }
 
+void RunReports::GuardGaveUp(const std::string& why, int64_t step) {
+  Add(LogEntry::Level::kWarning, "run stays stopped", {{"reason", why}, {"step", Text(step)}});
+}
+
 void RunReports::PushRejected(const std::string& worker, int64_t sequence, const absl::Status& why,
                               int64_t step) {
   if (trial_ != nullptr) trial_->Refuse(why);

@@ -59,6 +59,8 @@ class RunReports {
   };
   void WorkerLost(const LostWorker& lost, int64_t step);
   void ChangeLacksMemory(int64_t step);
+  // The run is to be rolled back, and cannot be.
+  void GuardGaveUp(const std::string& why, int64_t step);
   // So many batches more are used up, since a push of the worker was skipped as others before.
   void BatchesGivenUp(const std::string& worker, const BatchLedger& batches, int64_t more,
                       int64_t step);

@@ -39,6 +39,7 @@ absl::Status RunRestore::CheckAnswered(const v1::RestoreRunRequest& request,
 absl::Status RunRestore::Accept(UpdateRequest request) {
   RestoreRequest& restore = *request.restore;
   v1::Run before;
+  int64_t cuts = 0;
   {
     MutexLock lock(&run_.mutex_);
     if (run_.record_.deleted()) return run_.DeletedError();
@@ -48,11 +49,14 @@ absl::Status RunRestore::Accept(UpdateRequest request) {
       return Error(absl::StatusCode::kAlreadyExists, "RESTORE_ANSWERED", "it was answered before");
     }
     before = run_.record_.spec();
+    if (restore.by_guard) {
+      cuts = run_.record_.guard_rollbacks() + 1 - restore.capture->state.guard_rollbacks();
+    }
   }
   const RunCapture& capture = *restore.capture;
   restore.state = capture.state;
   restore.state.mutable_spec()->clear_layout();
-  const v1::Run updated = RestoredSpec(before, restore.state.spec());
+  const v1::Run updated = RestoredSpec(before, restore.state.spec(), cuts);
   // Whatever is in the file: what no record can be is found out before anything changes.
   RunRecord record;
   GRADD_RETURN_IF_ERROR(record.Read(restore.state, absl::ZeroDuration()));
@@ -112,7 +116,7 @@ absl::Status RunRestore::Enter(const UpdateRequest& request) {
   state::v1::RunState present;
   record.Write(&present);
   RestoredState restored = RestoreState(present, restore.state, request.author, restore.request_id,
-                                        run_.environment_.clock->WallTime());
+                                        restore.by_guard, run_.environment_.clock->WallTime());
   restore.answer = std::move(restored.answer);
   state::v1::RunRestored event;
   event.set_number(restored.state.timeline());

@@ -21,6 +21,7 @@ class Run;
 struct RestoreRequest {
   std::shared_ptr<const RunCapture> capture;  // Of this run. Let go of as soon as can be.
   std::string request_id;                     // See RestoreRunRequest.
+  bool by_guard = false;                      // With a smaller rate, see v1::DivergenceGuard.
 
   // Set when the request is answered with OK, and before.
   v1::RestoreRunResponse answer;

@@ -2,11 +2,13 @@
 #define GRADD_CORE_RUN_RUN_SIGNS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/run/guard_facts.h"
 
 namespace gradd {
 
@@ -18,6 +20,12 @@ struct RunSigns {
   bool step_lacks_memory = false;
   std::vector<std::string> last_missing;
   absl::Duration moved_at;
+
+  // The guard has stopped the run, which is to be rolled back; since when it was no good when the
+  // guard stopped it last; and why it was not rolled back, where that is so.
+  std::optional<GuardFacts> guard_request;
+  int64_t guarded_since = -1;
+  std::string guard_note;
 
   // A push was refused after `step` steps.
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why,

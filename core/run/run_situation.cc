@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/run/run.h"
 #include "core/run/run_condition.h"
 
@@ -20,6 +21,9 @@ RunSituation Run::Situation() const {
   situation.stopped_at = course_.stopped_at();
   situation.stopped_by = record_.state_author();
   situation.stop_reason = record_.state_reason();
+  if (record_.state() == v1::RUN_STATE_PAUSED && !signs_.guard_note.empty()) {
+    absl::StrAppend(&situation.stop_reason, "; ", signs_.guard_note);
+  }
   situation.trials = static_cast<int64_t>(trials_.size());
   situation.divergence = record_.losses().divergence();
   situation.non_finite_pushes = signs_.non_finite_pushes;

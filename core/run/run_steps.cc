@@ -372,13 +372,15 @@ std::unique_ptr<StepOnItsWay> Run::CompleteStep() {
   } else if (!undone) {
     CountStep(*step);
     if (!step->work.finite) {
-      PauseBecause(absl::StrCat("the parameters are not finite after step ", engine_.step(),
-                                ": create the run anew, with a smaller learning rate"));
+      StopFor(absl::StrCat("the parameters are not finite after step ", engine_.step(),
+                           ": create the run anew, with a smaller learning rate"),
+              engine_.step());
     }
   } else if (!RejectLarge(std::move(step->pushes), "with it the step's result is not finite")) {
-    PauseBecause(absl::StrCat("step ", engine_.step() + 1,
-                              " was undone, since its result is not finite at a ",
-                              "learning rate of ", record_.RateAt(engine_.step())));
+    StopFor(absl::StrCat("step ", engine_.step() + 1,
+                         " was undone, since its result is not finite at a ", "learning rate of ",
+                         record_.RateAt(engine_.step())),
+            engine_.step() + 1);
   }
   if (undone && !waiting_.empty()) waiting_.SetSince(Now());
   Settle();
@@ -416,6 +418,7 @@ void Run::CountStep(const StepOnItsWay& step) {
     answers_.TellTaken(pending, v1::PUSH_OUTCOME_APPLIED);
   replies_.ReleaseAfterPushes();
   signs_.last_missing.assign(decision.missing().begin(), decision.missing().end());
+  GuardAgainstDivergence();
 }
 
 }  // namespace gradd

@@ -107,7 +107,8 @@ int64_t InitialScratchSize(const v1::Layout& layout) {
   return size;
 }
 
-LayoutInitializer::LayoutInitializer(const v1::Layout& layout, uint64_t seed) {
+LayoutInitializer::LayoutInitializer(const v1::Layout& layout, uint64_t seed)
+    : scratch_size_(InitialScratchSize(layout)) {
   int64_t begin = 0;
   for (const v1::Tensor& tensor : layout.tensors()) {
     const int64_t end = begin + ElementCount(tensor);
@@ -116,7 +117,7 @@ LayoutInitializer::LayoutInitializer(const v1::Layout& layout, uint64_t seed) {
   }
 }
 
-void LayoutInitializer::Fill(int64_t begin, int64_t size, float* values) const {
+absl::Status LayoutInitializer::Fill(int64_t begin, int64_t size, float* values) const {
   const int64_t end = begin + size;
   auto span = std::upper_bound(spans_.begin(), spans_.end(), begin,
                                [](int64_t at, const Span& s) { return at < s.end; });
@@ -126,11 +127,12 @@ void LayoutInitializer::Fill(int64_t begin, int64_t size, float* values) const {
     Draw(span->distribution, span->key, from - span->begin, to - span->begin)
         .Into(values + (from - begin));
   }
+  return absl::OkStatus();
 }
 
-void LayoutInitializer::FillOrthogonal(int64_t block_elements,
-                                       const std::function<float*(int64_t)>& block, double* scratch,
-                                       Executor* pool) const {
+void LayoutInitializer::FillWhole(int64_t block_elements,
+                                  const std::function<float*(int64_t)>& block, double* scratch,
+                                  Executor* pool) const {
   for (const Span& span : spans_) {
     const InitialDistribution& distribution = span.distribution;
     if (distribution.kind != Kind::kOrthogonal) continue;

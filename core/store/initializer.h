@@ -7,6 +7,7 @@
 
 #include "core/base/executor.h"
 #include "core/store/initial_distribution.h"
+#include "core/store/initial_values.h"
 #include "gradd/v1/layout.pb.h"
 
 namespace gradd {
@@ -20,18 +21,17 @@ int64_t InitialScratchSize(const v1::Layout& layout);
 
 // The initial values of a valid layout's tensors. A random value depends on the seed, the tensor's
 // name and the element's index; in an orthogonal tensor, on those of all its elements. Thread safe.
-class LayoutInitializer {
+class LayoutInitializer final : public InitialValues {
  public:
   LayoutInitializer(const v1::Layout& layout, uint64_t seed);
 
-  // Writes elements [begin, begin + size) of the flat vector to `values`, but for those of
-  // orthogonal tensors: any range can be filled on its own.
-  void Fill(int64_t begin, int64_t size, float* values) const;
+  // All but orthogonal tensors. Always OK.
+  absl::Status Fill(int64_t begin, int64_t size, float* values) const override;
 
-  // Sets the elements of orthogonal tensors in a vector whose block i, of `block_elements` elements
-  // or what is left, lies at block(i). Works on the pool; `scratch` is InitialScratchSize() long.
-  void FillOrthogonal(int64_t block_elements, const std::function<float*(int64_t)>& block,
-                      double* scratch, Executor* pool) const;
+  // Orthogonal tensors. `scratch` is InitialScratchSize() long.
+  int64_t scratch_size() const override { return scratch_size_; }
+  void FillWhole(int64_t block_elements, const std::function<float*(int64_t)>& block,
+                 double* scratch, Executor* pool) const override;
 
  private:
   struct Span {
@@ -40,6 +40,7 @@ class LayoutInitializer {
     InitialDistribution distribution;
     uint64_t key;
   };
+  const int64_t scratch_size_;
   std::vector<Span> spans_;  // One per tensor, in order.
 };
 

@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
+#include "core/base/mutex.h"
 #include "core/codec/dense.h"
 #include "core/store/encoded_block.h"
 #include "core/store/initializer.h"
@@ -81,21 +82,46 @@ ParameterStore::ParameterStore(const Layout& layout, uint64_t seed, SlotVectors 
       pool_(BlockPool::Create(memory_)),
       training_pool_(BlockPool::Create(memory_)),
       encoded_pool_(BlockPool::Create(memory_)) {
+  const absl::Status begun =
+      Begin(LayoutInitializer(layout.message(), seed), std::move(slots), pool);
+  GRADD_DCHECK(begun.ok(), begun.message());
+}
+
+absl::StatusOr<ParameterStore> ParameterStore::Create(int64_t element_count,
+                                                      const InitialValues& values,
+                                                      SlotVectors slots, Executor* pool,
+                                                      int64_t block_elements,
+                                                      std::shared_ptr<StoreMemory> memory) {
+  ParameterStore store(element_count, block_elements, {}, StorePools::Create(std::move(memory)));
+  GRADD_RETURN_IF_ERROR(store.Begin(values, std::move(slots), pool));
+  return store;
+}
+
+absl::Status ParameterStore::Begin(const InitialValues& values, SlotVectors slots,
+                                   Executor* pool) {
   layout_.training_slot = slots.training_slot;
   parameters_ = NewVector(PoolOf(-1));
   // All memory is there by now: the threads must not throw.
-  const std::unique_ptr<double[]> scratch(
-      new double[static_cast<size_t>(InitialScratchSize(layout.message()))]);
-  const LayoutInitializer initializer(layout.message(), seed);
+  const std::unique_ptr<double[]> scratch(new double[static_cast<size_t>(values.scratch_size())]);
+  Mutex mutex;
+  int64_t wrong_block = block_count();  // The first one, so that the error does not depend on time.
+  absl::Status wrong;
   pool->ParallelFor(block_count(), [&](int64_t block) {
-    const BlockRef& values = parameters_[static_cast<size_t>(block)];
-    initializer.Fill(block_begin(block), values.elements(), values.data());
+    const BlockRef& to = parameters_[static_cast<size_t>(block)];
+    absl::Status filled = values.Fill(block_begin(block), to.elements(), to.data());
+    if (filled.ok()) return;
+    MutexLock lock(&mutex);
+    if (block >= wrong_block) return;
+    wrong_block = block;
+    wrong = std::move(filled);
   });
-  initializer.FillOrthogonal(
-      block_elements,
+  GRADD_RETURN_IF_ERROR(wrong);
+  values.FillWhole(
+      block_elements_,
       [this](int64_t block) { return parameters_[static_cast<size_t>(block)].data(); },
       scratch.get(), pool);
   ChangeSlots(std::move(slots), pool);
+  return absl::OkStatus();
 }
 
 BlockVector ParameterStore::NewVector(BlockPool* pool) const {

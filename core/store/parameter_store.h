@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/executor.h"
 #include "core/store/block.h"
 #include "core/store/block_reader.h"
 #include "core/store/encoded_block.h"
+#include "core/store/initial_values.h"
 #include "core/store/layout.h"
 #include "core/store/slot.h"
 #include "core/store/snapshot.h"
@@ -44,6 +46,12 @@ class ParameterStore {
   ParameterStore(const Layout& layout, uint64_t seed, SlotVectors slots, Executor* pool,
                  int64_t block_elements = kBlockElements,
                  std::shared_ptr<StoreMemory> memory = nullptr);
+
+  // The same with any initial values: what is wrong with them is returned.
+  static absl::StatusOr<ParameterStore> Create(int64_t element_count, const InitialValues& values,
+                                               SlotVectors slots, Executor* pool,
+                                               int64_t block_elements,
+                                               std::shared_ptr<StoreMemory> memory);
 
   // Begins at step 0 with the parameters of a snapshot of a run of the same layout and length of
   // blocks, and with fresh slots. Blocks are shared as with Restore(). Throws std::bad_alloc if
@@ -213,6 +221,8 @@ class ParameterStore {
   static void Keep(BlockUpdate* update);
   void Close(int64_t block, Replacement replacement);
   BlockVector NewVector(BlockPool* pool) const;
+  // Makes the parameters and slots of a store that has none yet.
+  absl::Status Begin(const InitialValues& values, SlotVectors slots, Executor* pool);
   // That `found` has the blocks of all elements; or, of a slot, those that it meets.
   absl::Status CheckBlocks(absl::string_view name, const BlockVector& found,
                            const SlotVector* slot) const;

@@ -66,6 +66,10 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   std::vector<v1::ResumeRunRequest> resumes;
   std::vector<v1::PullRequest> pulls;
   std::vector<v1::GetHistoryRequest> history_requests;
+  v1::ListCheckpointsResponse checkpoints;
+  std::vector<v1::RestoreRunRequest> restores;
+  std::vector<v1::ForkRunRequest> forks;
+  std::vector<v1::DiffRunRequest> diffs;
 
  private:
   static grpc::Status Fail(grpc::ServerContext* context, grpc::StatusCode code, const char* reason,

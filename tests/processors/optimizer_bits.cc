@@ -333,8 +333,8 @@ void HashInitialValues() {
     std::vector<float> values(97 * 151);
     std::vector<double> scratch(static_cast<size_t>(InitialScratchSize(layout)));
     const LayoutInitializer initial(layout, /*seed=*/5);
-    initial.Fill(0, static_cast<int64_t>(values.size()), values.data());
-    initial.FillOrthogonal(
+    if (!initial.Fill(0, static_cast<int64_t>(values.size()), values.data()).ok()) std::abort();
+    initial.FillWhole(
         static_cast<int64_t>(values.size()), [&](int64_t) { return values.data(); }, scratch.data(),
         &pool);
     Hash hash;

@@ -89,7 +89,7 @@ void KeptServer::Stop() {
   for (const auto& run : registry_->All()) {
     EXPECT_TRUE(MakeCheckpoint(run->run_id()));
     const auto checkpointer = kept_->CheckpointerOf(run->run_id());
-    const auto newest = checkpointer->signs().newest;
+    const auto newest = checkpointer->newest();
     checkpointer->log()->Close(
         newest.has_value() && newest->events == run->ReadCheckpointFacts().events, [] {});
     Settle();

@@ -32,7 +32,7 @@ TEST(StateDirectoryTest, IsMadeOnceAndOpenedAgain) {
   {
     const auto directory = StateDirectory::Open(&files, "s");
     ASSERT_TRUE(directory.ok()) << directory.status();
-    EXPECT_THAT(*files.List("s"), ElementsAre("deleted", "format", "lock", "runs"));
+    EXPECT_THAT(*files.List("s"), ElementsAre("deleted", "format", "incoming", "lock", "runs"));
     EXPECT_THAT(*(*directory)->RunIds(), IsEmpty());
     const auto second = StateDirectory::Open(&files, "s");
     EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
@@ -69,7 +69,7 @@ TEST(StateDirectoryTest, AnotherFormatIsRefusedByName) {
     EXPECT_EQ(ReasonOf(opened.status()), "STATE_DIRECTORY") << format;
     EXPECT_THAT(MessageOf(opened.status()), HasSubstr("s/format: it says \""));
     EXPECT_EQ(files.Contents("s/format"), format);
-    EXPECT_THAT(*files.List("s"), ElementsAre("deleted", "format", "lock", "runs"));
+    EXPECT_THAT(*files.List("s"), ElementsAre("deleted", "format", "incoming", "lock", "runs"));
   }
 }
 
@@ -96,7 +96,7 @@ TEST(StateDirectoryTest, ACrashAtAnyCallLeavesOneThatCanBeOpened) {
     }
     if (!opened) continue;
     // What is made in it is found after a power failure.
-    EXPECT_THAT(*files.WithoutPending()->List("s"), ElementsAre("deleted", "format", "lock", "runs"));
+    EXPECT_THAT(*files.WithoutPending()->List("s"), ElementsAre("deleted", "format", "incoming", "lock", "runs"));
     return;
   }
 }

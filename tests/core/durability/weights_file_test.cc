@@ -75,11 +75,11 @@ TEST(WeightsFileTest, TensorsAreFoundByTheirNamesWhateverTheirOrderAndType) {
   const auto weights = WeightsFile::Open(&files, "m", layout);
   ASSERT_TRUE(weights.ok()) << weights.status();
   std::vector<float> all(7);
-  ASSERT_TRUE((*weights)->Read(0, 7, all.data()).ok());
+  ASSERT_TRUE((*weights)->Fill(0, 7, all.data()).ok());
   EXPECT_THAT(all, ElementsAre(3, 4, 5, 6, 1, -2, 1));
   std::vector<float> some(3);
   for (int64_t begin = 0; begin < 5; ++begin) {
-    ASSERT_TRUE((*weights)->Read(begin, 3, some.data()).ok());
+    ASSERT_TRUE((*weights)->Fill(begin, 3, some.data()).ok());
     EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin() + begin)) << begin;
   }
 }
@@ -111,8 +111,8 @@ TEST(WeightsFileTest, WhatIsNotFiniteIsNamed) {
   files.SetContents("m", WeightsOf({{"a", "F32", {3}, BytesOfFloats({1, 2, nan})}}));
   const auto weights = *WeightsFile::Open(&files, "m", LayoutOf({{"a", {3}}}));
   std::vector<float> values(3);
-  EXPECT_TRUE(weights->Read(0, 2, values.data()).ok());
-  EXPECT_THAT(std::string(weights->Read(1, 2, values.data()).message()),
+  EXPECT_TRUE(weights->Fill(0, 2, values.data()).ok());
+  EXPECT_THAT(std::string(weights->Fill(1, 2, values.data()).message()),
               HasSubstr("m: tensor \"a\": element 2 is nan, a finite number expected"));
 }
 
@@ -127,7 +127,7 @@ TEST(WeightsFileTest, OfACheckpointTheParametersAreRead) {
   const auto weights = WeightsFile::Open(&files, "m", layout);
   ASSERT_TRUE(weights.ok()) << weights.status();
   float value = 0;
-  ASSERT_TRUE((*weights)->Read(0, 1, &value).ok());
+  ASSERT_TRUE((*weights)->Fill(0, 1, &value).ok());
   EXPECT_EQ(value, 7);
   EXPECT_THAT(RefusalOf(WeightsOf(entries), layout), HasSubstr("\"window/a\" is not in the run's"));
 }
@@ -170,7 +170,7 @@ TEST_P(WeightsWriterTest, WhatIsWrittenIsReadAgain) {
   EXPECT_EQ(writer->out_of_range(), 0);
   const auto weights = *WeightsFile::Open(&files, "m", layout);
   std::vector<float> found(static_cast<size_t>(count));
-  ASSERT_TRUE(weights->Read(0, count, found.data()).ok());
+  ASSERT_TRUE(weights->Fill(0, count, found.data()).ok());
   EXPECT_TRUE(found == expected);
   EXPECT_EQ((*SafetensorsReader::Open(&files, "m"))->metadata(), options.metadata);
 }

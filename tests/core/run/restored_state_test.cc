@@ -49,7 +49,8 @@ TEST(RestoredStateTest, MembersAreThoseOfNowWithTheLedgerOfThen) {
   *now.mutable_members()->add_members() = MemberOf("b", 4, 8);
   now.mutable_members()->mutable_members(1)->set_gone(v1::WORKER_STATE_LEFT);
   *now.mutable_members()->add_members() = MemberOf("c", 1, 8);
-  const state::v1::RunState state = RestoreState(now, then, "ada", "", absl::UnixEpoch()).state;
+  const state::v1::RunState state =
+      RestoreState(now, then, "ada", "", /*by_guard=*/false, absl::UnixEpoch()).state;
   std::vector<std::string> members;
   for (const state::v1::MemberState& member : state.members().members()) {
     members.push_back(absl::StrCat(member.worker(), " ", member.sequence(), " ", member.clock(),
@@ -69,7 +70,8 @@ TEST(RestoredStateTest, ItCountsOnAndRemembersTheLastRequests) {
   now.mutable_spec()->set_journal(true);
   for (int i = 0; i < 16; ++i) now.add_restores()->set_request_id(absl::StrCat(i));
   now.add_history()->set_field("x");
-  const RestoredState restored = RestoreState(now, then, "ada", "new", absl::UnixEpoch());
+  const RestoredState restored =
+      RestoreState(now, then, "ada", "new", /*by_guard=*/false, absl::UnixEpoch());
   EXPECT_EQ(restored.state.events(), 21);
   EXPECT_EQ(restored.state.timeline(), 5U);
   EXPECT_EQ(restored.state.step(), 3);
@@ -95,7 +97,8 @@ TEST(RestoredStateTest, ThePastIsThatOfTheCheckpoint) {
   past.Begin(2, 20);
   past.Write(then.mutable_past());
   state::v1::RunState now = StateAt(20, 3, 50);
-  const state::v1::RunState state = RestoreState(now, then, "", "", absl::UnixEpoch()).state;
+  const state::v1::RunState state =
+      RestoreState(now, then, "", "", /*by_guard=*/false, absl::UnixEpoch()).state;
   ASSERT_TRUE(past.Read(state.past()).ok());
   EXPECT_TRUE(past.Has(1, 20));
   EXPECT_FALSE(past.Has(1, 21));

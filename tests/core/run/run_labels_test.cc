@@ -27,7 +27,7 @@ TEST(RunLabelsTest, NameTheKeyAndWhatIsWrong) {
     std::string key;
     std::string value;
     std::string message;  // Empty: right.
-  } kRows[] = {
+  } kCases[] = {
       {"group", "llm", ""},
       {"a", "", ""},
       {"team.example/tier_2-x", std::string(128, 'x'), ""},
@@ -40,7 +40,7 @@ TEST(RunLabelsTest, NameTheKeyAndWhatIsWrong) {
       {"group", std::string(129, 'x'), "the value of group has 129 bytes, at most 128 expected"},
       {"group", "a\nb", "the value of group, \"a\\nb\", is not UTF-8"},
       {"group", "\xff", "is not UTF-8"}};
-  for (const auto& row : kRows) {
+  for (const auto& row : kCases) {
     const absl::Status status = ValidateLabels(Labels(row.key, row.value));
     EXPECT_EQ(status.ok(), row.message.empty()) << row.key << " " << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(row.message)) << row.key;

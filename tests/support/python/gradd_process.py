@@ -44,8 +44,12 @@ class ServerTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
         ready = os.path.join(self.directory, "ready")
-        self.server = self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-                                 "--ready-file", ready, *self.OPTIONS)
+        self.connect(self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                                "--ready-file", ready, *self.OPTIONS), ready)
+
+    def connect(self, server, ready):
+        """To a gradd that was started, and says where it is in a file."""
+        self.server = server
 
         def served():
             self.assertIsNone(self.server.poll(), "gradd ended before it was ready")
