@@ -109,6 +109,12 @@ absl::StatusOr<v1::Run> Client::Get(const std::string& name) {
   return Call(&v1::RunService::Stub::GetRun, request, kAttempts);
 }
 
+absl::StatusOr<v1::Run> Client::GetOnce(const std::string& name) {
+  v1::GetRunRequest request;
+  request.set_name(name);
+  return Call(&v1::RunService::Stub::GetRun, request, kOnce);
+}
+
 absl::StatusOr<v1::ListRunsResponse> Client::List(const RunLabels& labels) {
   v1::ListRunsResponse all;
   v1::ListRunsRequest request;

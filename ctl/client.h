@@ -29,6 +29,8 @@ class Client {
   // Tried again a few times where the server is not available for a moment.
   absl::StatusOr<v1::Run> Create(const v1::CreateRunRequest& request);
   absl::StatusOr<v1::Run> Get(const std::string& name);
+  // The same, not tried again.
+  absl::StatusOr<v1::Run> GetOnce(const std::string& name);
   // All pages, of the runs with these labels.
   absl::StatusOr<v1::ListRunsResponse> List(const RunLabels& labels = {});
   // The runs that a command is for, once each: those named, or those with these labels. NOT_FOUND

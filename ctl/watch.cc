@@ -132,7 +132,7 @@ absl::Status Watch(const CommandLine& line, Client* client, Console* console) {
 
   if (!line.json) {
     // What is wrong with the run, or the server, is said below.
-    const absl::StatusOr<v1::Run> run = client->Get(request.name());
+    const absl::StatusOr<v1::Run> run = client->GetOnce(request.name());
     if (run.ok() && !run->kept()) {
       console->err << "gradctl: " << RunId(line.run)
                    << " is in the server's memory only, and gone with it" << std::endl;

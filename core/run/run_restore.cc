@@ -89,6 +89,11 @@ absl::Status RunRestore::Accept(UpdateRequest request) {
                  absl::StrCat("run \"", run_.run_id_,
                               "\" is held by its trials; it can go back when they are over"));
   }
+  int64_t blob_bytes = 0;
+  for (const state::v1::WorkerBlobState& blob : restore.state.members().blobs()) {
+    blob_bytes += static_cast<int64_t>(blob.data().size());
+  }
+  GRADD_RETURN_IF_ERROR(BesideThePresent(run_.blob_room_.Claim(blob_bytes)));
   const int64_t live = run_.record_.members().live_count();
   GRADD_RETURN_IF_ERROR(BesideThePresent(run_.AssureStep(*policy, live)));
   if (absl::Status reserved = run_.engine_.ReserveReplacement(*restore.replacement);
@@ -120,6 +125,7 @@ absl::Status RunRestore::Enter(const UpdateRequest& request) {
   event.set_step(restore.state.step());
   *event.mutable_state() = std::move(restored.state);
   run_.events_.Restore(std::move(event));
+  run_.blob_room_.Claim(0).IgnoreError();  // As much was claimed before, or more.
 
   // Who is connected stays so.
   record.members().GoOn(now);

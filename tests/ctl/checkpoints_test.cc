@@ -67,10 +67,10 @@ TEST_F(CheckpointsTest, TheyAreListedAsATable) {
   AddCheckpoint(2, 100)->set_newest(true);
   ASSERT_EQ(Run({"checkpoints", "a"}), kExitOk) << console_.err;
   EXPECT_EQ(console_.out,
-            "TIMELINE  STEP       WHEN      BYTES  EVALUATION     WHICH\n"
-            "1          100  1m30s ago  1,234,567      0.2500      best\n"
-            "1          200  1m30s ago  1,234,567           -  given up\n"
-            "2          100  1m30s ago  1,234,567           -    newest\n");
+            "TIMELINE  STEP       WHEN      BYTES  EVALUATION  WHICH\n"
+            "       1   100  1m30s ago  1,234,567      0.2500  best\n"
+            "       1   200  1m30s ago  1,234,567           -  given up\n"
+            "       2   100  1m30s ago  1,234,567           -  newest\n");
   ASSERT_EQ(Run({"show", "a"}), kExitOk) << console_.err;
   EXPECT_THAT(console_.out,
               HasSubstr("on the server's disk; newest checkpoint: step 100, 1m30s ago\n"));

@@ -35,6 +35,7 @@ class WatchTest : public ::testing::Test {
  protected:
   WatchTest() {
     server_.runs["runs/x"].set_name("runs/x");
+    server_.runs["runs/x"].set_kept(true);
     server_.watch = [](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
                        grpc::ServerContext*) {
       writer->Write(AtStep(5));

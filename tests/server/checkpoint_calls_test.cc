@@ -29,6 +29,7 @@ class CheckpointCallsTest : public testing::TestWithParam<bool> {
     Start();
   }
   ~CheckpointCallsTest() override {
+    worker_.reset();
     if (server_ != nullptr) server_->Stop();
     server_.reset();
     std::filesystem::remove_all(directory_);

@@ -41,7 +41,9 @@ TEST(RestoredStateTest, MembersAreThoseOfNowWithTheLedgerOfThen) {
   *then.mutable_members()->add_members() = MemberOf("a", 3, 7);
   *then.mutable_members()->add_members() = MemberOf("b", 2, 5);
   *then.mutable_members()->add_members() = MemberOf("z", 4, 9);  // Of another past.
+  then.mutable_members()->add_blobs()->set_data("of then");
   state::v1::RunState now = StateAt(20, 1, 5);
+  now.mutable_members()->add_blobs()->set_data("of now");
   now.mutable_members()->set_formed(true);
   *now.mutable_members()->add_members() = MemberOf("a", 5, 9);
   *now.mutable_members()->add_members() = MemberOf("b", 4, 8);
@@ -56,6 +58,8 @@ TEST(RestoredStateTest, MembersAreThoseOfNowWithTheLedgerOfThen) {
   }
   EXPECT_THAT(members, ElementsAre("a 3 7", "b 2 5 gone", "c 0 5", "z 4 9 gone"));
   EXPECT_TRUE(state.members().formed());
+  ASSERT_EQ(state.members().blobs_size(), 1);
+  EXPECT_EQ(state.members().blobs(0).data(), "of then");
 }
 
 TEST(RestoredStateTest, ItCountsOnAndRemembersTheLastRequests) {
