@@ -121,7 +121,11 @@ grpc::ServerUnaryReactor* RunService::GetRun(grpc::CallbackServerContext* contex
   // Elsewhere, steps are shown as they are made.
   if (!response->journal()) return Done(context, absl::OkStatus());
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  FinishWhenDurable(*run, reactor, context);
+  (*run)->WhenDurableOrStuck([reactor, response, run = *run](bool is_durable) {
+    // Then it says what is wrong with the disk.
+    if (!is_durable) *response = run->Describe(Run::Detail::kFull);
+    reactor->Finish(grpc::Status::OK);
+  });
   return reactor;
 }
 

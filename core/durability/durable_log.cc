@@ -129,6 +129,7 @@ void DurableLog::BeginSegment() {
 }
 
 void DurableLog::Close(bool complete, std::function<void()> done) {
+  std::function<void()> moved;
   {
     MutexLock lock(&mutex_);
     const bool was_closed = std::exchange(closed_, true);
@@ -143,9 +144,14 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
         when_closed_ = std::move(done);
         return ScheduleWrite();
       }
+    }
+    // Whoever waits, for room or for a checkpoint, is told that it does not come.
+    if (fault_.ok() && !writing_) {
       fault_ = StoppingError();
+      moved = moved_;
     }
   }
+  if (moved) moved();
   done();
 }
 
@@ -225,6 +231,8 @@ void DurableLog::WriteAll() {
         queue_.clear();
         written_.store(kAll, std::memory_order_release);
       }
+      // What came meanwhile and is not logged waits for nobody.
+      if (status.ok() && queue_.empty()) written_.store(appended_, std::memory_order_release);
       UpdateDurable();
       again = status.ok() && !queue_.empty();
       writing_ = again;

@@ -37,6 +37,13 @@ class DurableGate {
     answers_.push_back({event, std::move(receive)});
   }
 
+  // Gets whether the events are durable: if not, the disk has no room, or has failed.
+  using Look = std::function<void(bool is_durable)>;
+  bool IsStuck() const { return log_->waits_for_room() || !log_->failure().ok(); }
+  // The same for who only looks, and has to see also what is wrong: a disk that takes nothing is not
+  // waited for. Not to be used where IsOpen() or IsStuck().
+  void LookAt(int64_t event, Look look) { looks_.push_back({event, std::move(look)}); }
+
   // To be called when the log has moved. The result is to be called without the lock.
   [[nodiscard]] std::vector<std::function<void()>> Serve() {
     const int64_t durable = log_->durable();
@@ -54,6 +61,12 @@ class DurableGate {
                      status = is_durable ? absl::OkStatus() : failure] { receive(status); });
       answers_.pop_front();
     }
+    const bool is_stuck = IsStuck();
+    while (!looks_.empty() && (looks_.front().event <= durable || is_stuck)) {
+      due.push_back([look = std::move(looks_.front().look),
+                     is_durable = looks_.front().event <= durable] { look(is_durable); });
+      looks_.pop_front();
+    }
     return due;
   }
 
@@ -67,9 +80,15 @@ class DurableGate {
     Receiver receive;
   };
 
+  struct Looking {
+    int64_t event;
+    Look look;
+  };
+
   const std::shared_ptr<const EventLog> log_;
   std::deque<Said> said_;        // Events never go down.
   std::deque<Awaited> answers_;  // The same.
+  std::deque<Looking> looks_;    // The same.
 };
 
 }  // namespace gradd

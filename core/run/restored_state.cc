@@ -37,7 +37,6 @@ state::v1::MembersState RestoredMembers(const state::v1::MembersState& present,
   members.set_formed(present.formed());
   *members.mutable_departures() = present.departures();
   *members.mutable_blobs() = checkpoint.blobs();
-  *members.mutable_blobs() = checkpoint.blobs();
   std::map<std::string, state::v1::MemberState> by_worker;
   for (const state::v1::MemberState& now : present.members()) {
     state::v1::MemberState& member = by_worker[now.worker()];

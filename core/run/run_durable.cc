@@ -34,6 +34,18 @@ void Run::WhenDurable(DurableGate::Receiver receive) {
   receive(fault);
 }
 
+void Run::WhenDurableOrStuck(DurableGate::Look look) {
+  bool is_durable = false;
+  {
+    MutexLock lock(&mutex_);
+    is_durable = gate_.IsOpen(record_.events());
+    if (!is_durable && !gate_.IsStuck()) {
+      return gate_.LookAt(record_.events(), std::move(look));
+    }
+  }
+  look(is_durable);
+}
+
 void Run::LogMoved() {
   std::vector<std::function<void()>> answers;
   bool written = false;

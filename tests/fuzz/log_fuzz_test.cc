@@ -1,3 +1,4 @@
+#include <google/protobuf/stubs/logging.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -46,6 +47,7 @@ std::vector<std::string> LogSeeds() {
 }
 
 TEST(LogFuzzTest, ChangedLogsSayNothingThatIsNotInThem) {
+  google::protobuf::SetLogHandler(nullptr);  // It would print a line for each wrong string.
   const std::vector<std::string> seeds = LogSeeds();
   for (const std::string& seed : seeds) ASSERT_EQ(CheckLog(seed, ""), "");
   for (unsigned seed = 0; seed < 20'000; ++seed) {

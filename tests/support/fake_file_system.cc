@@ -109,6 +109,11 @@ void FakeFileSystem::SetFault(const Fault& fault) {
   if (fault.name.empty()) counted_ = static_cast<int64_t>(calls_.size());
 }
 
+void FakeFileSystem::SetWatcher(std::function<void(const std::string& call)> watcher) {
+  MutexLock lock(&mutex_);
+  watcher_ = std::move(watcher);
+}
+
 void FakeFileSystem::HaltAt(int64_t call) {
   MutexLock lock(&mutex_);
   halt_at_ = call;
@@ -139,6 +144,7 @@ bool FakeFileSystem::IsHalted() const { return static_cast<int64_t>(calls_.size(
 
 int FakeFileSystem::Begin(absl::string_view name, const std::string& path) {
   calls_.push_back(absl::StrCat(name, " ", path));
+  if (watcher_) watcher_(calls_.back());
   if (fault_.name.empty() || fault_.name == name) ++counted_;
   if (IsHalted()) return EIO;
   if (fault_.call == 0 || (!fault_.name.empty() && fault_.name != name)) return 0;

@@ -2,6 +2,7 @@
 #define GRADD_TESTS_SUPPORT_FAKE_FILE_SYSTEM_H_
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -53,6 +54,9 @@ class FakeFileSystem final : public FileSystem {
   // Writes fail with ENOSPC where all files together would have more bytes; what there is room for
   // is written.
   void SetRoom(int64_t bytes);
+
+  // Is called within each call, as calls() has it; may not use this.
+  void SetWatcher(std::function<void(const std::string& call)> watcher);
 
   // What was called so far, failed calls included: "create a/b", "write a/b", "truncate a/b", "sync
   // a/b", "append a/b" (opens it for that), "open a/b", "read a/b", "rename a/b", "remove a/b",
@@ -134,6 +138,7 @@ class FakeFileSystem final : public FileSystem {
   Tree durable_ ABSL_GUARDED_BY(mutex_);
   std::vector<NameChange> pending_ ABSL_GUARDED_BY(mutex_);  // In their order.
   std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(const std::string& call)> watcher_ ABSL_GUARDED_BY(mutex_);
   Fault fault_ ABSL_GUARDED_BY(mutex_);
   int64_t counted_ ABSL_GUARDED_BY(mutex_) = 0;  // Calls that count for the fault.
   int64_t halt_at_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<int64_t>::max();

@@ -287,6 +287,37 @@ TEST(DurableLogTest, WhatComesWhileItWritesIsWrittenWithOneSync) {
   EXPECT_EQ(syncs() - before, 2);
 }
 
+// Steps go on while the log is written: whatever comes then, nothing waits for it in the end.
+TEST(DurableLogTest, WhatComesDuringAnyCallIsToldInTheEnd) {
+  for (const bool journal : {true, false}) {
+    for (int64_t call = 1;; ++call) {
+      const auto files = NewDirectory();
+      Logged log(files.get(), journal);
+      log.Append();
+      log.Run();
+      int64_t seen = 0;
+      files->SetWatcher([&](const std::string& /*call*/) {
+        if (++seen == call) log.Append();
+      });
+      log.Append(/*control=*/true);
+      log->BeginSegment();
+      log.Run();
+      log->BeginSegment();
+      log.Append(/*control=*/true);
+      log->BeginSegment();
+      log.Run();
+      const bool all = seen < call;
+      files->SetWatcher(nullptr);
+      EXPECT_EQ(log->durable(), log.last()) << "journal " << journal << ", call " << call;
+      EXPECT_EQ(log->written(), log.last()) << "journal " << journal << ", call " << call;
+      EXPECT_TRUE(EventsIn(files->WithoutPending().get()) == log.logged());
+      if (!all) continue;
+      EXPECT_GT(call, 8);
+      break;
+    }
+  }
+}
+
 TEST(DurableLogTest, WithoutAJournalOnlyControlEventsAreWrittenAndWaitedFor) {
   const auto files = NewDirectory();
   Logged log(files.get(), /*journal=*/false);
@@ -482,8 +513,11 @@ TEST(DurableLogTest, CloseDoesNotWaitForRoom) {
   log.Run();
   ASSERT_TRUE(log->waits_for_room());
   bool closed = false;
+  bool told = false;
+  log.SetMoved([&] { told = !log->failure().ok(); });
   log->Close(/*complete=*/true, [&] { closed = true; });
   EXPECT_TRUE(closed);
+  EXPECT_TRUE(told) << "nobody waits for a log that is closed";
   // The disk is full while it closes.
   const auto others = NewDirectory();
   Logged other(others.get());
