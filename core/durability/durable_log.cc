@@ -231,8 +231,6 @@ void DurableLog::WriteAll() {
         queue_.clear();
         written_.store(kAll, std::memory_order_release);
       }
-      // What came meanwhile and is not logged waits for nobody.
-      if (status.ok() && queue_.empty()) written_.store(appended_, std::memory_order_release);
       UpdateDurable();
       again = status.ok() && !queue_.empty();
       writing_ = again;
