@@ -11,7 +11,7 @@ namespace {
 
 // All that a client sets; the layout apart, and `name`, which says which run it is.
 constexpr const char* kSettings[] = {
-    "optimizer", "schedule",    "policy",  "max_steps",         "seed", "groups", "lease_duration",
+    "optimizer", "schedule",    "policy",  "max_steps",         "seed",  "groups", "lease_duration",
     "labels",    "checkpoints", "journal", "journal_max_bytes", "guard", "data"};
 
 class FieldComparison {
