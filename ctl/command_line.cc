@@ -234,6 +234,8 @@ void AddTransfers(CLI::App* app, CommandLine* line, std::string* type) {
                    "The checkpoint of that step, which the run still has [one made now]")
       ->type_name("N")
       ->check(CheckWhole<int64_t>);
+  AddNumber(exports, "--timeline", &line->timeline, "N",
+            "With --step: on that timeline; 0: the run's own past");
   exports->add_option("--dtype", *type, "Parameters only, in this type [f32]")
       ->check(CLI::IsMember(Types()).description(""))
       ->type_name("f32|bf16|f16");
@@ -242,11 +244,11 @@ void AddTransfers(CLI::App* app, CommandLine* line, std::string* type) {
       "import", "Create a run from a checkpoint of gradd, which says how it trains");
   imports->preparse_callback([line](size_t) { line->command = Command::kImport; });
   imports->add_option("RUN", line->run, "The run")->required();
-  imports->add_option("FILE", line->from, "The checkpoint; other safetensors files: create --from")
+  imports->add_option("FILE", line->from, "The checkpoint; other files of weights: create --from")
       ->type_name("")
       ->required();
   imports->add_flag("--with-state", line->with_state,
-                    "Go on with the optimizer's state and the step, too; not possible yet");
+                    "Go on as the run did that it is of: optimizer, step, window and data, too");
 }
 
 const char* GroupOf(const ShortName& name) {

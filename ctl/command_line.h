@@ -90,7 +90,7 @@ struct CommandLine {
   // export.
   std::string file;
   bool parameters_only = false;
-  std::optional<int64_t> export_step;  // Unset: the present one.
+  std::optional<int64_t> export_step;  // Unset: the present one. Its timeline: `timeline`.
   v1::Encoding encoding = v1::ENCODING_FLOAT32;
 
   // history. 0: all there is.

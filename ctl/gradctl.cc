@@ -112,19 +112,29 @@ absl::Status PrintExisting(const v1::CreateRunRequest& request, const CommandLin
 absl::Status Create(const CommandLine& line, Client* client, Console* console) {
   const absl::StatusOr<v1::CreateRunRequest> request = CreateRequest(line, console);
   if (!request.ok()) return request.status();
-  if (!line.from.empty()) return CreateFromFile(line, *request, client, console);
-  const absl::StatusOr<v1::Run> run = client->Create(*request);
+  const bool from_file = !line.from.empty();
+  const absl::StatusOr<v1::Run> run =
+      from_file ? CreateFromFile(line, *request, client, console) : client->Create(*request);
   if (line.if_absent && ReasonOf(run.status()) == "RUN_EXISTS") {
     return PrintExisting(*request, line, client, console);
   }
-  return Print(run, line, absl::StrCat("created, ", run.ok() ? SizeText(*run) : ""), console);
+  return Print(run, line,
+               absl::StrCat("created", from_file ? " from " : "", line.from, ", ",
+                            run.ok() ? SizeText(*run) : ""),
+               console);
 }
 
 absl::Status Import(const CommandLine& line, Client* client, Console* console) {
   v1::CreateRunRequest request;
   request.set_run_id(RunId(line.run));
   request.set_request_id(NewRequestId());
-  return CreateFromFile(line, request, client, console);
+  const absl::StatusOr<v1::Run> run = CreateFromFile(line, request, client, console);
+  return Print(run, line,
+               absl::StrCat("created from ", line.from, ", ",
+                            run.ok() ? absl::StrCat(SizeText(*run), ", at step ",
+                                                    run->progress().step())
+                                     : ""),
+               console);
 }
 
 absl::Status List(const CommandLine& line, Client* client, Console* console) {

@@ -19,7 +19,6 @@
 #include "core/base/utf8.h"
 #include "core/codec/dense.h"
 #include "ctl/checkpoint_filter.h"
-#include "ctl/report.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
 #include "ctl/status_line.h"
@@ -169,7 +168,10 @@ absl::StatusOr<Written> ExportCheckpoint(const CommandLine& line, const v1::Run&
                                          NewFile* file, Progress* progress, Client* client) {
   v1::ExportRunRequest request;
   request.set_name(RunName(line.run));
-  if (line.export_step.has_value()) request.set_step(*line.export_step);
+  if (line.export_step.has_value()) {
+    request.set_step(*line.export_step);
+    request.set_timeline(line.timeline);
+  }
   Written written;
   written.what = line.parameters_only ? "parameters" : "a checkpoint";
   std::optional<CheckpointFilter> filter;
@@ -236,8 +238,9 @@ absl::Status Export(const CommandLine& line, Client* client, Console* console) {
   return absl::OkStatus();
 }
 
-absl::Status CreateFromFile(const CommandLine& line, const v1::CreateRunRequest& request,
-                            Client* client, Console* console) {
+absl::StatusOr<v1::Run> CreateFromFile(const CommandLine& line,
+                                       const v1::CreateRunRequest& request, Client* client,
+                                       Console* console) {
   const auto file = OpenInput(line.from);
   GRADD_RETURN_IF_ERROR(file.status());
   const int64_t bytes = (*file)->size();
@@ -249,20 +252,9 @@ absl::Status CreateFromFile(const CommandLine& line, const v1::CreateRunRequest&
   begin.set_total_bytes(bytes);
   begin.set_file(NameForMessages(line.from));
   begin.set_with_state(line.with_state);
-  absl::StatusOr<v1::Run> run;
-  {
-    Progress progress(RunId(line.run), line, console);
-    run = client->Import(begin, **file, client->timeout() + TimeFor(bytes),
-                         [&progress, bytes](int64_t sent) { progress.Show(sent, bytes); });
-  }
-  GRADD_RETURN_IF_ERROR(run.status());
-  if (line.json) {
-    console->out << JsonLine(*run) << "\n";
-  } else {
-    console->out << absl::StrCat(RunId(run->name()), ": created from ", line.from, ", ",
-                                 SizeText(*run), "\n");
-  }
-  return absl::OkStatus();
+  Progress progress(RunId(line.run), line, console);
+  return client->Import(begin, **file, client->timeout() + TimeFor(bytes),
+                        [&progress, bytes](int64_t sent) { progress.Show(sent, bytes); });
 }
 
 }  // namespace gradd::ctl

@@ -2,6 +2,7 @@
 #define GRADD_CTL_TRANSFER_H_
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ctl/client.h"
 #include "ctl/command_line.h"
 #include "ctl/console.h"
@@ -13,11 +14,12 @@ namespace gradd::ctl {
 // safetensors format. The file has its name when it is complete.
 absl::Status Export(const CommandLine& line, Client* client, Console* console);
 
-// Creates a run whose parameters are those of the file `line.from`, in the safetensors format, and
-// prints it: as `request` says, which has no layout where the file's is meant and no run where the
-// file says that too.
-absl::Status CreateFromFile(const CommandLine& line, const v1::CreateRunRequest& request,
-                            Client* client, Console* console);
+// Creates a run whose parameters are those of the file `line.from`, in the safetensors format: as
+// `request` says, which has no layout where the file's is meant and no run where the file says that
+// too.
+absl::StatusOr<v1::Run> CreateFromFile(const CommandLine& line,
+                                       const v1::CreateRunRequest& request, Client* client,
+                                       Console* console);
 
 }  // namespace gradd::ctl
 

@@ -6,6 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/durability/checkpoint_catalog.h"
+#include "core/run/run_past.h"
+#include "gradd/state/v1/run_state.pb.h"
 #include "server/address.h"
 #include "server/status.h"
 
@@ -64,23 +67,15 @@ absl::Status ExportReactor::Begin() {
 }
 
 absl::StatusOr<RunFolder::Checkpoint> ExportReactor::FindKept() const {
-  const std::vector<KeptCheckpoint> kept = checkpointer_->checkpoints();
-  const auto found = std::find_if(kept.rbegin(), kept.rend(), [this](const KeptCheckpoint& one) {
-    return one.name.step == request_.step() &&
-           (request_.timeline() == 0 || one.name.timeline == request_.timeline());
-  });
-  if (found != kept.rend()) return found->name;
-  std::string steps;
-  for (const KeptCheckpoint& one : kept) {
-    absl::StrAppend(&steps, steps.empty() ? "" : ", ", one.name.step);
-  }
-  return Error(absl::StatusCode::kNotFound, "CHECKPOINT_NOT_FOUND",
-               absl::StrCat(request_.name(), " has no checkpoint of step ", request_.step(),
-                            request_.timeline() == 0
-                                ? ""
-                                : absl::StrCat(" on timeline ", request_.timeline()),
-                            kept.empty() ? "; it has none yet"
-                                         : absl::StrCat("; there are those of steps ", steps)));
+  state::v1::RunState state;
+  const Run& run = *checkpointer_->run();
+  run.WriteState(&state);
+  RunPast past;
+  past.Read(state.past()).IgnoreError();
+  const auto found = CheckpointCatalog(run.run_id(), checkpointer_->checkpoints(), past)
+                         .Find("step", request_.step(), request_.timeline());
+  GRADD_RETURN_IF_ERROR(found.status());
+  return RunFolder::Checkpoint{found->timeline(), found->step()};
 }
 
 void ExportReactor::Ask() {

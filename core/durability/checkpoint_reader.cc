@@ -42,9 +42,14 @@ class CheckpointFile {
   static absl::StatusOr<CheckpointFile> Open(FileSystem* files, const std::string& path,
                                              const Limits& limits, int64_t block_elements,
                                              int threads) {
+    return Of(SafetensorsReader::Open(files, path), limits, block_elements, threads);
+  }
+  static absl::StatusOr<CheckpointFile> Of(
+      absl::StatusOr<std::unique_ptr<SafetensorsReader>> reader, const Limits& limits,
+      int64_t block_elements, int threads) {
     CheckpointFile file;
-    auto reader = SafetensorsReader::Open(files, path);
     GRADD_RETURN_IF_ERROR(reader.status());
+    const std::string path = (*reader)->path();
     file.reader_ = *std::move(reader);
     auto info = ParseCheckpointInfo(path, file.reader_->metadata(), file.reader_->file().size());
     GRADD_RETURN_IF_ERROR(info.status());
@@ -301,6 +306,18 @@ class CaptureBuilder {
   std::vector<FilePart> parts_;
 };
 
+absl::StatusOr<std::shared_ptr<const RunCapture>> ReadAll(const CheckpointFile& file,
+                                                          const RunEnvironment& environment) {
+  try {
+    CaptureBuilder builder(file, environment);
+    GRADD_RETURN_IF_ERROR(builder.TakeMemory());
+    GRADD_RETURN_IF_ERROR(file.ReadAll(builder.TakeParts(), environment.pool));
+    return builder.TakeCapture();
+  } catch (const std::bad_alloc&) {
+    return StateOutOfMemory(file.info().run_id);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<CheckpointInfo> ReadCheckpointInfo(FileSystem* files, const std::string& path) {
@@ -330,14 +347,16 @@ absl::StatusOr<std::shared_ptr<const RunCapture>> ReadCheckpoint(FileSystem* fil
         path, absl::StrCat("it is of the run with uid ", Quoted(file->info().run_uid), ", ",
                            Quoted(run_uid), " expected"));
   }
-  try {
-    CaptureBuilder builder(*file, environment);
-    GRADD_RETURN_IF_ERROR(builder.TakeMemory());
-    GRADD_RETURN_IF_ERROR(file->ReadAll(builder.TakeParts(), environment.pool));
-    return builder.TakeCapture();
-  } catch (const std::bad_alloc&) {
-    return StateOutOfMemory(file->info().run_id);
-  }
+  return ReadAll(*file, environment);
+}
+
+absl::StatusOr<std::shared_ptr<const RunCapture>> ReadCheckpoint(
+    std::string name, std::unique_ptr<ReadableFile> file, const RunEnvironment& environment) {
+  const auto opened =
+      CheckpointFile::Of(SafetensorsReader::Read(std::move(name), std::move(file)),
+                         environment.limits, environment.block_elements, StepThreads(environment));
+  GRADD_RETURN_IF_ERROR(opened.status());
+  return ReadAll(*opened, environment);
 }
 
 }  // namespace gradd

@@ -42,6 +42,10 @@ absl::StatusOr<std::shared_ptr<const RunCapture>> ReadCheckpoint(FileSystem* fil
                                                                  const std::string& path,
                                                                  const RunEnvironment& environment,
                                                                  const std::string& run_uid = "");
+// The same of a file that is open already; `name` is what messages call it.
+absl::StatusOr<std::shared_ptr<const RunCapture>> ReadCheckpoint(std::string name,
+                                                                 std::unique_ptr<ReadableFile> file,
+                                                                 const RunEnvironment& environment);
 
 }  // namespace gradd
 

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/error.h"
 #include "core/base/utf8.h"
+#include "core/codec/dense.h"
 #include "core/durability/checkpoint_format.h"
+#include "core/durability/checkpoint_reader.h"
 #include "core/run/run_spec.h"
 #include "core/run/timelines.h"
 #include "core/store/layout.h"
@@ -42,6 +45,13 @@ absl::Status CheckFile(const v1::ImportBegin& begin, const Limits& limits) {
   return absl::OkStatus();
 }
 
+// What a server that keeps no runs does not do.
+void ForgetKeeping(v1::Run* spec) {
+  spec->clear_checkpoints();
+  spec->clear_journal();
+  spec->clear_journal_max_bytes();
+}
+
 }  // namespace
 
 RunImport::RunImport(RunRegistry* registry, const v1::ImportBegin& begin)
@@ -58,10 +68,10 @@ absl::StatusOr<std::unique_ptr<RunImport>> RunImport::Begin(RunRegistry* registr
   import->existing_ = *std::move(existing);
   if (import->existing_ != nullptr) return import;
   GRADD_RETURN_IF_ERROR(CheckFile(begin, registry->limits()));
-  if (begin.with_state()) {
-    return Error(absl::StatusCode::kUnimplemented, "STATE_NOT_IMPORTED",
-                 "begin.with_state: this server takes parameters from a checkpoint, and not yet the "
-                 "optimizer's state and the step; without it, the run begins at step 0");
+  if (begin.with_state() && begin.has_run()) {
+    return InvalidArgument("RUN_NOT_EXPECTED",
+                           "begin.run: with begin.with_state, it is that of the checkpoint; what is "
+                           "to be otherwise can be changed afterwards");
   }
   import->keeps_ = directory != nullptr;
   auto file = directory == nullptr
@@ -132,7 +142,9 @@ absl::Status RunImport::ReadHeader(int64_t header_bytes) {
       return found == reader_->metadata().end() ? 0 : static_cast<int64_t>(found->second.size());
     };
     const int64_t messages = text_bytes("layout") + (begin_.has_run() ? 0 : text_bytes("state"));
-    GRADD_RETURN_IF_ERROR(Claim(header_bytes * kHeaderShare + messages * kMessageShare));
+    // A state that is read is read twice.
+    const int64_t bytes = header_bytes * kHeaderShare + messages * kMessageShare;
+    GRADD_RETURN_IF_ERROR(Claim(begin_.with_state() ? 2 * bytes : bytes));
   }
   GRADD_RETURN_IF_ERROR(ReadSpec());
   v1::Run& spec = *begin_.mutable_run();
@@ -166,12 +178,8 @@ absl::Status RunImport::ReadSpec() {
     auto state = ParseCheckpointState(name_, reader_->metadata(), *info);
     GRADD_RETURN_IF_ERROR(state.status());
     begin_.mutable_run()->Swap(state->mutable_spec());
-    if (!keeps_) {
-      begin_.mutable_run()->clear_checkpoints();
-      begin_.mutable_run()->clear_journal();
-      begin_.mutable_run()->clear_journal_max_bytes();
-    }
-    begin_.mutable_run()->mutable_schedule()->clear_begins_at();
+    if (!keeps_) ForgetKeeping(begin_.mutable_run());
+    if (!begin_.with_state()) begin_.mutable_run()->mutable_schedule()->clear_begins_at();
     return absl::OkStatus();
   }
   if (begin_.run().has_layout()) return absl::OkStatus();
@@ -179,6 +187,27 @@ absl::Status RunImport::ReadSpec() {
   GRADD_RETURN_IF_ERROR(layout.status());
   begin_.mutable_run()->mutable_layout()->Swap(&*layout);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const RunCapture>> RunImport::ReadState() {
+  weights_.reset();
+  reader_.reset();
+  auto file = file_->Read();
+  GRADD_RETURN_IF_ERROR(file.status());
+  const auto read = ReadCheckpoint(name_, *std::move(file), registry_.environment());
+  GRADD_RETURN_IF_ERROR(read.status());
+  const Snapshot& snapshot = *(*read)->vectors.snapshot;
+  std::atomic<bool> finite{true};
+  registry_.pool()->ParallelFor(
+      static_cast<int64_t>(snapshot.parameters.size()), [&](int64_t block) {
+        const BlockRef& values = snapshot.parameters[static_cast<size_t>(block)];
+        if (!AllFinite(values.data(), values.elements())) finite.store(false);
+      });
+  if (!finite.load()) return FileInvalid(name_, "its parameters are not all finite");
+  if (keeps_) return read;
+  auto forgets = std::make_shared<RunCapture>(**read);
+  ForgetKeeping(forgets->state.mutable_spec());
+  return std::shared_ptr<const RunCapture>(std::move(forgets));
 }
 
 absl::Status RunImport::CheckChecksum() {
@@ -194,8 +223,17 @@ absl::StatusOr<std::shared_ptr<Run>> RunImport::Complete() {
                                            file_->bytes(), " bytes were sent"));
   }
   if (reader_ == nullptr) GRADD_RETURN_IF_ERROR(ReadHeader(0));  // Too short to have one.
-  GRADD_RETURN_IF_ERROR(CheckChecksum());
   RunOrigin origin;
+  if (begin_.with_state()) {
+    auto capture = ReadState();
+    GRADD_RETURN_IF_ERROR(capture.status());
+    origin.capture = *std::move(capture);
+    const RunFork fork;
+    origin.fork = &fork;
+    return registry_.Create(begin_.run_id(), origin.capture->state.spec(), begin_.request_id(),
+                            &origin);
+  }
+  GRADD_RETURN_IF_ERROR(CheckChecksum());
   origin.values = weights_.get();
   return registry_.Create(begin_.run_id(), begin_.run(), begin_.request_id(), &origin);
 }

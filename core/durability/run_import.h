@@ -14,6 +14,7 @@
 #include "core/durability/safetensors_reader.h"
 #include "core/durability/state_directory.h"
 #include "core/durability/weights_file.h"
+#include "core/run/run_capture.h"
 #include "core/run/run_registry.h"
 #include "gradd/v1/transfer.pb.h"
 
@@ -56,6 +57,8 @@ class RunImport {
   absl::Status ReadSpec();
   absl::Status Claim(int64_t bytes);
   absl::Status CheckChecksum();
+  // The checkpoint as it is, for a run that goes on from it.
+  absl::StatusOr<std::shared_ptr<const RunCapture>> ReadState();
 
   RunRegistry& registry_;
   v1::ImportBegin begin_;
@@ -65,7 +68,7 @@ class RunImport {
   std::unique_ptr<IncomingFile> file_;
   FileChecksum checksum_;                        // Of all but the last bytes,
   std::string last_;                             // which are these.
-  std::shared_ptr<MemoryBudget::Claim> claim_;   // For the header and what it says.
+  std::shared_ptr<MemoryBudget::Claim> claim_;  // For the header and what it says.
   std::shared_ptr<const SafetensorsReader> reader_;  // Null: the header is not there yet.
   std::unique_ptr<WeightsFile> weights_;
 };

@@ -85,14 +85,14 @@ class WeightsTest(ServerTest):
         return b"".join(chunk.data for chunk in chunks)
 
     def train(self, run, steps=1):
-        """Gradients of ones."""
+        """Gradients of ones for the first step, of twos for the second, and so on."""
         count = self.describe(run).parameter_count
         step = self.describe(run).progress.step
         stream = Stream(self.training, join(run=f"runs/{run}"))
-        stream.next()
+        last = stream.next().welcome.last_sequence
         for i in range(steps):
-            stream.send(push(header(sequence=step + i + 1, base_step=step + i),
-                             api.ParameterChunk(data=struct.pack(f"<{count}f", *[1.0] * count))))
+            stream.send(push(header(sequence=last + i + 1, base_step=step + i),
+                             api.ParameterChunk(data=struct.pack(f"<{count}f", *[1.0 + step + i] * count))))
             self.assertEqual(stream.next().push_result.outcome, api.PUSH_OUTCOME_APPLIED)
         stream.half_close()
         stream.error()
@@ -204,7 +204,7 @@ class KeptTest(WeightsTest):
         self.gradctl("export", "r", self.path("part.safetensors"), "--parameters-only", "--step", "3")
         _, part = read(self.path("part.safetensors"))
         self.assertEqual(part, {name: whole[name] for name in SHAPES})
-        self.assertIn("has no checkpoint of step 77",
+        self.assertIn("step 77",
                       self.refusal("export", "r", self.path("none"), "--step", "77"))
         self.gradctl("import", "again", self.path("whole.safetensors"))
         self.assertEqual(self.pull("again"), pulled)
@@ -212,8 +212,13 @@ class KeptTest(WeightsTest):
         self.assertTrue(again.optimizer.HasField("adam"))
         self.assertEqual(again.progress.step, 0)
         self.train("again")
-        self.assertIn("not yet", self.refusal("import", "x", self.path("whole.safetensors"),
-                                              "--with-state"))
+        self.gradctl("import", "on", self.path("whole.safetensors"), "--with-state")
+        self.assertEqual(self.describe("on").progress.step, 3)
+        self.assertEqual(self.pull("on"), pulled)
+        self.train("r")
+        self.train("on")
+        self.assertEqual(self.pull("on"), self.pull("r"))
+        self.assertNotEqual(self.pull("on"), self.pull("again"))
         with open(self.path("whole.safetensors"), "r+b") as file:
             file.seek(-40, os.SEEK_END)
             byte = file.read(1)
