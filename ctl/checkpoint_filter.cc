@@ -68,8 +68,8 @@ absl::Status ParameterWriter::WriteFloats(absl::string_view bytes) {
   if (floats_.empty()) return absl::OkStatus();
   std::memcpy(floats_.data(), bytes.data(), bytes.size());
   encoded_.resize(floats_.size() * static_cast<size_t>(DenseElementBytes(encoding_)));
-  out_of_range_ += EncodeDense(encoding_, floats_.data(), static_cast<int64_t>(floats_.size()),
-                               encoded_.data());
+  out_of_range_ +=
+      EncodeDense(encoding_, floats_.data(), static_cast<int64_t>(floats_.size()), encoded_.data());
   return file_->Write(
       absl::string_view(reinterpret_cast<const char*>(encoded_.data()), encoded_.size()));
 }
@@ -95,8 +95,8 @@ absl::Status CheckpointFilter::ReadHeader(absl::string_view* bytes) {
 
 absl::Status CheckpointFilter::ParseHeader() {
   const auto data_bytes = bytes_ - static_cast<int64_t>(beginning_.size());
-  auto header = ParseSafetensorsHeader(
-      name_, absl::string_view(beginning_).substr(kLengthBytes), data_bytes);
+  auto header =
+      ParseSafetensorsHeader(name_, absl::string_view(beginning_).substr(kLengthBytes), data_bytes);
   GRADD_RETURN_IF_ERROR(header.status());
   parsed_ = true;
   beginning_.clear();
@@ -122,8 +122,8 @@ absl::Status CheckpointFilter::Write(absl::string_view bytes) {
   if (!parsed_) GRADD_RETURN_IF_ERROR(ReadHeader(&bytes));
   while (!bytes.empty() && next_ < tensors_.size()) {
     const SafetensorsTensor& tensor = tensors_[next_];
-    const auto part = static_cast<size_t>(
-        std::min(tensor.end - at_, static_cast<int64_t>(bytes.size())));
+    const auto part =
+        static_cast<size_t>(std::min(tensor.end - at_, static_cast<int64_t>(bytes.size())));
     if (IsParameter(tensor.name)) GRADD_RETURN_IF_ERROR(writer_.Write(bytes.substr(0, part)));
     bytes.remove_prefix(part);
     at_ += static_cast<int64_t>(part);

@@ -66,8 +66,8 @@ class CheckpointFilter {
   std::string beginning_;  // Length and header, as far as they are there.
   bool parsed_ = false;
   std::vector<SafetensorsTensor> tensors_;
-  size_t next_ = 0;   // The tensor that comes next, or of which a part has come.
-  int64_t at_ = 0;    // In the data.
+  size_t next_ = 0;  // The tensor that comes next, or of which a part has come.
+  int64_t at_ = 0;   // In the data.
 };
 
 }  // namespace gradd::ctl

@@ -279,9 +279,8 @@ absl::Status Client::Pull(const v1::PullRequest& request, absl::Duration timeout
   return ToStatus(status, context, timeout);
 }
 
-absl::Status Client::Export(
-    const v1::ExportRunRequest& request, absl::Duration timeout,
-    const std::function<absl::Status(const v1::ExportRunResponse&)>& take) {
+absl::Status Client::Export(const v1::ExportRunRequest& request, absl::Duration timeout,
+                            const std::function<absl::Status(const v1::ExportRunResponse&)>& take) {
   GRADD_RETURN_IF_ERROR(Connect());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));

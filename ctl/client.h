@@ -72,8 +72,7 @@ class Client {
   // Sends the file; `sent` is told how much of it. Tried again as Create(), from its beginning on.
   // `timeout` bounds the whole.
   absl::StatusOr<v1::Run> Import(const v1::ImportBegin& begin, const ReadableFile& file,
-                                 absl::Duration timeout,
-                                 const std::function<void(int64_t)>& sent);
+                                 absl::Duration timeout, const std::function<void(int64_t)>& sent);
 
   const std::string& address() const { return address_; }
   absl::Duration timeout() const { return timeout_; }

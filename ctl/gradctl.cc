@@ -129,12 +129,12 @@ absl::Status Import(const CommandLine& line, Client* client, Console* console) {
   request.set_run_id(RunId(line.run));
   request.set_request_id(NewRequestId());
   const absl::StatusOr<v1::Run> run = CreateFromFile(line, request, client, console);
-  return Print(run, line,
-               absl::StrCat("created from ", line.from, ", ",
-                            run.ok() ? absl::StrCat(SizeText(*run), ", at step ",
-                                                    run->progress().step())
-                                     : ""),
-               console);
+  return Print(
+      run, line,
+      absl::StrCat(
+          "created from ", line.from, ", ",
+          run.ok() ? absl::StrCat(SizeText(*run), ", at step ", run->progress().step()) : ""),
+      console);
 }
 
 absl::Status List(const CommandLine& line, Client* client, Console* console) {

@@ -164,8 +164,8 @@ absl::StatusOr<Written> ExportByPull(const CommandLine& line, const v1::Run& run
   return Written{pulled.step(), pulled.out_of_range(), "parameters"};
 }
 
-absl::StatusOr<Written> ExportCheckpoint(const CommandLine& line, const v1::Run& run,
-                                         NewFile* file, Progress* progress, Client* client) {
+absl::StatusOr<Written> ExportCheckpoint(const CommandLine& line, const v1::Run& run, NewFile* file,
+                                         Progress* progress, Client* client) {
   v1::ExportRunRequest request;
   request.set_name(RunName(line.run));
   if (line.export_step.has_value()) {
@@ -194,8 +194,9 @@ absl::StatusOr<Written> ExportCheckpoint(const CommandLine& line, const v1::Run&
       client->timeout() + absl::Minutes(10) + TimeFor(run.parameter_count() * kCheckpointBytes);
   GRADD_RETURN_IF_ERROR(client->Export(request, timeout, take));
   if (received != total) {
-    return absl::DataLossError(absl::StrCat("the server sent ", received, " bytes of a checkpoint, ",
-                                            std::max<int64_t>(total, 0), " expected"));
+    return absl::DataLossError(absl::StrCat("the server sent ", received,
+                                            " bytes of a checkpoint, ", std::max<int64_t>(total, 0),
+                                            " expected"));
   }
   if (filter.has_value()) written.out_of_range = filter->out_of_range();
   return written;
@@ -238,9 +239,8 @@ absl::Status Export(const CommandLine& line, Client* client, Console* console) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::Run> CreateFromFile(const CommandLine& line,
-                                       const v1::CreateRunRequest& request, Client* client,
-                                       Console* console) {
+absl::StatusOr<v1::Run> CreateFromFile(const CommandLine& line, const v1::CreateRunRequest& request,
+                                       Client* client, Console* console) {
   const auto file = OpenInput(line.from);
   GRADD_RETURN_IF_ERROR(file.status());
   const int64_t bytes = (*file)->size();

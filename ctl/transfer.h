@@ -17,9 +17,8 @@ absl::Status Export(const CommandLine& line, Client* client, Console* console);
 // Creates a run whose parameters are those of the file `line.from`, in the safetensors format: as
 // `request` says, which has no layout where the file's is meant and no run where the file says that
 // too.
-absl::StatusOr<v1::Run> CreateFromFile(const CommandLine& line,
-                                       const v1::CreateRunRequest& request, Client* client,
-                                       Console* console);
+absl::StatusOr<v1::Run> CreateFromFile(const CommandLine& line, const v1::CreateRunRequest& request,
+                                       Client* client, Console* console);
 
 }  // namespace gradd::ctl
 

@@ -75,8 +75,8 @@ void CheckpointHook::RunOne(const std::string& run_id, const std::string& path) 
     }
   }
   if (why.empty()) return;
-  spdlog::warn("{}", LogLine("checkpoint command failed",
-                             {{"run", run_id}, {"file", path}, {"why", why}}));
+  spdlog::warn(
+      "{}", LogLine("checkpoint command failed", {{"run", run_id}, {"file", path}, {"why", why}}));
 }
 
 }  // namespace gradd

@@ -22,9 +22,10 @@ constexpr int kAttempts = 3;
 
 absl::Status NoStateDirectory(absl::string_view name) {
   return Error(absl::StatusCode::kFailedPrecondition, "NO_STATE_DIRECTORY",
-               absl::StrCat(name, " is not kept on a disk, so that there is no checkpoint of it: the "
-                                  "server has no --state-dir, or it is a trial; its parameters alone "
-                                  "can be pulled"));
+               absl::StrCat(name,
+                            " is not kept on a disk, so that there is no checkpoint of it: the "
+                            "server has no --state-dir, or it is a trial; its parameters alone "
+                            "can be pulled"));
 }
 
 }  // namespace
@@ -81,14 +82,14 @@ absl::StatusOr<RunFolder::Checkpoint> ExportReactor::FindKept() const {
 void ExportReactor::Ask() {
   ++asked_;
   awaits_ = true;
-  checkpointer_->Request([link = link_, io = transfers_.io](
-                             const absl::StatusOr<RunFolder::Checkpoint>& made) {
-    // It may be called within Request().
-    link->UseOn(io.get(), [made](ExportReactor* self) {
-      self->awaits_ = false;
-      self->Open(made);
-    });
-  });
+  checkpointer_->Request(
+      [link = link_, io = transfers_.io](const absl::StatusOr<RunFolder::Checkpoint>& made) {
+        // It may be called within Request().
+        link->UseOn(io.get(), [made](ExportReactor* self) {
+          self->awaits_ = false;
+          self->Open(made);
+        });
+      });
 }
 
 void ExportReactor::Open(const absl::StatusOr<RunFolder::Checkpoint>& checkpoint) {

@@ -54,8 +54,8 @@ class ExportReactor : public grpc::ServerWriteReactor<v1::ExportRunResponse> {
   std::atomic<bool> cancelled_{false};
 
   std::shared_ptr<Checkpointer> checkpointer_;
-  int asked_ = 0;         // How often for a checkpoint,
-  bool awaits_ = false;   // which is not there yet.
+  int asked_ = 0;        // How often for a checkpoint,
+  bool awaits_ = false;  // which is not there yet.
   bool finished_ = false;
   std::shared_ptr<MemoryBudget::Claim> claim_;  // For what is on its way.
   std::unique_ptr<ReadableFile> file_;

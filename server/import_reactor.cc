@@ -68,16 +68,16 @@ absl::Status ImportReactor::Take() {
 void ImportReactor::Complete() {
   if (import_ == nullptr) return End(Malformed("the stream has no request with begin"));
   // On the pool's threads, as every creation, and without the link: it takes long.
-  transfers_.registry->pool()->Schedule([link = link_, io = transfers_.io,
-                                         import = std::shared_ptr<RunImport>(std::move(import_))] {
-    const auto run = import->Complete();
-    io->Schedule([link, import, run] {
-      link->Use([run](ImportReactor* self) {
-        if (!run.ok()) return self->End(run.status());
-        self->Answer(*run, /*is_new=*/true);
+  transfers_.registry->pool()->Schedule(
+      [link = link_, io = transfers_.io, import = std::shared_ptr<RunImport>(std::move(import_))] {
+        const auto run = import->Complete();
+        io->Schedule([link, import, run] {
+          link->Use([run](ImportReactor* self) {
+            if (!run.ok()) return self->End(run.status());
+            self->Answer(*run, /*is_new=*/true);
+          });
+        });
       });
-    });
-  });
 }
 
 void ImportReactor::Answer(const std::shared_ptr<Run>& run, bool is_new) {
@@ -89,11 +89,11 @@ void ImportReactor::Answer(const std::shared_ptr<Run>& run, bool is_new) {
       self->awaits_ = false;
       *self->response_ = run->Describe(Run::Detail::kFull);
       if (durable.ok() && is_new) {
-        spdlog::info("{}", LogLine("run imported",
-                                   {{"run", run->run_id()},
-                                    {"by", self->context_->peer()},
-                                    {"parameters",
-                                     absl::StrCat(self->response_->parameter_count())}}));
+        spdlog::info("{}",
+                     LogLine("run imported",
+                             {{"run", run->run_id()},
+                              {"by", self->context_->peer()},
+                              {"parameters", absl::StrCat(self->response_->parameter_count())}}));
       }
       self->End(durable);
     });

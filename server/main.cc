@@ -75,17 +75,20 @@ int main(int argc, char** argv) {
       "in this place says what was lost: runs are in memory only. `auto` is a file of the "
       "address below $XDG_STATE_HOME/gradd or ~/.local/state/gradd; none if --listen has "
       "port 0; empty for none");
-  AddOption(&app, "state-dir", &options.state_dir,
-            "Directory in which runs outlive the server; made if it is not there, and no other "
-            "server's at the same time. Without it, runs are in memory only, and end with the server");
+  AddOption(
+      &app, "state-dir", &options.state_dir,
+      "Directory in which runs outlive the server; made if it is not there, and no other "
+      "server's at the same time. Without it, runs are in memory only, and end with the server");
   AddOption(&app, "checkpoint-bytes-per-second", &options.checkpoint_bytes_per_second,
             "Most that the checkpoints of a run are written with");
-  AddOption(&app, "on-checkpoint", &options.on_checkpoint,
-            "Command that is run, by sh, for each checkpoint that was made, with its path as $1 and "
-            "the run's id as $GRADD_RUN: to copy it elsewhere. That it fails is logged");
-  AddOption(&app, "last-checkpoint-seconds", &last_checkpoint_seconds,
-            "Longest time that last checkpoints may take when the server is stopped; without one, a "
-            "run with a journal goes on from that, and another one from the checkpoint before");
+  AddOption(
+      &app, "on-checkpoint", &options.on_checkpoint,
+      "Command that is run, by sh, for each checkpoint that was made, with its path as $1 and "
+      "the run's id as $GRADD_RUN: to copy it elsewhere. That it fails is logged");
+  AddOption(
+      &app, "last-checkpoint-seconds", &last_checkpoint_seconds,
+      "Longest time that last checkpoints may take when the server is stopped; without one, a "
+      "run with a journal goes on from that, and another one from the checkpoint before");
   AddOption(&app, "max-runs", &options.limits.max_runs, "Most runs at a time");
   AddOption(&app, "max-parameters-per-run", &options.limits.max_parameters_per_run,
             "Most parameters of one run");

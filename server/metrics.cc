@@ -69,7 +69,8 @@ void CollectCondition(const std::string& run, const v1::RunProgress& progress,
   for (int condition = v1::RUN_CONDITION_TRAINING; condition < v1::RunCondition_ARRAYSIZE;
        ++condition) {
     // These are not of runs that are shown here.
-    if (condition == v1::RUN_CONDITION_RECOVERING || condition == v1::RUN_CONDITION_DAMAGED) continue;
+    if (condition == v1::RUN_CONDITION_RECOVERING || condition == v1::RUN_CONDITION_DAMAGED)
+      continue;
     out->Gauge(
         "gradd_run_condition",
         "1 for what the run does or waits for, 0 for the others; gradd_run_severity says why.",
@@ -77,7 +78,8 @@ void CollectCondition(const std::string& run, const v1::RunProgress& progress,
         progress.condition() == condition ? 1 : 0);
   }
   out->Gauge("gradd_run_severity",
-             "How much the run needs somebody: 4 it diverged or its disk failed, 3 no workers, 2 it waits, 1 paused "
+             "How much the run needs somebody: 4 it diverged or its disk failed, 3 no workers, 2 "
+             "it waits, 1 paused "
              "or held, 0 it trains or is finished. The reason is in words, for people, and up to a "
              "minute old where it changes often; GetRun has the newest.",
              {{"run", run},
@@ -241,7 +243,8 @@ void CollectMemory(const MemoryBudget& budget, Families* out) {
     out->Gauge(
         "gradd_memory_taken_bytes",
         "Bytes claimed from the server's budget: for state (parameters and slots), scratch of "
-        "optimizers and of files on their way, shared regions, versions of parameters that readers still hold, and "
+        "optimizers and of files on their way, shared regions, versions of parameters that readers "
+        "still hold, and "
         "staging of pushes.",
         labels, static_cast<double>(budget.taken_bytes(use)));
     out->Gauge("gradd_memory_use_limit_bytes", "Most bytes that may be claimed for that use.",

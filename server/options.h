@@ -20,9 +20,9 @@ struct ServerOptions {
   std::string on_checkpoint;               // See CheckpointHook; empty: none.
   int64_t checkpoint_bytes_per_second = int64_t{256} << 20;
   absl::Duration last_checkpoints = absl::Seconds(60);  // They may take so long when it is stopped.
-  Limits limits;                           // max_memory_bytes 0: MemoryForRuns() at the start.
-  int64_t max_connections = 0;             // To gRPC; 0: what descriptors and memory allow.
-  int threads = 0;                         // That apply steps; 0: one per core.
+  Limits limits;                // max_memory_bytes 0: MemoryForRuns() at the start.
+  int64_t max_connections = 0;  // To gRPC; 0: what descriptors and memory allow.
+  int threads = 0;              // That apply steps; 0: one per core.
   absl::Duration drain = absl::Seconds(8);
   // For tests.
   absl::Duration peer_patience = absl::Minutes(1);  // See PeerWatch.

@@ -216,8 +216,7 @@ RunsRecord RunningServer::RunsNow(bool stopped) const {
 }
 
 void RunningServer::KeepRunsFile() {
-  if (!KeepsRunsFile() ||
-      !runs_file_schedule_.Due(clock_.Elapsed(), registry_.changes())) {
+  if (!KeepsRunsFile() || !runs_file_schedule_.Due(clock_.Elapsed(), registry_.changes())) {
     return;
   }
   // A disk may take its time, or for ever: that holds up no step and no second record.

@@ -8,8 +8,9 @@
 
 namespace gradd {
 
-// XXH3 with 64 bits (https://github.com/Cyan4973/xxHash, XXH3_64bits_withSeed) of bytes that come in
-// pieces: however they are cut, the sum is the same. It tells damage, not forgery. Not thread safe.
+// XXH3 with 64 bits (https://github.com/Cyan4973/xxHash, XXH3_64bits_withSeed) of bytes that come
+// in pieces: however they are cut, the sum is the same. It tells damage, not forgery. Not thread
+// safe.
 //
 // Example:
 //   Checksum sum(/*seed=*/0);

@@ -88,7 +88,8 @@ class FileInMemory final : public IncomingFile {
         const int64_t at = offset + done;
         const int64_t in_piece = at % kPieceBytes;
         const int64_t count = std::min(size - done, kPieceBytes - in_piece);
-        std::memcpy(to + done, file_.pieces_[static_cast<size_t>(at / kPieceBytes)].get() + in_piece,
+        std::memcpy(to + done,
+                    file_.pieces_[static_cast<size_t>(at / kPieceBytes)].get() + in_piece,
                     static_cast<size_t>(count));
         done += count;
       }
@@ -111,8 +112,8 @@ class FileInMemory final : public IncomingFile {
                        "the server's machine does not have the memory for the file");
         }
       }
-      const auto count = static_cast<size_t>(
-          std::min(static_cast<int64_t>(data.size()), kPieceBytes - in_piece));
+      const auto count =
+          static_cast<size_t>(std::min(static_cast<int64_t>(data.size()), kPieceBytes - in_piece));
       std::memcpy(pieces_.back().get() + in_piece, data.data(), count);
       data.remove_prefix(count);
       at += static_cast<int64_t>(count);

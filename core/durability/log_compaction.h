@@ -13,7 +13,8 @@ namespace gradd {
 // one; and of those with nothing after the newest one all but the control events, which a recovery
 // from an older checkpoint carries over. The segment that is being written stays as it is.
 //
-// Errors are those of LogReader and LogSegment; what could not be removed is found by the next call.
+// Errors are those of LogReader and LogSegment; what could not be removed is found by the next
+// call.
 absl::Status CompactLog(const RunFolder& folder, int64_t oldest, int64_t newest);
 
 }  // namespace gradd

@@ -21,8 +21,8 @@ namespace {
 
 constexpr size_t kMaxFileNameBytes = 200;
 constexpr int64_t kLengthBytes = 8;
-// Most bytes of a file by the parameters that a run may have: in a checkpoint, some of an optimizer's
-// vectors lie beside each.
+// Most bytes of a file by the parameters that a run may have: in a checkpoint, some of an
+// optimizer's vectors lie beside each.
 constexpr int64_t kMaxBytesPerParameter = 64;
 // What takes memory beside the header's text, in parts of that: what is read from it, and a layout.
 constexpr int64_t kHeaderShare = 10;
@@ -31,10 +31,10 @@ constexpr int64_t kMessageShare = 64;
 
 absl::Status CheckFile(const v1::ImportBegin& begin, const Limits& limits) {
   if (begin.file().size() > kMaxFileNameBytes || !IsPrintableUtf8(begin.file())) {
-    return InvalidArgument("OUT_OF_RANGE",
-                           absl::StrCat("begin.file: ", Quoted(Abbreviated(begin.file(), 100)),
-                                        ": at most ", kMaxFileNameBytes,
-                                        " bytes of printable UTF-8 expected"));
+    return InvalidArgument(
+        "OUT_OF_RANGE",
+        absl::StrCat("begin.file: ", Quoted(Abbreviated(begin.file(), 100)), ": at most ",
+                     kMaxFileNameBytes, " bytes of printable UTF-8 expected"));
   }
   const int64_t most =
       kMaxSafetensorsHeaderBytes + limits.max_parameters_per_run * kMaxBytesPerParameter;
@@ -69,15 +69,15 @@ absl::StatusOr<std::unique_ptr<RunImport>> RunImport::Begin(RunRegistry* registr
   if (import->existing_ != nullptr) return import;
   GRADD_RETURN_IF_ERROR(CheckFile(begin, registry->limits()));
   if (begin.with_state() && begin.has_run()) {
-    return InvalidArgument("RUN_NOT_EXPECTED",
-                           "begin.run: with begin.with_state, it is that of the checkpoint; what is "
-                           "to be otherwise can be changed afterwards");
+    return InvalidArgument(
+        "RUN_NOT_EXPECTED",
+        "begin.run: with begin.with_state, it is that of the checkpoint; what is "
+        "to be otherwise can be changed afterwards");
   }
   import->keeps_ = directory != nullptr;
   auto file = directory == nullptr
                   ? IncomingFile::InMemory(&registry->budget(), import->name_, begin.total_bytes())
-                  : IncomingFile::OnDisk(&directory->files(),
-                                         directory->IncomingPath(MakeRunUid()),
+                  : IncomingFile::OnDisk(&directory->files(), directory->IncomingPath(MakeRunUid()),
                                          begin.total_bytes());
   GRADD_RETURN_IF_ERROR(file.status());
   import->file_ = *std::move(file);
@@ -104,8 +104,7 @@ absl::Status RunImport::ReadHeaderIfThere() {
   const auto beginning = file_->Read();
   GRADD_RETURN_IF_ERROR(beginning.status());
   std::array<unsigned char, kLengthBytes + 1> first = {};
-  GRADD_RETURN_IF_ERROR(
-      (*beginning)->Read(0, first.size(), reinterpret_cast<char*>(first.data())));
+  GRADD_RETURN_IF_ERROR((*beginning)->Read(0, first.size(), reinterpret_cast<char*>(first.data())));
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= uint64_t{first[i]} << (8 * i);
   // What the reader refuses without having read it.
@@ -153,11 +152,10 @@ absl::Status RunImport::ReadHeader(int64_t header_bytes) {
   // So that what is wrong is told before the data comes.
   v1::Run checked = spec;
   FillLearningRate(&checked);
-  GRADD_RETURN_IF_ERROR(ValidateMutableFields(checked, *layout,
-                                              registry_.environment().block_elements,
-                                              StepThreads(registry_.environment()),
-                                              registry_.limits())
-                            .status());
+  GRADD_RETURN_IF_ERROR(
+      ValidateMutableFields(checked, *layout, registry_.environment().block_elements,
+                            StepThreads(registry_.environment()), registry_.limits())
+          .status());
   auto weights = WeightsFile::Of(reader_, *layout);
   GRADD_RETURN_IF_ERROR(weights.status());
   weights_ = *std::move(weights);

@@ -21,8 +21,8 @@
 namespace gradd {
 
 // A run that is made of a file which somebody sends; see RunService.ImportRun. Errors name the file
-// as its sender calls it. What has come of it goes with this, and no run is left of one that was not
-// complete.
+// as its sender calls it. What has come of it goes with this, and no run is left of one that was
+// not complete.
 //
 // Example:
 //   auto import = RunImport::Begin(&registry, directory, begin);
@@ -66,9 +66,9 @@ class RunImport {
   bool keeps_ = false;
   std::shared_ptr<Run> existing_;
   std::unique_ptr<IncomingFile> file_;
-  FileChecksum checksum_;                        // Of all but the last bytes,
-  std::string last_;                             // which are these.
-  std::shared_ptr<MemoryBudget::Claim> claim_;  // For the header and what it says.
+  FileChecksum checksum_;                            // Of all but the last bytes,
+  std::string last_;                                 // which are these.
+  std::shared_ptr<MemoryBudget::Claim> claim_;       // For the header and what it says.
   std::shared_ptr<const SafetensorsReader> reader_;  // Null: the header is not there yet.
   std::unique_ptr<WeightsFile> weights_;
 };

@@ -116,8 +116,7 @@ bool IsCheckpoint(const SafetensorsReader& reader) {
 
 absl::StatusOr<v1::Layout> LayoutOfWeights(const SafetensorsReader& reader) {
   if (IsCheckpoint(reader)) {
-    const auto info =
-        ParseCheckpointInfo(reader.path(), reader.metadata(), reader.file().size());
+    const auto info = ParseCheckpointInfo(reader.path(), reader.metadata(), reader.file().size());
     GRADD_RETURN_IF_ERROR(info.status());
     return ParseCheckpointLayout(reader.path(), reader.metadata());
   }
@@ -150,10 +149,10 @@ absl::Status WeightsFile::Fill(int64_t begin, int64_t size, float* values) const
     if (!AllFinite(values, count)) {
       const auto* const wrong = std::find_if_not(values, values + count,
                                                  [](float value) { return std::isfinite(value); });
-      return FileInvalid(reader_->path(),
-                         absl::StrCat("tensor ", Quoted(place->tensor->name), ": element ",
-                                      first + (wrong - values), " is ", *wrong,
-                                      ", a finite number expected"));
+      return FileInvalid(
+          reader_->path(),
+          absl::StrCat("tensor ", Quoted(place->tensor->name), ": element ",
+                       first + (wrong - values), " is ", *wrong, ", a finite number expected"));
     }
     begin += count;
     values += count;

@@ -13,12 +13,9 @@
 
 namespace gradd {
 
-absl::StatusOr<std::shared_ptr<UpdatePlan>> MakeChangedPlan(const std::string& run_id,
-                                                            const v1::Run& before,
-                                                            const v1::Run& updated,
-                                                            const Layout& layout,
-                                                            const StoreMemory& memory,
-                                                            const RunEnvironment& environment) {
+absl::StatusOr<std::shared_ptr<UpdatePlan>> MakeChangedPlan(
+    const std::string& run_id, const v1::Run& before, const v1::Run& updated, const Layout& layout,
+    const StoreMemory& memory, const RunEnvironment& environment) {
   GRADD_RETURN_IF_ERROR(ValidateCheckpoints(updated, environment.open_log != nullptr));
   try {
     auto plan = ValidateMutableFields(updated, layout, environment.block_elements,

@@ -17,12 +17,9 @@ namespace gradd {
 // memory, and with room made for its slots, the earlier steps that its policy needs, and a window
 // where it had none. `memory` is that of the run's store. INVALID_ARGUMENT or RESOURCE_EXHAUSTED
 // says what is wrong. Takes long.
-absl::StatusOr<std::shared_ptr<UpdatePlan>> MakeChangedPlan(const std::string& run_id,
-                                                            const v1::Run& before,
-                                                            const v1::Run& updated,
-                                                            const Layout& layout,
-                                                            const StoreMemory& memory,
-                                                            const RunEnvironment& environment);
+absl::StatusOr<std::shared_ptr<UpdatePlan>> MakeChangedPlan(
+    const std::string& run_id, const v1::Run& before, const v1::Run& updated, const Layout& layout,
+    const StoreMemory& memory, const RunEnvironment& environment);
 
 }  // namespace gradd
 

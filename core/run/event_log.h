@@ -21,8 +21,8 @@ namespace gradd {
 // A log may take time to make durable what has to be; nobody is told of an event before durable()
 // has come to it. In memory, all of them are at once.
 //
-// Append(), AwaitCheckpoint() and BeginSegment() are called with the run's lock held, by one thread at a time; they
-// and what may be called from any thread take microseconds.
+// Append(), AwaitCheckpoint() and BeginSegment() are called with the run's lock held, by one thread
+// at a time; they and what may be called from any thread take microseconds.
 class EventLog {
  public:
   using Pushes = absl::Span<const std::shared_ptr<const StagedPush>>;

@@ -12,7 +12,8 @@ namespace gradd {
 // stay as they were when the run was created.
 constexpr absl::string_view kLiveFields[] = {
     "optimizer",      "groups", "schedule",    "policy",  "max_steps",
-    "lease_duration", "labels", "checkpoints", "journal", "journal_max_bytes", "guard"};
+    "lease_duration", "labels", "checkpoints", "journal", "journal_max_bytes",
+    "guard"};
 
 // For messages.
 constexpr absl::string_view kLiveFieldsText =

@@ -184,12 +184,11 @@ Run::Run(std::string run_id, const v1::Run& spec, Layout layout,
       pool_(environment.pool->Share()),
       staging_blocks_(BlockPool::CreateForPushes(
           memory_.store, environment.budget->Take(MemoryUse::kVersions, 0))),
-      engine_(
-          {run_id_, &layout_, environment.clock, pool_, environment.budget.get(),
-           environment.readers, memory_},
-          std::move(store), plan,
-          origin.given() ? std::nullopt : std::optional(LargestInitialValue(layout_.message())),
-          MakeStepPolicy(spec.policy())->kept_steps()),
+      engine_({run_id_, &layout_, environment.clock, pool_, environment.budget.get(),
+               environment.readers, memory_},
+              std::move(store), plan,
+              origin.given() ? std::nullopt : std::optional(LargestInitialValue(layout_.message())),
+              MakeStepPolicy(spec.policy())->kept_steps()),
       log_(OpenLog(run_id_, environment, origin)),
       gate_(log_),
       events_(log_, environment.clock, &record_),
@@ -243,13 +242,12 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   MutexLock lock(&mutex_);
   if (record_.deleted()) return receive(nullptr);
   if (!record_.spec().journal()) return snapshots_.Add(contents, std::move(receive));
-  snapshots_.Add(contents,
-                 [this, receive = std::move(receive)](std::shared_ptr<const Snapshot> snapshot) {
-                   gate_.Say(record_.events(),
-                             [receive, snapshot = std::move(snapshot)](bool is_durable) {
-                               receive(is_durable ? snapshot : nullptr);
-                             });
-                 });
+  snapshots_.Add(
+      contents, [this, receive = std::move(receive)](std::shared_ptr<const Snapshot> snapshot) {
+        gate_.Say(record_.events(), [receive, snapshot = std::move(snapshot)](bool is_durable) {
+          receive(is_durable ? snapshot : nullptr);
+        });
+      });
 }
 
 absl::Status Run::CheckContents(SnapshotContents contents) const {

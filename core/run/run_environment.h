@@ -70,8 +70,8 @@ struct RunOrigin {
   // Not null: that was another run, which this one is a fork of. There is none before its first
   // checkpoint.
   const RunFork* fork = nullptr;
-  // The run goes on from what was kept of it: from `capture`, or from its first event, which is that
-  // it was created. Then `log` is its log, which has that; see Run::Replay().
+  // The run goes on from what was kept of it: from `capture`, or from its first event, which is
+  // that it was created. Then `log` is its log, which has that; see Run::Replay().
   const state::v1::Event* created = nullptr;
   std::shared_ptr<EventLog> log;
   // Whose trial the run is, for people: it lives and dies with those trials, and nobody else may

@@ -22,8 +22,7 @@ class RunEvents {
       : log_(std::move(log)), clock_(*clock), record_(*record) {}
 
   // `given`: its parameters are in no event, and nobody is told of it before a checkpoint has them.
-  void Create(v1::Run spec, std::string uid, std::string request_id,
-              bool given = false);
+  void Create(v1::Run spec, std::string uid, std::string request_id, bool given = false);
   // `decision` is as before when it returns.
   void MakeStep(state::v1::StepDecision* decision, EventLog::Pushes pushes);
   void Fold(const state::v1::FoldedPush& fold, const std::shared_ptr<const StagedPush>& push);

@@ -19,8 +19,8 @@ struct RunMetrics {
   int64_t block_allocations = 0;  // Buffers of the store made so far.
   int64_t connected_workers = 0;
   std::optional<DurabilitySigns> durability;  // Unset: it lives in memory.
-  int64_t guard_rollbacks = 0;  // Over its whole life.
-  bool diverged = false;  // Its losses say so; see DivergenceDetector.
+  int64_t guard_rollbacks = 0;                // Over its whole life.
+  bool diverged = false;                      // Its losses say so; see DivergenceDetector.
 };
 
 }  // namespace gradd

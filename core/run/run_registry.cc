@@ -183,8 +183,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Restore(const std::string& run
   return CreateIfMemoryAllows(run_id, spec, environment_, origin);
 }
 
-void RunRegistry::EndRecovery(const std::string& run_id,
-                              absl::StatusOr<std::shared_ptr<Run>> run) {
+void RunRegistry::EndRecovery(const std::string& run_id, absl::StatusOr<std::shared_ptr<Run>> run) {
   bool drains = false;
   state::v1::RunState state;
   if (run.ok()) (*run)->WriteState(&state);

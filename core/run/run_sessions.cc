@@ -55,8 +55,8 @@ absl::Status Run::Join(const SessionPtr& session, const v1::Join& join) {
   state.timeline = record_.timeline()->number;
   state.sends_timelines = join.sends_timelines();
   session->SetFloat16(std::move(float16));
-  state.gated = std::make_shared<GatedSink>(state.sink, &gate_, &record_,
-                                            state.parameters_before_result);
+  state.gated =
+      std::make_shared<GatedSink>(state.sink, &gate_, &record_, state.parameters_before_result);
   state.sink = state.gated.get();
   sessions_.Attach(session);
   JudgeRoom();

@@ -97,8 +97,7 @@ absl::StatusOr<ParameterStore> ParameterStore::Create(int64_t element_count,
   return store;
 }
 
-absl::Status ParameterStore::Begin(const InitialValues& values, SlotVectors slots,
-                                   Executor* pool) {
+absl::Status ParameterStore::Begin(const InitialValues& values, SlotVectors slots, Executor* pool) {
   layout_.training_slot = slots.training_slot;
   parameters_ = NewVector(PoolOf(-1));
   // All memory is there by now: the threads must not throw.

@@ -25,14 +25,15 @@ namespace gradd {
 namespace {
 
 constexpr int kStepsInAWindow = 40;
-constexpr double kCheckpointInterval = 30;  // Seconds, for checkpoint_slowdown.
+constexpr double kCheckpointInterval = 30;                // Seconds, for checkpoint_slowdown.
 constexpr double kStateBytes = 3.0 * 4 * kLargeElements;  // Parameters and the slots of Adam.
 
 // A directory that is gone with this.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string path = (std::filesystem::temp_directory_path() / "gradd_durability_XXXXXX").string();
+    std::string path =
+        (std::filesystem::temp_directory_path() / "gradd_durability_XXXXXX").string();
     if (mkdtemp(path.data()) == nullptr) Fail(absl::StrCat("cannot make ", path));
     path_ = path;
   }
@@ -68,8 +69,8 @@ void SetCheckpoints(GraddProcess* server, const std::string& run, int64_t every_
   server->UpdateRun(run, values, {"checkpoints"});
 }
 
-// Bytes per second of writing that much to a new file, synced as a checkpoint is; and seconds of one
-// sync of a page.
+// Bytes per second of writing that much to a new file, synced as a checkpoint is; and seconds of
+// one sync of a page.
 void MeasureDisk(const std::string& directory) {
   constexpr size_t kPiece = size_t{32} << 20;
   constexpr int kPieces = 8;

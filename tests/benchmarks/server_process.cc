@@ -76,7 +76,7 @@ namespace {
 
 std::vector<std::string> CommandOf(const std::string& program,
                                    const std::vector<std::string>& options) {
-  std::vector<std::string> command = {program, "--listen", "127.0.0.1:0", "--http",
+  std::vector<std::string> command = {program,       "--listen",    "127.0.0.1:0", "--http",
                                       "127.0.0.1:0", "--log-level", "warn"};
   command.insert(command.end(), options.begin(), options.end());
   return command;

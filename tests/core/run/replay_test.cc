@@ -1,8 +1,8 @@
 // From the initial state, the events in its log and the pushes, a StepEngine alone reaches the bits
 // of the run that was trained, and its record is made again: for every optimizer and stage, in
 // every encoding, with each policy in turn, with a data set and without; with changes, evaluations,
-// skips, deaths, rejoins and a new timeline in between. So does a run that goes on from where another
-// was captured, and one from its checkpoint.
+// skips, deaths, rejoins and a new timeline in between. So does a run that goes on from where
+// another was captured, and one from its checkpoint.
 
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>

@@ -421,8 +421,7 @@ TEST(CrashTableTest, ARunWhoseServerStoppedIsAsItWas) {
 
 // Changes a byte of a checkpoint's data.
 void Damage(Table* table, int64_t step) {
-  const std::string path =
-      absl::StrCat("s/runs/r/", CheckpointName({/*timeline=*/1, step}));
+  const std::string path = absl::StrCat("s/runs/r/", CheckpointName({/*timeline=*/1, step}));
   std::string damaged = table->files()->Contents(path);
   damaged[damaged.size() - 30] = static_cast<char>(damaged[damaged.size() - 30] ^ 1);
   table->files()->SetContents(path, damaged);
