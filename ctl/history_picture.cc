@@ -19,6 +19,7 @@ using Values = google::protobuf::RepeatedField<double>;
 
 std::vector<std::pair<double, double>> PointsOf(const Steps& steps, const Values& values) {
   std::vector<std::pair<double, double>> points;
+  points.reserve(static_cast<size_t>(steps.size()));
   for (int i = 0; i < steps.size(); ++i) {
     points.emplace_back(static_cast<double>(steps[i]), values[i]);
   }

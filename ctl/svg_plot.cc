@@ -103,7 +103,10 @@ std::vector<Tick> LogarithmicTicks(double low, double high) {
   const double every = std::max(1.0, std::ceil((high - low) / 7));
   const std::vector<double> factors =
       high - low < 3 ? std::vector<double>{1, 2, 5} : std::vector<double>{1};
-  for (double exponent = std::floor(low / every) * every; exponent <= high; exponent += every) {
+  const double first = std::floor(low / every);
+  const auto count = static_cast<int>(std::floor(high / every) - first) + 1;
+  for (int i = 0; i < count; ++i) {
+    const double exponent = (first + i) * every;
     for (const double factor : factors) {
       const double value = factor * std::pow(10, exponent);
       if (std::log10(value) < low || std::log10(value) > high) continue;

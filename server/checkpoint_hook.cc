@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -52,10 +53,12 @@ void CheckpointHook::RunOne(const std::string& run_id, const std::string& path) 
   for (char** variable = environ; *variable != nullptr; ++variable) kept.emplace_back(*variable);
   kept.push_back(absl::StrCat("GRADD_RUN=", run_id));
   std::vector<char*> environment;
+  environment.reserve(kept.size() + 1);
   for (std::string& variable : kept) environment.push_back(variable.data());
   environment.push_back(nullptr);
   std::string words[] = {"sh", "-c", command_, "gradd", path};
   std::vector<char*> arguments;
+  arguments.reserve(std::size(words) + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   pid_t child = 0;

@@ -191,17 +191,15 @@ absl::Status TrainingLoop::Train() {
   int64_t computed = 0;  // The sequence whose gradient and loss are there.
   while (SequenceIsDue(session_->next_sequence())) {
     const int64_t sequence = session_->next_sequence();
-    int64_t gradient_step = base_step;
-    uint64_t gradient_timeline = timeline;
+    int64_t gradient_step = held_step_;
+    uint64_t gradient_timeline = held_timeline_;
     if (computed == sequence) {
-      gradient_step = held_step_;
-      gradient_timeline = held_timeline_;
       std::copy(next_gradient_.begin(), next_gradient_.end(), gradient_.begin());
     } else {
       const absl::StatusOr<bool> has = HasBatch(/*waits=*/true);
       if (!has.ok()) return has.status();
       if (!*has) break;
-      const absl::Status fresh = Refresh(&base_step);
+      absl::Status fresh = Refresh(&base_step);
       if (!fresh.ok()) return fresh;
       gradient_step = base_step;
       gradient_timeline = timeline = session_->timeline();

@@ -17,7 +17,7 @@ constexpr size_t kMostNamed = 10;
 
 }  // namespace
 
-CheckpointCatalog::CheckpointCatalog(std::string run_id, std::vector<KeptCheckpoint> kept,
+CheckpointCatalog::CheckpointCatalog(std::string run_id, const std::vector<KeptCheckpoint>& kept,
                                      const RunPast& past)
     : run_id_(std::move(run_id)) {
   v1::Checkpoint* newest = nullptr;

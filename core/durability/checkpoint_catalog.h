@@ -16,7 +16,8 @@ namespace gradd {
 class CheckpointCatalog {
  public:
   // `kept` are in the order in which they were made; `past` is that of the run.
-  CheckpointCatalog(std::string run_id, std::vector<KeptCheckpoint> kept, const RunPast& past);
+  CheckpointCatalog(std::string run_id, const std::vector<KeptCheckpoint>& kept,
+                    const RunPast& past);
 
   // In the order in which they were made.
   const std::vector<v1::Checkpoint>& all() const { return all_; }

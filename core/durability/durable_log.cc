@@ -40,9 +40,9 @@ void DurableLog::Start() {
   ScheduleWrite();
 }
 
-void DurableLog::SetListener(std::function<void()> moved) {
+void DurableLog::SetListener(const std::function<void()>& moved) {
   MutexLock lock(&mutex_);
-  moved_ = std::move(moved);
+  moved_ = moved;
 }
 
 absl::Status DurableLog::failure() const {

@@ -58,7 +58,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   absl::Status failure() const override;
   bool waits_for_room() const override;
   std::optional<DurabilitySigns> signs() const override;
-  void SetListener(std::function<void()> moved) override;
+  void SetListener(const std::function<void()>& moved) override;
 
   void BeginSegment() override;
   // A checkpoint with all events up to that one is durable.

@@ -62,7 +62,7 @@ absl::StatusOr<bool> LogReader::ReadHead(RecordHead* head) {
 
 absl::StatusOr<bool> LogReader::ReadRecord(RecordHead* head, std::string* message) {
   for (;;) {
-    const absl::StatusOr<bool> is_there = ReadHead(head);
+    absl::StatusOr<bool> is_there = ReadHead(head);
     if (!is_there.ok() || !*is_there) return is_there;
     if (!skips_data_ || head->data_bytes == 0) break;
     sum_ = head->sum;

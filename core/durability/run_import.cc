@@ -192,7 +192,7 @@ absl::StatusOr<std::shared_ptr<const RunCapture>> RunImport::ReadState() {
   reader_.reset();
   auto file = file_->Read();
   GRADD_RETURN_IF_ERROR(file.status());
-  const auto read = ReadCheckpoint(name_, *std::move(file), registry_.environment());
+  auto read = ReadCheckpoint(name_, *std::move(file), registry_.environment());
   GRADD_RETURN_IF_ERROR(read.status());
   const Snapshot& snapshot = *(*read)->vectors.snapshot;
   std::atomic<bool> finite{true};

@@ -74,7 +74,7 @@ absl::Status StateDirectory::CheckFormat() const {
   }
   if (file.status().code() != absl::StatusCode::kNotFound) return file.status();
   const std::string temporary = absl::StrCat(path, kTemporarySuffix);
-  const absl::Status removed = files_.Remove(temporary);
+  absl::Status removed = files_.Remove(temporary);
   if (!removed.ok() && removed.code() != absl::StatusCode::kNotFound) return removed;
   const auto written = files_.Create(temporary);
   GRADD_RETURN_IF_ERROR(written.status());

@@ -57,7 +57,7 @@ class EventLog {
   virtual std::optional<DurabilitySigns> signs() const { return std::nullopt; }
   // To be called once, before any event. `moved` is called without any lock, on some thread, when
   // one of these may have changed.
-  virtual void SetListener(std::function<void()> /*moved*/) {}
+  virtual void SetListener(const std::function<void()>& /*moved*/) {}
 };
 
 }  // namespace gradd

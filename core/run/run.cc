@@ -244,6 +244,7 @@ void Run::RequestSnapshot(SnapshotContents contents, SnapshotReceiver receive) {
   if (!record_.spec().journal()) return snapshots_.Add(contents, std::move(receive));
   snapshots_.Add(
       contents, [this, receive = std::move(receive)](std::shared_ptr<const Snapshot> snapshot) {
+        mutex_.AssertHeld();
         gate_.Say(record_.events(), [receive, snapshot = std::move(snapshot)](bool is_durable) {
           receive(is_durable ? snapshot : nullptr);
         });

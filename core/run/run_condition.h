@@ -29,10 +29,8 @@ struct RunSituation {
   std::string stop_reason;
   int64_t trials = 0;  // That hold it.
 
-  // What happens cannot be made durable any more, for this; empty: it can. And whether there is no
-  // room on the disk for it.
+  // What happens cannot be made durable any more, for this; empty: it can.
   std::string disk_failure;
-  bool waits_for_disk = false;
 
   // What its losses say.
   std::optional<Divergence> divergence;
@@ -41,6 +39,7 @@ struct RunSituation {
   std::string non_finite_reason;  // Why the last of them was refused.
   absl::Duration non_finite_at;
 
+  bool waits_for_disk = false;  // There is no room on it for what happens.
   bool synchronous = true;
   int64_t expected_workers = 0;  // That a synchronous run starts with.
   bool formed = false;           // They have been there.

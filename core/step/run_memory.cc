@@ -65,7 +65,7 @@ absl::Status StateTooLarge(const std::string& run_id, int64_t bytes, const Memor
 
 absl::Status StoreTooLarge(const std::string& run_id, int64_t bytes, int64_t kept_steps,
                            const Layout& layout, const MemoryBudget& budget) {
-  const absl::Status too_large = StateTooLarge(run_id, bytes, budget);
+  absl::Status too_large = StateTooLarge(run_id, bytes, budget);
   const int64_t kept_bytes = BaseSnapshots::BytesFor(kept_steps, layout.element_count());
   const int64_t missing = bytes - budget.left_bytes(MemoryUse::kState);
   if (missing > kept_bytes) return too_large;
