@@ -117,8 +117,7 @@ absl::Status List(const RunRegistry& registry, const v1::ListRunsRequest& reques
       break;
     }
     const auto& [run_id, run] = *next;
-    v1::Run described =
-        run == nullptr ? unusable[run_id] : run->Describe(Run::Detail::kSummary);
+    v1::Run described = run == nullptr ? unusable[run_id] : run->Describe(Run::Detail::kSummary);
     if (!HasLabels(described.labels(), request.labels())) continue;
     *response->add_runs() = std::move(described);
     bytes += response->runs().rbegin()->ByteSizeLong();
@@ -138,16 +137,17 @@ grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* con
     auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
     if (!run.ok()) return reactor->Finish(ToGrpcStatus(run.status(), context));
     *response = (*run)->Describe(Run::Detail::kFull);
-    (*run)->WhenDurable([this, reactor, context, response, run = *run](const absl::Status& durable) {
-      if (durable.ok()) {
-        LogInfo("run created", {{"run", run->run_id()},
-                                {"by", context->peer()},
-                                {"parameters", absl::StrCat(response->parameter_count())}});
-      } else {
-        registry_->Remove(run.get());
-      }
-      reactor->Finish(ToGrpcStatus(durable, context));
-    });
+    (*run)->WhenDurable(
+        [this, reactor, context, response, run = *run](const absl::Status& durable) {
+          if (durable.ok()) {
+            LogInfo("run created", {{"run", run->run_id()},
+                                    {"by", context->peer()},
+                                    {"parameters", absl::StrCat(response->parameter_count())}});
+          } else {
+            registry_->Remove(run.get());
+          }
+          reactor->Finish(ToGrpcStatus(durable, context));
+        });
   });
   return reactor;
 }
@@ -249,8 +249,8 @@ grpc::ServerUnaryReactor* RunService::FinishRun(grpc::CallbackServerContext* con
   return ChangeRun(registry_, request->name(), request->author(), context, response,
                    "run finished early",
                    [request](Run* run, const std::string& author) -> absl::Status {
-                     GRADD_RETURN_IF_ERROR(CheckText("reason", request->reason(), kMaxReasonBytes,
-                                                     "REASON_INVALID"));
+                     GRADD_RETURN_IF_ERROR(
+                         CheckText("reason", request->reason(), kMaxReasonBytes, "REASON_INVALID"));
                      return run->Finish(author, request->reason());
                    });
 }

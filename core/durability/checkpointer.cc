@@ -140,8 +140,8 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
 void Checkpointer::Write() {
   for (;;) {
     const absl::Duration spent = options_.clock->Elapsed() - write_begun_at_;
-    const auto allowed = absl::ToDoubleSeconds(spent) *
-                         static_cast<double>(options_.bytes_per_second);
+    const auto allowed =
+        absl::ToDoubleSeconds(spent) * static_cast<double>(options_.bytes_per_second);
     const int64_t written = writer_->bytes() - writer_->bytes_left();
     if (static_cast<double>(written) > allowed + static_cast<double>(kSliceBytes)) {
       MutexLock lock(&mutex_);
@@ -216,11 +216,10 @@ void Checkpointer::RemoveOld() {
     MutexLock lock(&mutex_);
     to_remove = CheckpointsToRemove(checkpoints_, facts.checkpoints);
     for (const KeptCheckpoint& old : to_remove) {
-      checkpoints_.erase(std::find_if(checkpoints_.begin(), checkpoints_.end(),
-                                      [&](const KeptCheckpoint& other) {
-                                        return other.name.timeline == old.name.timeline &&
-                                               other.name.step == old.name.step;
-                                      }));
+      checkpoints_.erase(
+          std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const KeptCheckpoint& other) {
+            return other.name.timeline == old.name.timeline && other.name.step == old.name.step;
+          }));
     }
     newest = checkpoints_.back().events;
     oldest = newest;

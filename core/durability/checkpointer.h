@@ -32,7 +32,7 @@ struct CheckpointSigns {
   std::optional<absl::Duration> newest_at;  // When it was captured; unset: by an earlier server.
   absl::Duration last_duration;             // From there until it was durable.
   int64_t last_bytes = 0;
-  int64_t bytes_left = 0;  // Of the one that is being written.
+  int64_t bytes_left = 0;   // Of the one that is being written.
   absl::Status last_error;  // Of the last attempt.
 };
 

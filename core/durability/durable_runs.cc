@@ -153,8 +153,8 @@ void DurableRuns::RecoverRun(const std::string& run_id) {
       {"run", run_id},
       {"step", absl::StrCat(facts.step)},
       {"replayed_events", absl::StrCat(recovered->replayed_events)},
-      {"took", absl::FormatDuration(absl::Trunc(registry_.clock().Elapsed() - begin,
-                                                absl::Milliseconds(1)))}};
+      {"took", absl::FormatDuration(
+                   absl::Trunc(registry_.clock().Elapsed() - begin, absl::Milliseconds(1)))}};
   if (recovered->steps_are_lost) {
     fields.emplace_back("lost", absl::StrCat("what came after step ", facts.step,
                                              ", evaluations included: it goes on on a new "

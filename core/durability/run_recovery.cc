@@ -85,9 +85,8 @@ class Recovery {
         read = Damaged(path, absl::StrCat("it is of run \"", info->run_id, "\""));
       }
       if (read.ok()) {
-        auto capture =
-            gradd::ReadCheckpoint(&folder_->files(), path, registry_->environment(),
-                                  headers_.empty() ? "" : headers_[0].run_uid());
+        auto capture = gradd::ReadCheckpoint(&folder_->files(), path, registry_->environment(),
+                                             headers_.empty() ? "" : headers_[0].run_uid());
         read = capture.status();
         if (read.ok()) origin.capture = *std::move(capture);
       }
@@ -139,9 +138,9 @@ class Recovery {
     }
     const bool closed = reader.end().has_value();
     if (!is_last && !closed && headers_[index + 1].previous_bytes() != reader.bytes()) {
-      return Damaged(path, absl::StrCat("it ends at byte ", reader.bytes(),
-                                        ", and the segment after it says ",
-                                        headers_[index + 1].previous_bytes()));
+      return Damaged(
+          path, absl::StrCat("it ends at byte ", reader.bytes(), ", and the segment after it says ",
+                             headers_[index + 1].previous_bytes()));
     }
     if (is_last) {
       end_ = reader.end();
@@ -170,7 +169,8 @@ class Recovery {
   absl::Status Create(const state::v1::Event& event) {
     if (!event.has_created() || event.number() != 1) {
       return Error(absl::StatusCode::kDataLoss, "LOG_DAMAGED",
-                   absl::StrCat("event ", event.number(), " is the first one that is left, and there "
+                   absl::StrCat("event ", event.number(),
+                                " is the first one that is left, and there "
                                 "is no checkpoint that can be read"));
     }
     never_told_ = event.created().given();

@@ -64,7 +64,8 @@ absl::Status StateDirectory::CheckFormat() const {
   if (file.ok()) {
     std::string found(static_cast<size_t>(std::min<int64_t>((*file)->size(), 100)), '\0');
     GRADD_RETURN_IF_ERROR((*file)->Read(0, static_cast<int64_t>(found.size()), found.data()));
-    if (found == kDirectoryFormat && (*file)->size() == static_cast<int64_t>(kDirectoryFormat.size())) {
+    if (found == kDirectoryFormat &&
+        (*file)->size() == static_cast<int64_t>(kDirectoryFormat.size())) {
       return absl::OkStatus();
     }
     return Refuse(path, absl::StrCat("it says ", Quoted(found), ", ", Quoted(kDirectoryFormat),

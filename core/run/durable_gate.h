@@ -31,17 +31,15 @@ class DurableGate {
     if (IsOpen(event)) return say(true);
     said_.push_back({event, std::move(say)});
   }
-  // The same for what may take long: it is given back by Serve(), then or after a failure. Not to be
-  // used where IsOpen().
-  void Answer(int64_t event, Receiver receive) {
-    answers_.push_back({event, std::move(receive)});
-  }
+  // The same for what may take long: it is given back by Serve(), then or after a failure. Not to
+  // be used where IsOpen().
+  void Answer(int64_t event, Receiver receive) { answers_.push_back({event, std::move(receive)}); }
 
   // Gets whether the events are durable: if not, the disk has no room, or has failed.
   using Look = std::function<void(bool is_durable)>;
   bool IsStuck() const { return log_->waits_for_room() || !log_->failure().ok(); }
-  // The same for who only looks, and has to see also what is wrong: a disk that takes nothing is not
-  // waited for. Not to be used where IsOpen() or IsStuck().
+  // The same for who only looks, and has to see also what is wrong: a disk that takes nothing is
+  // not waited for. Not to be used where IsOpen() or IsStuck().
   void LookAt(int64_t event, Look look) { looks_.push_back({event, std::move(look)}); }
 
   // To be called when the log has moved. The result is to be called without the lock.

@@ -34,16 +34,17 @@ absl::Status RunReplay::Apply(const state::v1::Event& event, EventLog::Pushes pu
     MutexLock lock(&run_->mutex_);
     if (event.number() != run_->record_.events() + 1) {
       return Differs(run_->run_id_, absl::StrCat("event ", event.number(), " comes after event ",
-                                           run_->record_.events()));
+                                                 run_->record_.events()));
     }
     if (event.has_created() || event.has_deleted() || event.kind_case() == Kind::KIND_NOT_SET) {
-      return Differs(run_->run_id_, absl::StrCat("event ", event.number(), " is none that can come here"));
+      return Differs(run_->run_id_,
+                     absl::StrCat("event ", event.number(), " is none that can come here"));
     }
     expected = event.has_step() ? event.step().used_size() : event.has_fold() ? 1 : 0;
   }
   if (static_cast<int64_t>(pushes.size()) != expected) {
     return Differs(run_->run_id_, absl::StrCat("event ", event.number(), " has ", pushes.size(),
-                                         " pushes, ", expected, " expected"));
+                                               " pushes, ", expected, " expected"));
   }
   if (event.has_step()) return ApplyStep(event, pushes);
   if (event.has_fold()) {
@@ -69,7 +70,7 @@ absl::Status RunReplay::ApplyStep(const state::v1::Event& event, EventLog::Pushe
   work.wanted.with_mean = pushes.size() > 1;
   if (work.decision.step() != run_->engine_.step() + 1) {
     return Differs(run_->run_id_, absl::StrCat("step ", work.decision.step(), " comes after step ",
-                                         run_->engine_.step()));
+                                               run_->engine_.step()));
   }
   if (!run_->engine_.Prepare(/*early=*/{}, /*room_is_made=*/true, &work)) {
     return Error(absl::StatusCode::kResourceExhausted, "OUT_OF_MEMORY",
@@ -92,14 +93,15 @@ absl::Status RunReplay::ChangePlan(const v1::Run& spec) {
     MutexLock lock(&run_->mutex_);
     before = run_->record_.spec();
   }
-  auto plan = MakeChangedPlan(run_->run_id_, before, spec, run_->layout_, *run_->memory_.store, run_->environment_);
+  auto plan = MakeChangedPlan(run_->run_id_, before, spec, run_->layout_, *run_->memory_.store,
+                              run_->environment_);
   GRADD_RETURN_IF_ERROR(plan.status());
   {
     MutexLock lock(&run_->mutex_);
     const std::unique_ptr<const StepPolicy> policy = MakeStepPolicy(spec.policy());
     GRADD_RETURN_IF_ERROR(run_->AssureStep(*policy, run_->record_.members().live_count()));
     GRADD_RETURN_IF_ERROR(run_->engine_.Reserve(*std::move(plan), WindowOf(spec.optimizer()) > 1,
-                                          policy->kept_steps()));
+                                                policy->kept_steps()));
     if (!run_->engine_.Change()) return StateOutOfMemory(run_->run_id_);
     if (!run_->engine_.changes()) return absl::OkStatus();
   }

@@ -25,8 +25,8 @@ std::string CheckPageRequest(absl::string_view bytes, absl::string_view cuts);
 // that is right is written to the same header again.
 std::string CheckSafetensors(absl::string_view bytes, absl::string_view cuts);
 
-// As a segment of a run's log, as it is and with all its sums put right: what is read of it is in it,
-// and the same without what comes after it.
+// As a segment of a run's log, as it is and with all its sums put right: what is read of it is in
+// it, and the same without what comes after it.
 std::string CheckLog(absl::string_view bytes, absl::string_view cuts);
 
 }  // namespace gradd

@@ -92,7 +92,8 @@ std::string Sealed(absl::string_view bytes, int64_t* count) {
 // What a segment says of itself.
 std::string CheckSegment(const std::string& bytes, int64_t records) {
   const ReadLog read = Read(bytes, /*skip_data=*/false);
-  if (static_cast<int64_t>(read.events.size()) > records) return "there are more events than records";
+  if (static_cast<int64_t>(read.events.size()) > records)
+    return "there are more events than records";
   if (!read.status.ok()) {
     const bool says_where = read.status.message().find(", byte ") != absl::string_view::npos;
     return says_where ? "" : absl::StrCat("refused without a place: ", read.status.message());

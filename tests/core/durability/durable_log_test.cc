@@ -45,8 +45,8 @@ class Logged {
   explicit Logged(FakeFileSystem* files, bool journal = true)
       : files_(*files),
         journal_(journal),
-        log_(std::make_shared<DurableLog>(
-            std::make_shared<RunFolder>(files, "s", kLoggedRun), executor_.Share())) {
+        log_(std::make_shared<DurableLog>(std::make_shared<RunFolder>(files, "s", kLoggedRun),
+                                          executor_.Share())) {
     log_->SetListener([this] {
       if (moved_) moved_();
     });
@@ -56,8 +56,8 @@ class Logged {
   // The next event: the first one is that it was created.
   void Append(bool control = false) {
     const int64_t number = ++last_;
-    const state::v1::Event event = number == 1 ? Created(journal_)
-                                   : control   ? Paused(number)
+    const state::v1::Event event = number == 1       ? Created(journal_)
+                                   : control         ? Paused(number)
                                    : number % 2 == 0 ? Stepped(number)
                                                      : Evaluated(number);
     Append(event);
@@ -123,8 +123,7 @@ void ExpectHoldsAfterAnyCrash(Logged* log, const std::string& what) {
   ASSERT_NO_FATAL_FAILURE(ExpectHolds(log->files().WithPending().get(), log->logged(), told));
   for (uint64_t seed = 0; seed < kSeeds; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    ASSERT_NO_FATAL_FAILURE(
-        ExpectHolds(log->files().AfterCrash(seed).get(), log->logged(), told));
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(log->files().AfterCrash(seed).get(), log->logged(), told));
   }
 }
 
@@ -200,7 +199,8 @@ TEST(DurableLogTest, AnyCallThatFailsEndsTheLogAndTakesNothingBack) {
     log.Append();
     log.Run();
     EXPECT_EQ(log->durable(), told);
-    EXPECT_EQ(static_cast<int64_t>(files->calls().size()) - before, calls) << "no call came after it";
+    EXPECT_EQ(static_cast<int64_t>(files->calls().size()) - before, calls)
+        << "no call came after it";
     bool closed = false;
     log->Close(/*complete=*/true, [&] { closed = true; });
     log.Run();
@@ -374,6 +374,28 @@ TEST(DurableLogTest, SegmentsSayWhereTheyBeginAndEnd) {
   const ReadSegment third = ReadAll(files.get(), folder.SegmentPath(3));
   EXPECT_EQ(third.header.first_event(), 8);
   EXPECT_EQ(third.end, "");
+}
+
+// The last record says so of all before it.
+TEST(DurableLogTest, NoDamageInAClosedSegmentIsTakenForATail) {
+  const auto files = NewDirectory();
+  Logged log(files.get());
+  log.Append();
+  log.Append();
+  log->BeginSegment();
+  log.Run();
+  const std::string path = FolderIn(files.get()).SegmentPath(1);
+  const std::string written = files->Contents(path);
+  const ReadSegment read = ReadAll(files.get(), path);
+  ASSERT_EQ(read.end, "last_event: 2");
+  ASSERT_EQ(read.positions.size(), 2U);
+  for (auto at = static_cast<size_t>(read.positions[1]); at < written.size(); ++at) {
+    std::string changed = written;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    files->SetContents(path, changed);
+    const ReadSegment damaged = ReadAll(files.get(), path);
+    EXPECT_TRUE(!damaged.status.ok() || damaged.numbers.size() == 2) << at;
+  }
 }
 
 // Nobody finds anything of the run any more when it is told that it is deleted.

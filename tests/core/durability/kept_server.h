@@ -104,7 +104,7 @@ class KeptWorker {
   const int64_t elements_;
   uint64_t instance_ = 0;
   std::unique_ptr<ScriptedWorker> stream_;
-  size_t taken_ = 0;      // Results of this stream.
+  size_t taken_ = 0;  // Results of this stream.
   bool welcomed_ = false;
   bool wants_parameters_ = false;
   int64_t sent_ = 0;

@@ -70,7 +70,8 @@ std::shared_ptr<const StagedPush> PushOf(int64_t number, int64_t elements) {
   header.set_sequence(number);
   auto push = std::make_shared<StagedPush>(header, VectorLayout(elements));
   auto values = std::make_shared<std::vector<float>>();
-  for (int64_t i = 0; i < elements; ++i) values->push_back(static_cast<float>(number) + 0.25F * static_cast<float>(i));
+  for (int64_t i = 0; i < elements; ++i)
+    values->push_back(static_cast<float>(number) + 0.25F * static_cast<float>(i));
   v1::ParameterChunk chunk;
   const auto* const bytes = reinterpret_cast<const std::byte*>(values->data());
   const absl::Status added =
@@ -94,7 +95,8 @@ std::string TextOf(const state::v1::LoggedEvent& event, const std::string& data)
   return absl::StrCat(event.SerializeAsString(), "|", data);
 }
 
-std::string TextOf(const state::v1::Event& event, const std::vector<std::shared_ptr<const StagedPush>>& pushes) {
+std::string TextOf(const state::v1::Event& event,
+                   const std::vector<std::shared_ptr<const StagedPush>>& pushes) {
   std::vector<absl::string_view> pieces;
   for (const auto& push : pushes) AppendData(*push, &pieces);
   std::string data;

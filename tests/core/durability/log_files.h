@@ -34,7 +34,8 @@ state::v1::LogHeader HeaderOf(int64_t segment, int64_t first_event);
 
 // An event that was read, with its data: equal to that of another one only if all of it is.
 std::string TextOf(const state::v1::LoggedEvent& event, const std::string& data);
-std::string TextOf(const state::v1::Event& event, const std::vector<std::shared_ptr<const StagedPush>>& pushes);
+std::string TextOf(const state::v1::Event& event,
+                   const std::vector<std::shared_ptr<const StagedPush>>& pushes);
 
 // All of a segment.
 struct ReadSegment {

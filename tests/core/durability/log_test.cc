@@ -1,5 +1,5 @@
-// One segment of a log, as it is written and read: whatever is in the file, no other events come out
-// of it than were written, and what was durable is never passed over in silence.
+// One segment of a log, as it is written and read: whatever is in the file, no other events come
+// out of it than were written, and what was durable is never passed over in silence.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,8 +30,9 @@ constexpr char kPath[] = "d/log-00000001";
 struct Written {
   std::string bytes;
   std::vector<std::string> events;  // See TextOf().
-  std::vector<int64_t> begins;      // Of every record, the header's and the end's included; and the end.
-  int64_t durable = 0;              // Bytes that a later record says were durable.
+  std::vector<int64_t>
+      begins;           // Of every record, the header's and the end's included; and the end.
+  int64_t durable = 0;  // Bytes that a later record says were durable.
 };
 
 Written WriteSegment(bool closed) {
@@ -45,9 +46,11 @@ Written WriteSegment(bool closed) {
     // A name of another length for each, so that messages end anywhere.
     state::v1::LoggedEvent event;
     *event.mutable_event() = Paused(number, std::string(static_cast<size_t>(number), 'x'));
-    const std::string data(has_data ? static_cast<size_t>(7 + number) : 0, static_cast<char>(number));
-    EXPECT_TRUE(segment->Add(RecordKind::kEvent, event.SerializeAsString(),
-                             {data.substr(0, 3 * data.size() / 7), data.substr(3 * data.size() / 7)})
+    const std::string data(has_data ? static_cast<size_t>(7 + number) : 0,
+                           static_cast<char>(number));
+    EXPECT_TRUE(segment
+                    ->Add(RecordKind::kEvent, event.SerializeAsString(),
+                          {data.substr(0, 3 * data.size() / 7), data.substr(3 * data.size() / 7)})
                     .ok());
     written.events.push_back(TextOf(event, data));
     written.begins.push_back(segment->bytes());
@@ -250,9 +253,9 @@ TEST(LogReaderTest, WhatIsRightAndMeansNothingIsRefused) {
               HasSubstr("byte 0: there is no header of a log"));
   state::v1::LogHeader header = HeaderOf(1, 1);
   header.set_format_version(2);
-  EXPECT_THAT(
-      MessageOf(ReadBytes(RawSegment().Add(RecordKind::kHeader, header.SerializeAsString()).bytes())),
-      HasSubstr("byte 0: format 2; this gradd reads format 1"));
+  EXPECT_THAT(MessageOf(ReadBytes(
+                  RawSegment().Add(RecordKind::kHeader, header.SerializeAsString()).bytes())),
+              HasSubstr("byte 0: format 2; this gradd reads format 1"));
   RawSegment begun = RawSegment().Begin();
   const std::string second = absl::StrCat("byte ", begun.bytes().size(), ": ");
   EXPECT_THAT(MessageOf(ReadBytes(RawSegment().Begin().Begin().bytes())),
@@ -276,8 +279,7 @@ TEST(LogReaderTest, ARecordBeyondTheFileIsNotRead) {
     head.position = static_cast<int64_t>(begun.bytes().size());
     head.message_bytes = head.data_bytes = size;
     const RecordHeadBytes written = WriteRecordHead(head);
-    const ReadSegment read =
-        ReadBytes(begun.bytes() + std::string(written.data(), written.size()));
+    const ReadSegment read = ReadBytes(begun.bytes() + std::string(written.data(), written.size()));
     EXPECT_TRUE(read.status.ok()) << read.status;
     EXPECT_EQ(read.torn_bytes, kRecordHeadBytes) << size;
   }
@@ -292,8 +294,9 @@ TEST(LogReaderTest, DamageIsFoundFarBeforeTheRecordThatTells) {
     segment.Add(RecordKind::kEvent, "", static_cast<int64_t>(segment.bytes().size()));
     std::string changed = segment.bytes();
     changed[begin] = 'x';
-    EXPECT_THAT(MessageOf(ReadBytes(changed)),
-                HasSubstr(absl::StrCat("byte ", begin, ": no record can be read; the one at byte ")));
+    EXPECT_THAT(
+        MessageOf(ReadBytes(changed)),
+        HasSubstr(absl::StrCat("byte ", begin, ": no record can be read; the one at byte ")));
   }
 }
 
@@ -335,8 +338,9 @@ TEST(LogSegmentTest, NamesAreReadAsTheyAreWritten) {
   for (const int64_t segment : {int64_t{1}, int64_t{99'999'999}, int64_t{100'000'000}}) {
     EXPECT_EQ(ParseLogSegmentName(LogSegmentName(segment)), segment);
   }
-  for (const char* const name : {"", "log-", "log-00000000", "log-1", "log-000000001", "log-+0000001",
-                                 "log--0000001", "log-00000001.tmp", "log-0000000x", "Log-00000001"}) {
+  for (const char* const name :
+       {"", "log-", "log-00000000", "log-1", "log-000000001", "log-+0000001", "log--0000001",
+        "log-00000001.tmp", "log-0000000x", "Log-00000001"}) {
     EXPECT_EQ(ParseLogSegmentName(name), 0) << name;
   }
 }

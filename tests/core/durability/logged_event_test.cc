@@ -128,7 +128,8 @@ TEST_P(LoggedPushTest, ReadBackItMakesAStepOfTheSameBits) {
     const auto read = ReadPushes(log.reader->event(), layout, log.reader->data());
     ASSERT_TRUE(read.ok()) << read.status();
     ASSERT_EQ(read->size(), pushes.size());
-    EXPECT_TRUE(TextOf(event, *read) == TextOf(event, pushes)) << "written once more, it is the same";
+    EXPECT_TRUE(TextOf(event, *read) == TextOf(event, pushes))
+        << "written once more, it is the same";
     for (size_t i = 0; i < pushes.size(); ++i) {
       EXPECT_EQ((*read)[i]->largest(), pushes[i]->largest());
       EXPECT_EQ((*read)[i]->saturated(), pushes[i]->saturated());
@@ -156,7 +157,8 @@ TEST(LoggedEventTest, DataThatDoesNotFitIsRefused) {
     return std::string(read.status().message());
   };
   EXPECT_EQ(refusal(right, bytes), "");
-  EXPECT_THAT(refusal(right, bytes.substr(1)), HasSubstr("event 7: a chunk of 12 bytes, where 11 are left"));
+  EXPECT_THAT(refusal(right, bytes.substr(1)),
+              HasSubstr("event 7: a chunk of 12 bytes, where 11 are left"));
   EXPECT_THAT(refusal(right, bytes + "x"), HasSubstr("event 7: 1 bytes of data that no push has"));
   state::v1::LoggedEvent changed = right;
   changed.mutable_pushes(0)->mutable_chunks(0)->set_bytes(-4);

@@ -55,7 +55,8 @@ TEST(StateDirectoryTest, FilesOfSomebodyElseStayAsTheyAre) {
   const auto opened = StateDirectory::Open(&files, "s");
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(opened.status()), "STATE_DIRECTORY");
-  EXPECT_THAT(MessageOf(opened.status()), HasSubstr("files of somebody else, such as \"thesis.tex\""));
+  EXPECT_THAT(MessageOf(opened.status()),
+              HasSubstr("files of somebody else, such as \"thesis.tex\""));
   EXPECT_THAT(*files.List("s"), ElementsAre("thesis.tex"));
 }
 
@@ -96,7 +97,8 @@ TEST(StateDirectoryTest, ACrashAtAnyCallLeavesOneThatCanBeOpened) {
     }
     if (!opened) continue;
     // What is made in it is found after a power failure.
-    EXPECT_THAT(*files.WithoutPending()->List("s"), ElementsAre("deleted", "format", "lock", "runs"));
+    EXPECT_THAT(*files.WithoutPending()->List("s"),
+                ElementsAre("deleted", "format", "lock", "runs"));
     return;
   }
 }
@@ -229,7 +231,13 @@ INSTANTIATE_TEST_SUITE_P(
                   1,
                   100,
                   false,
-                  {{1, 90, -1}, {1, 99, -1}, {1, 100, -1}, {1, 199, -1}, {1, 250, -1}, {1, 260, -1}, {1, 270, -1}},
+                  {{1, 90, -1},
+                   {1, 99, -1},
+                   {1, 100, -1},
+                   {1, 199, -1},
+                   {1, 250, -1},
+                   {1, 260, -1},
+                   {1, 270, -1}},
                   {"1-99", "1-199", "1-260"}},
         Retention{"OfEachTimeline",
                   1,

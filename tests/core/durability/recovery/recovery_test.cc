@@ -1,5 +1,5 @@
-// A run whose server loses its power at any call of the file system, and is started again on what is
-// left, ends as if nothing had happened; and nobody was told what is not so afterwards.
+// A run whose server loses its power at any call of the file system, and is started again on what
+// is left, ends as if nothing had happened; and nobody was told what is not so afterwards.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -38,8 +38,8 @@ struct Deed {
 std::vector<Deed> DeedsOf(bool journal) {
   std::vector<Deed> deeds = {{2, "label"}, {4, "pause"}, {4, "resume"}, {17, "timeline"}};
   if (!journal) return deeds;
-  return {{2, "label"},     {3, "rate"},      {4, "pause"},    {4, "resume"},   {6, "evaluate"},
-          {7, "evaluate"},  {9, "window"},    {12, "optimizer"}, {17, "timeline"}, {19, "rate back"}};
+  return {{2, "label"},    {3, "rate"},   {4, "pause"},      {4, "resume"},    {6, "evaluate"},
+          {7, "evaluate"}, {9, "window"}, {12, "optimizer"}, {17, "timeline"}, {19, "rate back"}};
 }
 
 // Nobody has "b" in the meantime.
@@ -68,8 +68,9 @@ class Life {
     int64_t crashes_left = 1 + static_cast<int64_t>(seed % 3);
     for (int64_t acts = 0; !IsOver(); ++acts) {
       if (acts > 3000) {
-        Fault(absl::StrCat("it does not go on: step ", Step(), ", told ", told_.step, ", ",
-                           run() == nullptr ? "" : run()->Describe(Run::Detail::kWorkers).ShortDebugString()));
+        Fault(absl::StrCat(
+            "it does not go on: step ", Step(), ", told ", told_.step, ", ",
+            run() == nullptr ? "" : run()->Describe(Run::Detail::kWorkers).ShortDebugString()));
         break;
       }
       if (server_->halted()) {
@@ -77,7 +78,8 @@ class Life {
         EndServer();
         files_ = files_->AfterCrash(random());
         const bool again = --crashes_left > 0;
-        StartServer(again ? 1 + static_cast<int64_t>(random() % 60) : kNever, seed + random() % 100);
+        StartServer(again ? 1 + static_cast<int64_t>(random() % 60) : kNever,
+                    seed + random() % 100);
       }
       if (!server_->halted()) Act();
       Look();
@@ -247,12 +249,12 @@ class Life {
         mask.add_paths("schedule.learning_rate");
       }
       answer_ = std::make_shared<std::optional<absl::Status>>();
-      found->Update({values, mask, "ada",
-                     [answer = answer_, found](const absl::StatusOr<v1::Run>& updated) {
-                       if (!updated.ok()) *answer = updated.status();
-                       if (!updated.ok()) return;
-                       found->WhenDurable([answer](const absl::Status& status) { *answer = status; });
-                     }});
+      found->Update(
+          {values, mask, "ada", [answer = answer_, found](const absl::StatusOr<v1::Run>& updated) {
+             if (!updated.ok()) *answer = updated.status();
+             if (!updated.ok()) return;
+             found->WhenDurable([answer](const absl::Status& status) { *answer = status; });
+           }});
       return server_->Pass(kTick);
     }
     // (What is so already is refused.)
@@ -303,7 +305,7 @@ class Life {
   }
   bool AllAreTold(int64_t step) const {
     return told_.step == step || std::none_of(std::begin(workers_), std::end(workers_),
-                                                 [](const auto& worker) { return worker.waits(); });
+                                              [](const auto& worker) { return worker.waits(); });
   }
 
   // What everybody was told until now.
@@ -433,7 +435,8 @@ TEST_P(RecoveryTest, ThePowerMayFailAtAnyCall) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, RecoveryTest,
-                         testing::Values(KeptLife{"journal", true, 0}, KeptLife{"journal_and_checkpoints", true, 6},
+                         testing::Values(KeptLife{"journal", true, 0},
+                                         KeptLife{"journal_and_checkpoints", true, 6},
                                          KeptLife{"checkpoints", false, 4}),
                          [](const auto& row) { return row.param.name; });
 

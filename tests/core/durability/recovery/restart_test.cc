@@ -82,15 +82,16 @@ TEST_P(RestartTest, TwentyStepsMoreHaveTheSameBits) {
     for (int i = 0; i < kCutWorkers; ++i) {
       workers[i].reset();
       if (server == nullptr) continue;
-      workers[i] = std::make_unique<ScriptedWorker>(server->registry(), i == 0 ? "a" : "b", ++instance);
+      workers[i] =
+          std::make_unique<ScriptedWorker>(server->registry(), i == 0 ? "a" : "b", ++instance);
       workers[i]->Join("r");
       server->Settle();
       ASSERT_TRUE(workers[i]->welcome().has_value());
     }
   };
   const auto round = [&](KeptServer* server, int number) {
-    constexpr v1::Encoding kEncodings[] = {v1::ENCODING_FLOAT32, v1::ENCODING_INT8,
-                                           v1::ENCODING_SPARSE,  v1::ENCODING_ROWS,
+    constexpr v1::Encoding kEncodings[] = {v1::ENCODING_FLOAT32,  v1::ENCODING_INT8,
+                                           v1::ENCODING_SPARSE,   v1::ENCODING_ROWS,
                                            v1::ENCODING_BFLOAT16, v1::ENCODING_FLOAT16};
     const v1::Encoding encoding = kEncodings[number % 6];
     std::mt19937 cuts(static_cast<unsigned>(number));
@@ -116,7 +117,8 @@ TEST_P(RestartTest, TwentyStepsMoreHaveTheSameBits) {
           << workers[i]->results().back().ShortDebugString();
     }
   };
-  const std::string bits = BitsAfterRestart(spec, Kept::kJournal, /*undisturbed=*/true, begin, round);
+  const std::string bits =
+      BitsAfterRestart(spec, Kept::kJournal, /*undisturbed=*/true, begin, round);
   for (const Kept kept : kAllKept) {
     EXPECT_TRUE(BitsAfterRestart(spec, kept, /*undisturbed=*/false, begin, round) == bits)
         << static_cast<int>(kept);
@@ -139,7 +141,8 @@ TEST_P(PolicyRestartTest, TwentyRoundsMoreHaveTheSameBits) {
   v1::Run spec = SynchronousSpec(kLength, 2);
   spec.mutable_optimizer()->mutable_adam();
   spec.mutable_schedule()->set_learning_rate(0.1);
-  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(GetParam().policy, spec.mutable_policy()));
+  ASSERT_TRUE(
+      google::protobuf::TextFormat::ParseFromString(GetParam().policy, spec.mutable_policy()));
   KeptWorker workers[] = {{"a", kLength}, {"b", kLength}, {"c", kLength}};
   const auto begin = [&](KeptServer* server) {
     for (KeptWorker& worker : workers) {
@@ -170,7 +173,8 @@ TEST_P(PolicyRestartTest, TwentyRoundsMoreHaveTheSameBits) {
       }
     }
   };
-  const std::string bits = BitsAfterRestart(spec, Kept::kJournal, /*undisturbed=*/true, begin, round);
+  const std::string bits =
+      BitsAfterRestart(spec, Kept::kJournal, /*undisturbed=*/true, begin, round);
   EXPECT_GE(answers, 2 * (kRoundsBefore + kRoundsAfter));
   for (const Kept kept : kAllKept) {
     EXPECT_TRUE(BitsAfterRestart(spec, kept, /*undisturbed=*/false, begin, round) == bits)
@@ -180,17 +184,23 @@ TEST_P(PolicyRestartTest, TwentyRoundsMoreHaveTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, PolicyRestartTest,
-    testing::Values(
-        PolicyRow{"synchronous", "synchronous { workers: 3 }", true},
-        PolicyRow{"quorum_carried",
-                  "synchronous { workers: 3 quorum: 2 grace { seconds: 1 } late_pushes: LATE_PUSHES_CARRIED }", false},
-        PolicyRow{"adaptive_grace",
-                  "synchronous { workers: 3 quorum: 2 adaptive_grace: true late_pushes: LATE_PUSHES_CARRIED }", false},
-        PolicyRow{"asynchronous", "asynchronous { correction: STALENESS_CORRECTION_LEARNING_RATE }", false},
-        PolicyRow{"delay_compensation",
-                  "asynchronous { delay_compensation { strength: 0.5 kept_steps: 4 } }", true},
-        PolicyRow{"age_decay", "asynchronous { age_decay { alpha: 0.25 } }", false},
-        PolicyRow{"bounded_staleness", "bounded_staleness { bound: 5 }", false}),
+    testing::Values(PolicyRow{"synchronous", "synchronous { workers: 3 }", true},
+                    PolicyRow{"quorum_carried",
+                              "synchronous { workers: 3 quorum: 2 grace { seconds: 1 } "
+                              "late_pushes: LATE_PUSHES_CARRIED }",
+                              false},
+                    PolicyRow{"adaptive_grace",
+                              "synchronous { workers: 3 quorum: 2 adaptive_grace: true "
+                              "late_pushes: LATE_PUSHES_CARRIED }",
+                              false},
+                    PolicyRow{"asynchronous",
+                              "asynchronous { correction: STALENESS_CORRECTION_LEARNING_RATE }",
+                              false},
+                    PolicyRow{"delay_compensation",
+                              "asynchronous { delay_compensation { strength: 0.5 kept_steps: 4 } }",
+                              true},
+                    PolicyRow{"age_decay", "asynchronous { age_decay { alpha: 0.25 } }", false},
+                    PolicyRow{"bounded_staleness", "bounded_staleness { bound: 5 }", false}),
     [](const auto& row) { return row.param.name; });
 
 }  // namespace

@@ -73,8 +73,8 @@ CrashSchedule::CrashSchedule(uint64_t seed)
   }
   // Each run's own log, and what happens beside it.
   server_->registry()->SetEventLogs(
-      [open = server_->registry()->environment().open_log, happened = happened_](
-          const std::string& run_id) -> std::shared_ptr<EventLog> {
+      [open = server_->registry()->environment().open_log,
+       happened = happened_](const std::string& run_id) -> std::shared_ptr<EventLog> {
         return std::make_shared<Teed>(open(run_id), happened);
       });
   for (int64_t i = 0; i < workers; ++i) {
@@ -87,7 +87,8 @@ CrashSchedule::CrashSchedule(uint64_t seed)
     return;
   }
   asked_.push_back({"create", 1, server_->Answer(created->get())});
-  server_->HaltAt(static_cast<int64_t>(files_->calls().size()) + 1 + static_cast<int64_t>(Draw(150)));
+  server_->HaltAt(static_cast<int64_t>(files_->calls().size()) + 1 +
+                  static_cast<int64_t>(Draw(150)));
 }
 
 CrashSchedule::~CrashSchedule() {
@@ -284,7 +285,8 @@ void CrashSchedule::CheckRecovered() {
   int64_t base = found.events();
   lost_steps_ = !journal_ && found.timeline() > 1;
   if (!journal_) base = kept.empty() ? 1 : kept.back().events;
-  if (base > static_cast<int64_t>(happened_->size())) return Fail("there are more events than ever");
+  if (base > static_cast<int64_t>(happened_->size()))
+    return Fail("there are more events than ever");
   // Another optimizer that is carried over has slots of its own.
   const auto bits_of = [this](const Snapshot& snapshot) {
     return journal_ ? BitsOf(snapshot, {}) : ParametersOf(snapshot);
@@ -353,8 +355,8 @@ void CrashSchedule::GoOn() {
       server_->Pass(kTick);
     }
   }
-  Fail(absl::StrCat("it does not go on: ",
-                    run->Describe(Run::Detail::kWorkers).ShortDebugString()));
+  Fail(
+      absl::StrCat("it does not go on: ", run->Describe(Run::Detail::kWorkers).ShortDebugString()));
 }
 
 }  // namespace gradd
