@@ -394,6 +394,28 @@ TEST(DurableLogTest, SegmentsSayWhereTheyBeginAndEnd) {
   EXPECT_EQ(third.end, "");
 }
 
+// The last record says so of all before it.
+TEST(DurableLogTest, NoDamageInAClosedSegmentIsTakenForATail) {
+  const auto files = NewDirectory();
+  Logged log(files.get());
+  log.Append();
+  log.Append();
+  log->BeginSegment();
+  log.Run();
+  const std::string path = FolderIn(files.get()).SegmentPath(1);
+  const std::string written = files->Contents(path);
+  const ReadSegment read = ReadAll(files.get(), path);
+  ASSERT_EQ(read.end, "last_event: 2");
+  ASSERT_EQ(read.positions.size(), 2U);
+  for (auto at = static_cast<size_t>(read.positions[1]); at < written.size(); ++at) {
+    std::string changed = written;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    files->SetContents(path, changed);
+    const ReadSegment damaged = ReadAll(files.get(), path);
+    EXPECT_TRUE(!damaged.status.ok() || damaged.numbers.size() == 2) << at;
+  }
+}
+
 // Nobody finds anything of the run any more when it is told that it is deleted.
 TEST(DurableLogTest, ARunIsAwayBeforeAnybodyIsToldThatItIsDeleted) {
   for (int64_t call = 1;; ++call) {

@@ -121,6 +121,7 @@ class Table {
   KeptServer* server() { return server_.get(); }
   FakeFileSystem* files() { return files_.get(); }
   KeptWorker* worker() { return &worker_; }
+  FakeClock* clock() { return &clock_; }
 
  private:
   const Limits limits_;
@@ -327,6 +328,8 @@ TEST(CrashTableTest, ALateCheckpointOfADeletedRunIsNotThatOfTheNextOne) {
       server.Kill();
     }
     const auto left = files.WithoutPending();
+    const std::vector<std::string> names = *left->List("s/runs/r");
+    EXPECT_THAT(names, testing::Not(Contains(HasSubstr("checkpoint")))) << "seed " << seed;
     KeptServer server(left.get(), &clock, seed);
     ASSERT_TRUE(server.Start().ok());
     const auto run = server.Find("r");
@@ -414,6 +417,33 @@ TEST(CrashTableTest, ARunWhoseServerStoppedIsAsItWas) {
     table.Restart();
     EXPECT_EQ(table.Step(), 110);
     EXPECT_EQ(table.State().timeline(), 1U);
+  }
+}
+
+// ---- The clock goes back ----
+
+TEST(CrashTableTest, AClockThatWentBackTakesNothingFromARun) {
+  for (const bool journal : {true, false}) {
+    Table table(journal);
+    table.clock()->Advance(absl::Hours(2));
+    table.Create();
+    table.TrainTo(20);
+    ASSERT_TRUE(table.server()->MakeCheckpoint("r"));
+    ASSERT_TRUE(table.SetRate(0.01).ok());
+    table.EndForChanges();
+    table.clock()->Advance(-absl::Hours(1));
+    table.Start(3);
+    ASSERT_NE(table.run(), nullptr);
+    EXPECT_EQ(table.Step(), 20);
+    EXPECT_EQ(table.State().spec().schedule().learning_rate(), 0.01);
+    table.TrainTo(25);
+    // Nobody has lost his lease, and whoever is silent loses it in time.
+    EXPECT_EQ(table.run()->Progress().live_workers(), 1);
+    EXPECT_GE(table.run()->Progress().elapsed().seconds(), 0);
+    table.worker()->Disconnect();
+    for (int i = 0; i < 100; ++i) table.server()->Pass(absl::Seconds(1));
+    EXPECT_EQ(table.run()->Progress().live_workers(), 0);
+    ASSERT_TRUE(table.server()->MakeCheckpoint("r"));
   }
 }
 

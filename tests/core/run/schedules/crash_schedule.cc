@@ -47,7 +47,7 @@ class CrashSchedule::Teed final : public EventLog {
   int64_t written() const override { return log_->written(); }
   absl::Status failure() const override { return log_->failure(); }
   bool waits_for_room() const override { return log_->waits_for_room(); }
-  void SetListener(std::function<void()> moved) override { log_->SetListener(std::move(moved)); }
+  void SetListener(const std::function<void()>& moved) override { log_->SetListener(moved); }
 
  private:
   const std::shared_ptr<EventLog> log_;
