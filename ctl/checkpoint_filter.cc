@@ -37,7 +37,7 @@ const SafetensorsType* ParameterWriter::type() const {
 
 absl::Status ParameterWriter::WriteHeader(std::vector<SafetensorsTensor> tensors,
                                           std::map<std::string, std::string> metadata) {
-  SafetensorsHeader header;
+  gradd::SafetensorsHeader header;
   header.tensors = std::move(tensors);
   header.metadata = std::move(metadata);
   for (SafetensorsTensor& tensor : header.tensors) tensor.type = type();

@@ -24,8 +24,8 @@ absl::Status NoStateDirectory(absl::string_view name) {
   return Error(absl::StatusCode::kFailedPrecondition, "NO_STATE_DIRECTORY",
                absl::StrCat(name,
                             " is not kept on a disk, so that there is no checkpoint of it: the "
-                            "server has no --state-dir, or it is a trial; its parameters alone "
-                            "can be pulled"));
+                            "server has no --state-dir, or it is a trial; gradctl export "
+                            "--parameters-only, or Pull, gives its parameters"));
 }
 
 }  // namespace

@@ -28,6 +28,14 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   using Puller =
       std::function<grpc::Status(const v1::PullRequest&, grpc::ServerWriter<v1::ParameterChunk>*)>;
 
+  // What a call of ImportRun brought.
+  struct Import {
+    v1::ImportBegin begin;
+    std::string data;
+  };
+  using Exporter = std::function<grpc::Status(const v1::ExportRunRequest&,
+                                              grpc::ServerWriter<v1::ExportRunResponse>*)>;
+
   FakeServer() {
     int port = 0;
     grpc::ServerBuilder builder;
@@ -58,6 +66,10 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   std::map<std::string, v1::History> histories;
   Watcher watch;
   Puller pull;
+  Exporter exporter;
+  std::vector<v1::ExportRunRequest> exports;
+  std::vector<Import> imports;
+  std::string import_refusal;  // Not empty: imports end with that, after the first request.
   int unavailable_calls = 0;  // So many unary calls fail with UNAVAILABLE first.
   const char* unavailable_reason = "STARTING";
   std::vector<v1::CreateRunRequest> creates;
@@ -274,6 +286,39 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
     tensor.set_difference(1);
     response->set_tensor_count(2);
     return found;
+  }
+
+  grpc::Status ExportRun(grpc::ServerContext* context, const v1::ExportRunRequest* request,
+                         grpc::ServerWriter<v1::ExportRunResponse>* writer) override {
+    const MutexLock lock(&mutex_);
+    exports.push_back(*request);
+    v1::Run* run = nullptr;
+    grpc::Status found = Find(context, request->name(), &run);
+    return found.ok() ? exporter(*request, writer) : found;
+  }
+
+  grpc::Status ImportRun(grpc::ServerContext* context,
+                         grpc::ServerReader<v1::ImportRunRequest>* reader, v1::Run* run) override {
+    const MutexLock lock(&mutex_);
+    if (unavailable_calls > 0) {
+      --unavailable_calls;
+      return Fail(context, grpc::StatusCode::UNAVAILABLE, unavailable_reason,
+                  "the server is starting");
+    }
+    Import import;
+    v1::ImportRunRequest request;
+    while (reader->Read(&request)) {
+      if (!import_refusal.empty()) {
+        return Fail(context, grpc::StatusCode::INVALID_ARGUMENT, "FILE_INVALID", import_refusal);
+      }
+      if (request.has_begin()) import.begin = request.begin();
+      import.data += request.data();
+    }
+    imports.push_back(import);
+    *run = import.begin.run();
+    run->set_name(absl::StrCat("runs/", import.begin.run_id()));
+    run->set_parameter_count(7);
+    return grpc::Status::OK;
   }
 
   grpc::Status WatchRun(grpc::ServerContext* context, const v1::WatchRunRequest* request,
