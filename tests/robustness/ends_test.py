@@ -113,7 +113,7 @@ class EndsTest(ServerTest):
                          r"killed some time after .*, had 1 run in its memory, lost with it: "
                          r"mnist \(step 0\)")
         listed = self.run_program("gradctl", "--server", address, "list")
-        self.assertRegex(listed, "^no runs; they live in the server's memory, and it was started "
+        self.assertRegex(listed, "^no runs; the server was started "
                          r"(now|.* ago)\nlost with the server before it: mnist \(step 0\)\n$")
         self.create_on(address, "other")
         server.terminate()

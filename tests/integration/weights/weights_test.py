@@ -184,8 +184,8 @@ class KeptTest(WeightsTest):
         ready = os.path.join(self.directory, "ready")
         if os.path.exists(ready):
             os.remove(ready)
-        self.connect(self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-                                "--ready-file", ready), ready)
+        self.attach(self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                               "--ready-file", ready), ready)
         self.directory = directory
 
     def incoming(self):

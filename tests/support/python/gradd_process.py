@@ -44,10 +44,10 @@ class ServerTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
         ready = os.path.join(self.directory, "ready")
-        self.connect(self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
-                                "--ready-file", ready, *self.OPTIONS), ready)
+        self.attach(self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                               "--ready-file", ready, *self.OPTIONS), ready)
 
-    def connect(self, server, ready):
+    def attach(self, server, ready):
         """To a gradd that was started, and says where it is in a file."""
         self.server = server
 
