@@ -130,6 +130,7 @@ void ExportReactor::End(const absl::Status& status) {
   finished_ = true;
   watched_->Stop();
   file_.reset();
+  ticket_ = CallerShares::Ticket();  // Whoever hears of the end may begin again.
   Finish(ToGrpcStatus(status, context_));
 }
 

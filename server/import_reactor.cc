@@ -105,6 +105,7 @@ void ImportReactor::End(const absl::Status& status) {
   finished_ = true;
   watched_->Stop();
   import_.reset();
+  ticket_ = CallerShares::Ticket();  // Whoever hears of the end may begin again.
   Finish(ToGrpcStatus(status, context_));
 }
 
