@@ -70,7 +70,7 @@ class FakeServer : public v1::RunService::Service, public v1::TrainingService::S
   std::vector<v1::ExportRunRequest> exports;
   std::vector<Import> imports;
   std::string import_refusal;  // Not empty: imports end with that, after the first request.
-  int unavailable_calls = 0;  // So many unary calls fail with UNAVAILABLE first.
+  int unavailable_calls = 0;   // So many unary calls fail with UNAVAILABLE first.
   const char* unavailable_reason = "STARTING";
   std::vector<v1::CreateRunRequest> creates;
   std::vector<v1::UpdateRunRequest> updates;

@@ -39,9 +39,8 @@ std::string CheckpointBytes() {
                     {"b", FindSafetensorsType("F32"), {}},
                     {"optimizer/first_moment/w", FindSafetensorsType("F32"), {2, 3}},
                     {"optimizer/checksum", FindSafetensorsType("U8"), {16}}};
-  return *FormatSafetensorsHeader(&header) + std::string(8, '\1') +
-         BytesOf({0, 1, 2, 3, 4, 5}) + BytesOf({6.0625}) + BytesOf({9, 9, 9, 9, 9, 9}) +
-         std::string(16, '\2');
+  return *FormatSafetensorsHeader(&header) + std::string(8, '\1') + BytesOf({0, 1, 2, 3, 4, 5}) +
+         BytesOf({6.0625}) + BytesOf({9, 9, 9, 9, 9, 9}) + std::string(16, '\2');
 }
 
 class CtlTransferTest : public ::testing::Test {
@@ -105,9 +104,7 @@ class CtlTransferTest : public ::testing::Test {
   void Write(const std::string& name, const std::string& data) const {
     std::ofstream(Path(name), std::ios::binary) << data;
   }
-  std::vector<std::string> Files() const {
-    return *FileSystem::Real()->List(directory_);
-  }
+  std::vector<std::string> Files() const { return *FileSystem::Real()->List(directory_); }
 
   // What is in a file that has parameters alone.
   void ExpectParameters(const std::string& path, const char* type) {
@@ -135,8 +132,7 @@ class CtlTransferTest : public ::testing::Test {
 TEST_F(CtlTransferTest, ExportWritesTheCheckpointAsItIs) {
   ASSERT_EQ(Run({"export", "x", Path("x.safetensors")}), kExitOk) << console_.err;
   EXPECT_EQ(Contents(Path("x.safetensors")), CheckpointBytes());
-  EXPECT_EQ(console_.out,
-            "x: a checkpoint of step 42 written to " + Path("x.safetensors") + "\n");
+  EXPECT_EQ(console_.out, "x: a checkpoint of step 42 written to " + Path("x.safetensors") + "\n");
   EXPECT_FALSE(server_.exports.at(0).has_step());
   EXPECT_THAT(Files(), ElementsAre("x.safetensors"));
 }
@@ -160,7 +156,8 @@ TEST_F(CtlTransferTest, ExportKeepsParametersOfACheckpointHoweverItIsCut) {
 }
 
 TEST_F(CtlTransferTest, ParametersOfThePresentStepArePulled) {
-  ASSERT_EQ(Run({"--json", "export", "x", Path("a"), "--parameters-only"}), kExitOk) << console_.err;
+  ASSERT_EQ(Run({"--json", "export", "x", Path("a"), "--parameters-only"}), kExitOk)
+      << console_.err;
   ExpectParameters(Path("a"), "F32");
   const nlohmann::json json = nlohmann::json::parse(console_.out);
   EXPECT_EQ(json["step"], "42");

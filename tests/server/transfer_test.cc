@@ -66,7 +66,8 @@ class TransferTest : public testing::Test {
   static std::string ReasonIn(const grpc::ClientContext& context) {
     const auto& trailers = context.GetServerTrailingMetadata();
     const auto reason = trailers.find("gradd-reason");
-    return reason == trailers.end() ? "" : std::string(reason->second.data(), reason->second.size());
+    return reason == trailers.end() ? ""
+                                    : std::string(reason->second.data(), reason->second.size());
   }
 
   // What the server says to these, one after the other.
@@ -111,9 +112,7 @@ class TransferTest : public testing::Test {
     return "OK";
   }
 
-  bool NothingIncoming() const {
-    return std::filesystem::is_empty(directory_ + "/state/incoming");
-  }
+  bool NothingIncoming() const { return std::filesystem::is_empty(directory_ + "/state/incoming"); }
   template <typename Condition>
   static void Until(const Condition& condition) {
     for (int i = 0; i < 6000 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(10));
@@ -141,8 +140,7 @@ TEST_F(TransferTest, AFileComesInAndItsRunGoesOut) {
   ASSERT_EQ(Receive(request, &again), "OK");
   EXPECT_EQ(again, data);
   request.set_step(5);
-  EXPECT_THAT(Receive(request, &again),
-              HasSubstr("CHECKPOINT_NOT_FOUND: "));
+  EXPECT_THAT(Receive(request, &again), HasSubstr("CHECKPOINT_NOT_FOUND: "));
   request.set_name("runs/nothing");
   EXPECT_THAT(Receive(request, &again), HasSubstr("RUN_NOT_FOUND"));
 }
@@ -162,7 +160,8 @@ TEST_F(TransferTest, StreamsThatAreNoneAreRefused) {
   EXPECT_EQ(Send({BeginOf(file), BeginOf(file)}, &run_),
             "REQUEST_MALFORMED: a second request with begin; data expected");
   EXPECT_THAT(Send({BeginOf(file), DataOf(file.substr(1))}, &run_), HasSubstr("FILE_INVALID"));
-  EXPECT_THAT(Send({BeginOf(file), DataOf(file.substr(0, 100))}, &run_), HasSubstr("it is cut off"));
+  EXPECT_THAT(Send({BeginOf(file), DataOf(file.substr(0, 100))}, &run_),
+              HasSubstr("it is cut off"));
   EXPECT_TRUE(server_->registry()->All().empty());
   Until([this] { return NothingIncoming(); });
 }
@@ -236,7 +235,8 @@ TEST_F(TransferInMemoryTest, FilesComeInAndNoneGoesOut) {
   v1::ExportRunRequest request;
   request.set_name("runs/r");
   std::string data;
-  EXPECT_THAT(Receive(request, &data), HasSubstr("NO_STATE_DIRECTORY: runs/r is not kept on a disk"));
+  EXPECT_THAT(Receive(request, &data),
+              HasSubstr("NO_STATE_DIRECTORY: runs/r is not kept on a disk"));
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ std::string SentFile(const std::vector<SentTensor>& tensors) {
 }
 
 std::string TwoTensors() {
-  return SentFile({{"b", "F32", {2, 2}, SentFloats({1, 2, 3, 4})}, {"a", "F32", {}, SentFloats({5})}});
+  return SentFile(
+      {{"b", "F32", {2, 2}, SentFloats({1, 2, 3, 4})}, {"a", "F32", {}, SentFloats({5})}});
 }
 
 int64_t HeaderEnd(const std::string& file) {
@@ -94,8 +95,8 @@ class RunImportTest : public testing::Test {
   }
 
   // All of it, in pieces.
-  absl::StatusOr<std::shared_ptr<gradd::Run>> Send(const v1::ImportBegin& begin, const std::string& file,
-                                            size_t piece = 7) {
+  absl::StatusOr<std::shared_ptr<gradd::Run>> Send(const v1::ImportBegin& begin,
+                                                   const std::string& file, size_t piece = 7) {
     auto import = RunImport::Begin(&registry_, directory_.get(), begin);
     GRADD_RETURN_IF_ERROR(import.status());
     for (size_t at = 0; at < file.size(); at += piece) {
@@ -215,7 +216,8 @@ TEST_F(RunImportTest, HeadersAreBounded) {
   std::string long_header(3 << 20, ' ');
   std::memcpy(long_header.data(), &length, sizeof(length));
   long_header[8] = '{';
-  EXPECT_THAT(Refusal(begin, long_header), HasSubstr("IMPORT_TOO_LARGE: \"sent.safetensors\" needs"));
+  EXPECT_THAT(Refusal(begin, long_header),
+              HasSubstr("IMPORT_TOO_LARGE: \"sent.safetensors\" needs"));
 }
 
 TEST_F(RunImportTest, FilesOfAnotherLengthAreRefused) {
@@ -235,8 +237,8 @@ TEST_F(RunImportTest, FilesOfAnotherLengthAreRefused) {
 }
 
 TEST_F(RunImportTest, NumbersThatAreNotFiniteAreNamed) {
-  const std::string file = SentFile(
-      {{"w", "F32", {3}, SentFloats({1, 2, std::numeric_limits<float>::quiet_NaN()})}});
+  const std::string file =
+      SentFile({{"w", "F32", {3}, SentFloats({1, 2, std::numeric_limits<float>::quiet_NaN()})}});
   EXPECT_EQ(Refusal(BeginOf(file), file),
             "FILE_INVALID: sent.safetensors: tensor \"w\": element 2 is nan, a finite number "
             "expected");
