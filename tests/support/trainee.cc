@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <future>
+#include <thread>
 #include <utility>
 
 namespace gradd {
@@ -86,6 +87,8 @@ std::shared_ptr<const RunCapture> Trainee::Capture() {
   run_->Capture([&](const auto& capture) { promise.set_value(capture); });
   auto capture = promise.get_future().get();
   EXPECT_TRUE(capture.ok()) << capture.status();
+  // The task that made it lets go of it a moment later; tests want it for themselves.
+  while (capture->use_count() > 1) std::this_thread::yield();
   return *std::move(capture);
 }
 

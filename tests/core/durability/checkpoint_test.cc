@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -39,7 +40,10 @@ v1::Run SmallSpec() {
 std::shared_ptr<const RunCapture> CaptureOf(Run* run) {
   std::promise<absl::StatusOr<std::shared_ptr<const RunCapture>>> promise;
   run->Capture([&](const auto& capture) { promise.set_value(capture); });
-  return *promise.get_future().get();
+  auto capture = promise.get_future().get();
+  // The task that made it lets go of it a moment later; tests want it for themselves.
+  while (capture->use_count() > 1) std::this_thread::yield();
+  return *std::move(capture);
 }
 
 class CheckpointTest : public testing::Test {
