@@ -10,6 +10,7 @@
 #include "core/base/new_file.h"
 #include "core/codec/dense.h"
 #include "ctl/parameter_file.h"
+#include "ctl/repeated_pull.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
 #include "nlohmann/json.hpp"
@@ -19,8 +20,6 @@ namespace {
 
 // Slower than this, a download has failed.
 constexpr int64_t kLeastBytesPerSecond = 10'000'000;
-// How often the server may take the parameters away before they are complete.
-constexpr int kPullAttempts = 10;
 
 // Takes the chunks of one step in order and writes them.
 class Download {
@@ -90,18 +89,7 @@ absl::Status Pull(const CommandLine& line, Client* client, Console* console) {
   const int64_t bytes = run->parameter_count() * static_cast<int64_t>(sizeof(float));
   const absl::Duration timeout = client->timeout() + absl::Seconds(bytes / kLeastBytesPerSecond);
   Download download(*run, *format, file->get());
-  absl::Status pulled;
-  for (int attempt = 0; attempt < kPullAttempts; ++attempt) {
-    GRADD_RETURN_IF_ERROR(download.Restart());
-    pulled = client->Pull(request, timeout,
-                          [&download](const v1::ParameterChunk& chunk, const Payload& data) {
-                            return download.Take(chunk, data);
-                          });
-    // A later step needed the memory of what this one was reading.
-    if (pulled.code() != absl::StatusCode::kAborted) break;
-  }
-  GRADD_RETURN_IF_ERROR(pulled);
-  GRADD_RETURN_IF_ERROR(download.Complete());
+  GRADD_RETURN_IF_ERROR(PullInto(request, timeout, client, &download));
   GRADD_RETURN_IF_ERROR((*file)->Commit());
 
   if (line.json) {

@@ -19,6 +19,7 @@
 #include "core/base/utf8.h"
 #include "core/codec/dense.h"
 #include "ctl/checkpoint_filter.h"
+#include "ctl/repeated_pull.h"
 #include "ctl/run_name.h"
 #include "ctl/status.h"
 #include "ctl/status_line.h"
@@ -30,8 +31,6 @@ namespace {
 
 // Slower than this, a transfer has failed.
 constexpr int64_t kSlowestBytesPerSecond = 10'000'000;
-// How often the server may take the parameters away before they are complete.
-constexpr int kExportAttempts = 10;
 // A checkpoint has vectors of the optimizer beside the parameters: so many bytes for each at most.
 constexpr int64_t kCheckpointBytes = 64;
 constexpr size_t kMaxFileNameBytes = 200;
@@ -149,18 +148,7 @@ absl::StatusOr<Written> ExportByPull(const CommandLine& line, const v1::Run& run
   const absl::Duration timeout =
       client->timeout() + TimeFor(run.parameter_count() * int64_t{sizeof(float)});
   PulledFile pulled(run, line.encoding, file, progress);
-  absl::Status status;
-  for (int attempt = 0; attempt < kExportAttempts; ++attempt) {
-    GRADD_RETURN_IF_ERROR(pulled.Restart());
-    status = client->Pull(request, timeout,
-                          [&pulled](const v1::ParameterChunk& chunk, const Payload& data) {
-                            return pulled.Take(chunk, data);
-                          });
-    // A later step needed the memory of what this one was reading.
-    if (status.code() != absl::StatusCode::kAborted) break;
-  }
-  GRADD_RETURN_IF_ERROR(status);
-  GRADD_RETURN_IF_ERROR(pulled.Complete());
+  GRADD_RETURN_IF_ERROR(PullInto(request, timeout, client, &pulled));
   return Written{pulled.step(), pulled.out_of_range(), "parameters"};
 }
 
