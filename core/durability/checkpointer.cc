@@ -68,7 +68,8 @@ bool Checkpointer::IsDue(const CheckpointFacts& facts, absl::Duration now) const
   if (!receivers_.empty()) return true;
   if (facts.events == last_facts_.events || now < retry_at_) return false;
   if (log_->awaits_checkpoint()) return true;
-  if (facts.state == v1::RUN_STATE_PAUSED && last_facts_.state != facts.state) return true;
+  // It was paused, or is finished.
+  if (facts.state != v1::RUN_STATE_RUNNING && last_facts_.state != facts.state) return true;
   // From here on, the log has everything.
   if (facts.journal && !last_facts_.journal) return true;
   if (facts.journal && log_->bytes() >= JournalLimit(facts)) return true;
