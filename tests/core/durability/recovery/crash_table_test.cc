@@ -221,6 +221,9 @@ TEST(CrashTableTest, AFinishedRunIsFinishedIfAnybodyWasTold) {
       }
       if (ticked) {
         table.server()->Pass(absl::Milliseconds(100));
+        const auto newest = table.server()->kept()->CheckpointerOf(table.run())->newest();
+        ASSERT_TRUE(newest.has_value());
+        EXPECT_EQ(newest->name.step, 110) << "it is written down when it is finished";
         if (!journal) {
           EXPECT_EQ(told(), 1U);
           EXPECT_EQ(table.worker()->stream()->events().size(), 1U);
