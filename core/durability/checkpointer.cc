@@ -141,6 +141,11 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
     if (!begun.ok()) return self->Complete(begun);
     self->writing_.bytes = self->writer_->bytes();
     self->write_begun_at_ = self->options_.clock->Elapsed();
+    {
+      MutexLock lock(&self->mutex_);
+      self->signs_.checkpoint_bytes_left = self->writer_->bytes_left();
+      self->ShowSigns();
+    }
     self->Write();
   });
 }

@@ -224,6 +224,10 @@ Condition Waiting(const RunSituation& situation) {
   if (situation.step_lacks_memory) {
     condition.kind = v1::RUN_CONDITION_WAITING_FOR_MEMORY;
     condition.reason = "a step is due, and there is no memory for what it makes";
+    if (situation.writes_checkpoint) {
+      absl::StrAppend(&condition.reason,
+                      "; the checkpoint that is being written gives some back as it goes on");
+    }
     return condition;
   }
   std::vector<std::string> lacking;

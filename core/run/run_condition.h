@@ -68,6 +68,7 @@ struct RunSituation {
   std::vector<std::string> not_waited_for;
   std::vector<std::string> last_missing;
   bool step_lacks_memory = false;    // A step is due, and there is no memory for its result.
+  bool writes_checkpoint = false;    // One is being written, and keeps blocks until they are.
   std::deque<Departure> departures;  // The newest first.
 
   // When the run last moved: it was created or went on after a pause, a step was made, a worker

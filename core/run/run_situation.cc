@@ -18,6 +18,8 @@ RunSituation Run::Situation() const {
   situation.now = Now();
   if (course_.disk_failed()) situation.disk_failure = std::string(log_->failure().message());
   situation.waits_for_disk = log_->waits_for_room();
+  const auto durability = log_->signs();
+  situation.writes_checkpoint = durability.has_value() && durability->checkpoint_bytes_left > 0;
   situation.stopped_at = course_.stopped_at();
   situation.stopped_by = record_.state_author();
   situation.stop_reason = record_.state_reason();

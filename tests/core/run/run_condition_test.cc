@@ -89,6 +89,11 @@ RunSituation WithoutMemoryForTheStep(RunSituation situation) {
   return situation;
 }
 
+RunSituation WritingACheckpoint(RunSituation situation) {
+  situation.writes_checkpoint = true;
+  return situation;
+}
+
 RunSituation Late(std::vector<std::string> not_waited_for, std::vector<std::string> last_missing) {
   RunSituation situation = Training();
   situation.not_waited_for = std::move(not_waited_for);
@@ -171,6 +176,12 @@ TEST(RunConditionTest, SaysWhatARunDoesAndWhatItLacks) {
       {WithoutMemoryForTheStep(With({{"w0", kHasPushed}, {"w1", kHasPushed}})),
        v1::RUN_CONDITION_WAITING_FOR_MEMORY,
        "a step is due, and there is no memory for what it makes", 40},
+      {WritingACheckpoint(WithoutMemoryForTheStep(With({{"w0", kHasPushed}, {"w1", kHasPushed}}))),
+       v1::RUN_CONDITION_WAITING_FOR_MEMORY,
+       "a step is due, and there is no memory for what it makes; the checkpoint that is being "
+       "written gives some back as it goes on",
+       40},
+      {WritingACheckpoint(Training()), v1::RUN_CONDITION_TRAINING, "", -1},
 
       // It diverged.
       {Diverged(Training()), v1::RUN_CONDITION_DIVERGED, "loss is 31x its best since step 1,204",
