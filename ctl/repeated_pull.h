@@ -16,9 +16,9 @@ template <typename Target>
 absl::Status PullInto(const v1::PullRequest& request, absl::Duration timeout, Client* client,
                       Target* target) {
   // How often the server may take the parameters away before they are complete.
-  constexpr int kAttempts = 10;
+  constexpr int kPulls = 10;
   absl::Status pulled;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int pull = 0; pull < kPulls; ++pull) {
     GRADD_RETURN_IF_ERROR(target->Restart());
     pulled = client->Pull(request, timeout,
                           [target](const v1::ParameterChunk& chunk, const Payload& data) {

@@ -24,7 +24,7 @@ class CheckpointCalls {
   // `registry` outlives this and its calls.
   explicit CheckpointCalls(RunRegistry* registry) : registry_(*registry) {}
 
-  // Where the runs are kept, which outlives all calls. Before the first one.
+  // Where the runs are kept, null: in memory only; it outlives all calls. Before the first one.
   void KeepIn(DurableRuns* runs) { runs_ = runs; }
 
   grpc::ServerUnaryReactor* Make(grpc::CallbackServerContext* context,

@@ -130,7 +130,10 @@ void ExportReactor::End(const absl::Status& status) {
   finished_ = true;
   watched_->Stop();
   file_.reset();
-  ticket_ = CallerShares::Ticket();  // Whoever hears of the end may begin again.
+  // Whoever hears of the end may begin again.
+  message_ = v1::ExportRunResponse();
+  claim_.reset();
+  ticket_ = CallerShares::Ticket();
   Finish(ToGrpcStatus(status, context_));
 }
 

@@ -67,11 +67,14 @@ absl::Status ImportReactor::Take() {
 
 void ImportReactor::Complete() {
   if (import_ == nullptr) return End(Malformed("the stream has no request with begin"));
-  // On the pool's threads, as every creation, and without the link: it takes long.
+  // On the pool's threads, as every creation, and without the link: it takes long. The file and its
+  // memory go before the answer: whoever hears it may begin again.
   transfers_.registry->pool()->Schedule(
-      [link = link_, io = transfers_.io, import = std::shared_ptr<RunImport>(std::move(import_))] {
+      [link = link_, io = transfers_.io,
+       import = std::shared_ptr<RunImport>(std::move(import_))]() mutable {
         const auto run = import->Complete();
-        io->Schedule([link, import, run] {
+        io->Schedule([link = std::move(link), import = std::move(import), run]() mutable {
+          import.reset();
           link->Use([run](ImportReactor* self) {
             if (!run.ok()) return self->End(run.status());
             self->Answer(*run, /*is_new=*/true);

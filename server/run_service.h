@@ -74,16 +74,15 @@ class RunService : public v1::RunService::CallbackService {
   grpc::ServerUnaryReactor* DiffRun(grpc::CallbackServerContext* context,
                                     const v1::DiffRunRequest* request,
                                     v1::DiffRunResponse* response) override;
-
-  // Where the runs are kept; before it serves. Never called: they are in memory only.
-  void KeepIn(DurableRuns* runs) { checkpoints_.KeepIn(runs); }
   grpc::ServerWriteReactor<v1::ExportRunResponse>* ExportRun(
       grpc::CallbackServerContext* context, const v1::ExportRunRequest* request) override;
   grpc::ServerReadReactor<v1::ImportRunRequest>* ImportRun(grpc::CallbackServerContext* context,
                                                            v1::Run* response) override;
 
-  // How files go out and come in: before the first RPC. `runs` is null without a state directory.
-  void TransferThrough(std::shared_ptr<Executor> io, DurableRuns* runs) {
+  // Where the runs are kept, null: in memory only; `io` does what waits for the disk, also when
+  // files go out and come in. Before the first RPC.
+  void KeepIn(DurableRuns* runs, std::shared_ptr<Executor> io) {
+    checkpoints_.KeepIn(runs);
     transfers_ = {registry_, watch_, std::move(io), runs};
   }
 

@@ -74,7 +74,7 @@ RunningServer::RunningServer(const ServerOptions& options)
 absl::Status RunningServer::Begin() {
   if (absl::Status cleared = ClearReadyFile(options_.ready_file); !cleared.ok()) return cleared;
   if (absl::Status opened = OpenStateDirectory(); !opened.ok()) return opened;
-  run_service_.TransferThrough(disk_threads_.Share(), durable_runs_.get());
+  run_service_.KeepIn(durable_runs_.get(), disk_threads_.Share());
   if (absl::Status read = ReadPast(); !read.ok()) return read;
   if (absl::Status listening = Listen(); !listening.ok()) return listening;
   log_writer_ = std::make_unique<LogWriter>(&registry_);
@@ -173,7 +173,6 @@ absl::Status RunningServer::OpenStateDirectory() {
     return absl::UnavailableError(absl::StrCat("--state-dir: ", opened.status().message()));
   }
   durable_runs_ = *std::move(opened);
-  run_service_.KeepIn(durable_runs_.get());
   return absl::OkStatus();
 }
 

@@ -145,40 +145,22 @@ void CrashSchedule::ActOf(KeptWorker* worker) {
 
 void CrashSchedule::Govern() {
   const auto run = server_->Find("r");
-  v1::Run values = spec_;
-  google::protobuf::FieldMask mask;
+  SpecChange change;
   std::string what = "change";
   switch (Draw(9)) {
     case 0:
-      values.mutable_schedule()->set_learning_rate(0.01 * static_cast<double>(1 + Draw(20)));
-      mask.add_paths("schedule");
+      (*change.values.mutable_labels())["n"] = absl::StrCat(Draw(1000));
+      change.mask.add_paths("labels");
       break;
     case 1:
-      values.mutable_optimizer()->set_accumulation_steps(1 + static_cast<int32_t>(Draw(3)));
-      mask.add_paths("optimizer.accumulation_steps");
-      break;
-    case 2:
-      *values.mutable_optimizer() = RandomOptimizer(&random_);
-      mask.add_paths("optimizer");
-      break;
-    case 3:
-      *values.mutable_policy() =
-          RandomPolicy(1 + static_cast<int64_t>(Draw(workers_.size())), &random_);
-      mask.add_paths("policy");
-      break;
-    case 4:
-      (*values.mutable_labels())["n"] = absl::StrCat(Draw(1000));
-      mask.add_paths("labels");
-      break;
-    case 5:
       what = "pause";
       if (!run->Pause("ada").ok()) return;
       break;
-    case 6:
+    case 2:
       what = "resume";
       if (!run->Resume("ada").ok()) return;
       break;
-    case 7: {
+    case 3: {
       what = "evaluation";
       v1::Evaluation evaluation;
       evaluation.set_step(run->Progress().step());
@@ -187,14 +169,18 @@ void CrashSchedule::Govern() {
       if (!run->ReportEvaluation(evaluation).ok()) return;
       break;
     }
-    default:
+    case 4:
       what = "timeline";
       if (!run->BeginTimeline("ada").ok()) return;
+      break;
+    default:
+      change = RandomChange(1 + static_cast<int64_t>(Draw(workers_.size())), &random_);
+      break;
   }
-  Note(what, " ", mask.ShortDebugString());
+  Note(what, " ", change.mask.ShortDebugString());
   Asked asked;
   asked.what = what;
-  if (mask.paths().empty()) {
+  if (change.mask.paths().empty()) {
     // (A timeline may begin later: then it is in a later event.)
     asked.event = static_cast<int64_t>(happened_->size());
     asked.answer = server_->Answer(run.get());
@@ -203,7 +189,7 @@ void CrashSchedule::Govern() {
   }
   asked.answer = std::make_shared<std::optional<absl::Status>>();
   asked_.push_back(asked);
-  run->Update({values, mask, "ada",
+  run->Update({change.values, change.mask, "ada",
                [run, answer = asked.answer, happened = happened_, index = asked_.size() - 1,
                 this](const absl::StatusOr<v1::Run>& updated) {
                  if (!updated.ok()) return;

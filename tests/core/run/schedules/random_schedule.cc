@@ -246,35 +246,18 @@ void RandomSchedule::Govern() {
 }
 
 void RandomSchedule::Change(Playground* playground) {
-  v1::Run values = playground->spec;
-  google::protobuf::FieldMask mask;
-  switch (Draw(5)) {
-    case 0:
-      values.mutable_schedule()->set_learning_rate(0.01 * static_cast<double>(1 + Draw(20)));
-      mask.add_paths("schedule");
-      break;
-    case 1:
-      values.mutable_optimizer()->set_accumulation_steps(1 + static_cast<int32_t>(Draw(3)));
-      mask.add_paths("optimizer.accumulation_steps");
-      break;
-    case 2:
-      *values.mutable_optimizer() = RandomOptimizer(&random_);
-      mask.add_paths("optimizer");
-      break;
-    case 3:
-      *values.mutable_policy() = RandomPolicy(1 + static_cast<int64_t>(Draw(4)), &random_);
-      mask.add_paths("policy");
-      break;
-    default:
-      values.set_max_steps(Chance(2) ? 0
-                                     : playground->model->step() + static_cast<int64_t>(Draw(9)));
-      mask.add_paths("max_steps");
-      break;
+  SpecChange change;
+  if (Chance(5)) {
+    change.values.set_max_steps(
+        Chance(2) ? 0 : playground->model->step() + static_cast<int64_t>(Draw(9)));
+    change.mask.add_paths("max_steps");
+  } else {
+    change = RandomChange(/*workers=*/1 + static_cast<int64_t>(Draw(4)), &random_);
   }
   v1::Run changed;
-  google::protobuf::util::FieldMaskUtil::MergeMessageTo(values, mask, {}, &changed);
+  google::protobuf::util::FieldMaskUtil::MergeMessageTo(change.values, change.mask, {}, &changed);
   Note("changes ", playground->id, ": ", changed.ShortDebugString());
-  playground->updates->Ask(playground->run.get(), values, mask);
+  playground->updates->Ask(playground->run.get(), change.values, change.mask);
 }
 
 void RandomSchedule::Stop(Playground* playground) {

@@ -87,6 +87,31 @@ v1::Optimizer RandomOptimizer(std::mt19937_64* random) {
   return optimizer;
 }
 
+SpecChange RandomChange(int64_t workers, std::mt19937_64* random) {
+  SpecChange change;
+  switch (Draw(random, 4)) {
+    case 0:
+      change.values.mutable_schedule()->set_learning_rate(
+          0.01 * static_cast<double>(1 + Draw(random, 20)));
+      change.mask.add_paths("schedule");
+      break;
+    case 1:
+      change.values.mutable_optimizer()->set_accumulation_steps(
+          1 + static_cast<int32_t>(Draw(random, 3)));
+      change.mask.add_paths("optimizer.accumulation_steps");
+      break;
+    case 2:
+      *change.values.mutable_optimizer() = RandomOptimizer(random);
+      change.mask.add_paths("optimizer");
+      break;
+    default:
+      *change.values.mutable_policy() = RandomPolicy(workers, random);
+      change.mask.add_paths("policy");
+      break;
+  }
+  return change;
+}
+
 v1::Run RandomSpec(int64_t workers, std::mt19937_64* random) {
   v1::Run spec = AsynchronousSpec(
       Draw(random, 12) == 0
