@@ -1,5 +1,6 @@
 #include "client/connection.h"
 
+#include <functional>
 #include <random>
 #include <utility>
 
@@ -10,6 +11,14 @@
 #include "core/base/error.h"
 
 namespace gradd {
+namespace {
+
+bool Overlap(absl::Span<const float> a, absl::Span<const float> b) {
+  const std::less<const float*> before;  // Also of pointers into different vectors.
+  return before(a.begin(), b.end()) && before(b.begin(), a.end());
+}
+
+}  // namespace
 
 Connection::Connection(SessionOptions options) : thread_(std::move(options), &receive_buffers_) {}
 
@@ -52,6 +61,12 @@ std::future<absl::StatusOr<PushReport>> Connection::Order(PushOrder order) {
     order.loan->result = absl::InvalidArgumentError(
         absl::StrCat("a push of ", order.gradient.size(), " elements into ",
                      order.parameters.size(), ", the run has ", parameter_count()));
+    return future;
+  }
+  if (Overlap(order.gradient, order.parameters)) {
+    order.loan->result = absl::InvalidArgumentError(
+        "the gradient and the parameters overlap: where the connection breaks after some of the "
+        "parameters have come, the gradient is sent again");
     return future;
   }
   thread_.Push(std::move(order));

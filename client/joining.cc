@@ -61,6 +61,7 @@ v1::TrainRequest Joining::Request() const {
   join.set_instance(instance_);
   join.set_want_shared_memory(want_shared_memory_);
   join.set_sends_timelines(true);
+  join.set_parameters_before_result(true);
   if (options_.layout.tensors_size() > 0) *join.mutable_layout() = options_.layout;
   for (const v1::Encoding encoding : options_.parameter_encodings) {
     join.add_parameter_encodings(encoding);

@@ -76,6 +76,7 @@ PushMachine::Action PushMachine::Begin() {
   push.header_sent = false;
   push.abort_sent = false;
   push.received_elements = 0;
+  push.has_parameters = false;
   push.report = PushReport();
   push.report.sequence = next_sequence_;
   return {};
@@ -98,9 +99,10 @@ PushMachine::Action PushMachine::Abort() {
 }
 
 PushMachine::Action PushMachine::Aborted() {
-  push_->report.sequence = next_sequence_;
-  push_->report.outcome = v1::PUSH_OUTCOME_ABORTED;
-  return Complete(push_->report);
+  PushReport report;
+  report.sequence = next_sequence_;
+  report.outcome = v1::PUSH_OUTCOME_ABORTED;
+  return Complete(report);
 }
 
 PushMessage PushMachine::NextOfAbort() {
@@ -205,8 +207,9 @@ PushMachine::Action PushMachine::OnResult(const v1::PushResult& result) {
   push.phase = Phase::kReceiving;
   push.report.outcome = outcome;
   push.report.step = repeated ? result.committed_step() : result.step();
-  const bool parameters_follow = result.parameters_follow() && push.order.wants_parameters();
-  return parameters_follow ? Action() : Complete(push.report);
+  const bool parameters_come = result.parameters_follow() || push.received_elements > 0;
+  const bool waits = push.order.wants_parameters() && parameters_come && !push.has_parameters;
+  return waits ? Action() : Complete(push.report);
 }
 
 PushMachine::Action PushMachine::Rejected(const v1::PushResult& result) {
@@ -221,9 +224,19 @@ PushMachine::Action PushMachine::Rejected(const v1::PushResult& result) {
             result.reason(), result.message()));
 }
 
+bool PushMachine::AwaitsParameters() const {
+  return push_ && push_->order.wants_parameters() && !push_->has_parameters &&
+         (push_->phase == Phase::kSent || push_->phase == Phase::kReceiving);
+}
+
+PushMachine::Action PushMachine::HasParameters() {
+  push_->has_parameters = true;
+  return push_->phase == Phase::kReceiving ? Complete(push_->report) : Action();
+}
+
 PushMachine::Action PushMachine::OnParameters(const v1::ParameterChunk& chunk,
                                               const Payload& data) {
-  if (!push_ || push_->phase != Phase::kReceiving) return {};
+  if (!AwaitsParameters()) return {};
   Push& push = *push_;
   if (push.order.own_vectors && push.received_elements == 0) {
     auto own = vectors_->OwnParameters();
@@ -236,11 +249,11 @@ PushMachine::Action PushMachine::OnParameters(const v1::ParameterChunk& chunk,
   push.report.parameters_step = chunk.step();
   if (push.received_elements == 0) push.report.timeline = chunk.timeline();
   push.received_elements += *received;
-  return push.received_elements == parameter_count_ ? Complete(push.report) : Action();
+  return push.received_elements == parameter_count_ ? HasParameters() : Action();
 }
 
 PushMachine::Action PushMachine::OnSharedParameters(const v1::SharedParameters& parameters) {
-  if (!push_ || push_->phase != Phase::kReceiving) return {};
+  if (!AwaitsParameters()) return {};
   Push& push = *push_;
   if (vectors_ == nullptr || !vectors_->attached()) {
     return ProtocolBroken("shared parameters without shared memory");
@@ -252,7 +265,7 @@ PushMachine::Action PushMachine::OnSharedParameters(const v1::SharedParameters& 
   }
   push.report.parameters_step = parameters.step();
   push.report.timeline = parameters.timeline();
-  return Complete(push.report);
+  return HasParameters();
 }
 
 std::shared_ptr<PushLoan> PushMachine::Finish(const absl::StatusOr<PushReport>& result) {

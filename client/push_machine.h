@@ -37,6 +37,9 @@ struct PushMessage {
 //   none <--Finish(), when an Action says so--+-------- OnResult() -------+--> receiving
 //                                                                         OnParameters()
 //
+// Parameters may also come before the result, while the push is sent: they are on their way then
+// while the server writes its journal. Until the result is there they count for nothing.
+//
 // A push that is sent again, on another stream or since the server says so (RESEND: its memory was
 // needed), has the same sequence and the same bytes, so it counts once. Where
 // `welcome` says that the server has it already, only its end is sent, to ask for its result.
@@ -124,7 +127,7 @@ class PushMachine {
   enum class Phase {
     kWaiting,    // For a stream.
     kSending,    // Its last message is not out.
-    kSent,       // The result is missing.
+    kSent,       // The result is missing. Parameters may come before it.
     kReceiving,  // The result is there, the parameters are missing.
   };
   struct Push {
@@ -140,7 +143,8 @@ class PushMachine {
     bool dropped = false;     // It did not become part of a step, as the server said.
     // The sequence after it, where the server says that it is not the next one.
     std::optional<int64_t> next_sequence;
-    int64_t received_elements = 0;
+    int64_t received_elements = 0;  // Of the parameters, in chunks,
+    bool has_parameters = false;    // which are all there.
     PushReport report;
   };
 
@@ -152,6 +156,9 @@ class PushMachine {
   PushMessage NextOfAbort();
   Action Aborted();
   Action Rejected(const v1::PushResult& result);
+  bool AwaitsParameters() const;
+  // They are all there.
+  Action HasParameters();
 
   std::string worker_;
   int64_t parameter_count_ = 0;

@@ -190,8 +190,9 @@ class Session {
   // Starts a push and returns at once, so that the next batch can be computed while
   // it is in flight. `gradient` has parameter_count() elements and must stay
   // unchanged, and `parameters` untouched, until the future is ready.
-  // `parameters` gets the parameters after the step this push becomes part of; with
-  // an empty span none are asked for.
+  // `parameters` gets the parameters after the step this push becomes part of, and must not overlap
+  // the gradient; with an empty span none are asked for. They may come, whole or in part, before it
+  // is known what became of the push, and are of no meaning where the future says that it failed.
   //
   // At most one push is in flight: a second one waits for the first, or until Leave() is called.
   //

@@ -109,9 +109,16 @@ void TrainReactor::Send(v1::TrainResponse message) {
     MutexLock lock(&mutex_);
     if (ending_) return;
     welcome_ = welcome_ || message.has_welcome();
+    flushed_ = !message.push_result().parameters_follow();
     writes = !AddedOrDropped(outgoing_.Add(std::move(message)));
   }
   if (writes) ExpectParting();
+}
+
+void TrainReactor::Flush() {
+  MutexLock lock(&mutex_);
+  flushed_ = true;
+  Pump();
 }
 
 void TrainReactor::SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) {
@@ -182,8 +189,12 @@ bool TrainReactor::NextBlockIsFinal(const Snapshot& snapshot, size_t block) {
   return final;
 }
 
+bool TrainReactor::WaitsForParameters() {
+  return !flushed_ && !ending_ && outgoing_.size() == 1 && outgoing_.front().hold == nullptr;
+}
+
 void TrainReactor::Pump() {
-  if (writing_ || block_waits_ || finished_) return;
+  if (writing_ || block_waits_ || finished_ || WaitsForParameters()) return;
   if (outgoing_.empty()) {
     if (!ending_) return;
     finished_ = true;
@@ -193,11 +204,11 @@ void TrainReactor::Pump() {
   ResponseQueue::Response& next = outgoing_.front();
   if (next.hold == nullptr) {
     what_ = Writing::kMessage;
-    grpc::WriteOptions options;
-    // Goes out together with the first block, in one system call.
-    if (next.message.push_result().parameters_follow()) options.set_buffer_hint();
     writing_bytes_ = SerializeTrainResponse(next.message, Payload());
     outgoing_.pop_front();
+    grpc::WriteOptions options;
+    // Goes out together with what comes next, in one system call.
+    if (!outgoing_.empty()) options.set_buffer_hint();
     writing_ = true;
     StartWrite(&writing_bytes_, options);
     return;

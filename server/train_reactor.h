@@ -29,6 +29,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // SessionSink.
   bool same_host() const override;
   void Send(v1::TrainResponse message) override;
+  void Flush() override;
   void SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) override;
   void ResumeReading() override;
   void End(absl::Status status) override;
@@ -61,6 +62,8 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void ExpectParting();
   // Writes on, now that a block is final.
   void Wake();
+  // Whether all that there is to write is a result that what follows it may come to at once.
+  bool WaitsForParameters() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Starts the next write or, at the end, finishes the RPC; one of them at a time.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -94,6 +97,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
   bool block_waits_ ABSL_GUARDED_BY(mutex_) = false;  // For becoming final.
   ResponseQueue outgoing_ ABSL_GUARDED_BY(mutex_);
+  bool flushed_ ABSL_GUARDED_BY(mutex_) = true;  // Nothing of it waits for what follows.
   grpc::ByteBuffer writing_bytes_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<VersionReaders::Hold> writing_hold_ ABSL_GUARDED_BY(mutex_);  // Of the block.

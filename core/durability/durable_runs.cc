@@ -73,19 +73,19 @@ absl::StatusOr<std::unique_ptr<DurableRuns>> DurableRuns::Open(FileSystem* files
                                                                RunRegistry* registry) {
   auto directory = StateDirectory::Open(files, options.directory);
   GRADD_RETURN_IF_ERROR(directory.status());
-  const auto run_ids = (*directory)->RunIds();
+  auto run_ids = (*directory)->RunIds();
   GRADD_RETURN_IF_ERROR(run_ids.status());
-  std::unique_ptr<DurableRuns> runs(
-      new DurableRuns(std::move(options), *std::move(directory), io, registry));
   for (const std::string& run_id : *run_ids) registry->BeginRecovery(run_id);
-  return runs;
+  return std::unique_ptr<DurableRuns>(new DurableRuns(std::move(options), *std::move(directory),
+                                                      *std::move(run_ids), io, registry));
 }
 
-DurableRuns::DurableRuns(Options options, std::unique_ptr<StateDirectory> directory, Executor* io,
-                         RunRegistry* registry)
+DurableRuns::DurableRuns(Options options, std::unique_ptr<StateDirectory> directory,
+                         std::vector<std::string> found, Executor* io, RunRegistry* registry)
     : options_(std::move(options)),
       guard_(registry, io->Share()),
       directory_(std::move(directory)),
+      found_(std::move(found)),
       io_(io->Share()),
       registry_(*registry) {
   registry_.SetEventLogs([this](const std::string& run_id) { return OpenLog(run_id); });
@@ -118,10 +118,7 @@ void DurableRuns::Recover() {
   }
   io_->Schedule([this] {
     directory_->RemoveBuried();
-    const auto run_ids = directory_->RunIds();
-    for (const std::string& run_id : run_ids.value_or(std::vector<std::string>())) {
-      RecoverRun(run_id);
-    }
+    for (const std::string& run_id : found_) RecoverRun(run_id);
     MutexLock lock(&mutex_);
     recovering_ = false;
     changed_.NotifyAll();

@@ -66,8 +66,8 @@ class DurableRuns {
   const StateDirectory& directory() const { return *directory_; }
 
  private:
-  DurableRuns(Options options, std::unique_ptr<StateDirectory> directory, Executor* io,
-              RunRegistry* registry);
+  DurableRuns(Options options, std::unique_ptr<StateDirectory> directory,
+              std::vector<std::string> found, Executor* io, RunRegistry* registry);
 
   std::shared_ptr<EventLog> OpenLog(const std::string& run_id);
   absl::Status RemoveDamaged(const std::string& run_id);
@@ -82,6 +82,8 @@ class DurableRuns {
   const Options options_;
   const GuardRollback guard_;
   const std::unique_ptr<StateDirectory> directory_;
+  // Ids of the runs that were in it, to be recovered: those that come later are written already.
+  const std::vector<std::string> found_;
   const std::shared_ptr<Executor> io_;
   RunRegistry& registry_;
 

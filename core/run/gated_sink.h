@@ -34,15 +34,24 @@ class GatedSink final : public SessionSink, public std::enable_shared_from_this<
   bool same_host() const override { return sink_ != nullptr && sink_->same_host(); }
   void Send(v1::TrainResponse message) override {
     if (IsOpen() || (message.has_shared_parameters() && MayOvertake())) {
+      if (message.has_shared_parameters()) NoteOvertaken();
       if (sink_ != nullptr) sink_->Send(std::move(message));
       return;
     }
     // (A function has to be copied, where it is made.)
     auto kept = std::make_shared<v1::TrainResponse>(std::move(message));
-    Wait(kept->has_push_result(), [kept](SessionSink* sink) { sink->Send(std::move(*kept)); });
+    if (kept->has_push_result()) last_result_ = kept;
+    Wait(kept->has_push_result(), [kept](SessionSink* sink) {
+      sink->Send(std::move(*kept));
+      sink->Flush();
+    });
+  }
+  void Flush() override {
+    if (IsOpen() && sink_ != nullptr) sink_->Flush();
   }
   void SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) override {
     if (IsOpen() || MayOvertake()) {
+      NoteOvertaken();
       if (sink_ != nullptr) sink_->SendParameters(std::move(snapshot), encoding);
       return;
     }
@@ -73,6 +82,12 @@ class GatedSink final : public SessionSink, public std::enable_shared_from_this<
  private:
   bool IsOpen() const { return waiting_ == 0 && gate_.IsOpen(record_.events()); }
   bool MayOvertake() const { return parameters_before_result_ && waiting_ == waiting_results_; }
+  // Parameters leave now: before the result that waits, if one does, and was to say that they
+  // follow it.
+  void NoteOvertaken() {
+    const auto result = last_result_.lock();
+    if (result != nullptr) result->mutable_push_result()->set_parameters_follow(false);
+  }
   template <typename Action>
   void Wait(bool is_result, Action action) {
     ++waiting_;
@@ -90,7 +105,8 @@ class GatedSink final : public SessionSink, public std::enable_shared_from_this<
   const RunRecord& record_;
   const bool parameters_before_result_;
   int waiting_ = 0;
-  int waiting_results_ = 0;  // Of these.
+  int waiting_results_ = 0;                       // Of these.
+  std::weak_ptr<v1::TrainResponse> last_result_;  // Of these, the last one.
 };
 
 }  // namespace gradd

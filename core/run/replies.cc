@@ -159,7 +159,11 @@ void Replies::Tell(Member* member, const SessionPtr& session, const v1::PushHead
   if (is_present && told != Told::kResult) {
     const bool follow = want_parameters && told == Told::kNothing;
     SendResult(present, header.sequence(), outcome, parts_.engine->step(), follow);
-    if (follow) SendParametersTo(session);
+    if (follow) {
+      SendParametersTo(session);
+      // They may come much later, as those of a worker that is held back.
+      if (SessionSink* const sink = session->state().sink; sink != nullptr) sink->Flush();
+    }
   }
   // What was sent early could leave, all of it, when the step was made: now.
   if (is_present && told != Told::kNothing) {

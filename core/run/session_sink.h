@@ -18,8 +18,10 @@ class SessionSink {
   // Whether the peer is a process on this host.
   virtual bool same_host() const = 0;
 
-  // Messages arrive in the order of these calls.
+  // Messages arrive in the order of these calls. A result that parameters follow may wait for
+  // them, so that both leave together: until Flush() at most, which is due after it.
   virtual void Send(v1::TrainResponse message) = 0;
+  virtual void Flush() = 0;
 
   // Sends the snapshot's parameters in chunks of a dense encoding. WorkerSession::ParametersMove()
   // is due when one is on its way, ParametersSent() when all are.

@@ -81,6 +81,7 @@ class FakeWorker : public SessionSink {
   bool same_host() const override { return same_host_; }
   void Send(v1::TrainResponse message) override;
   void SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) override;
+  void Flush() override {}
   void ResumeReading() override;
   void End(absl::Status status) override;
   void Abandon(absl::Status status) override;

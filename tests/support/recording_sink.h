@@ -26,6 +26,7 @@ class RecordingSink final : public SessionSink {
     lines_.push_back(
         absl::StrCat("parameters of step ", snapshot->step, " in ", v1::Encoding_Name(encoding)));
   }
+  void Flush() override {}
   void ResumeReading() override { lines_.push_back("resume"); }
   void End(absl::Status status) override { lines_.push_back("end: " + TextOf(status)); }
   void Abandon(absl::Status status) override { lines_.push_back("abandon: " + TextOf(status)); }

@@ -65,6 +65,7 @@ class ScriptedWorker final : public SessionSink {
   bool same_host() const override { return false; }
   void Send(v1::TrainResponse message) override;
   void SendParameters(std::shared_ptr<const Snapshot> snapshot, v1::Encoding encoding) override;
+  void Flush() override {}
   void ResumeReading() override { held_ = false; }
   void End(absl::Status status) override { end_ = std::move(status); }
   void Abandon(absl::Status status) override { end_ = std::move(status); }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/error.h"
 #include "tests/support/trainee.h"
 
 namespace gradd {
@@ -17,15 +18,20 @@ KeptServer::KeptServer(FakeFileSystem* files, FakeClock* clock, uint64_t seed, c
 }
 
 absl::Status KeptServer::Start() {
+  GRADD_RETURN_IF_ERROR(Begin());
+  // Where the power fails, the one that reads is still awaited.
+  io_.RunAll();
+  Settle();
+  return absl::OkStatus();
+}
+
+absl::Status KeptServer::Begin() {
   DurableRuns::Options options;
   options.directory = "s";
   auto kept = DurableRuns::Open(&files_, options, &io_, registry_.get());
   if (!kept.ok()) return kept.status();
   kept_ = *std::move(kept);
   kept_->Recover();
-  // Where the power fails, the one that reads is still awaited.
-  io_.RunAll();
-  Settle();
   return absl::OkStatus();
 }
 

@@ -41,6 +41,8 @@ class KeptServer {
 
   // Opens the directory and recovers what is in it.
   absl::Status Start();
+  // The same, and the recovery has yet to begin.
+  absl::Status Begin();
   // From that call of the file system on, the power is off.
   void HaltAt(int64_t call);
   bool halted() const;
