@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/str_join.h"
 #include "core/durability/logged_event.h"
 #include "core/run/run_record.h"
 #include "tests/core/run/schedules/random_spec.h"
@@ -33,11 +34,18 @@ std::string StateText(const RunRecord& record) {
 
 class CrashSchedule::Teed final : public EventLog {
  public:
-  Teed(std::shared_ptr<EventLog> log, std::shared_ptr<std::vector<Happened>> happened)
-      : log_(std::move(log)), happened_(std::move(happened)) {}
+  Teed(std::shared_ptr<EventLog> log, std::shared_ptr<std::vector<Happened>> happened,
+       const Layout& layout)
+      : log_(std::move(log)), happened_(std::move(happened)), layout_(layout) {}
 
   void Append(const state::v1::Event& event, Pushes pushes) override {
-    happened_->push_back({event, {pushes.begin(), pushes.end()}});
+    // The run's own pushes are of its layout, and go with it.
+    std::vector<absl::string_view> pieces;
+    for (const auto& push : pushes) AppendData(*push, &pieces);
+    const auto data = std::make_shared<std::string>(absl::StrJoin(pieces, ""));
+    const Payload::Slice slice(reinterpret_cast<const std::byte*>(data->data()), data->size());
+    happened_->push_back(
+        {event, *ReadPushes(DescribeEvent(event, pushes), layout_, Payload({slice}, data))});
     log_->Append(event, pushes);
   }
   void AwaitCheckpoint(int64_t event) override { log_->AwaitCheckpoint(event); }
@@ -52,6 +60,7 @@ class CrashSchedule::Teed final : public EventLog {
  private:
   const std::shared_ptr<EventLog> log_;
   const std::shared_ptr<std::vector<Happened>> happened_;
+  const Layout& layout_;
 };
 
 CrashSchedule::CrashSchedule(uint64_t seed)
@@ -61,6 +70,7 @@ CrashSchedule::CrashSchedule(uint64_t seed)
   spec_.clear_data();
   v1::Tensor& tensor = *spec_.mutable_layout()->mutable_tensors(0);
   tensor.set_shape(0, std::min(tensor.shape(0), kMostElements));
+  layout_ = *Layout::Create(spec_.layout(), kMostElements);
   journal_ = Chance(2);
   spec_.set_journal(journal_);
   spec_.mutable_checkpoints()->mutable_every()->set_seconds(0);
@@ -72,11 +82,11 @@ CrashSchedule::CrashSchedule(uint64_t seed)
     return;
   }
   // Each run's own log, and what happens beside it.
-  server_->registry()->SetEventLogs(
-      [open = server_->registry()->environment().open_log,
-       happened = happened_](const std::string& run_id) -> std::shared_ptr<EventLog> {
-        return std::make_shared<Teed>(open(run_id), happened);
-      });
+  server_->registry()->SetEventLogs([open = server_->registry()->environment().open_log,
+                                     happened = happened_,
+                                     this](const std::string& run_id) -> std::shared_ptr<EventLog> {
+    return std::make_shared<Teed>(open(run_id), happened, *layout_);
+  });
   for (int64_t i = 0; i < workers; ++i) {
     workers_.emplace_back(std::string(1, static_cast<char>('a' + i)), tensor.shape(0));
   }

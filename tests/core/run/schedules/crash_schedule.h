@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/run/event_log.h"
+#include "core/store/layout.h"
 #include "tests/core/durability/kept_server.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
@@ -79,6 +80,7 @@ class CrashSchedule {
   bool journal_ = false;
   v1::Run spec_;
   std::unique_ptr<FakeFileSystem> files_;
+  std::optional<Layout> layout_;  // Of spec_; outlives what has happened.
   std::unique_ptr<KeptServer> server_;
   std::vector<KeptWorker> workers_;
   std::shared_ptr<std::vector<Happened>> happened_ = std::make_shared<std::vector<Happened>>();
