@@ -56,6 +56,7 @@ std::shared_ptr<const Snapshot> ScriptedWorker::ReadParameters() {
 }
 
 void ScriptedWorker::Send(v1::TrainResponse message) {
+  if (!arrives_()) return;
   if (message.has_welcome()) welcome_ = message.welcome();
   if (message.has_push_result()) results_.push_back(message.push_result());
   if (message.has_batch_lease()) leases_.push_back(message.batch_lease());
@@ -64,6 +65,7 @@ void ScriptedWorker::Send(v1::TrainResponse message) {
 
 void ScriptedWorker::SendParameters(std::shared_ptr<const Snapshot> snapshot,
                                     v1::Encoding /*encoding*/) {
+  if (!arrives_()) return;
   ++received_;
   parameters_.push_back(
       registry_->readers()->Add(VersionReaders::Kind::kSession, std::move(snapshot)));

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,6 +35,8 @@ class ScriptedWorker final : public SessionSink {
   bool held() const { return IsOpen() && held_; }
   // Neither side has ended the stream.
   bool IsOpen() const { return !end_.has_value() && !gone_; }
+  // Is called with each message that comes: where it returns false, that one is lost on its way.
+  void SetArrives(std::function<bool()> arrives) { arrives_ = std::move(arrives); }
   // Sends one request; only if CanSend().
   void Send(v1::TrainRequest request, Payload data = Payload());
   // What the join says besides is in `join`.
@@ -75,6 +79,7 @@ class ScriptedWorker final : public SessionSink {
   const std::string worker_;
   const uint64_t instance_;
   const std::shared_ptr<WorkerSession> session_;
+  std::function<bool()> arrives_ = [] { return true; };
   bool held_ = false;
   bool gone_ = false;
   std::optional<v1::Welcome> welcome_;

@@ -40,6 +40,12 @@ void KeptServer::HaltAt(int64_t call) {
   files_.HaltAt(call);
 }
 
+bool KeptServer::NoteMessage() {
+  if (messages_ >= halt_after_messages_) return false;
+  if (++messages_ == halt_after_messages_) HaltAt(static_cast<int64_t>(files_.calls().size()));
+  return true;
+}
+
 bool KeptServer::halted() const { return static_cast<int64_t>(files_.calls().size()) >= halt_at_; }
 
 void KeptServer::Settle() {
@@ -133,11 +139,13 @@ void KeptWorker::Join(KeptServer* server, const std::string& run, bool want_para
   // The stream before it ends first.
   stream_.reset();
   stream_ = std::make_unique<ScriptedWorker>(server->registry(), worker_, ++instance_);
+  stream_->SetArrives([server] { return server->NoteMessage(); });
   taken_ = 0;
   welcomed_ = false;
   v1::Join join;
   wants_parameters_ = want_parameters;
   join.set_want_parameters(want_parameters);
+  join.set_parameters_before_result(takes_parameters_first());
   stream_->Join(run, std::move(join));
 }
 

@@ -45,6 +45,8 @@ class KeptServer {
   absl::Status Begin();
   // From that call of the file system on, the power is off.
   void HaltAt(int64_t call);
+  // Right after that many messages to workers, it is. What is sent later, nobody hears.
+  void HaltAfterMessages(int64_t messages) { halt_after_messages_ = messages; }
   bool halted() const;
   // Runs all tasks there are, until the power is off.
   void Settle();
@@ -56,6 +58,10 @@ class KeptServer {
   void Kill();
   // As when it is told to stop: last checkpoints, and the logs closed.
   void Stop();
+
+  // A worker is sent a message; whether it arrives.
+  bool NoteMessage();
+  int64_t messages() const { return messages_; }
 
   RunRegistry* registry() { return registry_.get(); }
   DurableRuns* kept() { return kept_.get(); }
@@ -72,6 +78,8 @@ class KeptServer {
   FakeFileSystem& files_;
   FakeClock& clock_;
   int64_t halt_at_ = std::numeric_limits<int64_t>::max();
+  int64_t halt_after_messages_ = std::numeric_limits<int64_t>::max();
+  int64_t messages_ = 0;
   VirtualExecutor io_;
   VirtualExecutor* pool_ = nullptr;
   std::unique_ptr<RunRegistry> registry_;
@@ -87,8 +95,9 @@ class KeptWorker {
   const std::string& worker() const { return worker_; }
   bool IsJoined() const { return stream_ != nullptr && stream_->IsOpen() && stream_->welcome(); }
   // Begins a session; its welcome may have to wait. With parameters, who wants them has to read
-  // them all.
+  // them all. "b" takes them before its results: then they are no promise that their step is made.
   void Join(KeptServer* server, const std::string& run, bool want_parameters = false);
+  bool takes_parameters_first() const { return worker_ == "b"; }
   // The stream is gone.
   void Disconnect() { stream_.reset(); }
   // Whether its last push is not answered.

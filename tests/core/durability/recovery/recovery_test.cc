@@ -1,5 +1,6 @@
-// A run whose server loses its power at any call of the file system, and is started again on what
-// is left, ends as if nothing had happened; and nobody was told what is not so afterwards.
+// A run whose server loses its power at any call of the file system, or right after any message to
+// a worker, and is started again on what is left, ends as if nothing had happened; and nobody was
+// told what is not so afterwards.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -48,6 +49,8 @@ bool BIsAbsent(int64_t step) { return step >= 14 && step < 16; }
 // A run with two workers, from its creation to its last step, on servers that may lose their power.
 class Life {
  public:
+  static constexpr int64_t kNever = int64_t{1} << 40;
+
   Life(bool journal, int64_t checkpoint_steps) : journal_(journal), deeds_(DeedsOf(journal)) {
     spec_ = SynchronousSpec(kElements, 2);
     spec_.mutable_optimizer()->mutable_adam();
@@ -61,10 +64,16 @@ class Life {
   }
   ~Life() { EndServer(); }
 
-  // Lives with the power off at that call, and, after that, at some more, as the seed says.
-  void Live(int64_t first_halt, uint64_t seed) {
+  // When the power goes off.
+  struct Cut {
+    int64_t call = kNever;     // At that call of the file system;
+    int64_t message = kNever;  // when that many messages have gone to workers.
+  };
+
+  // Lives with the power off there, and, after that, at some more calls, as the seed says.
+  void Live(const Cut& first, uint64_t seed) {
     std::mt19937_64 random(seed);
-    StartServer(first_halt, seed);
+    StartServer(first, seed);
     int64_t crashes_left = 1 + static_cast<int64_t>(seed % 3);
     for (int64_t acts = 0; !IsOver(); ++acts) {
       if (acts > 3000) {
@@ -78,8 +87,9 @@ class Life {
         EndServer();
         files_ = files_->AfterCrash(random());
         const bool again = --crashes_left > 0;
-        StartServer(again ? 1 + static_cast<int64_t>(random() % 60) : kNever,
-                    seed + random() % 100);
+        Cut next;
+        if (again) next.call = 1 + static_cast<int64_t>(random() % 60);
+        StartServer(next, seed + random() % 100);
       }
       if (!server_->halted()) Act();
       Look();
@@ -89,16 +99,17 @@ class Life {
     if (fault_.empty() && (server_->halted() || seed % 2 == 1)) {
       EndServer();
       files_ = files_->AfterCrash(random());
-      StartServer(kNever, seed);
+      StartServer({}, seed);
     }
     if (fault_.empty()) CheckEnd();
     calls_ = static_cast<int64_t>(files_->calls().size());
+    messages_ = server_->messages();
   }
 
-  static constexpr int64_t kNever = int64_t{1} << 40;
   const std::string& fault() const { return fault_; }
   int64_t crashes() const { return crashes_; }
   int64_t calls() const { return calls_; }
+  int64_t messages() const { return messages_; }
   // By step.
   const std::map<int64_t, std::string>& parameters() const { return parameters_; }
   const std::string& end() const { return end_; }
@@ -128,9 +139,10 @@ class Life {
     return found == nullptr ? -1 : found->Progress().step();
   }
 
-  void StartServer(int64_t halt, uint64_t seed) {
+  void StartServer(const Cut& cut, uint64_t seed) {
     server_ = std::make_unique<KeptServer>(files_.get(), &clock_, seed);
-    server_->HaltAt(static_cast<int64_t>(files_->calls().size()) + halt);
+    server_->HaltAt(static_cast<int64_t>(files_->calls().size()) + cut.call);
+    server_->HaltAfterMessages(cut.message);
     const absl::Status started = server_->Start();
     answer_.reset();
     if (server_->halted()) return;
@@ -342,6 +354,8 @@ class Life {
       for (; worker.stream()->unread() > 0;) {
         const auto snapshot = worker.stream()->ReadParameters();
         if (snapshot == nullptr) break;
+        // It is told of that step: but one that was asked for on joining comes by itself.
+        if (!worker.takes_parameters_first()) told_.step = std::max(told_.step, snapshot->step);
         NoteParameters(snapshot->step, ParametersOf(*snapshot));
       }
       for (const v1::RunEvent& event : worker.stream()->events()) {
@@ -355,8 +369,6 @@ class Life {
     told_.timeline = state.timeline();
   }
   void NoteParameters(int64_t step, const std::string& bits) {
-    // It is told of that step: but one that was asked for on joining comes by itself.
-    told_.step = std::max(told_.step, step);
     const auto known = parameters_.emplace(step, bits).first;
     if (known->second != bits) Fault(absl::StrCat("two parameters of step ", step));
     if (expected_ == nullptr) return;
@@ -401,6 +413,7 @@ class Life {
   std::string fault_;
   int64_t crashes_ = 0;
   int64_t calls_ = 0;
+  int64_t messages_ = 0;
   bool lost_ = false;
 };
 
@@ -412,25 +425,32 @@ struct KeptLife {
 
 class RecoveryTest : public testing::TestWithParam<KeptLife> {};
 
-TEST_P(RecoveryTest, ThePowerMayFailAtAnyCall) {
+TEST_P(RecoveryTest, ThePowerMayFailAtAnyCallAndAfterAnyMessage) {
   const KeptLife& kept = GetParam();
   Life undisturbed(kept.journal, kept.checkpoint_steps);
-  undisturbed.Live(Life::kNever, 0);
+  undisturbed.Live({}, 0);
   ASSERT_EQ(undisturbed.fault(), "");
   ASSERT_EQ(undisturbed.crashes(), 0);
+  std::vector<Life::Cut> cuts;
+  for (int64_t call = 1; call <= undisturbed.calls(); ++call) cuts.push_back({call, Life::kNever});
+  for (int64_t message = 1; message <= undisturbed.messages(); ++message) {
+    cuts.push_back({Life::kNever, message});
+  }
   int64_t crashes = 0;
   bool lost = false;
-  for (int64_t call = 1; call <= undisturbed.calls(); ++call) {
-    const auto seed = static_cast<uint64_t>(call * 7);
+  for (const Life::Cut& cut : cuts) {
+    const auto seed = static_cast<uint64_t>(std::min(cut.call, cut.message) * 7);
     Life life(kept.journal, kept.checkpoint_steps);
     life.Expect(&undisturbed.parameters());
-    life.Live(call, seed);
-    ASSERT_EQ(life.fault(), "") << "power off at call " << call << ", seed " << seed;
-    ASSERT_TRUE(life.end() == undisturbed.end()) << "power off at call " << call;
+    life.Live(cut, seed);
+    ASSERT_EQ(life.fault(), "") << "power off at call " << cut.call << ", message " << cut.message
+                                << ", seed " << seed;
+    ASSERT_TRUE(life.end() == undisturbed.end())
+        << "power off at call " << cut.call << ", message " << cut.message;
     crashes += life.crashes();
     lost = lost || life.steps_were_lost();
   }
-  EXPECT_GE(crashes, undisturbed.calls());
+  EXPECT_GE(crashes, static_cast<int64_t>(cuts.size()));
   EXPECT_EQ(lost, !kept.journal) << "something was at stake";
 }
 
