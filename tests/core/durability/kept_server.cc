@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error.h"
+#include "core/data/data_set.h"
 #include "tests/support/trainee.h"
 
 namespace gradd {
@@ -142,6 +144,9 @@ void KeptWorker::Join(KeptServer* server, const std::string& run, bool want_para
   stream_->SetArrives([server] { return server->NoteMessage(); });
   taken_ = 0;
   welcomed_ = false;
+  leases_ = 0;
+  batches_.clear();
+  of_.clear();
   v1::Join join;
   wants_parameters_ = want_parameters;
   join.set_want_parameters(want_parameters);
@@ -155,11 +160,21 @@ void KeptWorker::Push(int64_t base_step, const std::vector<int64_t>& batches) {
   header.set_base_step(base_step);
   header.set_examples(1 + sent_ % 3);
   header.set_loss(1.0 / static_cast<double>(sent_));
-  for (const int64_t batch : batches) {
-    v1::BatchRange& range = *header.add_batches();
-    range.set_first(batch);
-    range.set_count(1);
+  if (!batches.empty()) {
+    const DataSet data(stream_->welcome()->data().data_set());
+    int64_t examples = 0;
+    for (const int64_t batch : batches) {
+      v1::BatchRange& range = *header.add_batches();
+      range.set_first(batch);
+      range.set_count(1);
+      examples += data.ExamplesIn(batch, 1);
+    }
+    header.set_examples(examples);
   }
+  for (const int64_t batch : batches) {
+    batches_.erase(std::remove(batches_.begin(), batches_.end(), batch), batches_.end());
+  }
+  of_[sent_] = batches;
   Part part;
   for (int64_t i = 0; i < elements_; ++i) {
     const auto of = static_cast<int64_t>(worker_[0]) * 31 + sent_ * 17 + i;
@@ -170,11 +185,30 @@ void KeptWorker::Push(int64_t base_step, const std::vector<int64_t>& batches) {
   stream_->Send(std::move(requests[0]), PayloadOf(part));
 }
 
+void KeptWorker::AskForBatches(int64_t count) {
+  v1::TrainRequest request;
+  request.mutable_lease_batches()->set_count(count);
+  stream_->Send(std::move(request));
+}
+
+std::vector<int64_t> KeptWorker::BatchesLeft() {
+  const auto add = [this](const auto& ranges) {
+    for (const v1::BatchRange& range : ranges) {
+      for (int64_t i = 0; i < range.count(); ++i) batches_.push_back(range.first() + i);
+    }
+  };
+  for (; leases_ < stream_->leases().size(); ++leases_) add(stream_->leases()[leases_].ranges());
+  return batches_;
+}
+
 std::vector<v1::PushResult> KeptWorker::TakeResults() {
   if (stream_ == nullptr) return {};
   if (!welcomed_ && stream_->welcome().has_value()) {
     welcomed_ = true;
     sent_ = answered_ = stream_->welcome()->last_sequence();
+    for (const v1::BatchRange& range : stream_->welcome()->data().leased()) {
+      for (int64_t i = 0; i < range.count(); ++i) batches_.push_back(range.first() + i);
+    }
   }
   const std::vector<v1::PushResult>& all = stream_->results();
   std::vector<v1::PushResult> results(all.begin() + static_cast<std::ptrdiff_t>(taken_), all.end());
@@ -184,9 +218,16 @@ std::vector<v1::PushResult> KeptWorker::TakeResults() {
         result.outcome() == v1::PUSH_OUTCOME_REJECTED ||
         result.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK) {
       sent_ = answered_;
+      const std::vector<int64_t>& again = of_[result.sequence()];
+      if (result.outcome() == v1::PUSH_OUTCOME_ROLLED_BACK) {
+        batches_.clear();
+      } else {
+        batches_.insert(batches_.end(), again.begin(), again.end());
+      }
     } else {
       answered_ = result.sequence();
     }
+    of_.erase(result.sequence());
   }
   return results;
 }

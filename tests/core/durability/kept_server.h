@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -104,6 +105,10 @@ class KeptWorker {
   bool waits() const { return sent_ > answered_; }
   // Pushes the next one, from the parameters of that step, with these batches.
   void Push(int64_t base_step, const std::vector<int64_t>& batches = {});
+  // Where the run has a data set: asks for so many batches.
+  void AskForBatches(int64_t count);
+  // Those that it has, and has not pushed.
+  std::vector<int64_t> BatchesLeft();
   // The one that counts last, as far as it knows.
   int64_t answered() const { return answered_; }
   ScriptedWorker* stream() { return stream_.get(); }
@@ -120,6 +125,9 @@ class KeptWorker {
   bool wants_parameters_ = false;
   int64_t sent_ = 0;
   int64_t answered_ = 0;
+  size_t leases_ = 0;                           // Of this stream, that are in batches_.
+  std::vector<int64_t> batches_;                // That it has, and that are in no push.
+  std::map<int64_t, std::vector<int64_t>> of_;  // Those of the pushes that are not answered.
 };
 
 // Values of all parameters of a snapshot.

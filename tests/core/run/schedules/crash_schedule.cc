@@ -24,6 +24,18 @@ std::string SpecText(const RunRecord& record) {
   return spec.ShortDebugString();
 }
 
+// Of its data set, if it has one.
+std::set<int64_t> UsedBatches(const RunRecord& record) {
+  state::v1::RunState state;
+  record.Write(&state);
+  std::set<int64_t> used;
+  for (int64_t batch = 0; batch < state.data().next(); ++batch) used.insert(batch);
+  for (const v1::BatchRange& range : state.data().unused()) {
+    for (int64_t i = 0; i < range.count(); ++i) used.erase(range.first() + i);
+  }
+  return used;
+}
+
 std::string StateText(const RunRecord& record) {
   state::v1::RunState state;
   record.Write(&state);
@@ -67,7 +79,6 @@ CrashSchedule::CrashSchedule(uint64_t seed)
     : random_(seed), files_(std::make_unique<FakeFileSystem>()) {
   const auto workers = 1 + static_cast<int64_t>(Draw(3));
   spec_ = RandomSpec(workers, &random_);
-  spec_.clear_data();
   v1::Tensor& tensor = *spec_.mutable_layout()->mutable_tensors(0);
   tensor.set_shape(0, std::min(tensor.shape(0), kMostElements));
   layout_ = *Layout::Create(spec_.layout(), kMostElements);
@@ -150,7 +161,15 @@ void CrashSchedule::ActOf(KeptWorker* worker) {
   if (Chance(15)) return worker->Disconnect();
   if (worker->waits() || !worker->stream()->CanSend()) return;
   const int64_t step = run->Progress().step();
-  worker->Push(Chance(4) ? std::max<int64_t>(step - 1, 0) : step);
+  Push(worker, Chance(4) ? std::max<int64_t>(step - 1, 0) : step);
+}
+
+void CrashSchedule::Push(KeptWorker* worker, int64_t base_step) {
+  if (!spec_.has_data()) return worker->Push(base_step);
+  std::vector<int64_t> batches = worker->BatchesLeft();
+  if (batches.empty()) return worker->AskForBatches(1 + static_cast<int64_t>(Draw(4)));
+  batches.resize(1 + Draw(batches.size()));
+  worker->Push(base_step, batches);
 }
 
 void CrashSchedule::Govern() {
@@ -214,6 +233,7 @@ void CrashSchedule::Listen() {
     for (const v1::PushResult& result : worker.TakeResults()) {
       const bool for_good = IsTaken(result) || result.outcome() == v1::PUSH_OUTCOME_SKIPPED ||
                             result.outcome() == v1::PUSH_OUTCOME_STALE ||
+                            result.outcome() == v1::PUSH_OUTCOME_BATCH_USED ||
                             result.outcome() == v1::PUSH_OUTCOME_SUPERSEDED;
       if (for_good) answered_.emplace_back(worker.worker(), result.sequence());
     }
@@ -293,6 +313,7 @@ void CrashSchedule::CheckRecovered() {
   std::set<int> states;
   std::string expected_state;
   std::string expected_bits;
+  std::set<int64_t> expected_data;
   for (const Happened& happened : *happened_) {
     record.Apply(happened.event);
     if (record.events() <= base) engine.Append(happened.event, happened.pushes);
@@ -303,6 +324,8 @@ void CrashSchedule::CheckRecovered() {
     if (record.events() == base) {
       expected_state = StateText(record);
       expected_bits = bits_of(*engine.TakeSnapshot());
+      expected_data = UsedBatches(record);
+      replayed_batches_ += static_cast<int64_t>(expected_data.size());
       replayed_steps_ += record.step();
       if (found.step() != record.step()) {
         return Fail(absl::StrCat("it is at step ", found.step(), ", and was at ", record.step(),
@@ -316,6 +339,7 @@ void CrashSchedule::CheckRecovered() {
   }
   RunRecord now;
   if (!now.Read(found, absl::ZeroDuration()).ok()) return Fail("it has no state that can be read");
+  if (UsedBatches(now) != expected_data) return Fail("other batches are used up");
   if (journal_) {
     if (base < told) return Fail(absl::StrCat("event ", told, " was told, and it has ", base));
     state::v1::RunState bare = found;
@@ -341,12 +365,14 @@ void CrashSchedule::GoOn() {
   const int64_t most = run->Describe(Run::Detail::kSummary).max_steps();
   for (int i = 0; i < 300; ++i) {
     if (run->Progress().step() > step || (most > 0 && step >= most)) return;
+    const v1::DataProgress data = run->Progress().data();
+    if (spec_.has_data() && data.used_batches() == data.batches()) return;
     for (KeptWorker& worker : workers_) {
       Listen();
       if (!worker.IsJoined()) {
         worker.Join(server_.get(), "r");
       } else if (!worker.waits() && worker.stream()->CanSend()) {
-        worker.Push(run->Progress().step());
+        Push(&worker, run->Progress().step());
       }
       server_->Pass(kTick);
     }

@@ -39,6 +39,8 @@ class CrashSchedule {
   const std::string& trace() const { return trace_; }
   bool lost_steps() const { return lost_steps_; }
   int64_t replayed_steps() const { return replayed_steps_; }
+  // The same, batches of its data set that were used up.
+  int64_t replayed_batches() const { return replayed_batches_; }
 
  private:
   struct Happened {
@@ -66,6 +68,9 @@ class CrashSchedule {
 
   void Act();
   void ActOf(KeptWorker* worker);
+  // From that step; where the run has a data set, with some of the worker's batches, or it asks for
+  // some.
+  void Push(KeptWorker* worker, int64_t base_step);
   void Govern();
   // Hears what is said.
   void Listen();
@@ -90,6 +95,7 @@ class CrashSchedule {
   uint64_t told_timeline_ = 0;
   bool lost_steps_ = false;
   int64_t replayed_steps_ = 0;
+  int64_t replayed_batches_ = 0;
   std::string fault_;
   std::string trace_;
 };

@@ -31,11 +31,13 @@ TEST(CrashScheduleTest, WhatWasToldHoldsAfterThePowerFailed) {
   int failures = 0;
   int lost = 0;
   int64_t steps = 0;
+  int64_t batches = 0;
   for (uint64_t seed = first; seed <= last && failures < 3; ++seed) {
     CrashSchedule schedule(seed);
     schedule.Play();
     lost += schedule.lost_steps() ? 1 : 0;
     steps += schedule.replayed_steps();
+    batches += schedule.replayed_batches();
     if (schedule.fault().empty()) continue;
     ++failures;
     ADD_FAILURE() << "seed " << seed << ": " << schedule.fault() << "\n"
@@ -44,6 +46,7 @@ TEST(CrashScheduleTest, WhatWasToldHoldsAfterThePowerFailed) {
   if (last - first < 100) return;
   EXPECT_GT(lost, static_cast<int>(last - first) / 10) << "something was at stake";
   EXPECT_GT(steps, static_cast<int64_t>(last - first));
+  EXPECT_GT(batches, static_cast<int64_t>(last - first) / 4);
 }
 
 }  // namespace
