@@ -133,7 +133,7 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
   {
     MutexLock lock(&mutex_);
     const bool was_closed = std::exchange(closed_, true);
-    if (fault_.ok() && !waits_for_room_ && started_ && !was_closed) {
+    if (fault_.ok() && (!waits_for_room_ || writing_) && started_ && !was_closed) {
       if (complete) {
         Item item;
         item.kind = Item::Kind::kComplete;
@@ -164,12 +164,11 @@ bool DurableLog::UseFolder(const std::function<void(const RunFolder&)>& use) con
 
 void DurableLog::Retry() {
   MutexLock lock(&mutex_);
-  waits_for_room_ = false;
-  ScheduleWrite();
+  ScheduleWrite(/*retries=*/true);
 }
 
-void DurableLog::ScheduleWrite() {
-  if (!started_ || writing_ || waits_for_room_ || queue_.empty()) return;
+void DurableLog::ScheduleWrite(bool retries) {
+  if (!started_ || writing_ || queue_.empty() || (waits_for_room_ && !retries)) return;
   writing_ = true;
   io_->Schedule([self = shared_from_this()] { self->WriteAll(); });
 }
@@ -222,10 +221,10 @@ void DurableLog::WriteAll() {
           pending_.pop_front();
         }
       }
+      waits_for_room_ = no_room;
       if (no_room) {
         queue_.insert(queue_.begin(), std::make_move_iterator(items.begin()),
                       std::make_move_iterator(items.end()));
-        waits_for_room_ = true;
       } else if (!status.ok()) {
         fault_ = status;
         queue_.clear();

@@ -104,7 +104,8 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   absl::Status OpenSegment();
   // `complete`: see LogEnd.
   absl::Status CloseSegment(bool complete);
-  void ScheduleWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `retries`: also where there was no room.
+  void ScheduleWrite(bool retries = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateWritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -122,6 +123,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   std::function<void()> moved_ ABSL_GUARDED_BY(mutex_);
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;  // Write() runs, or will.
+  // Also while it is tried again.
   bool waits_for_room_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status fault_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -15,6 +15,8 @@ namespace gradd {
 namespace {
 
 constexpr absl::Duration kRetryInterval = absl::Seconds(1);
+// Between two attempts to find memory for runs that have yet to be recovered.
+constexpr absl::Duration kMemoryInterval = absl::Seconds(10);
 constexpr absl::Duration kWritingInterval = absl::Milliseconds(100);
 
 // How many things are not done yet, for who waits for them. Thread safe.
@@ -89,7 +91,7 @@ DurableRuns::DurableRuns(Options options, std::unique_ptr<StateDirectory> direct
       io_(io->Share()),
       registry_(*registry) {
   registry_.SetEventLogs([this](const std::string& run_id) { return OpenLog(run_id); });
-  registry_.SetRemoveDamaged([this](const std::string& run_id) { return RemoveDamaged(run_id); });
+  registry_.SetRemoveFromDisk([this](const std::string& run_id) { return RemoveFromDisk(run_id); });
 }
 
 DurableRuns::~DurableRuns() { Stop(absl::ZeroDuration()); }
@@ -103,7 +105,7 @@ std::shared_ptr<EventLog> DurableRuns::OpenLog(const std::string& run_id) {
   return log;
 }
 
-absl::Status DurableRuns::RemoveDamaged(const std::string& run_id) {
+absl::Status DurableRuns::RemoveFromDisk(const std::string& run_id) {
   const auto folder = directory_->FolderOf(run_id);
   const std::string uid = MakeRunUid();
   GRADD_RETURN_IF_ERROR(folder->Bury(uid));
@@ -112,20 +114,32 @@ absl::Status DurableRuns::RemoveDamaged(const std::string& run_id) {
 }
 
 void DurableRuns::Recover() {
-  {
-    MutexLock lock(&mutex_);
-    recovering_ = true;
-  }
-  io_->Schedule([this] {
+  MutexLock lock(&mutex_);
+  RecoverLater(found_, /*again=*/false);
+}
+
+void DurableRuns::RecoverLater(std::vector<std::string> run_ids, bool again) {
+  recovering_ = true;
+  io_->Schedule([this, run_ids = std::move(run_ids), again] {
     directory_->RemoveBuried();
-    for (const std::string& run_id : found_) RecoverRun(run_id);
+    for (const std::string& run_id : run_ids) RecoverRun(run_id, again);
     MutexLock lock(&mutex_);
     recovering_ = false;
     changed_.NotifyAll();
   });
 }
 
-void DurableRuns::RecoverRun(const std::string& run_id) {
+void DurableRuns::RecoverPutOff(absl::Duration now) {
+  MutexLock lock(&mutex_);
+  if (stopped_ || recovering_ || put_off_.empty() || now - put_off_at_ < kMemoryInterval) return;
+  std::vector<std::string> run_ids;
+  for (std::string& run_id : std::exchange(put_off_, {})) {
+    if (registry_.GoOnWithRecovery(run_id)) run_ids.push_back(std::move(run_id));
+  }
+  RecoverLater(std::move(run_ids), /*again=*/true);
+}
+
+void DurableRuns::RecoverRun(const std::string& run_id, bool again) {
   {
     MutexLock lock(&mutex_);
     if (stopped_) return;
@@ -136,8 +150,19 @@ void DurableRuns::RecoverRun(const std::string& run_id) {
   auto recovered = gradd::RecoverRun(folder, io_->Share(), &registry_);
   if (recovered.status().code() == absl::StatusCode::kNotFound) {
     // Of a creation that nobody was told of.
-    RemoveDamaged(run_id).IgnoreError();
+    RemoveFromDisk(run_id).IgnoreError();
     return registry_.ForgetRecovery(run_id);
+  }
+  if (recovered.status().code() == absl::StatusCode::kResourceExhausted) {
+    const std::string why(recovered.status().message());
+    registry_.PutOffRecovery(run_id, why);
+    if (!again) {
+      log.Add({LogEntry::Level::kWarning, "run waits for memory", {{"run", run_id}, {"why", why}}});
+    }
+    MutexLock lock(&mutex_);
+    put_off_.push_back(run_id);
+    put_off_at_ = registry_.clock().Elapsed();
+    return;
   }
   if (!recovered.ok()) {
     log.Add({LogEntry::Level::kWarning,
@@ -234,6 +259,7 @@ void DurableRuns::Tick() {
     retries = now - retried_at_ >= kRetryInterval;
     if (retries) retried_at_ = now;
   }
+  RecoverPutOff(now);
   for (const auto& checkpointer : Checkpointers()) {
     checkpointer->Tick();
     guard_.Tick(checkpointer);

@@ -70,8 +70,13 @@ class DurableRuns {
               std::vector<std::string> found, Executor* io, RunRegistry* registry);
 
   std::shared_ptr<EventLog> OpenLog(const std::string& run_id);
-  absl::Status RemoveDamaged(const std::string& run_id);
-  void RecoverRun(const std::string& run_id);
+  absl::Status RemoveFromDisk(const std::string& run_id);
+  // `again`: people know already that there was no memory for them.
+  void RecoverLater(std::vector<std::string> run_ids, bool again)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those for which there was no memory, once in a while.
+  void RecoverPutOff(absl::Duration now);
+  void RecoverRun(const std::string& run_id, bool again);
   std::shared_ptr<Checkpointer> MakeCheckpointer(std::shared_ptr<Run> run,
                                                  std::shared_ptr<DurableLog> log);
   // False if that was not done by then, by the real clock's Elapsed().
@@ -92,6 +97,8 @@ class DurableRuns {
   std::map<std::string, std::weak_ptr<DurableLog>> logs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Checkpointer>> checkpointers_ ABSL_GUARDED_BY(mutex_);
   bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::string> put_off_ ABSL_GUARDED_BY(mutex_);  // For want of memory,
+  absl::Duration put_off_at_ ABSL_GUARDED_BY(mutex_);         // at that time, the last of them.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration retried_at_ ABSL_GUARDED_BY(mutex_);
 };

@@ -85,13 +85,13 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Calls `receive` when whatever happened until now may be told, or will never be: within this
   // call or on some thread, without a lock. See EventLog::durable().
   void WhenDurable(DurableGate::Receiver receive);
+  // The same for who only looks, which may also be at what is wrong with the disk: calls it with
+  // false as soon as that is known, instead of waiting for it.
+  void WhenDurableOrStuck(DurableGate::Look look);
   bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
   // For GuardRollback: why its guard has stopped the run, once; and why it stays so.
   std::optional<GuardFacts> TakeGuardRequest();
   void StayStopped(const std::string& why);
-  // The same for who only looks, which may also be at what is wrong with the disk: calls it with
-  // false as soon as that is known, instead of waiting for it.
-  void WhenDurableOrStuck(DurableGate::Look look);
   // What decides when the run is to be written down.
   CheckpointFacts ReadCheckpointFacts() const;
 

@@ -78,6 +78,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::FindFree(const std::string& ru
     const bool same_request = !request_id.empty() && found->second.request_id == request_id;
     if (same_request && found->second.run != nullptr) return found->second.run;
     const bool passes = found->second.phase == Entry::Phase::kRecovering ||
+                        found->second.phase == Entry::Phase::kLacksMemory ||
                         found->second.phase == Entry::Phase::kDeleting;
     if (same_request || passes) return UnusableError(run_id, found->second);
     return Error(absl::StatusCode::kAlreadyExists, "RUN_EXISTS",
@@ -118,6 +119,9 @@ absl::Status RunRegistry::UnusableError(const std::string& run_id, const Entry& 
       return Error(absl::StatusCode::kUnavailable, "RUN_RECOVERING",
                    absl::StrCat(run, " is being recovered", entry.text.empty() ? "" : ": ",
                                 entry.text, "; try again"));
+    case Entry::Phase::kLacksMemory:
+      return Error(absl::StatusCode::kUnavailable, "RUN_RECOVERING",
+                   absl::StrCat(run, " ", entry.text));
     case Entry::Phase::kDeleting:
       return Error(absl::StatusCode::kUnavailable, "RUN_BEING_DELETED",
                    absl::StrCat(run, " is being deleted; try again"));
@@ -205,6 +209,21 @@ void RunRegistry::EndRecovery(const std::string& run_id, absl::StatusOr<std::sha
   if (drains && run.ok()) (*run)->Drain();
 }
 
+void RunRegistry::PutOffRecovery(const std::string& run_id, std::string why) {
+  MutexLock lock(&mutex_);
+  Entry& entry = runs_[run_id];
+  entry.phase = Entry::Phase::kLacksMemory;
+  entry.text = absl::StrCat("waits for memory: ", why);
+}
+
+bool RunRegistry::GoOnWithRecovery(const std::string& run_id) {
+  MutexLock lock(&mutex_);
+  const auto found = runs_.find(run_id);
+  if (found == runs_.end() || found->second.phase != Entry::Phase::kLacksMemory) return false;
+  found->second.phase = Entry::Phase::kRecovering;
+  return true;
+}
+
 void RunRegistry::ForgetRecovery(const std::string& run_id) {
   MutexLock lock(&mutex_);
   runs_.erase(run_id);
@@ -215,7 +234,7 @@ std::vector<v1::Run> RunRegistry::Unusable() const {
   MutexLock lock(&mutex_);
   for (const auto& [run_id, entry] : runs_) {
     const bool damaged = entry.phase == Entry::Phase::kDamaged;
-    if (!damaged && entry.phase != Entry::Phase::kRecovering) continue;
+    if (!entry.IsLeftOnDisk() && entry.phase != Entry::Phase::kRecovering) continue;
     v1::Run run;
     run.set_name(absl::StrCat("runs/", run_id));
     run.set_kept(true);
@@ -235,8 +254,8 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) c
   MutexLock lock(&mutex_);
   const auto found = runs_.find(*run_id);
   if (found != runs_.end() && found->second.run != nullptr) return found->second.run;
-  if (found != runs_.end() && (found->second.phase == Entry::Phase::kRecovering ||
-                               found->second.phase == Entry::Phase::kDamaged)) {
+  if (found != runs_.end() &&
+      (found->second.phase == Entry::Phase::kRecovering || found->second.IsLeftOnDisk())) {
     return UnusableError(*run_id, found->second);
   }
   return Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
@@ -244,8 +263,10 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) c
 }
 
 absl::Status RunRegistry::Delete(absl::string_view name) {
+  auto run_id = ParseRunName(name);
+  GRADD_RETURN_IF_ERROR(run_id.status());
+  if (const auto deleted = DeleteFromDisk(*run_id); deleted.has_value()) return *deleted;
   auto run = Find(name);
-  if (run.status().code() == absl::StatusCode::kDataLoss) return DeleteDamaged(*ParseRunName(name));
   GRADD_RETURN_IF_ERROR(run.status());
   GRADD_RETURN_IF_ERROR((*run)->CheckChangeable());
   Remove(run->get());
@@ -271,13 +292,25 @@ void RunRegistry::Remove(Run* run) {
   });
 }
 
-absl::Status RunRegistry::DeleteDamaged(const std::string& run_id) {
-  GRADD_RETURN_IF_ERROR(remove_damaged_(run_id));
+std::optional<absl::Status> RunRegistry::DeleteFromDisk(const std::string& run_id) {
+  Entry::Phase phase;
+  {
+    MutexLock lock(&mutex_);
+    const auto found = runs_.find(run_id);
+    if (found == runs_.end() || !found->second.IsLeftOnDisk()) return std::nullopt;
+    // Until it is gone, nobody else gets its id, or deletes what has it then.
+    phase = std::exchange(found->second.phase, Entry::Phase::kDeleting);
+  }
+  const absl::Status removed = remove_from_disk_(run_id);
   MutexLock lock(&mutex_);
+  if (!removed.ok()) {
+    runs_[run_id].phase = phase;
+    return removed;
+  }
   runs_.erase(run_id);
   ++changes_;
   changed_.NotifyAll();
-  return absl::OkStatus();
+  return removed;
 }
 
 std::vector<std::shared_ptr<Run>> RunRegistry::All() const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,6 +74,10 @@ class RunRegistry {
                                                const RunOrigin& origin);
   // The run is there, or is damaged for what the status says; then it can only be deleted.
   void EndRecovery(const std::string& run_id, absl::StatusOr<std::shared_ptr<Run>> run);
+  // There is no memory for the run, as `why` says: its recovery goes on with GoOnWithRecovery();
+  // until then the run can be deleted. False from that: it was.
+  void PutOffRecovery(const std::string& run_id, std::string why);
+  bool GoOnWithRecovery(const std::string& run_id);
   // There is no such run.
   void ForgetRecovery(const std::string& run_id);
 
@@ -97,9 +102,9 @@ class RunRegistry {
   void SetEventLogs(decltype(RunEnvironment::open_log) open) {
     environment_.open_log = std::move(open);
   }
-  // How what is kept of a damaged run goes, likewise.
-  void SetRemoveDamaged(std::function<absl::Status(const std::string& run_id)> remove) {
-    remove_damaged_ = std::move(remove);
+  // How what is kept of a run goes that could not be recovered, likewise.
+  void SetRemoveFromDisk(std::function<absl::Status(const std::string& run_id)> remove) {
+    remove_from_disk_ = std::move(remove);
   }
 
   const RunEnvironment& environment() const { return environment_; }
@@ -120,13 +125,16 @@ class RunRegistry {
     std::shared_ptr<Run> run;  // Null while the run cannot be used.
     std::string request_id;
     bool is_trial = false;
-    enum class Phase { kCreating, kRecovering, kUsable, kDamaged, kDeleting };
+    enum class Phase { kCreating, kRecovering, kLacksMemory, kUsable, kDamaged, kDeleting };
     Phase phase = Phase::kCreating;
-    std::string text;  // RECOVERING, DAMAGED: what people are told.
+    std::string text;  // Of a run that is kept and not usable: what people are told.
+    // It was to be recovered, and is not.
+    bool IsLeftOnDisk() const { return phase == Phase::kLacksMemory || phase == Phase::kDamaged; }
   };
   // Why that run cannot be found.
   static absl::Status UnusableError(const std::string& run_id, const Entry& entry);
-  absl::Status DeleteDamaged(const std::string& run_id);
+  // Deletes a run that IsLeftOnDisk(); unset if it is none.
+  std::optional<absl::Status> DeleteFromDisk(const std::string& run_id);
   // Whether the run id can be kept, or the run that the same request has created.
   absl::StatusOr<std::shared_ptr<Run>> FindFree(const std::string& run_id,
                                                 const std::string& request_id, bool is_trial) const
@@ -136,7 +144,7 @@ class RunRegistry {
                        std::shared_ptr<Run>* existing);
 
   RunEnvironment environment_;
-  std::function<absl::Status(const std::string& run_id)> remove_damaged_;
+  std::function<absl::Status(const std::string& run_id)> remove_from_disk_;
   Callers callers_;
   mutable Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

@@ -224,10 +224,15 @@ TEST(DurableLogTest, ADiskWithoutRoomIsWaitedForAtAnyByte) {
     ASSERT_TRUE(log->failure().ok()) << log->failure();
     ASSERT_EQ(log->waits_for_room(), room < all);
     ASSERT_NO_FATAL_FAILURE(ExpectHoldsAfterAnyCrash(&log, absl::StrCat("room for ", room)));
-    // It is full still.
+    // It is full still: nobody who looks meanwhile takes it for anything else.
+    files->SetWatcher([&](const std::string& call) {
+      ASSERT_EQ(log->waits_for_room(), room < all) << "room for " << room << ", within " << call;
+    });
     log->Retry();
+    ASSERT_EQ(log->waits_for_room(), room < all);
     log.Run();
     ASSERT_EQ(log->waits_for_room(), room < all);
+    files->SetWatcher([](const std::string& /*call*/) {});
     files->SetRoom(kMuchRoom);
     log.Append();
     log->Retry();
@@ -540,6 +545,24 @@ TEST(DurableLogTest, CloseDoesNotWaitForRoom) {
   log->Close(/*complete=*/true, [&] { closed = true; });
   EXPECT_TRUE(closed);
   EXPECT_TRUE(told) << "nobody waits for a log that is closed";
+  // It closes while it tries again.
+  for (const bool full : {true, false}) {
+    const auto tried = NewDirectory();
+    Logged retrying(tried.get());
+    retrying.Append();
+    retrying.Run();
+    tried->SetRoom(0);
+    retrying.Append();
+    retrying.Run();
+    if (!full) tried->SetRoom(kMuchRoom);
+    retrying->Retry();
+    closed = false;
+    retrying->Close(/*complete=*/true, [&] { closed = true; });
+    EXPECT_FALSE(closed);
+    retrying.Run();
+    EXPECT_TRUE(closed);
+    EXPECT_EQ(retrying->durable(), full ? 1 : 2);
+  }
   // The disk is full while it closes.
   const auto others = NewDirectory();
   Logged other(others.get());

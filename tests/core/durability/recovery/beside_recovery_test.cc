@@ -56,5 +56,83 @@ TEST(BesideRecoveryTest, RunsThatAreCreatedMeanwhileAreLeftAlone) {
   }
 }
 
+// Two runs that were kept, on a server that has memory for one of them.
+class ScarceMemoryTest : public testing::Test {
+ protected:
+  static constexpr int64_t kElements = 4096;
+
+  ScarceMemoryTest() {
+    KeptServer server(&files_, &clock_, /*seed=*/1);
+    EXPECT_TRUE(server.Start().ok());
+    EXPECT_TRUE(server.registry()->Create("a", SynchronousSpec(kElements, 1), "").ok());
+    EXPECT_TRUE(server.registry()->Create("b", SynchronousSpec(kElements, 1), "").ok());
+    server.Settle();
+  }
+  void Start() {
+    left_ = files_.AfterCrash(/*seed=*/1);
+    Limits limits;
+    limits.max_state_bytes = kElements * int64_t{sizeof(float)} * 3 / 2;
+    server_ = std::make_unique<KeptServer>(left_.get(), &clock_, /*seed=*/1, limits);
+    ASSERT_TRUE(server_->Start().ok());
+    ASSERT_THAT(RunsOf(server_.get()), testing::ElementsAre("a"));
+    const auto unusable = server_->registry()->Unusable();
+    ASSERT_EQ(unusable.size(), 1U);
+    EXPECT_EQ(unusable[0].state(), v1::RUN_STATE_RECOVERING);
+    EXPECT_THAT(unusable[0].progress().reason(), testing::StartsWith("waits for memory: "));
+    EXPECT_EQ(server_->registry()->Find("runs/b").status().code(), absl::StatusCode::kUnavailable);
+  }
+
+  FakeClock clock_;
+  FakeFileSystem files_;
+  std::unique_ptr<FakeFileSystem> left_;
+  std::unique_ptr<KeptServer> server_;
+};
+
+TEST_F(ScarceMemoryTest, ARunIsRecoveredWhenThereIsMemoryForIt) {
+  Start();
+  server_->TakeLog();
+  server_->Pass(absl::Seconds(11));
+  EXPECT_THAT(server_->TakeLog(), IsEmpty()) << "it is told once";
+  EXPECT_THAT(RunsOf(server_.get()), testing::ElementsAre("a"));
+  ASSERT_TRUE(server_->registry()->Delete("runs/a").ok());
+  server_->Settle();
+  server_->Pass(absl::Seconds(11));
+  EXPECT_THAT(RunsOf(server_.get()), testing::ElementsAre("b"));
+  EXPECT_THAT(server_->registry()->Unusable(), IsEmpty());
+}
+
+TEST_F(ScarceMemoryTest, OneThatWaitsForMemoryCanBeDeleted) {
+  Start();
+  ASSERT_TRUE(server_->registry()->Delete("runs/b").ok());
+  EXPECT_THAT(server_->registry()->Unusable(), IsEmpty());
+  EXPECT_EQ(server_->registry()->Delete("runs/b").code(), absl::StatusCode::kNotFound);
+  server_->Pass(absl::Seconds(11));
+  ASSERT_TRUE(server_->registry()->Delete("runs/a").ok());
+  server_->Settle();
+  server_->Pass(absl::Seconds(11));
+  EXPECT_THAT(RunsOf(server_.get()), IsEmpty());
+}
+
+// Two people delete a run that is damaged, and a third one creates another of that id between them.
+TEST(DamagedRunTest, IsDeletedOnce) {
+  FakeClock clock;
+  RunRegistry registry(Limits(), std::make_unique<VirtualExecutor>(1), &clock);
+  registry.BeginRecovery("r");
+  registry.EndRecovery("r", absl::DataLossError("its checkpoint"));
+  int removals = 0;
+  registry.SetRemoveFromDisk([&](const std::string&) {
+    ++removals;
+    EXPECT_EQ(registry.Delete("runs/r").code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(registry.Create("r", SynchronousSpec(3, 1), "").status().code(),
+              absl::StatusCode::kUnavailable);
+    return removals == 1 ? absl::InternalError("the disk") : absl::OkStatus();
+  });
+  EXPECT_EQ(registry.Delete("runs/r").message(), "the disk");
+  EXPECT_EQ(registry.Find("runs/r").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(registry.Delete("runs/r").ok());
+  EXPECT_EQ(removals, 2);
+  EXPECT_TRUE(registry.Create("r", SynchronousSpec(3, 1), "").ok());
+}
+
 }  // namespace
 }  // namespace gradd
