@@ -109,9 +109,11 @@ absl::Status Joining::CheckSameRun(const v1::Welcome& welcome, Sequences known) 
         absl::StrCat(run_, " is another run than the one that this session joined: its uid is ",
                      Quoted(welcome.run_uid()), ", expected ", Quoted(facts_.run_uid)));
   }
-  const int64_t least = welcome.timeline() == timeline_ ? known.least : 0;
-  if (welcome.parameter_count() == facts_.parameter_count && welcome.last_sequence() >= least &&
-      welcome.last_sequence() <= known.most) {
+  // Another timeline may have begun at any point of any other.
+  const bool is_known =
+      welcome.timeline() != timeline_ ||
+      (welcome.last_sequence() >= known.least && welcome.last_sequence() <= known.most);
+  if (welcome.parameter_count() == facts_.parameter_count && is_known) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(absl::StrCat(

@@ -40,13 +40,26 @@ void PushMachine::Order(PushOrder order) {
 void PushMachine::StreamOpened(const v1::Welcome& welcome) {
   max_chunk_bytes_ = welcome.limits().max_chunk_bytes();
   run_uid_ = welcome.run_uid();
-  if (push_) {
-    // One of a timeline that has ended counted on that one, or never will.
-    push_->known = next_sequence_ <= welcome.last_sequence() ||
-                   push_->order.info.timeline != welcome.timeline();
-  } else {
-    next_sequence_ = welcome.last_sequence() + 1;
-  }
+  timeline_ = welcome.timeline();
+  const bool begun = push_ && push_->begun;
+  if (!begun) next_sequence_ = welcome.last_sequence() + 1;
+  if (!push_) return;
+  // One of a timeline that has ended counted on that one, or never will.
+  push_->known = push_->order.info.timeline != timeline_ ||
+                 (begun && next_sequence_ <= welcome.last_sequence());
+}
+
+void PushMachine::OnTimeline(uint64_t timeline, std::optional<int64_t> last_sequence) {
+  timeline_ = timeline;
+  // The answer to one that has begun says what comes after it.
+  const bool begun = push_ && push_->begun;
+  if (last_sequence.has_value() && !begun) next_sequence_ = *last_sequence + 1;
+}
+
+bool PushMachine::CanBegin(uint64_t pulled) const {
+  if (!push_ || push_->phase != Phase::kWaiting) return false;
+  const uint64_t timeline = push_->order.info.timeline;
+  return timeline <= timeline_ || timeline > pulled;
 }
 
 PushMachine::Action PushMachine::Begin() {

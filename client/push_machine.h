@@ -84,7 +84,14 @@ class PushMachine {
 
   // A stream is open, and the server has said this.
   void StreamOpened(const v1::Welcome& welcome);
-  // Starts sending the push from its first chunk. Only while waiting() with a stream open.
+  // Told on the stream: another timeline has begun, and the worker's last sequence on it is this; a
+  // server may not say so.
+  void OnTimeline(uint64_t timeline, std::optional<int64_t> last_sequence);
+  // Whether there is a push that nothing is sent of on this stream, and that may begin: one of a
+  // timeline up to `pulled`, which the worker knows of from elsewhere, waits for OnTimeline(),
+  // since its sequence depends on that.
+  bool CanBegin(uint64_t pulled) const;
+  // Starts sending the push from its first chunk. Only if CanBegin(), with a stream open.
   Action Begin();
   // The stream is gone: the push waits for the next one.
   void StreamEnded();
@@ -108,8 +115,6 @@ class PushMachine {
 
   // Whether there is a push.
   bool active() const { return push_.has_value(); }
-  // Whether there is one that nothing is sent of on this stream.
-  bool waiting() const { return push_ && push_->phase == Phase::kWaiting; }
   // Whether the server reads the gradient where it lies. Of the present push.
   bool shared() const { return push_->shared; }
   // Of the present push.
@@ -166,6 +171,7 @@ class PushMachine {
   std::shared_ptr<MappedVectors> vectors_;
 
   int64_t next_sequence_ = 1;
+  uint64_t timeline_ = 0;          // The newest one that a stream has told of.
   uint64_t encoded_timeline_ = 0;  // Of the last push that the encoder began.
   std::string run_uid_;
   std::optional<Push> push_;

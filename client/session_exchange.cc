@@ -111,6 +111,11 @@ void SessionExchange::Opened(bool finished, int64_t next_sequence) {
   changed_.NotifyAll();
 }
 
+void SessionExchange::SetNextSequence(int64_t sequence) {
+  MutexLock lock(&mutex_);
+  next_sequence_ = sequence;
+}
+
 void SessionExchange::SetFinished(bool finished) {
   MutexLock lock(&mutex_);
   finished_ = finished;

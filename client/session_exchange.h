@@ -67,6 +67,8 @@ class SessionExchange {
 
   // There is a session: with the first one the user may begin, all others are reconnects.
   void Opened(bool finished, int64_t next_sequence);
+  // Of the next push, while there is none.
+  void SetNextSequence(int64_t sequence);
   // Whether the run has reached its last step.
   void SetFinished(bool finished);
   // Completes the push in flight: `result` goes to the caller as soon as nobody holds `loan` any

@@ -129,7 +129,7 @@ void SessionThread::HandleOrders(SessionExchange::Orders orders) {
   }
   if (orders.leave && course_ == Course::kServe) BeginLeave();
   if (stream_ == nullptr || !welcome_) return;
-  if (push_.waiting() && course_ == Course::kServe) BeginPush();
+  if (course_ == Course::kServe) BeginPush();
   if (course_ == Course::kServe) RequestBatches();
   WriteNext();
 }
@@ -306,7 +306,7 @@ void SessionThread::HandleWelcome(const v1::Welcome& welcome) {
   batches_.StreamOpened(welcome);
   exchange_.Opened(welcome.state() == v1::RUN_STATE_FINISHED, push_.sequence());
   if (!first) Log(absl::StrCat("session with ", options_.server, " regained"));
-  if (push_.waiting()) BeginPush();
+  BeginPush();
   RequestBatches();
   WriteNext();
 }
@@ -318,6 +318,11 @@ void SessionThread::HandleEvent(const v1::RunEvent& event) {
   if (event.kind() == v1::RUN_EVENT_KIND_FINISHED) exchange_.SetFinished(true);
   if (event.kind() == v1::RUN_EVENT_KIND_TIMELINE) {
     batches_.OnTimeline(event.timeline());
+    std::optional<int64_t> last_sequence;
+    if (event.has_last_sequence()) last_sequence = std::max<int64_t>(event.last_sequence(), 0);
+    push_.OnTimeline(event.timeline(), last_sequence);
+    if (!push_.active()) exchange_.SetNextSequence(push_.sequence());
+    if (course_ == Course::kServe) BeginPush();
     if (course_ == Course::kServe) RequestBatches();
     WriteNext();
   }
@@ -327,6 +332,7 @@ void SessionThread::HandleEvent(const v1::RunEvent& event) {
 // ---- The push. ----
 
 void SessionThread::BeginPush() {
+  if (!push_.CanBegin(timeline())) return;
   PushMachine::Action action = push_.Begin();
   shares_memory_ = push_.shared();
   Do(std::move(action));
@@ -351,6 +357,8 @@ void SessionThread::Do(PushMachine::Action action) {
 
 void SessionThread::CompletePush(absl::StatusOr<PushReport> result) {
   NoteSaturated();
+  // The event may come later.
+  if (ReasonOf(result.status()) == "RUN_FINISHED") exchange_.SetFinished(true);
   if (result.ok()) NoteTimeline(result->timeline);
   NoteBatches(result);
   std::shared_ptr<PushLoan> loan = push_.Finish(result);

@@ -97,7 +97,7 @@ class SessionThread {
 
   // Asks for batches, on a stream that is welcome, where some are wanted.
   void RequestBatches() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sends the push in flight, on a stream that is welcome.
+  // Begins the push that waits, if there is one and it can; on a stream that is welcome.
   void BeginPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(PushMachine::Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CompletePush(absl::StatusOr<PushReport> result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -95,17 +95,18 @@ grpc::ServerUnaryReactor* RunService::CreateRun(grpc::CallbackServerContext* con
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   // Setting billions of parameters takes seconds.
   registry_->pool()->Schedule([this, reactor, context, request, response] {
-    auto run = registry_->Create(request->run_id(), request->run(), request->request_id());
+    bool is_new = false;
+    auto run = registry_->Create(request->run_id(), request->run(), request->request_id(),
+                                 /*origin=*/nullptr, &is_new);
     if (!run.ok()) return reactor->Finish(ToGrpcStatus(run.status(), context));
     *response = (*run)->Describe(Run::Detail::kFull);
     (*run)->WhenDurable(
-        [this, reactor, context, response, run = *run](const absl::Status& durable) {
+        [this, reactor, context, response, is_new, run = *run](const absl::Status& durable) {
+          if (!durable.ok() && is_new) registry_->Remove(run.get());
           if (durable.ok()) {
             LogInfo("run created", {{"run", run->run_id()},
                                     {"by", context->peer()},
                                     {"parameters", absl::StrCat(response->parameter_count())}});
-          } else {
-            registry_->Remove(run.get());
           }
           reactor->Finish(ToGrpcStatus(durable, context));
         });
@@ -178,14 +179,15 @@ grpc::ServerUnaryReactor* RunService::DeleteRun(grpc::CallbackServerContext* con
     const auto run = registry_->Find(request->name());
     v1::RunProgress progress;
     if (run.ok()) progress = (*run)->Progress();
-    const absl::Status deleted = registry_->Delete(request->name());
-    if (!deleted.ok()) return reactor->Finish(ToGrpcStatus(deleted, context));
-    LogInfo("run deleted", {{"run", request->name().substr(sizeof("runs/") - 1)},
-                            {"by", context->peer()},
-                            {"step", absl::StrCat(progress.step())},
-                            {"loss", progress.has_loss() ? absl::StrCat(progress.loss()) : "-"}});
-    if (!run.ok()) return reactor->Finish(grpc::Status::OK);  // It was damaged.
-    FinishWhenDurable(*run, reactor, context);
+    const auto answer = [=](const absl::Status& deleted) {
+      if (!deleted.ok()) return reactor->Finish(ToGrpcStatus(deleted, context));
+      LogInfo("run deleted", {{"run", request->name().substr(sizeof("runs/") - 1)},
+                              {"by", context->peer()},
+                              {"step", absl::StrCat(progress.step())},
+                              {"loss", progress.has_loss() ? absl::StrCat(progress.loss()) : "-"}});
+      reactor->Finish(grpc::Status::OK);
+    };
+    registry_->Delete(request->name(), answer).IgnoreError();  // It is told.
   });
   return reactor;
 }
@@ -236,8 +238,13 @@ grpc::ServerWriteReactor<v1::RunTrialsResponse>* RunService::RunTrials(
 grpc::ServerUnaryReactor* RunService::ReportEvaluation(grpc::CallbackServerContext* context,
                                                        const v1::ReportEvaluationRequest* request,
                                                        v1::ReportEvaluationResponse* /*response*/) {
-  auto run = registry_->Find(request->name());
-  return Done(context, run.ok() ? (*run)->ReportEvaluation(request->evaluation()) : run.status());
+  const auto run = registry_->Find(request->name());
+  const absl::Status reported =
+      run.ok() ? (*run)->ReportEvaluation(request->evaluation()) : run.status();
+  if (!reported.ok()) return Done(context, reported);
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  FinishWhenDurable(*run, reactor, context);
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* RunService::CheckpointRun(grpc::CallbackServerContext* context,

@@ -266,6 +266,13 @@ absl::Status FileSystemError(absl::string_view what, absl::string_view path, int
       return Error(absl::StatusCode::kResourceExhausted, "DISK_FULL", message);
     case ENOENT:
       return Error(absl::StatusCode::kNotFound, "FILE_NOT_FOUND", message);
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return Error(absl::StatusCode::kUnavailable, "FILE", message);
+    case EACCES:
+    case EPERM:
+      return Error(absl::StatusCode::kPermissionDenied, "FILE", message);
     case EEXIST:
       return Error(absl::StatusCode::kAlreadyExists, "FILE", message);
     default:

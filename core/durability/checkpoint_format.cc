@@ -146,6 +146,16 @@ std::map<std::string, std::string> CheckpointMetadata(const state::v1::RunState&
 absl::StatusOr<CheckpointInfo> ParseCheckpointInfo(
     const std::string& path, const std::map<std::string, std::string>& metadata, int64_t bytes) {
   Metadata read(path, metadata);
+  const auto version = metadata.find(kVersion);
+  const auto checksum = metadata.find(kChecksum);
+  const bool is_whole =
+      checksum != metadata.end() && checksum->second == MetadataChecksum(metadata);
+  if (is_whole && version != metadata.end() && version->second != kCheckpointVersion) {
+    return Error(
+        absl::StatusCode::kFailedPrecondition, "FILE_VERSION",
+        absl::StrCat(path, ": ", kVersion, ": ", Quoted(version->second), ", ",
+                     Quoted(kCheckpointVersion), " expected: another version of gradd wrote it"));
+  }
   read.Expect(kFormat, kCheckpointFormat, ": it is no checkpoint");
   read.Expect(kVersion, kCheckpointVersion, ": another version of gradd wrote it");
   read.Expect(kChecksum, MetadataChecksum(metadata), ": it is not as it was written");

@@ -65,6 +65,7 @@ void Checkpointer::Tick() {
 }
 
 bool Checkpointer::IsDue(const CheckpointFacts& facts, absl::Duration now) const {
+  if (!stopped_.ok()) return false;
   if (!receivers_.empty()) return true;
   if (facts.events == last_facts_.events || now < retry_at_) return false;
   if (log_->awaits_checkpoint()) return true;
@@ -84,18 +85,39 @@ bool Checkpointer::IsDue(const CheckpointFacts& facts, absl::Duration now) const
 void Checkpointer::Request(CheckpointReceiver receive) {
   const CheckpointFacts facts = run_->ReadCheckpointFacts();
   std::optional<KeptCheckpoint> newest;
+  absl::Status stopped;
   {
     MutexLock lock(&mutex_);
+    stopped = stopped_;
     if (!checkpoints_.empty() && checkpoints_.back().events == facts.events) {
       newest = checkpoints_.back();
     }
-    if (!newest.has_value()) {
+    if (!newest.has_value() && stopped.ok()) {
       receivers_.push_back(std::move(receive));
       if (phase_ == Phase::kIdle) Begin();
       return;
     }
   }
+  if (!newest.has_value()) return receive(stopped);
   receive(newest->name);
+}
+
+void Checkpointer::Stop(const absl::Status& why) {
+  std::vector<CheckpointReceiver> receivers;
+  {
+    MutexLock lock(&mutex_);
+    if (!stopped_.ok()) return;
+    stopped_ = why;
+    receivers = std::exchange(receivers_, {});
+    for (CheckpointReceiver& receive : std::exchange(awaiting_, {})) {
+      receivers.push_back(std::move(receive));
+    }
+    if (phase_ == Phase::kAhead) {
+      phase_ = Phase::kWriting;
+      options_.io->Schedule([self = shared_from_this()] { self->Write(); });
+    }
+  }
+  for (const CheckpointReceiver& receive : receivers) receive(why);
 }
 
 void Checkpointer::Begin() {
@@ -152,6 +174,12 @@ void Checkpointer::Captured(const absl::StatusOr<std::shared_ptr<const RunCaptur
 
 void Checkpointer::Write() {
   for (;;) {
+    absl::Status stopped;
+    {
+      MutexLock lock(&mutex_);
+      stopped = stopped_;
+    }
+    if (!stopped.ok()) return Complete(stopped);
     const absl::Duration spent = options_.clock->Elapsed() - write_begun_at_;
     const auto allowed =
         absl::ToDoubleSeconds(spent) * static_cast<double>(options_.bytes_per_second);

@@ -49,12 +49,15 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   void Tick();
   // Makes one in any case, unless the run has not changed since the last one, which then is it.
   void Request(CheckpointReceiver receive);
+  // Makes none any more, and gives up the one on its way: whoever waits for one is told why.
+  void Stop(const absl::Status& why);
 
   std::vector<KeptCheckpoint> checkpoints() const;
   // Unset before the first one.
   std::optional<KeptCheckpoint> newest() const;
   const std::shared_ptr<Run>& run() const { return run_; }
   const std::shared_ptr<DurableLog>& log() const { return log_; }
+  absl::Status DeletedError() const;
 
  private:
   bool IsDue(const CheckpointFacts& facts, absl::Duration now) const
@@ -67,7 +70,6 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   void ShowSigns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Failed(const absl::Status& why) const;
   void RemoveOld();
-  absl::Status DeletedError() const;
 
   const std::shared_ptr<Run> run_;
   const std::shared_ptr<DurableLog> log_;
@@ -80,6 +82,7 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   std::vector<KeptCheckpoint> checkpoints_ ABSL_GUARDED_BY(mutex_);
   std::vector<CheckpointReceiver> receivers_ ABSL_GUARDED_BY(mutex_);  // Of the next one.
   std::vector<CheckpointReceiver> awaiting_ ABSL_GUARDED_BY(mutex_);   // Of the one on its way.
+  absl::Status stopped_ ABSL_GUARDED_BY(mutex_);
   absl::Duration begun_at_ ABSL_GUARDED_BY(mutex_);
   absl::Duration retry_at_ ABSL_GUARDED_BY(mutex_);
   CheckpointFacts last_facts_ ABSL_GUARDED_BY(mutex_);  // When the newest one was captured.

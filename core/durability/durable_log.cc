@@ -34,6 +34,16 @@ void DurableLog::GoOn(Position position) {
   position_ = std::move(position);
 }
 
+void DurableLog::AwaitSegment() {
+  MutexLock lock(&mutex_);
+  Item item;
+  item.kind = Item::Kind::kOpenSegment;
+  item.last_event = appended_;
+  queue_.push_back(std::move(item));
+  pending_.push_back(appended_);
+  durable_.store(appended_ - 1, std::memory_order_release);
+}
+
 void DurableLog::Start() {
   MutexLock lock(&mutex_);
   started_ = true;
@@ -64,6 +74,11 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
   if (event.has_change()) journal_ = event.change().spec().journal();
   if (event.has_deleted()) awaited_.clear();  // There will be none.
   if (!fault_.ok() || closed_) return;
+  if (event.has_deleted()) {
+    // What comes before it goes with the folder; and that needs no room.
+    is_deleted_ = true;
+    queue_.clear();
+  }
   if (is_control || journal_) {
     Item item;
     item.last_event = event.number();
@@ -72,7 +87,7 @@ void DurableLog::Append(const state::v1::Event& event, Pushes pushes) {
     queue_.push_back(std::move(item));
     unwritten_.push_back(event.number());
     pending_.push_back(event.number());
-    ScheduleWrite();
+    ScheduleWrite(/*retries=*/is_deleted_);
   }
   UpdateWritten();
   UpdateDurable();
@@ -119,7 +134,7 @@ void DurableLog::CheckpointFailed(const absl::Status& why) {
 
 void DurableLog::BeginSegment() {
   MutexLock lock(&mutex_);
-  if (!fault_.ok() || closed_) return;
+  if (!fault_.ok() || closed_ || is_deleted_) return;
   bytes_.store(0, std::memory_order_relaxed);
   Item item;
   item.kind = Item::Kind::kBeginSegment;
@@ -134,7 +149,7 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
     MutexLock lock(&mutex_);
     const bool was_closed = std::exchange(closed_, true);
     if (fault_.ok() && (!waits_for_room_ || writing_) && started_ && !was_closed) {
-      if (complete) {
+      if (complete && !is_deleted_) {
         Item item;
         item.kind = Item::Kind::kComplete;
         item.last_event = appended_;
@@ -147,7 +162,7 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
     }
     // Whoever waits, for room or for a checkpoint, is told that it does not come.
     if (fault_.ok() && !writing_) {
-      fault_ = StoppingError();
+      StopLocked();
       moved = moved_;
     }
   }
@@ -157,7 +172,7 @@ void DurableLog::Close(bool complete, std::function<void()> done) {
 
 bool DurableLog::UseFolder(const std::function<void(const RunFolder&)>& use) const {
   MutexLock lock(&folder_mutex_);
-  if (is_buried_) return false;
+  if (left_folder_) return false;
   use(*folder_);
   return true;
 }
@@ -171,6 +186,12 @@ void DurableLog::ScheduleWrite(bool retries) {
   if (!started_ || writing_ || queue_.empty() || (waits_for_room_ && !retries)) return;
   writing_ = true;
   io_->Schedule([self = shared_from_this()] { self->WriteAll(); });
+}
+
+void DurableLog::StopLocked() {
+  fault_ = StoppingError();
+  // A step that waits for it is complete, and told to nobody.
+  written_.store(kAll, std::memory_order_release);
 }
 
 void DurableLog::UpdateWritten() {
@@ -221,19 +242,23 @@ void DurableLog::WriteAll() {
           pending_.pop_front();
         }
       }
-      waits_for_room_ = no_room;
+      bool goes_on = status.ok();
       if (no_room) {
         queue_.insert(queue_.begin(), std::make_move_iterator(items.begin()),
                       std::make_move_iterator(items.end()));
+        // What comes before a deletion, which is the last one, goes with the folder.
+        goes_on = is_deleted_ && queue_.size() > 1;
+        if (goes_on) queue_.erase(queue_.begin(), queue_.end() - 1);
       } else if (!status.ok()) {
         fault_ = status;
         queue_.clear();
         written_.store(kAll, std::memory_order_release);
       }
+      waits_for_room_ = no_room && !goes_on;
       UpdateDurable();
-      again = status.ok() && !queue_.empty();
+      again = goes_on && !queue_.empty();
       writing_ = again;
-      if (closed_ && !again && fault_.ok()) fault_ = StoppingError();
+      if (closed_ && !again && fault_.ok()) StopLocked();
       moved = moved_;
       if (!again) closed = std::exchange(when_closed_, nullptr);
     }
@@ -256,6 +281,8 @@ absl::Status DurableLog::WriteItem(const Item& item) {
       return WriteEvent(item);
     case Item::Kind::kBeginSegment:
       return segment_ == nullptr ? absl::OkStatus() : CloseSegment(/*complete=*/false);
+    case Item::Kind::kOpenSegment:
+      return segment_ == nullptr ? OpenSegment() : absl::OkStatus();
     case Item::Kind::kComplete:
       if (segment_ == nullptr) {
         if (absl::Status opened = OpenSegment(); !opened.ok()) return opened;
@@ -272,7 +299,7 @@ absl::Status DurableLog::WriteEvent(const Item& item) {
     MutexLock lock(&folder_mutex_);
     absl::Status buried = folder_->Bury(position_.run_uid);
     if (buried.ok()) {
-      is_buried_ = true;
+      left_folder_ = true;
       io_->Schedule([folder = folder_, uid = position_.run_uid] {
         folder->RemoveBuried(uid).IgnoreError();  // The next server tries again.
       });

@@ -46,6 +46,9 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
 
   // Goes on there: before anything else.
   void GoOn(Position position);
+  // Nothing is told before a new segment has begun, so that the end of the one before no longer
+  // says that nothing is missing: for a run that goes on without a journal. Before Start().
+  void AwaitSegment();
   // Begins to write. What was appended before is written all at once: all of it is there, or
   // nothing.
   void Start();
@@ -78,6 +81,12 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   // deleted: then the folder may be that of another one already. It is not taken away meanwhile.
   bool UseFolder(const std::function<void(const RunFolder&)>& use) const;
 
+  // Somebody else takes the folder away.
+  void LeaveFolder() {
+    MutexLock lock(&folder_mutex_);
+    left_folder_ = true;
+  }
+
   bool awaits_checkpoint() const {
     MutexLock lock(&mutex_);
     return !awaited_.empty();
@@ -88,7 +97,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
 
  private:
   struct Item {
-    enum class Kind { kEvent, kBeginSegment, kComplete };
+    enum class Kind { kEvent, kBeginSegment, kOpenSegment, kComplete };
     Kind kind = Kind::kEvent;
     int64_t last_event = 0;         // The run's, with this.
     state::v1::LoggedEvent logged;  // kEvent.
@@ -106,6 +115,8 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   absl::Status CloseSegment(bool complete);
   // `retries`: also where there was no room.
   void ScheduleWrite(bool retries = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nothing more is written, since the server stops.
+  void StopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateWritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -113,7 +124,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   const std::shared_ptr<Executor> io_;
 
   mutable Mutex folder_mutex_;  // Held while files are written; comes before mutex_.
-  bool is_buried_ ABSL_GUARDED_BY(folder_mutex_) = false;
+  bool left_folder_ ABSL_GUARDED_BY(folder_mutex_) = false;
 
   std::atomic<int64_t> durable_{0};
   std::atomic<int64_t> written_{0};
@@ -127,6 +138,7 @@ class DurableLog final : public EventLog, public std::enable_shared_from_this<Du
   bool waits_for_room_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status fault_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_deleted_ ABSL_GUARDED_BY(mutex_) = false;  // The deletion is the last item, or written.
   bool journal_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t appended_ ABSL_GUARDED_BY(mutex_) = 0;  // Number of the last event.
   // Events that a checkpoint has to have before they are told of, in their order.

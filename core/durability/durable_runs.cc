@@ -1,6 +1,7 @@
 #include "core/durability/durable_runs.h"
 
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -15,8 +16,8 @@ namespace gradd {
 namespace {
 
 constexpr absl::Duration kRetryInterval = absl::Seconds(1);
-// Between two attempts to find memory for runs that have yet to be recovered.
-constexpr absl::Duration kMemoryInterval = absl::Seconds(10);
+// Between two attempts to read runs that could not be read.
+constexpr absl::Duration kReadInterval = absl::Seconds(10);
 constexpr absl::Duration kWritingInterval = absl::Milliseconds(100);
 
 // How many things are not done yet, for who waits for them. Thread safe.
@@ -100,12 +101,18 @@ std::shared_ptr<EventLog> DurableRuns::OpenLog(const std::string& run_id) {
   auto log = std::make_shared<DurableLog>(directory_->FolderOf(run_id), io_->Share());
   log->Start();
   MutexLock lock(&mutex_);
-  checkpointers_.erase(run_id);
   logs_[run_id] = log;
   return log;
 }
 
 absl::Status DurableRuns::RemoveFromDisk(const std::string& run_id) {
+  std::shared_ptr<DurableLog> log;
+  {
+    MutexLock lock(&mutex_);
+    if (const auto found = logs_.find(run_id); found != logs_.end()) log = found->second.lock();
+  }
+  // The folder may be another run's next.
+  if (log != nullptr) log->LeaveFolder();
   const auto folder = directory_->FolderOf(run_id);
   const std::string uid = MakeRunUid();
   GRADD_RETURN_IF_ERROR(folder->Bury(uid));
@@ -131,7 +138,7 @@ void DurableRuns::RecoverLater(std::vector<std::string> run_ids, bool again) {
 
 void DurableRuns::RecoverPutOff(absl::Duration now) {
   MutexLock lock(&mutex_);
-  if (stopped_ || recovering_ || put_off_.empty() || now - put_off_at_ < kMemoryInterval) return;
+  if (stopped_ || recovering_ || put_off_.empty() || now - put_off_at_ < kReadInterval) return;
   std::vector<std::string> run_ids;
   for (std::string& run_id : std::exchange(put_off_, {})) {
     if (registry_.GoOnWithRecovery(run_id)) run_ids.push_back(std::move(run_id));
@@ -148,16 +155,18 @@ void DurableRuns::RecoverRun(const std::string& run_id, bool again) {
   RunLog& log = *registry_.log();
   const absl::Duration begin = registry_.clock().Elapsed();
   auto recovered = gradd::RecoverRun(folder, io_->Share(), &registry_);
-  if (recovered.status().code() == absl::StatusCode::kNotFound) {
+  if (ReasonOf(recovered.status()) == "RUN_NOT_FOUND") {
     // Of a creation that nobody was told of.
     RemoveFromDisk(run_id).IgnoreError();
     return registry_.ForgetRecovery(run_id);
   }
-  if (recovered.status().code() == absl::StatusCode::kResourceExhausted) {
-    const std::string why(recovered.status().message());
+  if (MayBeReadLater(recovered.status())) {
+    const bool lacks_memory = recovered.status().code() == absl::StatusCode::kResourceExhausted;
+    const std::string why = absl::StrCat(
+        lacks_memory ? "waits for memory: " : "cannot be read now: ", recovered.status().message());
     registry_.PutOffRecovery(run_id, why);
     if (!again) {
-      log.Add({LogEntry::Level::kWarning, "run waits for memory", {{"run", run_id}, {"why", why}}});
+      log.Add({LogEntry::Level::kWarning, "run not read yet", {{"run", run_id}, {"why", why}}});
     }
     MutexLock lock(&mutex_);
     put_off_.push_back(run_id);
@@ -212,29 +221,45 @@ std::shared_ptr<Checkpointer> DurableRuns::MakeCheckpointer(std::shared_ptr<Run>
 
 std::vector<std::shared_ptr<Checkpointer>> DurableRuns::Checkpointers() {
   std::vector<std::shared_ptr<Checkpointer>> all;
+  std::vector<std::shared_ptr<Checkpointer>> gone;
   const auto runs = registry_.All();
-  MutexLock lock(&mutex_);
-  for (const auto& run : runs) {
-    if (run->is_trial()) continue;
-    std::shared_ptr<Checkpointer>& checkpointer = checkpointers_[run->run_id()];
-    if (checkpointer == nullptr || checkpointer->run() != run) {
-      const std::shared_ptr<DurableLog> log = logs_[run->run_id()].lock();
-      if (log == nullptr) continue;
-      checkpointer = MakeCheckpointer(run, log);
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& run : runs) {
+      if (run->is_trial()) continue;
+      std::shared_ptr<Checkpointer>& checkpointer = checkpointers_[run->run_id()];
+      if (checkpointer == nullptr || checkpointer->run() != run) {
+        if (checkpointer != nullptr) gone.push_back(std::move(checkpointer));
+        const std::shared_ptr<DurableLog> log = logs_[run->run_id()].lock();
+        if (log == nullptr) continue;
+        checkpointer = MakeCheckpointer(run, log);
+      }
+      all.push_back(checkpointer);
     }
-    all.push_back(checkpointer);
+    for (auto next = checkpointers_.begin(); next != checkpointers_.end();) {
+      const auto found = next++;
+      if (found->second != nullptr) {
+        if (!found->second->run()->ReadCheckpointFacts().deleted) continue;
+        gone.push_back(std::move(found->second));
+      }
+      checkpointers_.erase(found);
+    }
+    for (auto next = logs_.begin(); next != logs_.end();) {
+      const auto found = next++;
+      if (found->second.expired()) logs_.erase(found);
+    }
   }
-  // What is left of runs that are gone.
-  for (auto next = checkpointers_.begin(); next != checkpointers_.end();) {
-    const auto found = next++;
-    if (found->second != nullptr && !found->second->run()->ReadCheckpointFacts().deleted) continue;
-    checkpointers_.erase(found);
-  }
-  for (auto next = logs_.begin(); next != logs_.end();) {
-    const auto found = next++;
-    if (found->second.expired()) logs_.erase(found);
-  }
+  for (const auto& checkpointer : gone) checkpointer->Stop(checkpointer->DeletedError());
   return all;
+}
+
+std::vector<std::shared_ptr<DurableLog>> DurableRuns::Logs() const {
+  std::vector<std::shared_ptr<DurableLog>> logs;
+  MutexLock lock(&mutex_);
+  for (const auto& [run_id, weak] : logs_) {
+    if (auto log = weak.lock(); log != nullptr) logs.push_back(std::move(log));
+  }
+  return logs;
 }
 
 std::shared_ptr<Checkpointer> DurableRuns::CheckpointerOf(const std::string& run_id) const {
@@ -263,7 +288,10 @@ void DurableRuns::Tick() {
   for (const auto& checkpointer : Checkpointers()) {
     checkpointer->Tick();
     guard_.Tick(checkpointer);
-    if (retries && checkpointer->log()->waits_for_room()) checkpointer->log()->Retry();
+  }
+  if (!retries) return;
+  for (const auto& log : Logs()) {
+    if (log->waits_for_room()) log->Retry();
   }
 }
 
@@ -296,13 +324,19 @@ void DurableRuns::Stop(absl::Duration patience) {
                           {{"why", absl::StrCat("there was no more than ",
                                                 absl::FormatDuration(patience), " for them")}}});
   }
-  const auto left = std::make_shared<Countdown>();
+  std::set<DurableLog*> complete;
   for (const auto& checkpointer : Checkpointers()) {
     const auto newest = checkpointer->newest();
     const CheckpointFacts facts = checkpointer->run()->ReadCheckpointFacts();
-    const bool complete = newest.has_value() && newest->events == facts.events;
+    if (newest.has_value() && newest->events == facts.events) {
+      complete.insert(checkpointer->log().get());
+    }
+    checkpointer->Stop(StoppingError());
+  }
+  const auto left = std::make_shared<Countdown>();
+  for (const auto& log : Logs()) {
     left->Add(1);
-    checkpointer->log()->Close(complete, [left] { left->Done(); });
+    log->Close(complete.count(log.get()) > 0, [left] { left->Done(); });
   }
   while (!left->Wait(kWritingInterval)) {
   }

@@ -83,6 +83,8 @@ class DurableRuns {
   bool MakeLastCheckpoints(absl::Duration until);
   // Those of all runs; makes those that are missing.
   std::vector<std::shared_ptr<Checkpointer>> Checkpointers();
+  // Also of runs that are being deleted.
+  std::vector<std::shared_ptr<DurableLog>> Logs() const;
 
   const Options options_;
   const GuardRollback guard_;

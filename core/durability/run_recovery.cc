@@ -97,7 +97,7 @@ class Recovery {
         read = capture.status();
         if (read.ok()) origin.capture = *std::move(capture);
       }
-      if (read.code() == absl::StatusCode::kResourceExhausted) return read;
+      if (MayBeReadLater(read) || ReasonOf(read) == "FILE_VERSION") return read;
       if (!read.ok()) {
         recovered_.notes.push_back(std::string(read.message()));
         continue;
@@ -135,7 +135,7 @@ class Recovery {
       if (!*next) break;
       if (reader.event().event().number() > limit) continue;
       if (absl::Status taken = Take(reader); !taken.ok()) {
-        if (taken.code() == absl::StatusCode::kResourceExhausted) return taken;
+        if (MayBeReadLater(taken)) return taken;
         return Damaged(absl::StrCat(path, ", byte ", reader.position()), taken.message());
       }
     }
@@ -172,7 +172,12 @@ class Recovery {
       const auto pushes = ReadPushes(reader.event(), recovered_.run->layout(), reader.data());
       GRADD_RETURN_IF_ERROR(pushes.status());
       ++recovered_.replayed_events;
-      return replay_->Apply(event, *pushes);
+      GRADD_RETURN_IF_ERROR(replay_->Apply(event, *pushes));
+      // Also by a change, as of `max_steps`.
+      if (recovered_.run->ReadCheckpointFacts().state == v1::RUN_STATE_RUNNING) {
+        stands_still_ = false;
+      }
+      return absl::OkStatus();
     }
     gap_ = true;
     if (IsControlEvent(event)) carried_.push_back(event);
@@ -237,6 +242,8 @@ class Recovery {
     if (recovered_.steps_are_lost) replay_->BeginTimeline();
     for (const state::v1::Event& event : carried_) GRADD_RETURN_IF_ERROR(replay_->CarryOver(event));
     replay_->GoOn();
+    // Otherwise the new timeline has begun one.
+    if (!state.spec().journal() && !recovered_.steps_are_lost) recovered_.log->AwaitSegment();
     return absl::OkStatus();
   }
 
@@ -255,6 +262,12 @@ class Recovery {
 };
 
 }  // namespace
+
+bool MayBeReadLater(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kResourceExhausted ||
+         status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kPermissionDenied;
+}
 
 absl::StatusOr<RecoveredRun> RecoverRun(const std::shared_ptr<const RunFolder>& folder,
                                         std::shared_ptr<Executor> io, RunRegistry* registry) {

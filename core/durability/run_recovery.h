@@ -33,11 +33,14 @@ struct RecoveredRun {
 // Reads a run from its folder: the newest checkpoint that is whole, then the events since. What the
 // log has of the time after a gap is carried over as far as people did it. `io` is the log's.
 //
-// DATA_LOSS names the file and the byte that is damaged, NOT_FOUND says that there is no run,
-// RESOURCE_EXHAUSTED that there is no memory for it. Takes as long as reading the files and making
-// the steps in the log.
+// DATA_LOSS names the file and the byte that is damaged, RUN_NOT_FOUND says that there is no run;
+// or MayBeReadLater(). Takes as long as reading the files and making the steps in the log.
 absl::StatusOr<RecoveredRun> RecoverRun(const std::shared_ptr<const RunFolder>& folder,
                                         std::shared_ptr<Executor> io, RunRegistry* registry);
+
+// Whether it is the machine that is at fault, and not the files: there is no memory or descriptor
+// for them, or no permission.
+bool MayBeReadLater(const absl::Status& status);
 
 }  // namespace gradd
 

@@ -29,8 +29,12 @@ class DurableGate {
   // when it never may.
   void Say(int64_t event, std::function<void(bool)> say) {
     if (IsOpen(event)) return say(true);
+    // Serve() has been here for the last time.
+    if (said_.empty() && !log_->failure().ok()) return say(false);
     said_.push_back({event, std::move(say)});
   }
+  // Why what does not get out never will.
+  absl::Status failure() const { return log_->failure(); }
   // The same for what may take long: it is given back by Serve(), then or after a failure. Not to
   // be used where IsOpen().
   void Answer(int64_t event, Receiver receive) { answers_.push_back({event, std::move(receive)}); }

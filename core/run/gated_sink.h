@@ -96,7 +96,8 @@ class GatedSink final : public SessionSink, public std::enable_shared_from_this<
               [self = shared_from_this(), is_result, action = std::move(action)](bool may) {
                 --self->waiting_;
                 if (is_result) --self->waiting_results_;
-                if (may && self->sink_ != nullptr) action(self->sink_);
+                if (!may) return self->Abandon(self->gate_.failure());
+                if (self->sink_ != nullptr) action(self->sink_);
               });
   }
 

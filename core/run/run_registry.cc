@@ -78,7 +78,7 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::FindFree(const std::string& ru
     const bool same_request = !request_id.empty() && found->second.request_id == request_id;
     if (same_request && found->second.run != nullptr) return found->second.run;
     const bool passes = found->second.phase == Entry::Phase::kRecovering ||
-                        found->second.phase == Entry::Phase::kLacksMemory ||
+                        found->second.phase == Entry::Phase::kPutOff ||
                         found->second.phase == Entry::Phase::kDeleting;
     if (same_request || passes) return UnusableError(run_id, found->second);
     return Error(absl::StatusCode::kAlreadyExists, "RUN_EXISTS",
@@ -119,7 +119,7 @@ absl::Status RunRegistry::UnusableError(const std::string& run_id, const Entry& 
       return Error(absl::StatusCode::kUnavailable, "RUN_RECOVERING",
                    absl::StrCat(run, " is being recovered", entry.text.empty() ? "" : ": ",
                                 entry.text, "; try again"));
-    case Entry::Phase::kLacksMemory:
+    case Entry::Phase::kPutOff:
       return Error(absl::StatusCode::kUnavailable, "RUN_RECOVERING",
                    absl::StrCat(run, " ", entry.text));
     case Entry::Phase::kDeleting:
@@ -144,13 +144,14 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::FindCreated(const std::string&
 absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Create(const std::string& run_id,
                                                          const v1::Run& spec,
                                                          const std::string& request_id,
-                                                         const RunOrigin* origin) {
+                                                         const RunOrigin* origin, bool* is_new) {
   GRADD_RETURN_IF_ERROR(CheckIds(run_id, request_id));
   std::shared_ptr<Run> existing;
   RunOrigin made_from = origin == nullptr ? RunOrigin() : *origin;
   made_from.request_id = request_id;
   GRADD_RETURN_IF_ERROR(Reserve(run_id, request_id, !made_from.trial_of.empty(), &existing));
   if (existing != nullptr) return existing;
+  if (is_new != nullptr) *is_new = true;
   auto run = CreateIfMemoryAllows(run_id, spec, environment_, made_from);
   MutexLock lock(&mutex_);
   // Drain() has not seen it, so no worker may.
@@ -212,14 +213,14 @@ void RunRegistry::EndRecovery(const std::string& run_id, absl::StatusOr<std::sha
 void RunRegistry::PutOffRecovery(const std::string& run_id, std::string why) {
   MutexLock lock(&mutex_);
   Entry& entry = runs_[run_id];
-  entry.phase = Entry::Phase::kLacksMemory;
-  entry.text = absl::StrCat("waits for memory: ", why);
+  entry.phase = Entry::Phase::kPutOff;
+  entry.text = std::move(why);
 }
 
 bool RunRegistry::GoOnWithRecovery(const std::string& run_id) {
   MutexLock lock(&mutex_);
   const auto found = runs_.find(run_id);
-  if (found == runs_.end() || found->second.phase != Entry::Phase::kLacksMemory) return false;
+  if (found == runs_.end() || found->second.phase != Entry::Phase::kPutOff) return false;
   found->second.phase = Entry::Phase::kRecovering;
   return true;
 }
@@ -262,34 +263,60 @@ absl::StatusOr<std::shared_ptr<Run>> RunRegistry::Find(absl::string_view name) c
                absl::StrCat("no run \"", *run_id, "\""));
 }
 
-absl::Status RunRegistry::Delete(absl::string_view name) {
+absl::Status RunRegistry::Delete(absl::string_view name, Deleted deleted) {
+  if (deleted == nullptr) deleted = [](const absl::Status&) {};
+  const auto done = [&](const absl::Status& status) {
+    deleted(status);
+    return status;
+  };
   auto run_id = ParseRunName(name);
-  GRADD_RETURN_IF_ERROR(run_id.status());
-  if (const auto deleted = DeleteFromDisk(*run_id); deleted.has_value()) return *deleted;
+  if (!run_id.ok()) return done(run_id.status());
+  if (const auto removed = DeleteFromDisk(*run_id); removed.has_value()) return done(*removed);
   auto run = Find(name);
-  GRADD_RETURN_IF_ERROR(run.status());
-  GRADD_RETURN_IF_ERROR((*run)->CheckChangeable());
-  Remove(run->get());
+  absl::Status may = run.status();
+  if (may.ok()) may = (*run)->CheckChangeable();
+  if (!may.ok()) return done(may);
+  Remove(run->get(), std::move(deleted));
   return absl::OkStatus();
 }
 
-void RunRegistry::Remove(Run* run) {
+void RunRegistry::Remove(Run* run, Deleted deleted) {
   const std::shared_ptr<Run> alive = run->shared_from_this();
+  if (deleted == nullptr) deleted = [](const absl::Status&) {};
   {
     MutexLock lock(&mutex_);
     const auto found = runs_.find(run->run_id());
-    if (found == runs_.end() || found->second.run != alive) return;
-    found->second.run = nullptr;
-    found->second.phase = Entry::Phase::kDeleting;
-    ++changes_;
-    changed_.NotifyAll();
+    if (found != runs_.end() && found->second.run == alive) {
+      found->second.run = nullptr;
+      found->second.phase = Entry::Phase::kDeleting;
+      ++changes_;
+      changed_.NotifyAll();
+    } else {
+      // Somebody else does so, and this one waits for it.
+      run = nullptr;
+    }
   }
+  if (run == nullptr) return alive->WhenDurable(std::move(deleted));
   run->Delete();
-  // Until then nobody else gets its id.
-  run->WhenDurable([this, run_id = run->run_id()](const absl::Status&) {
-    MutexLock lock(&mutex_);
-    runs_.erase(run_id);
+  run->WhenDurable([this, alive, deleted = std::move(deleted)](const absl::Status& durable) {
+    deleted(EndDeletion(alive->run_id(), durable));
   });
+}
+
+absl::Status RunRegistry::EndDeletion(const std::string& run_id, const absl::Status& durable) {
+  absl::Status deleted = durable;
+  // Where its log is at an end, its files can go all the same; but a server that stops is late.
+  const bool stops = draining();
+  if (!deleted.ok() && !stops) deleted = remove_from_disk_(run_id);
+  MutexLock lock(&mutex_);
+  if (deleted.ok()) {
+    runs_.erase(run_id);
+  } else if (!stops) {
+    Entry& entry = runs_[run_id];
+    entry.phase = Entry::Phase::kDamaged;
+    entry.text = absl::StrCat("it could not be deleted: ", deleted.message());
+  }
+  return deleted;
 }
 
 std::optional<absl::Status> RunRegistry::DeleteFromDisk(const std::string& run_id) {

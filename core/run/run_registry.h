@@ -41,7 +41,8 @@ class RunRegistry {
   // RESOURCE_EXHAUSTED, with nothing changed, at a limit or where the memory ends.
   absl::StatusOr<std::shared_ptr<Run>> Create(const std::string& run_id, const v1::Run& spec,
                                               const std::string& request_id,
-                                              const RunOrigin* origin = nullptr);
+                                              const RunOrigin* origin = nullptr,
+                                              bool* is_new = nullptr);
 
   // What Create() would answer without making anything: the run that the same request has created
   // before; null where it would make one, if nobody else does before it.
@@ -52,10 +53,14 @@ class RunRegistry {
   absl::StatusOr<std::shared_ptr<Run>> Find(absl::string_view name) const;
 
   // Removes the run and ends its sessions. FAILED_PRECONDITION: it is a trial. Takes time in
-  // proportion to the parameters where nobody else uses them any more.
-  absl::Status Delete(absl::string_view name);
+  // proportion to the parameters where nobody else uses them any more. `deleted` is told when that
+  // is durable, or why it cannot be, within this call or on some thread; the result is what is
+  // known of it by now. Until it is durable, nobody gets the run's id. A run that could not be
+  // deleted is damaged, and may be deleted again.
+  using Deleted = std::function<void(const absl::Status&)>;
+  absl::Status Delete(absl::string_view name, Deleted deleted = nullptr);
   // The same for this very run, unless that has happened before.
-  void Remove(Run* run);
+  void Remove(Run* run, Deleted deleted = nullptr);
 
   // In the order of their ids.
   std::vector<std::shared_ptr<Run>> All() const;
@@ -74,8 +79,8 @@ class RunRegistry {
                                                const RunOrigin& origin);
   // The run is there, or is damaged for what the status says; then it can only be deleted.
   void EndRecovery(const std::string& run_id, absl::StatusOr<std::shared_ptr<Run>> run);
-  // There is no memory for the run, as `why` says: its recovery goes on with GoOnWithRecovery();
-  // until then the run can be deleted. False from that: it was.
+  // The run cannot be read now, as `why` says to people: its recovery goes on with
+  // GoOnWithRecovery(); until then the run can be deleted. False from that: it was.
   void PutOffRecovery(const std::string& run_id, std::string why);
   bool GoOnWithRecovery(const std::string& run_id);
   // There is no such run.
@@ -125,16 +130,18 @@ class RunRegistry {
     std::shared_ptr<Run> run;  // Null while the run cannot be used.
     std::string request_id;
     bool is_trial = false;
-    enum class Phase { kCreating, kRecovering, kLacksMemory, kUsable, kDamaged, kDeleting };
+    enum class Phase { kCreating, kRecovering, kPutOff, kUsable, kDamaged, kDeleting };
     Phase phase = Phase::kCreating;
     std::string text;  // Of a run that is kept and not usable: what people are told.
     // It was to be recovered, and is not.
-    bool IsLeftOnDisk() const { return phase == Phase::kLacksMemory || phase == Phase::kDamaged; }
+    bool IsLeftOnDisk() const { return phase == Phase::kPutOff || phase == Phase::kDamaged; }
   };
   // Why that run cannot be found.
   static absl::Status UnusableError(const std::string& run_id, const Entry& entry);
   // Deletes a run that IsLeftOnDisk(); unset if it is none.
   std::optional<absl::Status> DeleteFromDisk(const std::string& run_id);
+  // What comes of the deletion of a run whose log says this.
+  absl::Status EndDeletion(const std::string& run_id, const absl::Status& durable);
   // Whether the run id can be kept, or the run that the same request has created.
   absl::StatusOr<std::shared_ptr<Run>> FindFree(const std::string& run_id,
                                                 const std::string& request_id, bool is_trial) const

@@ -39,7 +39,8 @@ void Run::TellOfTimeline(const std::string& author) {
   const std::vector<SessionPtr> sessions = sessions_.List();
   for (const SessionPtr& session : sessions) {
     if (!session->state().sends_timelines) continue;
-    SendTimeline(session.get(), timeline, engine_.step());
+    SendTimeline(session.get(), timeline, engine_.step(),
+                 sessions_.MemberOf(session.get())->ledger.sequence);
   }
   const auto dropped = std::make_shared<std::vector<PendingPush>>(waiting_.TakeAll());
   for (PendingPush& pending : *dropped) {

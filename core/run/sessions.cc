@@ -111,11 +111,12 @@ void SendEvent(WorkerSession* session, v1::RunEventKind event, int64_t step) {
   session->state().sink->Send(std::move(response));
 }
 
-void SendTimeline(WorkerSession* session, uint64_t timeline, int64_t step) {
+void SendTimeline(WorkerSession* session, uint64_t timeline, int64_t step, int64_t last_sequence) {
   v1::TrainResponse response;
   response.mutable_event()->set_kind(v1::RUN_EVENT_KIND_TIMELINE);
   response.mutable_event()->set_step(step);
   response.mutable_event()->set_timeline(timeline);
+  response.mutable_event()->set_last_sequence(last_sequence);
   session->state().sink->Send(std::move(response));
 }
 

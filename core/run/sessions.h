@@ -81,7 +81,7 @@ class Sessions {
 
 // To a session that has not ended.
 void SendEvent(WorkerSession* session, v1::RunEventKind event, int64_t step);
-void SendTimeline(WorkerSession* session, uint64_t timeline, int64_t step);
+void SendTimeline(WorkerSession* session, uint64_t timeline, int64_t step, int64_t last_sequence);
 void SendTrials(WorkerSession* session, const std::vector<std::string>& names, int64_t step);
 
 }  // namespace gradd

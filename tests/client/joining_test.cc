@@ -122,7 +122,7 @@ TEST(JoiningTest, ALaterWelcomeMustBeOfTheSameRun) {
   EXPECT_EQ(joining.Welcomed(smaller, {3, 3}).kind, Verdict::Kind::kFail);
 }
 
-TEST(JoiningTest, ANewTimelineMayKnowFewerPushesAndIsStillOfTheSameRun) {
+TEST(JoiningTest, ANewTimelineMayKnowOtherPushesAndIsStillOfTheSameRun) {
   const SessionOptions options = JoiningOptions();
   Joining joining(options);
   v1::Welcome welcome = GoodWelcome();
@@ -134,6 +134,8 @@ TEST(JoiningTest, ANewTimelineMayKnowFewerPushesAndIsStillOfTheSameRun) {
   welcome.set_timeline(2);
   EXPECT_EQ(joining.Welcomed(welcome, {4, 5}).kind, Verdict::Kind::kWelcome);
   EXPECT_EQ(joining.Welcomed(welcome, {4, 5}).kind, Verdict::Kind::kFail) << "it is no new one";
+  welcome.set_timeline(3);
+  EXPECT_EQ(joining.Welcomed(welcome, {1, 2}).kind, Verdict::Kind::kWelcome) << "or more of them";
   welcome.set_run_uid("cd");
   const Joining::Verdict other = joining.Welcomed(welcome, {3, 3});
   EXPECT_EQ(other.kind, Verdict::Kind::kFail);

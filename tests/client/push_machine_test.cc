@@ -67,6 +67,11 @@ class Script {
       welcome.mutable_limits()->set_max_chunk_bytes(kMinChunkBytes);
       welcome.set_timeline(timeline);
       machine_.StreamOpened(welcome);
+    } else if (absl::ConsumePrefix(&event, "timeline:")) {
+      machine_.OnTimeline(timeline, std::stoi(std::string(event)));
+    } else if (absl::ConsumePrefix(&event, "may-begin:")) {
+      const auto pulled = static_cast<uint64_t>(std::stoull(std::string(event)));
+      done_.emplace_back(machine_.CanBegin(pulled) ? "may" : "waits");
     } else if (event == "begin") {
       Note(machine_.Begin());
     } else if (event == "next") {
@@ -285,6 +290,23 @@ TEST(PushMachineTest, DoesWhatTheTableSays) {
        "header1,@0 @1 @2,commit+p ROLLED_BACK+p->1"},
       {"and with the same sequence, from a server that does not say",
        "open:7 order begin all ROLLED_BACK", "header8,@0 @1 @2,commit ROLLED_BACK->8"},
+      {"where a timeline begins between two pushes, the next one has the sequence that is told",
+       "open:7@1 order@1 begin all APPLIED timeline:3@2 order@2 begin next",
+       "header8t1,@0 @1 @2,commit APPLIED->9 header4t2,@0"},
+      {"also one that is ordered and not begun", "open:7@1 order@2 timeline:3@2 begin next",
+       "header4t2,@0"},
+      {"but not one that is on its way", "open:7@1 order@1 begin all timeline:3@2 ROLLED_BACK:3",
+       "header8t1,@0 @1 @2,commit ROLLED_BACK->4"},
+      {"one of parameters that were pulled waits until the stream tells of their timeline",
+       "open:7@1 order@2 may-begin:2 timeline:3@2 may-begin:2", "waits may"},
+      {"or the next stream does",
+       "open:7@1 order@2 may-begin:2 lost open:3@2 may-begin:2 begin next",
+       "waits may header4t2,@0"},
+      {"one of a timeline that nobody knows is the server's to judge",
+       "open:7@1 order@9 may-begin:2", "may"},
+      {"on a timeline with more of its pushes, one that was lost is asked about",
+       "open:7@1 order@1 begin all lost open:95@2 begin all ROLLED_BACK:95 order@2 begin next",
+       "header8t1,@0 @1 @2,commit header8t1,commit ROLLED_BACK->96 header96t2,@0"},
       // Aborts.
       {"a push that is not begun is taken back here", "order abort order open:0 begin next",
        "ABORTED->1 header1,@0"},

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -534,6 +535,143 @@ TEST(CrashTableTest, ADamagedLogIsNamedAndTheRunCanOnlyBeDeleted) {
   table.server()->Settle();
   EXPECT_THAT(*table.files()->List("s/runs"), IsEmpty());
   EXPECT_NE(table.Create(), nullptr);
+}
+
+// ---- What nobody can know ----
+
+// An earlier server was stopped, and has written that nothing is missing; the next one was not.
+TEST(CrashTableTest, StepsAfterACleanStopAreLostAndSaidToBe) {
+  Table table(/*journal=*/false);
+  table.Create();
+  table.TrainTo(100);
+  table.Restart();
+  ASSERT_EQ(table.Step(), 100);
+  ASSERT_EQ(table.State().timeline(), 1U);
+  table.TrainTo(130);
+  table.Crash();
+  EXPECT_EQ(table.Step(), 100);
+  EXPECT_EQ(table.State().timeline(), 2U);
+  EXPECT_THAT(table.server()->TakeLog(), Contains(HasSubstr("lost=")));
+}
+
+// It was finished, and went on since somebody let it.
+TEST(CrashTableTest, StepsAfterAFinishedRunWasLetGoOnAreLostAndSaidToBe) {
+  for (const bool checkpoint : {true, false}) {
+    Table table(/*journal=*/false);
+    table.spec()->set_max_steps(100);
+    table.Create();
+    table.TrainTo(100);
+    table.server()->Pass(absl::Seconds(1));
+    ASSERT_EQ(table.State().state(), v1::RUN_STATE_FINISHED);
+    if (checkpoint) {
+      ASSERT_TRUE(table.server()->MakeCheckpoint("r"));
+    }
+    ASSERT_TRUE(table.Change([](v1::Run* run) { run->set_max_steps(200); }, "max_steps").ok());
+    table.TrainTo(130);
+    table.Crash();
+    EXPECT_EQ(table.Step(), 100);
+    EXPECT_EQ(table.State().timeline(), 2U);
+    EXPECT_EQ(table.State().spec().max_steps(), 200);
+  }
+}
+
+// ---- The machine is at fault, and not the files ----
+
+TEST(CrashTableTest, WithoutDescriptorsForItsFilesARunWaitsAndLosesNothing) {
+  for (const int error : {EMFILE, EACCES, ENOMEM}) {
+    for (const char* const name : {"open", "list"}) {
+      int64_t put_off = 0;
+      for (int64_t call = 1; call < 20; ++call) {
+        Table table(/*journal=*/false);
+        table.Create();
+        table.TrainTo(100);
+        table.worker()->Disconnect();
+        table.server()->Stop();
+        table.EndForChanges();
+        table.files()->SetFault({call, error, /*lasting=*/false, name});
+        KeptServer server(table.files(), table.clock(), /*seed=*/7);
+        if (!server.Start().ok()) continue;  // It says so, and does not serve.
+        if (server.Find("r") == nullptr) {
+          ++put_off;
+          ASSERT_EQ(server.registry()->Unusable().size(), 1U);
+          EXPECT_THAT(server.registry()->Unusable()[0].progress().reason(),
+                      HasSubstr("cannot be read now: "));
+          server.Pass(absl::Seconds(11));
+        }
+        ASSERT_NE(server.Find("r"), nullptr) << name << " " << call;
+        state::v1::RunState state;
+        server.Find("r")->WriteState(&state);
+        EXPECT_EQ(state.step(), 100);
+        EXPECT_EQ(state.timeline(), 1U) << name << " " << call << ": " << error;
+      }
+      EXPECT_GT(put_off, 0) << name;
+    }
+  }
+}
+
+// ---- Deletions that meet a disk ----
+
+TEST(CrashTableTest, ARunThatFillsTheDiskCanBeDeleted) {
+  Table table(/*journal=*/true);
+  table.Create();
+  table.TrainTo(5);
+  table.files()->SetRoom(table.files()->bytes() + 10);
+  for (int64_t step = 5; step < 7; ++step) {
+    table.worker()->Push(step);
+    table.server()->Settle();
+  }
+  absl::Status deleted = absl::UnknownError("nobody was told");
+  ASSERT_TRUE(table.server()
+                  ->registry()
+                  ->Delete("runs/r", [&](const absl::Status& status) { deleted = status; })
+                  .ok());
+  table.server()->Settle();
+  EXPECT_TRUE(deleted.ok()) << deleted;
+  EXPECT_TRUE(table.server()->registry()->Create("r", *table.spec(), "").ok()) << "its id is free";
+}
+
+TEST(CrashTableTest, ARunWhoseLogHasFailedIsDeletedAndTheNextOneOfItsNameIsKept) {
+  for (const bool busy : {false, true}) {
+    Table table(/*journal=*/true);
+    table.Create();
+    table.TrainTo(3);
+    table.server()->Pass(absl::Milliseconds(100));
+    table.files()->SetFault({1, EIO, /*lasting=*/false, "sync"});
+    table.worker()->Push(3);
+    table.server()->Settle();
+    // A checkpoint of it may be on its way.
+    if (busy) {
+      table.server()->kept()->CheckpointerOf("r")->Request([](const auto&) {});
+      table.server()->RunOne();
+    }
+    absl::Status deleted = absl::UnknownError("nobody was told");
+    ASSERT_TRUE(table.server()
+                    ->registry()
+                    ->Delete("runs/r", [&](const absl::Status& status) { deleted = status; })
+                    .ok());
+    table.server()->Settle();
+    EXPECT_TRUE(deleted.ok()) << deleted;
+    ASSERT_NE(table.Create("other"), nullptr);
+    table.server()->Pass(absl::Seconds(1));
+    ASSERT_TRUE(table.IsAnswered());
+    table.Crash();
+    ASSERT_NE(table.run(), nullptr);
+    EXPECT_EQ(table.Step(), 0);
+    EXPECT_EQ(table.State().request_id(), "other");
+  }
+}
+
+TEST(CrashTableTest, WhoeverWaitsForACheckpointOfARunThatIsDeletedIsTold) {
+  Table table(/*journal=*/false);
+  table.Create();
+  table.TrainTo(3);
+  table.server()->Pass(absl::Milliseconds(100));
+  absl::Status told = absl::OkStatus();
+  table.server()->kept()->CheckpointerOf("r")->Request(
+      [&](const auto& made) { told = made.status(); });
+  ASSERT_TRUE(table.server()->registry()->Delete("runs/r").ok());
+  table.server()->Pass(absl::Seconds(1));
+  EXPECT_EQ(told.code(), absl::StatusCode::kNotFound) << told;
 }
 
 }  // namespace
