@@ -35,10 +35,12 @@ SnapshotContents ContentsOf(v1::ParameterView view) {
 
 PullReactor::PullReactor(RunRegistry* registry, PeerWatch* watch,
                          grpc::CallbackServerContext* context, const grpc::ByteBuffer& request)
-    : context_(context), watched_(watch->Add([context] { context->TryCancel(); })) {
+    : registry_(registry),
+      context_(context),
+      watched_(watch->Add([context] { context->TryCancel(); })) {
   if (const absl::Status started = Start(registry, request); !started.ok()) {
     MutexLock lock(&mutex_);  // For OnDone().
-    Finish(ToGrpcStatus(started, context_));
+    End(ToGrpcStatus(started, context_));
   }
 }
 
@@ -58,22 +60,35 @@ absl::Status PullReactor::Start(RunRegistry* registry, const grpc::ByteBuffer& b
   GRADD_RETURN_IF_ERROR(run.status());
   const SnapshotContents contents = ContentsOf(request_.view());
   GRADD_RETURN_IF_ERROR((*run)->CheckContents(contents));
-  (*run)->RequestSnapshot(contents, [this, registry](std::shared_ptr<const Snapshot> snapshot) {
-    MutexLock lock(&mutex_);
-    if (snapshot == nullptr) {
-      Finish(ToGrpcStatus(Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
-                                absl::StrCat("run \"", request_.run(), "\" was deleted")),
-                          context_));
-      return;
-    }
-    if (request_.has_newer_than_step() && snapshot->step <= request_.newer_than_step()) {
-      Finish(grpc::Status::OK);
-      return;
-    }
-    hold_ = registry->readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot));
-    Pump();
-  });
+  (*run)->RequestSnapshot(
+      contents, [link = link_, run = *run](std::shared_ptr<const Snapshot> snapshot) {
+        const absl::Status why_none = snapshot == nullptr ? run->LogFailure() : absl::OkStatus();
+        link->Use([&](PullReactor* self) { self->Take(std::move(snapshot), why_none); });
+      });
   return absl::OkStatus();
+}
+
+void PullReactor::Take(std::shared_ptr<const Snapshot> snapshot, const absl::Status& why_none) {
+  MutexLock lock(&mutex_);
+  if (finished_) return;
+  if (snapshot == nullptr) {
+    const absl::Status gone = why_none.ok()
+                                  ? Error(absl::StatusCode::kNotFound, "RUN_NOT_FOUND",
+                                          absl::StrCat("run \"", request_.run(), "\" was deleted"))
+                                  : why_none;
+    return End(ToGrpcStatus(gone, context_));
+  }
+  if (request_.has_newer_than_step() && snapshot->step <= request_.newer_than_step()) {
+    return End(grpc::Status::OK);
+  }
+  hold_ = registry_->readers()->Add(VersionReaders::Kind::kPull, std::move(snapshot));
+  Pump();
+}
+
+void PullReactor::End(const grpc::Status& status) {
+  finished_ = true;
+  hold_.reset();
+  Finish(status);
 }
 
 void PullReactor::Pump() {
@@ -81,9 +96,7 @@ void PullReactor::Pump() {
   const bool all_sent = snapshot != nullptr && next_block_ == snapshot->parameters.size();
   if (snapshot == nullptr || all_sent) {
     const absl::Status end = all_sent ? absl::OkStatus() : VersionReaders::LostError(hold_->step());
-    hold_.reset();
-    Finish(ToGrpcStatus(end, context_));
-    return;
+    return End(ToGrpcStatus(end, context_));
   }
   const BlockChunk chunk = MakeBlockChunk(snapshot, next_block_);
   writing_bytes_ = SerializeParameterChunk(chunk.description, chunk.data);
@@ -98,12 +111,18 @@ void PullReactor::OnWriteDone(bool ok) {
   if (ok) {
     Pump();
   } else {
-    hold_.reset();
-    Finish(grpc::Status::CANCELLED);
+    End(grpc::Status::CANCELLED);
   }
 }
 
+void PullReactor::OnCancel() {
+  MutexLock lock(&mutex_);
+  // Otherwise the write on its way says so.
+  if (!finished_ && hold_ == nullptr) End(grpc::Status::CANCELLED);
+}
+
 void PullReactor::OnDone() {
+  link_->End();
   // gRPC has ordered all that before this call; ThreadSanitizer sees it by the lock.
   mutex_.Lock();
   mutex_.Unlock();

@@ -89,6 +89,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // false as soon as that is known, instead of waiting for it.
   void WhenDurableOrStuck(DurableGate::Look look);
   bool IsDurable(int64_t event) const { return log_->durable() >= event || !log_->failure().ok(); }
+  // Why nothing of this run becomes durable any more; OK elsewhere. Takes no lock of the run.
+  absl::Status LogFailure() const { return log_->failure(); }
   // For GuardRollback: why its guard has stopped the run, once; and why it stays so.
   std::optional<GuardFacts> TakeGuardRequest();
   void StayStopped(const std::string& why);

@@ -16,6 +16,7 @@
 #include "gradd/v1/training_service.grpc.pb.h"
 #include "server/server.h"
 #include "tests/support/complete_push.h"
+#include "tests/support/no_claims.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -46,10 +47,6 @@ class TimelineIntegrationTest : public testing::Test {
     auto session = Session::Open(options);
     EXPECT_TRUE(session.ok()) << session.status();
     return *std::move(session);
-  }
-  // What has no answer to wait for any more is let go of without the run's lock, soon.
-  void AwaitNoClaims() {
-    while (server_->registry()->claimed_bytes() != 0) std::this_thread::yield();
   }
   std::unique_ptr<v1::TrainingService::Stub> Stub() {
     return v1::TrainingService::NewStub(
@@ -111,7 +108,7 @@ TEST_P(TimelinesUnderWorkersTest, TheyGoOnAndNothingOfAnotherTimelineIsApplied) 
   ASSERT_TRUE(Open("c")->Pull(absl::MakeSpan(parameters)).ok());
   EXPECT_EQ(parameters, std::vector<float>(kTimelineElements, expected));
   EXPECT_GT(rolled_back[0] + rolled_back[1], 0);
-  AwaitNoClaims();
+  AwaitNoClaims(*server_->registry());
 }
 
 INSTANTIATE_TEST_SUITE_P(SharedMemory, TimelinesUnderWorkersTest, testing::Bool());
@@ -180,7 +177,7 @@ TEST_F(TimelineIntegrationTest, APushThatIsTakenBackLeavesNoTrace) {
   EXPECT_EQ(report->outcome, v1::PUSH_OUTCOME_ABORTED);
   EXPECT_EQ(report->parameters_step, -1);
   EXPECT_EQ(a->next_sequence(), 1);
-  AwaitNoClaims();
+  AwaitNoClaims(*server_->registry());
   auto applied = a->Push({0, 1, 0.5}, right, absl::MakeSpan(parameters));
   EXPECT_EQ(b->Push({0, 1, 0.5}, right, {}).get()->outcome, v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(applied.get()->outcome, v1::PUSH_OUTCOME_APPLIED);

@@ -13,6 +13,7 @@
 #include "tests/core/run/push_stages.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/no_claims.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -130,7 +131,7 @@ TEST_F(AbortPushTest, OneThatWaitsSinceAnEarlierSessionIsAborted) {
   a->PushPart(1, 0, {5});
   a->Abort(1);
   EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_ABORTED);
-  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  AwaitNoClaims(registry_);
   a->Push(1, 0, {1, 1});
   b->Push(1, 0, {1, 1});
   EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);

@@ -18,6 +18,7 @@
 #include "core/run/trials.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/no_claims.h"
 #include "tests/support/specs.h"
 #include "tests/support/virtual_executor.h"
 
@@ -567,7 +568,7 @@ TEST(RoomOnThreadsTest, EveryStepIsMadeHoweverOftenRunsArePaused) {
         step);
   }
   EXPECT_GT(resent, 0);
-  EXPECT_EQ(registry.claimed_bytes(), 0);
+  AwaitNoClaims(registry);
 }
 
 }  // namespace

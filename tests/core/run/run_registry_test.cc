@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/no_claims.h"
 #include "tests/support/specs.h"
 
 namespace gradd {
@@ -185,7 +186,7 @@ TEST_F(RunRegistryTest, RunsShareTheStagingRoomWithoutDeadlock) {
                 v1::PUSH_OUTCOME_APPLIED);
     }
   }
-  EXPECT_EQ(registry.claimed_bytes(), 0);
+  AwaitNoClaims(registry);
 }
 
 // Whatever workers do, the run goes on and counts every push once.
@@ -240,7 +241,7 @@ TEST_F(RunRegistryTest, RandomDisconnectsNeverHangARunNorLoseOrRepeatAPush) {
     if (!synchronous) {
       EXPECT_EQ(description.progress().step(), applied);
     }
-    EXPECT_EQ(registry.claimed_bytes(), 0);
+    AwaitNoClaims(registry);
 
     // Whatever happened, the run still trains.
     FakeWorker last(&registry, "r", "last");

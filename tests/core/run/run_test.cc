@@ -16,6 +16,7 @@
 #include "core/run/run_registry.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/no_claims.h"
 #include "tests/support/specs.h"
 #include "tests/support/update.h"
 
@@ -340,7 +341,7 @@ TEST_F(RunTest, AnIncompletePushLeavesNoTrace) {
   a->Request(request, data);
   EXPECT_EQ(run->Describe(gradd::Run::Detail::kFull).workers(0).state(), v1::WORKER_STATE_PUSHING);
   a->Disconnect();
-  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  AwaitNoClaims(registry_);
   a = Join("a");
   EXPECT_EQ(a->welcome()->last_sequence(), 0);
   a->Push(1, 0, {1, 2, 3});
@@ -500,7 +501,7 @@ TEST_F(RunTest, ExamplesAndLossAtTheEndAreChecked) {
   EXPECT_EQ(a->WaitForResult(1).reason(), "NON_FINITE");
   PushWithTotals(a.get(), 1, 1, 1, 1);
   EXPECT_EQ(a->WaitForResult(2).outcome(), v1::PUSH_OUTCOME_APPLIED);
-  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  AwaitNoClaims(registry_);
 }
 
 TEST_F(RunTest, ADuplicateSaysWhatBecameOfThePushAndInWhichStep) {
@@ -566,7 +567,7 @@ TEST_F(RunTest, HeadersOutOfRangeAreRejectedAndTheSequenceIsNotUsedUp) {
   a->Push(1, 0, {static_cast<float>(nan)});
   EXPECT_EQ(a->WaitForResult(4).reason(), "NON_FINITE");
   EXPECT_EQ(run->Progress().step(), 0);
-  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  AwaitNoClaims(registry_);
   a->Push(1, 0, {1});
   EXPECT_EQ(a->WaitForResult(5).outcome(), v1::PUSH_OUTCOME_APPLIED);
   EXPECT_EQ(run->Progress().rejected_pushes(), 5);
@@ -961,7 +962,7 @@ TEST_F(RunTest, ASkippedPushUsesItsSequenceUpAndChangesNothing) {
   EXPECT_EQ(a->WaitForResult(0).outcome(), v1::PUSH_OUTCOME_SKIPPED);
   EXPECT_EQ(a->WaitForResult(0).step(), 0);
   EXPECT_EQ(a->WaitForParameters(0), Values({0, 0, 0, 0}));
-  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  AwaitNoClaims(registry_);
   a->Push(2, 0, {1, 1, 1, 1}, false, 1, /*loss=*/std::nan(""));
   EXPECT_EQ(a->WaitForResult(1).outcome(), v1::PUSH_OUTCOME_SKIPPED);
   EXPECT_EQ(run->Progress().step(), 0);
@@ -1274,7 +1275,7 @@ TEST_F(RunTest, DeletingARunEndsItsSessions) {
   EXPECT_EQ(a->WaitForEnd().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(a->events(), Contains(v1::RUN_EVENT_KIND_DELETED));
   EXPECT_EQ(registry_.Delete("runs/r").code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(registry_.claimed_bytes(), 0);
+  AwaitNoClaims(registry_);
 }
 
 TEST_F(RunTest, DrainingFinishesThePushesInFlight) {
