@@ -82,7 +82,6 @@ void TrainReactor::OnReadDone(bool ok) {
       MutexLock lock(&mutex_);
       unjoined_.reset();
     }
-    LogJoin();
   }
   if (more) ResumeReading();
 }
@@ -247,8 +246,11 @@ void TrainReactor::WriteBlock() {
 
 void TrainReactor::OnWriteDone(bool ok) {
   Writing written = Writing::kMessage;
+  bool joined = false;
   {
     MutexLock lock(&mutex_);
+    // The welcome is the first message.
+    joined = welcome_ && !std::exchange(join_is_logged_, welcome_);
     GRADD_DCHECK(writing_, "gRPC ends a write that nobody began");
     writing_ = false;
     writing_bytes_.Clear();
@@ -262,6 +264,7 @@ void TrainReactor::OnWriteDone(bool ok) {
     if (read_waits_ && !ending_) ReadNext();
     Pump();
   }
+  if (joined) LogJoin();
   if (written == Writing::kBlock) session()->ParametersMove();
   if (written == Writing::kLastBlock) session()->ParametersSent();
 }
@@ -302,7 +305,6 @@ void TrainReactor::LogJoin() {
   Who who;
   {
     MutexLock lock(&mutex_);
-    if (!welcome_) return;
     who = who_;
   }
   spdlog::info("{}", LogLine("worker joined", {{"run", RunIdOf(who.run)},

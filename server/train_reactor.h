@@ -110,6 +110,7 @@ class TrainReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   };
   Who who_ ABSL_GUARDED_BY(mutex_);
   bool welcome_ ABSL_GUARDED_BY(mutex_) = false;
+  bool join_is_logged_ ABSL_GUARDED_BY(mutex_) = false;
   bool left_ ABSL_GUARDED_BY(mutex_) = false;       // It said so.
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;  // Its connection is gone, or it cancelled.
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;

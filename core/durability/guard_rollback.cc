@@ -51,12 +51,13 @@ void GuardRollback::RollBack(const std::shared_ptr<Checkpointer>& kept,
   }
   const auto restore = std::make_shared<RestoreRequest>();
   restore->capture = *std::move(capture);
-  restore->by_guard = true;
+  restore->guard = facts;
   UpdateRequest update;
   update.author = "guard";
   update.restore = restore;
   update.receive = [run, kept, stays, registry = &registry_,
                     facts](const absl::StatusOr<v1::Run>& updated) {
+    if (updated.status().code() == absl::StatusCode::kAborted) return;
     if (!updated.ok()) return stays(std::string(updated.status().message()));
     LogEntry entry;
     entry.level = LogEntry::Level::kWarning;

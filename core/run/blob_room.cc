@@ -5,6 +5,15 @@
 
 namespace gradd {
 
+absl::Status BlobRoom::CheckAll(int64_t coming) const {
+  if (record_.blobs().bytes() + coming <= kMostBytes) return absl::OkStatus();
+  return Error(absl::StatusCode::kResourceExhausted, "BLOB_NO_ROOM",
+               absl::StrCat("blob: ", coming, " bytes beside the ", record_.blobs().bytes(),
+                            " that workers of this run have left; ", kMostBytes,
+                            " expected at most in all, those of lost workers included: one that "
+                            "leaves takes its own with it"));
+}
+
 absl::Status BlobRoom::Claim(int64_t coming) {
   if (claim_->Resize(record_.blobs().bytes() + coming)) return absl::OkStatus();
   return Error(

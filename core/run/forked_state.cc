@@ -20,6 +20,8 @@ state::v1::RunState ForkedState(const state::v1::RunState& origin, const NewIden
   state.clear_members();
   state.clear_outcomes();
   state.clear_guard_rollbacks();
+  state.clear_guarded_since_step();
+  state.clear_awaits_rollback();
   state.clear_skipped_in_a_row();
   state.clear_quorum_lag_seconds();
   state.clear_elapsed();

@@ -69,6 +69,8 @@ std::string StateJson(v1::RunState state) {
 
 v1::Run RestoredSpec(const v1::Run& present, const v1::Run& checkpoint, int64_t cuts) {
   v1::Run spec = checkpoint;
+  // Nobody asked for anything but a smaller rate.
+  if (cuts > 0) spec.set_max_steps(present.max_steps());
   spec.clear_layout();
   spec.set_name(present.name());
   *spec.mutable_labels() = present.labels();
@@ -94,6 +96,10 @@ RestoredState RestoreState(const state::v1::RunState& present,
   v1::RestoreRunResponse& answer = restored.answer;
   state = checkpoint;
   state.set_guard_rollbacks(present.guard_rollbacks() + (by_guard ? 1 : 0));
+  state.clear_guarded_since_step();
+  state.clear_awaits_rollback();
+  // It was made when somebody had paused the run, or at its end, which may be later now.
+  if (by_guard) state.set_state(v1::RUN_STATE_RUNNING);
   *state.mutable_spec() =
       RestoredSpec(present.spec(), checkpoint.spec(),
                    by_guard ? state.guard_rollbacks() - checkpoint.guard_rollbacks() : 0);

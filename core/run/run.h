@@ -292,11 +292,11 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // Goes on, stands still, or is over.
   void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Stops a run whose numbers are not finite; so that its guard rolls it back, if it is to, to
-  // before that step; and if its loss has left (run_guarding.cc).
-  void PauseBecause(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Stops a run that is no good from that step on, so that its guard rolls it back, if it is to;
+  // has that taken up; and stops it if its loss has left (run_guarding.cc).
   void StopFor(const std::string& reason, int64_t bad_since_step)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RequestRollback() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GuardAgainstDivergence() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // No step happens any more: those who wait and all that are connected are told.
   void FinishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

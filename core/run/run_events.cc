@@ -74,12 +74,9 @@ void RunEvents::Evaluate(const v1::Evaluation& evaluation) {
   Enter(&event);
 }
 
-void RunEvents::ChangeState(v1::RunState state, const std::string& author,
-                            const std::string& reason) {
+void RunEvents::ChangeState(state::v1::StateChange change) {
   state::v1::Event event;
-  event.mutable_state()->set_state(state);
-  event.mutable_state()->set_author(author);
-  event.mutable_state()->set_reason(reason);
+  *event.mutable_state() = std::move(change);
   Enter(&event);
 }
 

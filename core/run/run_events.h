@@ -35,7 +35,7 @@ class RunEvents {
   void Evaluate(const v1::Evaluation& evaluation);
   // `author` is empty where the server itself does it; `reason` says what for:
   // `the result of step 17 is not finite`.
-  void ChangeState(v1::RunState state, const std::string& author, const std::string& reason);
+  void ChangeState(state::v1::StateChange change);
   void BeginTimeline(const std::string& author);
   // Nobody is told of it before a checkpoint has it. `restored.state` is that of RestoreState().
   void Restore(state::v1::RunRestored restored);

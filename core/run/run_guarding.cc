@@ -10,21 +10,34 @@
 namespace gradd {
 
 void Run::StopFor(const std::string& reason, int64_t bad_since_step) {
-  const bool was_running = record_.state() == v1::RUN_STATE_RUNNING;
-  PauseBecause(reason);
-  const v1::DivergenceGuard& guard = record_.spec().guard();
-  signs_.guarded_since = bad_since_step;
-  signs_.guard_note.clear();
-  if (!was_running || guard.action() != v1::DivergenceGuard::ACTION_ROLL_BACK) return;
+  if (record_.state() == v1::RUN_STATE_RUNNING) {
+    state::v1::StateChange change;
+    change.set_state(v1::RUN_STATE_PAUSED);
+    change.set_reason(reason);
+    change.set_guarded_since_step(bad_since_step);
+    change.set_awaits_rollback(record_.spec().guard().action() ==
+                               v1::DivergenceGuard::ACTION_ROLL_BACK);
+    events_.ChangeState(std::move(change));
+    NoteMoving();
+    signs_.guard_note.clear();
+    RequestRollback();
+    sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
+  }
+  reports_.Stopped(reason);
+}
+
+void Run::RequestRollback() {
+  if (!record_.awaits_rollback()) return;
   signs_.guard_request =
-      GuardFacts{reason, bad_since_step, record_.guard_rollbacks(), MostRollbacks(guard)};
+      GuardFacts{record_.state_reason(), *record_.guarded_since(), record_.timeline()->number,
+                 record_.guard_rollbacks(), MostRollbacks(record_.spec().guard())};
 }
 
 void Run::GuardAgainstDivergence() {
   if (record_.spec().guard().action() == v1::DivergenceGuard::ACTION_UNSPECIFIED) return;
   const std::optional<Divergence> divergence = record_.losses().divergence();
   // Whoever lets it go on knows of the one that it was stopped for.
-  if (!divergence.has_value() || divergence->since_step == signs_.guarded_since) return;
+  if (!divergence.has_value() || divergence->since_step == record_.guarded_since()) return;
   StopFor(divergence->Text(), divergence->since_step);
 }
 

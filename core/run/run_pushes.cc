@@ -121,6 +121,7 @@ absl::Status Run::ClaimBlob(const v1::PushHeader& header) {
   };
   add(waiting_.all());
   if (step_ != nullptr && !step_->entered) add(step_->pushes);
+  GRADD_RETURN_IF_ERROR(blob_room_.CheckAll(coming));
   return blob_room_.Claim(coming);
 }
 

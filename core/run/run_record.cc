@@ -54,8 +54,13 @@ void RunRecord::Apply(const state::v1::Event& event) {
     case Kind::kEvaluation:
       return Evaluate(event.evaluation(), event.time());
     case Kind::kState:
-      return ChangeState(event.state().state(), event.state().author(), event.state().reason(),
-                         event.time());
+      ChangeState(event.state().state(), event.state().author(), event.state().reason(),
+                  event.time());
+      if (event.state().has_guarded_since_step()) {
+        guarded_since_ = event.state().guarded_since_step();
+      }
+      awaits_rollback_ = event.state().awaits_rollback();
+      return;
     case Kind::kTimeline:
       return BeginTimeline(event.timeline(), event.time());
     case Kind::kRestored:
@@ -263,6 +268,7 @@ void RunRecord::ChangeState(v1::RunState state, const std::string& author,
   state_author_ = author;
   state_reason_ = reason;
   state_time_ = time;
+  awaits_rollback_ = false;
   AddToHistory(time, author, "state", StateText(state_), StateText(state));
   state_ = state;
 }

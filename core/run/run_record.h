@@ -91,6 +91,10 @@ class RunRecord {
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   // How often the guard has rolled the run back.
   int64_t guard_rollbacks() const { return guard_rollbacks_; }
+  // The first step that was no good when the run was last stopped for that; and whether it is now,
+  // and is to be rolled back.
+  const std::optional<int64_t>& guarded_since() const { return guarded_since_; }
+  bool awaits_rollback() const { return awaits_rollback_; }
   // Whether one more push that is not finite may be skipped, beside `others` that will be.
   bool MaySkip(int64_t others) const;
   const std::optional<v1::Evaluation>& evaluation() const { return evaluation_; }
@@ -155,6 +159,8 @@ class RunRecord {
   PushOutcomes outcomes_;
   int64_t skipped_in_a_row_ = 0;
   int64_t guard_rollbacks_ = 0;
+  std::optional<int64_t> guarded_since_;
+  bool awaits_rollback_ = false;
   std::optional<double> quorum_lag_seconds_;
   std::optional<v1::Evaluation> evaluation_;
   EvaluationHistory evaluations_;

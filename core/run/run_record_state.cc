@@ -32,6 +32,8 @@ void RunRecord::Write(state::v1::RunState* state) const {
   outcomes_.Write(state->mutable_outcomes());
   state->set_skipped_in_a_row(skipped_in_a_row_);
   state->set_guard_rollbacks(guard_rollbacks_);
+  if (guarded_since_.has_value()) state->set_guarded_since_step(*guarded_since_);
+  state->set_awaits_rollback(awaits_rollback_);
   if (quorum_lag_seconds_.has_value()) state->set_quorum_lag_seconds(*quorum_lag_seconds_);
   if (evaluation_.has_value()) *state->mutable_evaluation() = *evaluation_;
   evaluations_.Write(state->mutable_evaluations());
@@ -95,6 +97,11 @@ absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration no
   state_time_ = state.state_time();
   skipped_in_a_row_ = state.skipped_in_a_row();
   guard_rollbacks_ = state.guard_rollbacks();
+  guarded_since_.reset();
+  if (state.has_guarded_since_step()) guarded_since_ = state.guarded_since_step();
+  // Whatever is in the file: what it waits for has to be known.
+  awaits_rollback_ =
+      state.awaits_rollback() && guarded_since_.has_value() && state_ == v1::RUN_STATE_PAUSED;
   quorum_lag_seconds_ =
       state.has_quorum_lag_seconds() ? std::optional(state.quorum_lag_seconds()) : std::nullopt;
   evaluation_ = state.has_evaluation() ? std::optional(state.evaluation()) : std::nullopt;

@@ -144,7 +144,7 @@ absl::Status RunReplay::CarryOver(const state::v1::Event& event) {
   if (event.has_state()) {
     const state::v1::StateChange& change = event.state();
     if (change.state() != run_->record_.state() && change.state() != v1::RUN_STATE_FINISHED) {
-      run_->events_.ChangeState(change.state(), change.author(), change.reason());
+      run_->events_.ChangeState(change);
     }
   } else if (event.has_timeline()) {
     run_->events_.BeginTimeline(event.timeline().author());
@@ -167,6 +167,7 @@ void RunReplay::GoOn() {
   run_->waiting_.SetSince(now);
   run_->signs_.moved_at = now;
   run_->course_.GoOn(now);
+  run_->RequestRollback();
 }
 
 absl::Status RunReplay::Fork(const RunOrigin& origin) {

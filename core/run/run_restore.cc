@@ -49,7 +49,8 @@ absl::Status RunRestore::Accept(UpdateRequest request) {
       return Error(absl::StatusCode::kAlreadyExists, "RESTORE_ANSWERED", "it was answered before");
     }
     before = run_.record_.spec();
-    if (restore.by_guard) {
+    GRADD_RETURN_IF_ERROR(CheckGuard(restore));
+    if (restore.guard.has_value()) {
       cuts = run_.record_.guard_rollbacks() + 1 - restore.capture->state.guard_rollbacks();
     }
   }
@@ -106,17 +107,30 @@ absl::Status RunRestore::Accept(UpdateRequest request) {
   return absl::OkStatus();
 }
 
+absl::Status RunRestore::CheckGuard(const RestoreRequest& restore) const {
+  if (!restore.guard.has_value()) return absl::OkStatus();
+  run_.mutex_.AssertHeld();
+  const RunRecord& record = run_.record_;
+  const bool waits = record.awaits_rollback() &&
+                     record.guarded_since() == restore.guard->bad_since_step &&
+                     record.timeline()->number == restore.guard->timeline;
+  return waits ? absl::OkStatus()
+               : absl::AbortedError("somebody has let it go on, or taken it back, meanwhile");
+}
+
 absl::Status RunRestore::Enter(const UpdateRequest& request) {
   run_.mutex_.AssertHeld();
   RestoreRequest& restore = *request.restore;
+  GRADD_RETURN_IF_ERROR(CheckGuard(restore));
   auto replaced = run_.engine_.Replace(std::move(restore.replacement));
   GRADD_RETURN_IF_ERROR(replaced.status());
   RunRecord& record = run_.record_;
   const absl::Duration now = run_.Now();
   state::v1::RunState present;
   record.Write(&present);
-  RestoredState restored = RestoreState(present, restore.state, request.author, restore.request_id,
-                                        restore.by_guard, run_.environment_.clock->WallTime());
+  RestoredState restored =
+      RestoreState(present, restore.state, request.author, restore.request_id,
+                   restore.guard.has_value(), run_.environment_.clock->WallTime());
   restore.answer = std::move(restored.answer);
   state::v1::RunRestored event;
   event.set_number(restored.state.timeline());

@@ -2,10 +2,12 @@
 #define GRADD_CORE_RUN_RUN_RESTORE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/run/guard_facts.h"
 #include "core/run/run_capture.h"
 #include "core/run/update_queue.h"
 #include "core/step/engine_replacement.h"
@@ -21,7 +23,9 @@ class Run;
 struct RestoreRequest {
   std::shared_ptr<const RunCapture> capture;  // Of this run. Let go of as soon as can be.
   std::string request_id;                     // See RestoreRunRequest.
-  bool by_guard = false;                      // With a smaller rate, see v1::DivergenceGuard.
+  // By the run's guard, for this: with a smaller rate, see v1::DivergenceGuard. It comes to
+  // nothing, ABORTED, where the run does not wait for it any more.
+  std::optional<GuardFacts> guard;
 
   // Set when the request is answered with OK, and before.
   v1::RestoreRunResponse answer;
@@ -57,6 +61,9 @@ class RunRestore {
   absl::Status Enter(const UpdateRequest& request);
 
  private:
+  // Whether a guard that takes the run back is still to. With the lock.
+  absl::Status CheckGuard(const RestoreRequest& restore) const;
+
   Run& run_;
 };
 

@@ -21,10 +21,9 @@ struct RunSigns {
   std::vector<std::string> last_missing;
   absl::Duration moved_at;
 
-  // The guard has stopped the run, which is to be rolled back; since when it was no good when the
-  // guard stopped it last; and why it was not rolled back, where that is so.
+  // The guard has stopped the run, which is to be rolled back and has not been taken up for that;
+  // and why it was not rolled back, where that is so.
   std::optional<GuardFacts> guard_request;
-  int64_t guarded_since = -1;
   std::string guard_note;
 
   // A push was refused after `step` steps.

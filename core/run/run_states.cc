@@ -8,7 +8,11 @@
 namespace gradd {
 
 void Run::EnterState(v1::RunState state, const std::string& author, const std::string& reason) {
-  events_.ChangeState(state, author, reason);
+  state::v1::StateChange change;
+  change.set_state(state);
+  change.set_author(author);
+  change.set_reason(reason);
+  events_.ChangeState(std::move(change));
   NoteMoving();
 }
 
@@ -21,14 +25,6 @@ void Run::NoteMoving() {
     signs_.moved_at = now;
   }
   JudgeRoom();
-}
-
-void Run::PauseBecause(const std::string& reason) {
-  if (record_.state() == v1::RUN_STATE_RUNNING) {
-    EnterState(v1::RUN_STATE_PAUSED, "", reason);
-    sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
-  }
-  reports_.Stopped(reason);
 }
 
 void Run::FinishIfDone() {

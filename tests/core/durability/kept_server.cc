@@ -154,12 +154,12 @@ void KeptWorker::Join(KeptServer* server, const std::string& run, bool want_para
   stream_->Join(run, std::move(join));
 }
 
-void KeptWorker::Push(int64_t base_step, const std::vector<int64_t>& batches) {
+void KeptWorker::Push(int64_t base_step, const std::vector<int64_t>& batches, double loss) {
   v1::PushHeader header;
   header.set_sequence(++sent_);
   header.set_base_step(base_step);
   header.set_examples(1 + sent_ % 3);
-  header.set_loss(1.0 / static_cast<double>(sent_));
+  header.set_loss(loss == 0 ? 1.0 / static_cast<double>(sent_) : loss);
   if (!batches.empty()) {
     const DataSet data(stream_->welcome()->data().data_set());
     int64_t examples = 0;

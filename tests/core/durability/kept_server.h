@@ -104,7 +104,8 @@ class KeptWorker {
   // Whether its last push is not answered.
   bool waits() const { return sent_ > answered_; }
   // Pushes the next one, from the parameters of that step, with these batches.
-  void Push(int64_t base_step, const std::vector<int64_t>& batches = {});
+  // Loss 0: a good one.
+  void Push(int64_t base_step, const std::vector<int64_t>& batches = {}, double loss = 0);
   // Where the run has a data set: asks for so many batches.
   void AskForBatches(int64_t count);
   // Those that it has, and has not pushed.

@@ -143,5 +143,27 @@ TEST(ForkedStateTest, ItHasNothingOfTheOriginButWhatItsStepsDependOn) {
   EXPECT_EQ(state.data().free(0).count(), 5);
 }
 
+// A guard takes a run back to before its loss left, whatever people had done to it then.
+TEST(RestoredStateTest, WhatAGuardTakesBackGoesOnForAsLongAsItWasTo) {
+  for (const v1::RunState then_it_was :
+       {v1::RUN_STATE_RUNNING, v1::RUN_STATE_PAUSED, v1::RUN_STATE_FINISHED}) {
+    state::v1::RunState then = StateAt(10, 1, 3);
+    then.set_state(then_it_was);
+    then.mutable_spec()->set_max_steps(3);
+    state::v1::RunState now = StateAt(20, 1, 9);
+    now.set_state(v1::RUN_STATE_PAUSED);
+    now.set_guarded_since_step(7);
+    now.set_awaits_rollback(true);
+    now.mutable_spec()->set_max_steps(100);
+    const state::v1::RunState state =
+        RestoreState(now, then, "guard", "", /*by_guard=*/true, absl::UnixEpoch()).state;
+    EXPECT_EQ(state.state(), v1::RUN_STATE_RUNNING);
+    EXPECT_EQ(state.spec().max_steps(), 100);
+    EXPECT_EQ(state.guard_rollbacks(), 1);
+    EXPECT_FALSE(state.has_guarded_since_step()) << "it may leave at the same step again";
+    EXPECT_FALSE(state.awaits_rollback());
+  }
+}
+
 }  // namespace
 }  // namespace gradd

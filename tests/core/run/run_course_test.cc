@@ -15,7 +15,12 @@ namespace {
 class RunCourseTest : public testing::Test {
  protected:
   RunCourseTest() { events_.Create(SynchronousSpec(1, 1), "uid", ""); }
-  void Enter(v1::RunState state) { events_.ChangeState(state, "ada", ""); }
+  void Enter(v1::RunState state) {
+    state::v1::StateChange change;
+    change.set_state(state);
+    change.set_author("ada");
+    events_.ChangeState(change);
+  }
 
   FakeClock clock_;
   RunRecord record_;

@@ -82,6 +82,8 @@ class GuardTest(KeptRunTest):
         until("its being given up", lambda: "it has done so 1 times" in self.describe("r").progress.reason)
         run = self.describe("r")
         self.assertEqual((run.state, run.timeline), (run_pb2.RUN_STATE_PAUSED, 2))
+        # Whoever looks may see it a moment before it is durable.
+        self.checkpoint("r")
         self.kill_and_start_again()
         run = self.recovered("r")
         self.assertEqual(run.state, run_pb2.RUN_STATE_PAUSED)

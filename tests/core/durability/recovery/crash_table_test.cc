@@ -674,5 +674,60 @@ TEST(CrashTableTest, WhoeverWaitsForACheckpointOfARunThatIsDeletedIsTold) {
   EXPECT_EQ(told.code(), absl::StatusCode::kNotFound) << told;
 }
 
+// ---- The guard has stopped it ----
+
+TEST(CrashTableTest, WhatAGuardWasAboutToDoIsDoneByTheNextServer) {
+  for (const bool journal : {true, false}) {
+    Table table(journal);
+    table.spec()->mutable_guard()->set_action(v1::DivergenceGuard::ACTION_ROLL_BACK);
+    table.Create();
+    table.TrainTo(100);
+    for (int64_t step = 100; table.State().state() == v1::RUN_STATE_RUNNING; ++step) {
+      ASSERT_LT(step, 300) << "it was never stopped";
+      table.worker()->Push(step, {}, /*loss=*/1e6);
+      table.server()->Settle();
+      table.worker()->TakeResults();
+    }
+    const int64_t since = table.State().guarded_since_step();
+    EXPECT_GT(since, 100);
+    EXPECT_TRUE(table.State().awaits_rollback());
+    table.Crash();
+    ASSERT_EQ(table.State().state(), v1::RUN_STATE_PAUSED);
+    EXPECT_TRUE(table.State().awaits_rollback());
+    for (int i = 0; i < 10; ++i) table.server()->Pass(absl::Milliseconds(100));
+    const state::v1::RunState state = table.State();
+    EXPECT_EQ(state.step(), 100);
+    EXPECT_EQ(state.state(), v1::RUN_STATE_RUNNING);
+    EXPECT_EQ(state.guard_rollbacks(), 1);
+    EXPECT_EQ(state.spec().schedule().learning_rate(), 0.05);
+    EXPECT_FALSE(state.awaits_rollback());
+  }
+}
+
+TEST(CrashTableTest, AGuardDoesNotTakeBackWhatSomebodyHasLetGoOn) {
+  Table table(/*journal=*/true);
+  table.spec()->mutable_guard()->set_action(v1::DivergenceGuard::ACTION_ROLL_BACK);
+  table.Create();
+  table.TrainTo(100);
+  int64_t step = 100;
+  for (; table.State().state() == v1::RUN_STATE_RUNNING; ++step) {
+    ASSERT_LT(step, 300) << "it was never stopped";
+    table.worker()->Push(step, {}, /*loss=*/1e6);
+    table.server()->Settle();
+    table.worker()->TakeResults();
+  }
+  // The guard is about to, and somebody is faster.
+  table.server()->kept()->Tick();
+  ASSERT_TRUE(table.run()->Resume("ada").ok());
+  for (int i = 0; i < 10; ++i) table.server()->Pass(absl::Milliseconds(100));
+  EXPECT_EQ(table.State().state(), v1::RUN_STATE_RUNNING);
+  EXPECT_EQ(table.State().guard_rollbacks(), 0);
+  EXPECT_GE(table.Step(), 100);
+  // Nor after a restart: whoever let it go on knows of that divergence.
+  table.Crash();
+  table.TrainTo(table.Step() + 1, /*checkpoint_at_100=*/false);
+  EXPECT_EQ(table.State().state(), v1::RUN_STATE_RUNNING);
+}
+
 }  // namespace
 }  // namespace gradd
