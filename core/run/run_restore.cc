@@ -110,10 +110,9 @@ absl::Status RunRestore::Accept(UpdateRequest request) {
 absl::Status RunRestore::CheckGuard(const RestoreRequest& restore) const {
   if (!restore.guard.has_value()) return absl::OkStatus();
   run_.mutex_.AssertHeld();
-  const RunRecord& record = run_.record_;
-  const bool waits = record.awaits_rollback() &&
-                     record.guarded_since() == restore.guard->bad_since_step &&
-                     record.timeline()->number == restore.guard->timeline;
+  const bool waits = run_.record_.awaits_rollback() &&
+                     run_.record_.guarded_since() == restore.guard->bad_since_step &&
+                     run_.record_.timeline()->number == restore.guard->timeline;
   return waits ? absl::OkStatus()
                : absl::AbortedError("somebody has let it go on, or taken it back, meanwhile");
 }
