@@ -113,6 +113,8 @@ class PushMachine {
   // loan.
   std::shared_ptr<PushLoan> Finish(const absl::StatusOr<PushReport>& result);
 
+  // The newest one that a stream has told of.
+  uint64_t timeline() const { return timeline_; }
   // Whether there is a push.
   bool active() const { return push_.has_value(); }
   // Whether the server reads the gradient where it lies. Of the present push.

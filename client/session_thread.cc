@@ -302,6 +302,10 @@ void SessionThread::HandleWelcome(const v1::Welcome& welcome) {
                  PushEncoder::Create(options_.push_encoding, joining_.layout()), facts().vectors});
     NoteTimeline(welcome.timeline());
   }
+  if (!first && welcome.timeline() != push_.timeline()) {
+    Log(absl::StrCat("run has gone back and is on timeline ", welcome.timeline(),
+                     " now: what was computed before counts no more"));
+  }
   push_.StreamOpened(welcome);
   batches_.StreamOpened(welcome);
   exchange_.Opened(welcome.state() == v1::RUN_STATE_FINISHED, push_.sequence());

@@ -75,9 +75,19 @@ class Verification {
     if (!names.ok()) return Say(folder.path(), {names.status(), ""});
     std::optional<SegmentEnd> last;
     const auto segments = folder.Segments();
+    int64_t before = 0;
     for (const int64_t segment : segments.value_or(std::vector<int64_t>())) {
+      if (before > 0 && segment > before + 1) {
+        Say(folder.SegmentPath(before + 1),
+            {Damaged(folder.SegmentPath(before + 1), "it is missing"), ""});
+      }
+      before = segment;
       Say(folder.SegmentPath(segment),
           VerifySegment(run_id, folder.SegmentPath(segment), segment, &last));
+    }
+    // Without both, it is a creation that nobody was told of.
+    if (before == 0 && folder.Checkpoints().ok() && !folder.Checkpoints()->empty()) {
+      Say(folder.path(), {Damaged(folder.path(), "no segment of its log is there"), ""});
     }
     for (const std::string& name : *names) {
       const std::string path = absl::StrCat(folder.path(), "/", name);

@@ -104,10 +104,8 @@ void CollectProgress(const std::string& run, const v1::RunProgress& progress, Fa
   }
   gauge("gradd_run_max_steps", "Steps after which the run is finished; 0: no end.",
         static_cast<double>(progress.max_steps()));
-  out->Counter("gradd_run_steps_total", "Steps applied: the version of the parameters.", labels,
-               static_cast<double>(progress.step()));
-  out->Counter("gradd_run_examples_total", "Examples in all applied pushes.", labels,
-               static_cast<double>(progress.examples()));
+  gauge("gradd_run_step", "The version of the parameters: the steps that are applied.",
+        static_cast<double>(progress.step()));
   out->Counter("gradd_run_saturated_values_total",
                "Values of float16 pushes at the ends of that encoding's range, which stand for all "
                "beyond.",
@@ -172,6 +170,11 @@ void CollectWorkers(const std::string& run, const v1::Run& description, Families
 }
 
 void CollectRunMetrics(const std::string& run, const RunMetrics& metrics, Families* out) {
+  out->Counter("gradd_run_steps_total",
+               "Steps applied, those included that were given up when the run went back.",
+               {{"run", run}}, static_cast<double>(metrics.steps));
+  out->Counter("gradd_run_examples_total", "Examples in all applied pushes, likewise.",
+               {{"run", run}}, static_cast<double>(metrics.examples));
   for (int outcome = v1::PUSH_OUTCOME_APPLIED; outcome < v1::PushOutcome_ARRAYSIZE; ++outcome) {
     out->Counter("gradd_run_pushes_total", "Pushes by what became of them.",
                  {{"run", run}, {"outcome", Word(v1::PushOutcome_Name(outcome), "PUSH_OUTCOME_")}},

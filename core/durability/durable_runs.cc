@@ -1,5 +1,7 @@
 #include "core/durability/durable_runs.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -57,7 +59,9 @@ std::vector<KeptCheckpoint> ReadKept(const RunFolder& folder,
       break;
     }
     const auto info = ReadCheckpointInfo(&folder.files(), folder.CheckpointPath(checkpoint));
-    if (!info.ok()) continue;
+    if (!info.ok() || info->timeline != checkpoint.timeline || info->step != checkpoint.step) {
+      continue;
+    }
     KeptCheckpoint one;
     one.name = checkpoint;
     one.events = info->events;
@@ -121,24 +125,42 @@ absl::Status DurableRuns::RemoveFromDisk(const std::string& run_id) {
 }
 
 void DurableRuns::Recover() {
+  io_->Schedule([directory = directory_.get()] { directory->RemoveBuried(); });
   MutexLock lock(&mutex_);
   RecoverLater(found_, /*again=*/false);
 }
 
 void DurableRuns::RecoverLater(std::vector<std::string> run_ids, bool again) {
-  recovering_ = true;
-  io_->Schedule([this, run_ids = std::move(run_ids), again] {
-    directory_->RemoveBuried();
-    for (const std::string& run_id : run_ids) RecoverRun(run_id, again);
+  to_recover_.assign(std::make_move_iterator(run_ids.begin()),
+                     std::make_move_iterator(run_ids.end()));
+  // The other threads are for those that serve already.
+  const int threads = std::max(1, io_->threads() / 2);
+  for (int i = 0; i < threads; ++i) {
+    ++recovering_;
+    io_->Schedule([this, again] { RecoverNext(again); });
+  }
+}
+
+void DurableRuns::RecoverNext(bool again) {
+  std::string run_id;
+  {
     MutexLock lock(&mutex_);
-    recovering_ = false;
-    changed_.NotifyAll();
-  });
+    if (to_recover_.empty() || stopped_) {
+      --recovering_;
+      changed_.NotifyAll();
+      return;
+    }
+    run_id = std::move(to_recover_.front());
+    to_recover_.pop_front();
+  }
+  RecoverRun(run_id, again);
+  // Others have their turn.
+  io_->Schedule([this, again] { RecoverNext(again); });
 }
 
 void DurableRuns::RecoverPutOff(absl::Duration now) {
   MutexLock lock(&mutex_);
-  if (stopped_ || recovering_ || put_off_.empty() || now - put_off_at_ < kReadInterval) return;
+  if (stopped_ || recovering_ > 0 || put_off_.empty() || now - put_off_at_ < kReadInterval) return;
   std::vector<std::string> run_ids;
   for (std::string& run_id : std::exchange(put_off_, {})) {
     if (registry_.GoOnWithRecovery(run_id)) run_ids.push_back(std::move(run_id));
@@ -315,8 +337,8 @@ void DurableRuns::Stop(absl::Duration patience) {
   {
     MutexLock lock(&mutex_);
     if (std::exchange(stopped_, true)) return;
-    // Runs that are not read yet stay as they are; the one that is being read is awaited.
-    while (recovering_) changed_.Wait(&mutex_);
+    // Runs that are not read yet stay as they are; those that are being read are awaited.
+    while (recovering_ > 0) changed_.Wait(&mutex_);
   }
   if (patience > absl::ZeroDuration() && !MakeLastCheckpoints(until)) {
     registry_.log()->Add({LogEntry::Level::kWarning,

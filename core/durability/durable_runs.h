@@ -2,6 +2,7 @@
 #define GRADD_CORE_DURABILITY_DURABLE_RUNS_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,7 +24,7 @@
 namespace gradd {
 
 // Sees to it that the runs of a registry, but for trials, outlive the server: in a state directory.
-// Runs that are there already are recovered, one after the other, while others serve.
+// Runs that are there already are recovered while others serve.
 //
 // Example:
 //   auto kept = DurableRuns::Open(FileSystem::Real(), options, std::move(io), &registry);
@@ -76,6 +77,8 @@ class DurableRuns {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those for which there was no memory, once in a while.
   void RecoverPutOff(absl::Duration now);
+  // The next of to_recover_, and so on: a task.
+  void RecoverNext(bool again);
   void RecoverRun(const std::string& run_id, bool again);
   std::shared_ptr<Checkpointer> MakeCheckpointer(std::shared_ptr<Run> run,
                                                  std::shared_ptr<DurableLog> log);
@@ -98,7 +101,8 @@ class DurableRuns {
   CondVar changed_;
   std::map<std::string, std::weak_ptr<DurableLog>> logs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Checkpointer>> checkpointers_ ABSL_GUARDED_BY(mutex_);
-  bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<std::string> to_recover_ ABSL_GUARDED_BY(mutex_);
+  int recovering_ ABSL_GUARDED_BY(mutex_) = 0;                // Tasks that do so.
   std::vector<std::string> put_off_ ABSL_GUARDED_BY(mutex_);  // For want of memory,
   absl::Duration put_off_at_ ABSL_GUARDED_BY(mutex_);         // at that time, the last of them.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

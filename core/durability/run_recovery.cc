@@ -91,6 +91,10 @@ class Recovery {
       if (read.ok() && info->run_id != folder_->run_id()) {
         read = Damaged(path, absl::StrCat("it is of run \"", info->run_id, "\""));
       }
+      if (read.ok() && (info->timeline != next->timeline || info->step != next->step)) {
+        read = Damaged(path, absl::StrCat("it is of step ", info->step, " of timeline ",
+                                          info->timeline, ": somebody has renamed it"));
+      }
       if (read.ok()) {
         auto capture = gradd::ReadCheckpoint(&folder_->files(), path, registry_->environment(),
                                              headers_.empty() ? "" : headers_[0].run_uid());

@@ -220,8 +220,10 @@ RunMetrics Run::ReadMetrics() const {
   RunMetrics metrics;
   metrics.outcomes = record_.outcomes().counts();
   for (size_t i = 0; i < metrics.outcomes.size(); ++i) {
-    metrics.outcomes[i] += replies_.outcomes().counts()[i];
+    metrics.outcomes[i] += replies_.outcomes().counts()[i] + signs_.undone_outcomes[i];
   }
+  metrics.steps = engine_.step() + signs_.undone_steps;
+  metrics.examples = record_.losses().summary().examples + signs_.undone_examples;
   metrics.apply_seconds = progress_.apply_seconds();
   metrics.profile = progress_.profile();
   metrics.memory_bytes = engine_.memory_bytes() + staging_blocks_->allocated_bytes();

@@ -12,7 +12,11 @@ namespace gradd {
 
 // What only the metrics show of a run.
 struct RunMetrics {
+  // Of counters, which never go back: all of a run's life on this server, what was undone when it
+  // went back included.
   PushOutcomeCounts outcomes;
+  int64_t steps = 0;
+  int64_t examples = 0;
   SecondsHistogram apply_seconds;
   StepProfile profile;
   int64_t memory_bytes = 0;

@@ -44,6 +44,12 @@ void RunRecord::Write(state::v1::RunState* state) const {
 }
 
 absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration now) {
+  // What JavaScript and others can count to.
+  constexpr int64_t kMostSteps = int64_t{1} << 53;
+  if (state.step() < 0 || state.step() >= kMostSteps) {
+    return InvalidArgument("STATE_INVALID", absl::StrCat("run: step ", state.step(), ", from 0 to ",
+                                                         kMostSteps, " expected"));
+  }
   if (state.guard_rollbacks() < 0) {
     return InvalidArgument("STATE_INVALID", absl::StrCat("run: ", state.guard_rollbacks(),
                                                          " rollbacks, at least 0 expected"));

@@ -127,6 +127,7 @@ absl::Status RunRestore::Enter(const UpdateRequest& request) {
   const absl::Duration now = run_.Now();
   state::v1::RunState present;
   record.Write(&present);
+  const PushOutcomeCounts outcomes = record.outcomes().counts();
   RestoredState restored =
       RestoreState(present, restore.state, request.author, restore.request_id,
                    restore.guard.has_value(), run_.environment_.clock->WallTime());
@@ -139,6 +140,13 @@ absl::Status RunRestore::Enter(const UpdateRequest& request) {
   *event.mutable_state() = std::move(restored.state);
   run_.events_.Restore(std::move(event));
   run_.blob_room_.Claim(0).IgnoreError();  // As much was claimed before, or more.
+  RunSigns& signs = run_.signs_;
+  signs.undone_steps += std::max<int64_t>(present.step() - record.step(), 0);
+  signs.undone_examples +=
+      std::max<int64_t>(present.losses().examples() - record.losses().summary().examples, 0);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    signs.undone_outcomes[i] += std::max<int64_t>(outcomes[i] - record.outcomes().counts()[i], 0);
+  }
 
   // Who is connected stays so.
   record.members().GoOn(now);

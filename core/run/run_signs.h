@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/diagnostics/push_outcomes.h"
 #include "core/run/guard_facts.h"
 
 namespace gradd {
@@ -25,6 +26,11 @@ struct RunSigns {
   // and why it was not rolled back, where that is so.
   std::optional<GuardFacts> guard_request;
   std::string guard_note;
+
+  // What counters have of the pasts that were given up when the run went back.
+  PushOutcomeCounts undone_outcomes{};
+  int64_t undone_steps = 0;
+  int64_t undone_examples = 0;
 
   // A push was refused after `step` steps.
   void NoteRejection(const std::string& worker, int64_t sequence, const absl::Status& why,

@@ -104,6 +104,18 @@ TEST_F(VerifyTest, ASegmentThatEndsElsewhereThanTheNextOneSaysIsDamaged) {
               HasSubstr("log-00000002: DAMAGED: byte 0: the segment before it ends at byte "));
 }
 
+TEST_F(VerifyTest, SegmentsThatAreMissingAreNamed) {
+  WriteSegment(2, 0, /*closed=*/true);  // What was before it went when it was not needed any more.
+  WriteSegment(5, 0, /*closed=*/true);
+  EXPECT_EQ(Run().message(), "1 of 3 files is damaged");
+  EXPECT_THAT(out_, HasSubstr("s/runs/a/log-00000003: DAMAGED: it is missing"));
+  files_.Remove("s/runs/a/log-00000002").IgnoreError();
+  files_.Remove("s/runs/a/log-00000005").IgnoreError();
+  files_.SetContents("s/runs/a/checkpoint-1-000000000001.safetensors", "nonsense");
+  EXPECT_FALSE(Run().ok());
+  EXPECT_THAT(out_, HasSubstr("s/runs/a: DAMAGED: no segment of its log is there"));
+}
+
 TEST_F(VerifyTest, AServerThatHasTheDirectoryIsSaid) {
   files_.SetContents("s/lock", "");
   EXPECT_TRUE(Run().ok());

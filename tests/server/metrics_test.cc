@@ -59,6 +59,7 @@ TEST_F(MetricsTest, TellWhatHappened) {
   worker.Push(1, 0, {3, 4}, false, /*examples=*/7, /*loss=*/2.5);
   worker.WaitForResult(0);
   EXPECT_EQ(Value("gradd_run_steps_total", {{"run", "a"}}), 1);
+  EXPECT_EQ(Value("gradd_run_step", {{"run", "a"}}), 1);
   EXPECT_EQ(Value("gradd_run_examples_total", {{"run", "a"}}), 7);
   EXPECT_EQ(Value("gradd_run_loss", {{"run", "a"}}), 2.5);
   EXPECT_EQ(Value("gradd_run_gradient_norm", {{"run", "a"}}), 5);

@@ -280,8 +280,14 @@ INSTANTIATE_TEST_SUITE_P(Journal, RestoreRunTest, testing::Bool(), [](const auto
 
 TEST_P(RestoreRunTest, ItIsAsItWasAndGoesOnToTheSameBits) {
   Train();
+  const RunMetrics counted = run()->ReadMetrics();
   const Answer answer = server_->Restore(3);
   ASSERT_TRUE(answer.ok()) << answer.status();
+  // Counters never go back.
+  EXPECT_EQ(counted.steps, 5);
+  EXPECT_EQ(run()->ReadMetrics().steps, counted.steps);
+  EXPECT_EQ(run()->ReadMetrics().examples, counted.examples);
+  EXPECT_EQ(run()->ReadMetrics().outcomes, counted.outcomes);
   EXPECT_EQ(answer->timeline(), 2U);
   EXPECT_EQ(answer->step(), 3);
   EXPECT_EQ(answer->from_step(), 5);
@@ -309,10 +315,12 @@ TEST_P(RestoreRunTest, ItIsAsItWasAndGoesOnToTheSameBits) {
     EXPECT_EQ(worker->events()[0].kind(), v1::RUN_EVENT_KIND_TIMELINE);
     EXPECT_EQ(worker->events()[0].timeline(), 2U);
     EXPECT_EQ(worker->events()[0].step(), 3);
+    EXPECT_EQ(worker->events()[0].last_sequence(), 3);
     EXPECT_TRUE(worker->IsOpen());
   }
   MakeSteps(4, 5, /*timeline=*/2);
   EXPECT_TRUE(BitsOf(run().get()) == bits_of_5_);
+  EXPECT_EQ(run()->ReadMetrics().steps, counted.steps + 2);
 }
 
 TEST_P(RestoreRunTest, WhatWasComputedBeforeIsRolledBack) {

@@ -729,5 +729,29 @@ TEST(CrashTableTest, AGuardDoesNotTakeBackWhatSomebodyHasLetGoOn) {
   EXPECT_EQ(table.State().state(), v1::RUN_STATE_RUNNING);
 }
 
+// ---- Files that somebody has touched ----
+
+TEST(CrashTableTest, ACheckpointUnderAnotherNameIsNotGoneOnFrom) {
+  for (const RunFolder::Checkpoint& name :
+       {RunFolder::Checkpoint{1, 999}, RunFolder::Checkpoint{9, 100}}) {
+    Table table(/*journal=*/false);
+    table.spec()->mutable_checkpoints()->set_keep_last(5);
+    table.Create();
+    table.TrainTo(130);
+    ASSERT_TRUE(table.server()->MakeCheckpoint("r"));
+    table.EndForChanges();
+    const RunFolder folder(table.files(), "s", "r");
+    ASSERT_TRUE(
+        table.files()->Rename(folder.CheckpointPath({1, 100}), folder.CheckpointPath(name)).ok());
+    table.Start(7);
+    ASSERT_NE(table.run(), nullptr);
+    EXPECT_EQ(table.Step(), 130);
+    EXPECT_THAT(table.server()->TakeLog(), Contains(HasSubstr("somebody has renamed it")));
+    for (const KeptCheckpoint& kept : table.server()->kept()->CheckpointerOf("r")->checkpoints()) {
+      EXPECT_NE(kept.name.step, name.step);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gradd
