@@ -44,10 +44,10 @@ void RunRecord::Write(state::v1::RunState* state) const {
 }
 
 absl::Status RunRecord::Read(const state::v1::RunState& state, absl::Duration now) {
-  // What JavaScript and others can count to.
+  // Numbers of steps are exact in clients that count in double precision.
   constexpr int64_t kMostSteps = int64_t{1} << 53;
-  if (state.step() < 0 || state.step() >= kMostSteps) {
-    return InvalidArgument("STATE_INVALID", absl::StrCat("run: step ", state.step(), ", from 0 to ",
+  if (state.step() >= kMostSteps) {
+    return InvalidArgument("STATE_INVALID", absl::StrCat("run: ", state.step(), " steps, below ",
                                                          kMostSteps, " expected"));
   }
   if (state.guard_rollbacks() < 0) {

@@ -244,6 +244,8 @@ TEST(RunRecordReadTest, WhatNoRecordHasIsRefusedByName) {
   const Case cases[] = {
       {"0 events", [](auto* state) { state->set_events(0); }},
       {"-1 steps", [](auto* state) { state->set_step(-1); }},
+      {"9007199254740992 steps, below 9007199254740992 expected",
+       [](auto* state) { state->set_step(int64_t{1} << 53); }},
       {"its uid is \"\"", [](auto* state) { state->clear_uid(); }},
       {"its timeline 0", [](auto* state) { state->set_timeline(0); }},
       {"RUNNING, PAUSED or FINISHED", [](auto* state) { state->set_state(v1::RUN_STATE_HELD); }},
