@@ -129,6 +129,8 @@ class Recovery {
     for (size_t later = index + 1; later < headers_.size(); ++later) {
       limit = std::min(limit, headers_[later].first_event() - 1);
     }
+    // Of no use beside the checkpoint, whatever it is like: what it has is in that.
+    if (limit <= recovered_.checkpoint_events) return absl::OkStatus();
     const std::string path = folder_->SegmentPath(headers_[index].segment());
     const auto opened = LogReader::Open(&folder_->files(), path, registry_->environment().budget);
     GRADD_RETURN_IF_ERROR(opened.status());

@@ -753,5 +753,28 @@ TEST(CrashTableTest, ACheckpointUnderAnotherNameIsNotGoneOnFrom) {
   }
 }
 
+TEST(CrashTableTest, DamageInASegmentThatACheckpointMakesNeedlessIsNone) {
+  Table table(/*journal=*/true);
+  // An older checkpoint keeps the segments after it.
+  table.spec()->mutable_checkpoints()->set_keep_last(5);
+  table.Create();
+  table.TrainTo(50);
+  ASSERT_TRUE(table.server()->MakeCheckpoint("r"));
+  table.TrainTo(110);
+  table.EndForChanges();
+  const RunFolder folder(table.files(), "s", "r");
+  const auto segments = folder.Segments();
+  ASSERT_TRUE(segments.ok());
+  ASSERT_GE(segments->size(), 2U);
+  const std::string path = folder.SegmentPath((*segments)[segments->size() - 2]);
+  std::string data = table.files()->Contents(path);
+  data[data.size() / 2] = static_cast<char>(data[data.size() / 2] ^ 1);
+  table.files()->SetContents(path, data);
+  table.Start(7);
+  ASSERT_NE(table.run(), nullptr);
+  EXPECT_EQ(table.Step(), 110);
+  EXPECT_EQ(table.State().timeline(), 1U);
+}
+
 }  // namespace
 }  // namespace gradd
