@@ -125,7 +125,7 @@ absl::Status DurableRuns::RemoveFromDisk(const std::string& run_id) {
 }
 
 void DurableRuns::Recover() {
-  io_->Schedule([directory = directory_.get()] { directory->RemoveBuried(); });
+  io_->Schedule([directory = directory_] { directory->RemoveBuried(); });
   MutexLock lock(&mutex_);
   RecoverLater(found_, /*again=*/false);
 }

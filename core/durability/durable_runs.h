@@ -91,7 +91,7 @@ class DurableRuns {
 
   const Options options_;
   const GuardRollback guard_;
-  const std::unique_ptr<StateDirectory> directory_;
+  const std::shared_ptr<const StateDirectory> directory_;  // Shared with tasks.
   // Ids of the runs that were in it, to be recovered: those that come later are written already.
   const std::vector<std::string> found_;
   const std::shared_ptr<Executor> io_;
