@@ -206,7 +206,7 @@ class RealFileSystem final : public FileSystem {
     if (mkdir(path.c_str(), kDirectoryMode) == 0) return absl::OkStatus();
     const int error = errno;
     struct stat found = {};
-    if (error == EEXIST && stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) {
+    if (error == EEXIST && lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) {
       return absl::OkStatus();
     }
     return FileSystemError("create directory", path, error == EEXIST ? ENOTDIR : error);
