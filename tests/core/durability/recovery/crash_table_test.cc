@@ -82,6 +82,15 @@ class Table {
     server_->Settle();
     return answer;
   }
+  // What whoever deletes it is told.
+  absl::Status Delete() {
+    absl::Status deleted = absl::UnknownError("nobody was told");
+    server_->registry()
+        ->Delete("runs/r", [&](const absl::Status& status) { deleted = status; })
+        .IgnoreError();  // It is told.
+    server_->Settle();
+    return deleted;
+  }
   absl::Status SetRate(double rate) {
     return Change([&](v1::Run* run) { run->mutable_schedule()->set_learning_rate(rate); },
                   "schedule.learning_rate");
@@ -620,12 +629,7 @@ TEST(CrashTableTest, ARunThatFillsTheDiskCanBeDeleted) {
     table.worker()->Push(step);
     table.server()->Settle();
   }
-  absl::Status deleted = absl::UnknownError("nobody was told");
-  ASSERT_TRUE(table.server()
-                  ->registry()
-                  ->Delete("runs/r", [&](const absl::Status& status) { deleted = status; })
-                  .ok());
-  table.server()->Settle();
+  const absl::Status deleted = table.Delete();
   EXPECT_TRUE(deleted.ok()) << deleted;
   EXPECT_TRUE(table.server()->registry()->Create("r", *table.spec(), "").ok()) << "its id is free";
 }
@@ -644,12 +648,8 @@ TEST(CrashTableTest, ARunWhoseLogHasFailedIsDeletedAndTheNextOneOfItsNameIsKept)
       table.server()->kept()->CheckpointerOf("r")->Request([](const auto&) {});
       table.server()->RunOne();
     }
-    absl::Status deleted = absl::UnknownError("nobody was told");
-    ASSERT_TRUE(table.server()
-                    ->registry()
-                    ->Delete("runs/r", [&](const absl::Status& status) { deleted = status; })
-                    .ok());
-    table.server()->Settle();
+    ASSERT_FALSE(table.run()->LogFailure().ok());
+    const absl::Status deleted = table.Delete();
     EXPECT_TRUE(deleted.ok()) << deleted;
     ASSERT_NE(table.Create("other"), nullptr);
     table.server()->Pass(absl::Seconds(1));
