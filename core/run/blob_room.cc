@@ -5,8 +5,8 @@
 
 namespace gradd {
 
-absl::Status BlobRoom::CheckAll(int64_t coming) const {
-  if (record_.blobs().bytes() + coming <= kMostBytes) return absl::OkStatus();
+absl::Status BlobRoom::CheckAll(int64_t coming, int64_t replaced) const {
+  if (record_.blobs().bytes() - replaced + coming <= kMostBytes) return absl::OkStatus();
   return Error(absl::StatusCode::kResourceExhausted, "BLOB_NO_ROOM",
                absl::StrCat("blob: ", coming, " bytes beside the ", record_.blobs().bytes(),
                             " that workers of this run have left; ", kMostBytes,

@@ -23,8 +23,9 @@ class BlobRoom {
   // Most that all workers of a run may have left, also those that are lost: what a checkpoint's
   // header has room for.
   static constexpr int64_t kMostBytes = int64_t{48} << 20;
-  // RESOURCE_EXHAUSTED if it would be more, with so many bytes that pushes bring.
-  absl::Status CheckAll(int64_t coming) const;
+  // RESOURCE_EXHAUSTED if it would be more, with so many bytes that pushes bring in the place of
+  // others.
+  absl::Status CheckAll(int64_t coming, int64_t replaced) const;
 
   // Makes the claim what the record has, and so many bytes that pushes bring which are not in it
   // yet. RESOURCE_EXHAUSTED, with nothing changed, if there is no room.

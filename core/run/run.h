@@ -218,7 +218,8 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   // The session's push that comes in is not finite and will be skipped; false if it may not be.
   bool CountSkip(WorkerSession* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Room for what the push brings beside its gradient.
-  absl::Status ClaimBlob(const v1::PushHeader& header) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ClaimBlob(const std::string& worker, const v1::PushHeader& header)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a push of that base can be part of a step.
   bool Admits(int64_t base_step) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers those whose step was made without them.

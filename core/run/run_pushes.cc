@@ -111,17 +111,25 @@ absl::StatusOr<PushAdmission> Run::AdmitPush(WorkerSession* session, const v1::P
   return ClaimRoom(session) ? PushAdmission::kStage : PushAdmission::kHold;
 }
 
-absl::Status Run::ClaimBlob(const v1::PushHeader& header) {
+absl::Status Run::ClaimBlob(const std::string& worker, const v1::PushHeader& header) {
   if (header.blob().empty()) return absl::OkStatus();
-  auto coming = static_cast<int64_t>(header.blob().size());
-  const auto add = [&coming](const std::vector<PendingPush>& pushes) {
+  int64_t coming = 0;
+  int64_t replaced = 0;  // What the same workers have left before.
+  const auto add_one = [&](const std::string& id, const std::string& blob) {
+    if (blob.empty()) return;
+    coming += static_cast<int64_t>(blob.size());
+    const WorkerBlobs::Blob* const before = record_.blobs().Find(id);
+    if (before != nullptr) replaced += static_cast<int64_t>(before->data.size());
+  };
+  const auto add = [&](const std::vector<PendingPush>& pushes) {
     for (const PendingPush& pending : pushes) {
-      coming += static_cast<int64_t>(pending.push->header().blob().size());
+      add_one(pending.worker, pending.push->header().blob());
     }
   };
+  add_one(worker, header.blob());
   add(waiting_.all());
   if (step_ != nullptr && !step_->entered) add(step_->pushes);
-  GRADD_RETURN_IF_ERROR(blob_room_.CheckAll(coming));
+  GRADD_RETURN_IF_ERROR(blob_room_.CheckAll(coming, replaced));
   return blob_room_.Claim(coming);
 }
 
@@ -154,7 +162,7 @@ void Run::CommitPush(const SessionPtr& session, std::shared_ptr<const StagedPush
       pending.claim.reset();
       answers_.Reject(session.get(), header.sequence(), FinishedError());
       sessions_.EndIfHalfClosed(session.get());
-    } else if (absl::Status room = ClaimBlob(header); !room.ok()) {
+    } else if (absl::Status room = ClaimBlob(session->state().worker, header); !room.ok()) {
       pending.claim.reset();
       answers_.Reject(session.get(), header.sequence(), room);
       sessions_.EndIfHalfClosed(session.get());

@@ -19,10 +19,13 @@ class SlowLog final : public EventLog {
  public:
   void Append(const state::v1::Event& /*event*/, Pushes /*pushes*/) override {}
   int64_t durable() const override { return durable_; }
+  absl::Status failure() const override { return failure_; }
   void SetDurable(int64_t event) { durable_ = event; }
+  void Fail() { failure_ = absl::InternalError("the disk"); }
 
  private:
   int64_t durable_ = 0;
+  absl::Status failure_;
 };
 
 class GatedSinkTest : public testing::Test {
@@ -100,6 +103,20 @@ TEST_F(GatedSinkTest, TheyOvertakeNothingElse) {
   EXPECT_THAT(peer_.Take(), ElementsAre("result 7 APPLIED at step 3, parameters follow",
                                         "event RUN_EVENT_KIND_FINISHED at step 0",
                                         "parameters of step 3 in ENCODING_FLOAT32"));
+}
+
+// Also a stream whose end was waiting, and what is said when nobody serves the gate any more.
+TEST_F(GatedSinkTest, WhereTheLogFailsTheStreamIsGivenUpWithWhy) {
+  for (const bool before : {true, false}) {
+    const auto sink = Make(/*parameters_before_result=*/false);
+    if (before) sink->End(absl::OkStatus());
+    log_->Fail();
+    for (const auto& due : gate_.Serve()) due();
+    if (!before) sink->Send(Applied());
+    EXPECT_THAT(peer_.Take(), ElementsAre("abandon: the disk"));
+    sink->Send(Finished());
+    EXPECT_THAT(peer_.Take(), IsEmpty());
+  }
 }
 
 }  // namespace

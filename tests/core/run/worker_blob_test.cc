@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/members/worker_blobs.h"
+#include "core/run/blob_room.h"
 #include "core/run/run.h"
 #include "core/run/run_registry.h"
 #include "tests/support/fake_clock.h"
@@ -166,6 +167,32 @@ TEST_F(WorkerBlobTest, IsClaimed) {
   EXPECT_GT(kept, 4);
   EXPECT_EQ(small.budget().taken_bytes(MemoryUse::kState) - before, kept * WorkerBlobs::kMostBytes);
   ASSERT_TRUE(small.Delete("runs/r").ok());
+}
+
+TEST_F(WorkerBlobTest, AllOfARunAreBounded) {
+  ASSERT_TRUE(registry_.Create("r", AsynchronousSpec(1), "").ok());
+  const std::string largest(WorkerBlobs::kMostBytes, 'x');
+  const int64_t most = BlobRoom::kMostBytes / WorkerBlobs::kMostBytes;
+  for (int64_t i = 0; i < most; ++i) {
+    FakeWorker worker(&registry_, "r", absl::StrCat("w", i));
+    worker.Join();
+    worker.SetBlob(largest);
+    worker.Push(1, i, {1});
+    ASSERT_EQ(worker.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED) << i;
+  }
+  FakeWorker one_more(&registry_, "r", "more");
+  one_more.Join();
+  one_more.SetBlob("x");
+  one_more.Push(1, most, {1});
+  EXPECT_EQ(one_more.WaitForResult(0).reason(), "BLOB_NO_ROOM");
+  one_more.SetBlob("");
+  one_more.Push(1, most, {1});
+  EXPECT_EQ(one_more.WaitForResult(1).outcome(), v1::PUSH_OUTCOME_APPLIED);
+  FakeWorker known(&registry_, "r", "w0");
+  known.Join();
+  known.SetBlob(largest);
+  known.Push(2, most, {1});
+  EXPECT_EQ(known.WaitForResult(0).outcome(), v1::PUSH_OUTCOME_APPLIED) << "in its own's place";
 }
 
 TEST_F(WorkerBlobTest, OutlivesTheServerWithTheRun) {
