@@ -116,6 +116,7 @@ absl::Status Run::ClaimBlob(const std::string& worker, const v1::PushHeader& hea
   int64_t coming = 0;
   int64_t replaced = 0;  // What the same workers have left before.
   const auto add_one = [&](const std::string& id, const std::string& blob) {
+    mutex_.AssertHeld();
     if (blob.empty()) return;
     coming += static_cast<int64_t>(blob.size());
     const WorkerBlobs::Blob* const before = record_.blobs().Find(id);
