@@ -72,10 +72,16 @@ inside sh -euc '
   grep -q RUN_STATE_FINISHED run.json
   kill -TERM $server
   wait $server
-  gradd --ready-file again 2>log & server=$!
+  gradd --ready-file again & server=$!
   for _ in $(seq 100); do [ -e again ] && break; sleep 0.1; done
-  cat log
-  grep -q "lost with it: smoke (step 200)" log
+  export GRADD_SERVER=$(sed -n s/^grpc=//p again)
+  for _ in $(seq 100); do
+    gradctl show smoke --json > run.json && grep -q RUN_STATE_FINISHED run.json && break
+    sleep 0.1
+  done
+  grep -q RUN_STATE_FINISHED run.json
+  gradctl show smoke
+  gradctl checkpoints smoke
   kill -TERM $server
   wait $server
 ' >"$cache/smoke.log" 2>&1 || { cat "$cache/smoke.log" >&2; fail "it does not train"; }
