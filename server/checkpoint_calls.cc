@@ -148,8 +148,7 @@ absl::Status CheckpointCalls::BeginRestore(grpc::CallbackServerContext* context,
                {"checkpoint_timeline", absl::StrCat(response->checkpoint_timeline())},
                {"from_step", absl::StrCat(response->from_step())},
                {"timeline", absl::StrCat(response->timeline())}});
-      // It is awaited.
-      checkpointer->Request([](const auto&) {});
+      checkpointer->BeginAwaited();
     }
     FinishWhenDurable(run, reactor, context);
   };
@@ -205,7 +204,7 @@ absl::Status CheckpointCalls::BeginFork(grpc::CallbackServerContext* context,
                            {"timeline", absl::StrCat(found->timeline())}});
   }
   if (const auto checkpointer = runs_ == nullptr ? nullptr : runs_->CheckpointerOf(made)) {
-    if (!made->IsDurable(1)) checkpointer->Request([](const auto&) {});
+    checkpointer->BeginAwaited();
   }
   made->WhenDurable([this, context, reactor, response, made, is_new](const absl::Status& durable) {
     *response = made->Describe(Run::Detail::kFull);

@@ -102,6 +102,11 @@ void Checkpointer::Request(CheckpointReceiver receive) {
   receive(newest->name);
 }
 
+void Checkpointer::BeginAwaited() {
+  MutexLock lock(&mutex_);
+  if (phase_ == Phase::kIdle && stopped_.ok() && log_->awaits_checkpoint()) Begin();
+}
+
 void Checkpointer::Stop(const absl::Status& why) {
   std::vector<CheckpointReceiver> receivers;
   {

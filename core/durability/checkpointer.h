@@ -49,6 +49,9 @@ class Checkpointer : public std::enable_shared_from_this<Checkpointer> {
   void Tick();
   // Makes one in any case, unless the run has not changed since the last one, which then is it.
   void Request(CheckpointReceiver receive);
+  // Begins the one without which the log is not durable, see EventLog::AwaitCheckpoint(), unless
+  // one is on its way: that may be it, else Tick() sees to it.
+  void BeginAwaited();
   // Makes none any more, and gives up the one on its way: whoever waits for one is told why.
   void Stop(const absl::Status& why);
 

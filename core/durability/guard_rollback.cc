@@ -68,7 +68,7 @@ void GuardRollback::RollBack(const std::shared_ptr<Checkpointer>& kept,
                     {"learning_rate", absl::StrCat(updated->schedule().learning_rate())},
                     {"rollbacks", absl::StrCat(facts.rollbacks + 1)}};
     registry->log()->Add(std::move(entry));
-    kept->Request([](const auto&) {});  // It is awaited.
+    kept->BeginAwaited();
   };
   run->Update(std::move(update));
 }

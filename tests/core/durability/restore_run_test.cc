@@ -142,6 +142,10 @@ class DiskServer {
     return ReadCheckpoint(&files_, folder.CheckpointPath({found->timeline(), found->step()}),
                           registry_->environment());
   }
+  Checkpointer* CheckpointerOf(const std::string& run_id) {
+    return kept_->CheckpointerOf(Find(run_id)).get();
+  }
+  void TickKept() { kept_->Tick(); }
   // Set when the answer may be told.
   std::shared_ptr<std::optional<Answer>> BeginRestore(int64_t step, uint64_t timeline = 0,
                                                       const std::string& request_id = "") {
@@ -321,6 +325,25 @@ TEST_P(RestoreRunTest, ItIsAsItWasAndGoesOnToTheSameBits) {
   MakeSteps(4, 5, /*timeline=*/2);
   EXPECT_TRUE(BitsOf(run().get()) == bits_of_5_);
   EXPECT_EQ(run()->ReadMetrics().steps, counted.steps + 2);
+}
+
+TEST_P(RestoreRunTest, OneCheckpointIsMadeWhoeverSeesFirstThatItIsAwaited) {
+  Train();
+  const auto checkpoints = [&] { return server_->CheckpointerOf("r")->log()->signs()->checkpoints; };
+  int64_t before = checkpoints();
+  for (const bool tick_is_first : {true, false}) {
+    const auto answer = server_->BeginRestore(3, /*timeline=*/1);
+    server_->RunTasks();
+    EXPECT_FALSE(answer->has_value());
+    if (tick_is_first) server_->TickKept();
+    server_->CheckpointerOf("r")->BeginAwaited();
+    if (!tick_is_first) server_->TickKept();
+    server_->Settle();
+    ASSERT_TRUE(answer->has_value());
+    EXPECT_TRUE((*answer)->ok()) << (*answer)->status();
+    EXPECT_EQ(checkpoints(), before + 1);
+    before = checkpoints();
+  }
 }
 
 TEST_P(RestoreRunTest, WhatWasComputedBeforeIsRolledBack) {
