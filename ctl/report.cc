@@ -13,6 +13,7 @@
 #include "core/base/duration.h"
 #include "core/base/utf8.h"
 #include "ctl/condition.h"
+#include "ctl/durability_text.h"
 #include "ctl/fields.h"
 #include "ctl/run_name.h"
 #include "ctl/text.h"
@@ -438,11 +439,16 @@ std::string RunPage(const v1::Run& run, absl::Time now, const std::string& newes
         &page);
   }
   AppendRow("kept",
-            !run.kept() ? "no: in the server's memory only, and gone with it"
-            : newest_checkpoint.empty()
-                ? "on the server's disk"
-                : absl::StrCat("on the server's disk; newest checkpoint: ", newest_checkpoint),
+            run.kept() ? "on the server's disk"
+                       : "no: in the server's memory only, and gone with it",
             &page);
+  if (run.kept()) {
+    AppendRow("checkpoints", CheckpointsText(run.checkpoints(), newest_checkpoint), &page);
+    AppendRow("journal", JournalText(run), &page);
+  }
+  if (const std::string guard = GuardText(run.guard()); !guard.empty()) {
+    AppendRow("guard", guard, &page);
+  }
   if (!run.labels().empty()) AppendRow("labels", LabelsText(run.labels()), &page);
   // Each but the first began when the run went back.
   if (run.timeline() > 1) AppendRow("timeline", absl::StrCat(run.timeline()), &page);

@@ -276,7 +276,6 @@ void Run::Tick() {
     RetryChange();
     if (reports_.WantsCondition()) {
       reports_.TellCondition(JudgeCondition(Situation()), progress_.pace().TimePerStep(now),
-                             record_.state_author().empty(),
                              !record_.members().departures().all().empty(), engine_.step());
     }
     free_buffers = now - buffers_freed_at_ >= kBufferIdleTime;

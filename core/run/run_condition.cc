@@ -161,9 +161,14 @@ Condition Stopped(const RunSituation& situation) {
   condition.since = situation.stopped_at;
   switch (situation.state) {
     case v1::RUN_STATE_PAUSED:
-      condition.kind = v1::RUN_CONDITION_PAUSED;
-      condition.reason = situation.stopped_by.empty() ? "by the server"
-                                                      : absl::StrCat("by ", situation.stopped_by);
+      // By itself, the server pauses a run for its numbers alone.
+      if (situation.stopped_by.empty()) {
+        condition.kind = v1::RUN_CONDITION_DIVERGED;
+        condition.reason = "paused by the server";
+      } else {
+        condition.kind = v1::RUN_CONDITION_PAUSED;
+        condition.reason = absl::StrCat("by ", situation.stopped_by);
+      }
       if (!situation.stop_reason.empty()) {
         absl::StrAppend(&condition.reason, ", because ", situation.stop_reason);
       }

@@ -22,8 +22,9 @@ void Run::StopFor(const std::string& reason, int64_t bad_since_step) {
     signs_.guard_note.clear();
     RequestRollback();
     sessions_.Broadcast(v1::RUN_EVENT_KIND_PAUSED, engine_.step());
+    reports_.Paused(reason, engine_.step());
   }
-  reports_.Stopped(reason);
+  reports_.IsNoGood(reason);
 }
 
 void Run::RequestRollback() {

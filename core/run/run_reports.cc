@@ -35,7 +35,7 @@ std::string StateText(v1::WorkerState state) {
 }
 
 // What is said of a condition that begins; empty: nothing. `for_long`: it has lasted for a while.
-const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool had_workers) {
+const char* EventOf(v1::RunCondition kind, bool for_long, bool had_workers) {
   switch (kind) {
     case v1::RUN_CONDITION_DIVERGED:
       return "run diverged";
@@ -51,8 +51,6 @@ const char* EventOf(v1::RunCondition kind, bool for_long, bool by_server, bool h
       return "run waits for its disk";
     case v1::RUN_CONDITION_DISK_FAILED:
       return "run stopped by its disk";
-    case v1::RUN_CONDITION_PAUSED:
-      return by_server ? "run paused" : "";
     default:
       return "";
   }
@@ -71,9 +69,15 @@ void RunReports::StepMade(const state::v1::StepDecision& decision, int64_t step,
   trial_->AddStep(std::move(made), clock_.Elapsed());
 }
 
-void RunReports::Stopped(const std::string& reason) {
-  if (trial_ == nullptr) return;  // TellCondition() says it.
+void RunReports::IsNoGood(const std::string& reason) {
+  if (trial_ == nullptr) return;
   trial_->Refuse(Error(absl::StatusCode::kOutOfRange, "NON_FINITE", reason));
+}
+
+void RunReports::Paused(const std::string& reason, int64_t step) {
+  if (is_trial_) return;
+  Add(LogEntry::Level::kWarning, "run paused", {{"reason", reason}, {"step", Text(step)}});
+  told_condition_ = v1::RUN_CONDITION_DIVERGED;
 }
 
 void RunReports::Finished(const v1::RunProgress& progress) {
@@ -182,13 +186,13 @@ bool RunReports::WantsCondition() {
 }
 
 void RunReports::TellCondition(const Condition& condition, std::optional<absl::Duration> pace,
-                               bool by_server, bool had_workers, int64_t step) {
+                               bool had_workers, int64_t step) {
   if (condition.kind == told_condition_) return;
   const absl::Duration lasts =
       condition.since.has_value() ? clock_.Elapsed() - *condition.since : -absl::InfiniteDuration();
   const bool for_long =
       lasts >= std::max(kPatience, kPatiencePaces * pace.value_or(absl::ZeroDuration()));
-  const absl::string_view event = EventOf(condition.kind, for_long, by_server, had_workers);
+  const absl::string_view event = EventOf(condition.kind, for_long, had_workers);
   if (!event.empty()) {
     told_condition_ = condition.kind;
     LogEntry::Fields fields = {{"reason", condition.reason}, {"step", Text(step)}};

@@ -33,8 +33,9 @@ class RunReports {
   void RecordIn(std::shared_ptr<TrialLog> trial) { trial_ = std::move(trial); }
 
   void StepMade(const state::v1::StepDecision& decision, int64_t step, double smoothed_loss);
-  // The server itself stopped the run.
-  void Stopped(const std::string& reason);
+  // The run is no good any more; and for that, the server has paused it.
+  void IsNoGood(const std::string& reason);
+  void Paused(const std::string& reason, int64_t step);
   // With what `progress` shows.
   void Finished(const v1::RunProgress& progress);
   void TimelineBegun(uint64_t timeline, const std::string& author, int64_t step);
@@ -69,8 +70,8 @@ class RunReports {
   bool WantsCondition();
   // Tells when the condition has become one that somebody should know of, or is one no longer.
   // `pace`: the time that a step takes, if that is known; steps that take long are as they should
-  // be. `by_server`: that is who stopped the run.
-  void TellCondition(const Condition& condition, std::optional<absl::Duration> pace, bool by_server,
+  // be.
+  void TellCondition(const Condition& condition, std::optional<absl::Duration> pace,
                      bool had_workers, int64_t step);
 
  private:

@@ -73,7 +73,7 @@ TEST_F(CheckpointsTest, TheyAreListedAsATable) {
             "       2   100  1m30s ago  1,234,567           -  newest\n");
   ASSERT_EQ(Run({"show", "a"}), kExitOk) << console_.err;
   EXPECT_THAT(console_.out,
-              HasSubstr("on the server's disk; newest checkpoint: step 100, 1m30s ago\n"));
+              HasSubstr("every 1m, the newest 3 are kept; newest: step 100, 1m30s ago\n"));
 }
 
 TEST_F(CheckpointsTest, RestoreSaysWhatChanged) {

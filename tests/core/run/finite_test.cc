@@ -217,11 +217,11 @@ TEST(FiniteResultTest, NoBlockLeavesBeforeAStepOfUnknownResultIsSeenToBeFinite) 
 // That the server has paused the run at `step` because of `what`, and says so: to who asks for the
 // run, to its worker, and, once, in the log.
 void ExpectPauseIsSaid(Trainee* trainee, const std::string& what, int64_t step) {
-  const std::string reason = "by the server, because " + what;
+  const std::string reason = "paused by the server, because " + what;
   const v1::RunProgress progress = trainee->run()->Progress();
   EXPECT_EQ(progress.state(), v1::RUN_STATE_PAUSED);
   EXPECT_EQ(progress.step(), step);
-  EXPECT_EQ(progress.condition(), v1::RUN_CONDITION_PAUSED);
+  EXPECT_EQ(progress.condition(), v1::RUN_CONDITION_DIVERGED);
   EXPECT_EQ(progress.reason(), reason);
   EXPECT_THAT(trainee->worker(0)->events(), ElementsAre(v1::RUN_EVENT_KIND_PAUSED));
   std::vector<std::string> lines;
@@ -233,7 +233,7 @@ void ExpectPauseIsSaid(Trainee* trainee, const std::string& what, int64_t step) 
     }
   }
   EXPECT_THAT(lines,
-              ElementsAre(absl::StrCat("run paused: run=r reason=\"", reason, "\" step=", step)));
+              ElementsAre(absl::StrCat("run paused: run=r reason=\"", what, "\" step=", step)));
   const v1::Run shown = trainee->run()->Describe(gradd::Run::Detail::kFull);
   ASSERT_EQ(shown.history_size(), 1);
   EXPECT_EQ(shown.history(0).field(), "state");

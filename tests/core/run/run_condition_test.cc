@@ -199,9 +199,9 @@ TEST(RunConditionTest, SaysWhatARunDoesAndWhatItLacks) {
       {InState(v1::RUN_STATE_PAUSED, "alice"), v1::RUN_CONDITION_PAUSED, "by alice", 40},
       {InState(v1::RUN_STATE_PAUSED, "",
                "step 17 was undone, since its result is not finite at a learning rate of 0.1"),
-       v1::RUN_CONDITION_PAUSED,
-       "by the server, because step 17 was undone, since its result is not finite at a learning "
-       "rate of 0.1",
+       v1::RUN_CONDITION_DIVERGED,
+       "paused by the server, because step 17 was undone, since its result is not finite at a "
+       "learning rate of 0.1",
        40},
       {Diverged(InState(v1::RUN_STATE_PAUSED, "alice")), v1::RUN_CONDITION_PAUSED, "by alice", 40},
       {Held(0), v1::RUN_CONDITION_HELD, "by trials that begin", 40},

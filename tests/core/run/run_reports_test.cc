@@ -30,7 +30,7 @@ class RunReportsTest : public testing::Test {
     condition.kind = kind;
     condition.reason = "why";
     condition.since = clock_.Elapsed() - lasts;
-    reports_.TellCondition(condition, pace, /*by_server=*/true, /*had_workers=*/true, 7);
+    reports_.TellCondition(condition, pace, /*had_workers=*/true, 7);
   }
 
   FakeClock clock_;
@@ -47,6 +47,18 @@ TEST_F(RunReportsTest, AConditionIsToldOnceAndWhenItIsOver) {
   Tell(v1::RUN_CONDITION_TRAINING, absl::ZeroDuration());
   Tell(v1::RUN_CONDITION_TRAINING, absl::ZeroDuration());
   EXPECT_THAT(Lines(), ElementsAre("run goes on: run=r step=7"));
+}
+
+// Why it is paused is news, even where it was known to diverge; and its condition is none then.
+TEST_F(RunReportsTest, APauseByTheServerIsToldOnce) {
+  Tell(v1::RUN_CONDITION_DIVERGED, absl::Seconds(1));
+  reports_.Paused("loss is 31x its best", 8);
+  Tell(v1::RUN_CONDITION_DIVERGED, absl::Seconds(1));
+  EXPECT_THAT(Lines(), ElementsAre("run diverged: run=r reason=why step=7",
+                                   "run paused: run=r reason=\"loss is 31x its best\" step=8"));
+  RunReports other("s", /*is_trial=*/false, log_, &clock_);
+  other.Paused("nan", 8);
+  EXPECT_THAT(Lines(), ElementsAre("run paused: run=s reason=nan step=8"));
 }
 
 TEST_F(RunReportsTest, AWaitIsToldWhenItIsLongerThanStepsTake) {
@@ -95,7 +107,8 @@ TEST_F(RunReportsTest, ATrialTellsThoseWhoRaceItAndNotTheLog) {
   decision.set_learning_rate(0.1);
   trial.StepMade(decision, 8, 0.75);
   trial.Finished(v1::RunProgress());
-  trial.Stopped("not finite");
+  trial.Paused("not finite", 8);
+  trial.IsNoGood("not finite");
   EXPECT_THAT(Lines(), IsEmpty());
   const TrialLog::News news = recorded->Take(10);
   ASSERT_EQ(news.steps.size(), 1U);
