@@ -34,6 +34,7 @@ absl::Status CheckEven(const std::string& run, const v1::History& history) {
                steps.smoothed_losses_size(), steps.learning_rates_size(),
                steps.gradient_norms_size(), steps.update_norms_size(), steps.parameter_norms_size(),
                steps.examples_per_second_size()}) &&
+      (steps.phases_size() == 0 || steps.phases_size() == steps.steps_size()) &&
       AreEven({evaluations.timelines_size(), evaluations.steps_size(), evaluations.times_size(),
                evaluations.losses_size(), evaluations.accuracies_size()})) {
     return absl::OkStatus();

@@ -4,8 +4,10 @@
 #include <charconv>
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 namespace gradd::ctl {
@@ -28,6 +30,12 @@ std::string Time(double seconds) {
                           absl::UTCTimeZone());
 }
 
+// `descending`; empty where it is not known.
+std::string PhaseText(const v1::StepPoints& steps, int i) {
+  if (steps.phases_size() == 0 || steps.phases(i) == v1::PHASE_UNSPECIFIED) return "";
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::Phase_Name(steps.phases(i)), "PHASE_"));
+}
+
 std::string StepRow(const std::string& run, const v1::StepPoints& steps, int i) {
   std::string row =
       absl::StrCat(run, ",", steps.timelines(i), ",", steps.steps(i), ",", Time(steps.times(i)));
@@ -36,13 +44,13 @@ std::string StepRow(const std::string& run, const v1::StepPoints& steps, int i) 
         steps.update_norms(i), steps.parameter_norms(i), steps.examples_per_second(i)}) {
     absl::StrAppend(&row, ",", Number(value));
   }
-  return absl::StrCat(row, ",,", kLineEnd);
+  return absl::StrCat(row, ",", PhaseText(steps, i), ",,", kLineEnd);
 }
 
 std::string EvaluationRow(const std::string& run, const v1::EvaluationPoints& evaluations, int i) {
   const double accuracy = evaluations.accuracies(i);
   return absl::StrCat(run, ",", evaluations.timelines(i), ",", evaluations.steps(i), ",",
-                      Time(evaluations.times(i)), ",,,,,,,,", Number(evaluations.losses(i)), ",",
+                      Time(evaluations.times(i)), ",,,,,,,,,", Number(evaluations.losses(i)), ",",
                       std::isnan(accuracy) ? "" : Number(accuracy), kLineEnd);
 }
 
@@ -51,7 +59,7 @@ std::string EvaluationRow(const std::string& run, const v1::EvaluationPoints& ev
 std::string HistoryTable(const std::vector<NamedHistory>& runs) {
   std::string table = absl::StrCat(
       "run,timeline,step,time,loss,smoothed_loss,learning_rate,gradient_norm,update_norm,"
-      "parameter_norm,examples_per_second,evaluation_loss,evaluation_accuracy",
+      "parameter_norm,examples_per_second,phase,evaluation_loss,evaluation_accuracy",
       kLineEnd);
   for (const NamedHistory& run : runs) {
     const std::string name = CsvField(run.run);

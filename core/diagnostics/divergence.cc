@@ -56,7 +56,7 @@ double DivergenceDetector::Limit() const {
                    best_ + kOfProgress * std::abs(start_ - best_)});
 }
 
-void DivergenceDetector::Add(int64_t step, double loss) {
+std::optional<double> DivergenceDetector::Add(int64_t step, double loss) {
   if (!std::isfinite(loss)) {
     if (!divergence_.has_value()) {
       limit_ = Limit();
@@ -66,14 +66,16 @@ void DivergenceDetector::Add(int64_t step, double loss) {
     steps_ = 0;
     sum_ = 0;
     against_ = 0;
-    return;
+    return std::nullopt;
   }
   if (steps_ == 0) first_step_ = step;
   sum_ += loss;
-  if (++steps_ < kBlockSteps) return;
-  AddBlock(first_step_, sum_ / kBlockSteps);
+  if (++steps_ < kBlockSteps) return std::nullopt;
+  const double mean = sum_ / kBlockSteps;
+  AddBlock(first_step_, mean);
   steps_ = 0;
   sum_ = 0;
+  return mean;
 }
 
 void DivergenceDetector::AddBlock(int64_t first_step, double mean) {

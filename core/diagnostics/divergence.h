@@ -47,8 +47,9 @@ class DivergenceDetector {
   static constexpr size_t kLeastBlocks = 3;
   static constexpr size_t kEnoughBlocks = 20;
 
-  // The mean loss of step `step`; steps are counted from 1.
-  void Add(int64_t step, double loss);
+  // The mean loss of step `step`; steps are counted from 1. Returns the mean of a block that is full
+  // with it.
+  std::optional<double> Add(int64_t step, double loss);
 
   const std::optional<Divergence>& divergence() const { return divergence_; }
 

@@ -1,5 +1,6 @@
 #include "core/diagnostics/loss_tracker.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +15,10 @@ void LossTracker::AddStep(double loss, int64_t examples, int64_t staleness) {
   summary_.staleness = staleness;
   mean_.Add(loss);
   summary_.smoothed = mean_.value();
-  divergence_.Add(summary_.steps, loss);
+  const std::optional<double> block = divergence_.Add(summary_.steps, loss);
+  // Where a loss is almost infinite, the mean of a block may be.
+  if (block.has_value() && std::isfinite(*block)) phase_.AddBlock(*block);
+  summary_.phase = PhaseNow();
   if (summary_.steps == 1 || !(summary_.smoothed >= summary_.best_smoothed)) {
     summary_.best_smoothed = summary_.smoothed;
     summary_.best_step = summary_.steps;
@@ -30,6 +34,7 @@ void LossTracker::Write(state::v1::LossState* state) const {
   state->set_best_loss(summary_.best_smoothed);
   state->set_best_step(summary_.best_step);
   divergence_.Write(state->mutable_divergence());
+  phase_.Write(state->mutable_phase());
 }
 
 absl::Status LossTracker::Read(const state::v1::LossState& state) {
@@ -47,8 +52,9 @@ absl::Status LossTracker::Read(const state::v1::LossState& state) {
   }
   GRADD_RETURN_IF_ERROR(mean_.Read(state.mean()));
   GRADD_RETURN_IF_ERROR(divergence_.Read(state.divergence()));
-  summary_ = {state.steps(), state.examples(),  state.loss(),     state.staleness(),
-              mean_.value(), state.best_loss(), state.best_step()};
+  GRADD_RETURN_IF_ERROR(phase_.Read(state.phase()));
+  summary_ = {state.steps(), state.examples(),  state.loss(),      state.staleness(),
+              mean_.value(), state.best_loss(), state.best_step(), PhaseNow()};
   return absl::OkStatus();
 }
 

@@ -6,8 +6,10 @@
 
 #include "absl/status/status.h"
 #include "core/diagnostics/divergence.h"
+#include "core/diagnostics/loss_phase.h"
 #include "core/diagnostics/smoothed_mean.h"
 #include "gradd/state/v1/diagnostics.pb.h"
+#include "gradd/v1/history.pb.h"
 
 namespace gradd {
 
@@ -20,6 +22,7 @@ struct LossSummary {
   double smoothed = 0;    // 0 before the first step.
   double best_smoothed = 0;
   int64_t best_step = 0;  // After which it was that.
+  v1::Phase phase = v1::PHASE_STARTING;
 };
 
 // Follows the losses of one run. A value: the same losses give the same answers, and it outlives
@@ -38,9 +41,15 @@ class LossTracker {
   absl::Status Read(const state::v1::LossState& state);
 
  private:
+  // What the summary's has to be.
+  v1::Phase PhaseNow() const {
+    return divergence().has_value() ? v1::PHASE_DIVERGING : phase_.phase();
+  }
+
   LossSummary summary_;
   SmoothedMean mean_;
   DivergenceDetector divergence_;
+  LossPhase phase_;
 };
 
 }  // namespace gradd

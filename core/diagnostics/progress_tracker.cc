@@ -22,7 +22,7 @@ void ProgressTracker::AddToHistory(uint64_t timeline, int64_t step, double learn
                                    absl::Time time) {
   history_.Add({timeline, step, absl::ToDoubleSeconds(time - absl::UnixEpoch()), losses_.loss,
                 losses_.smoothed, learning_rate, last_.gradient_norm, last_.update_norm,
-                last_.parameter_norm, Rate(&Counts::examples)});
+                last_.parameter_norm, Rate(&Counts::examples), losses_.phase});
 }
 
 void ProgressTracker::Sample(absl::Duration now) {

@@ -19,14 +19,21 @@ void Append(const StepPoint& point, v1::StepPoints* points) {
   points->add_update_norms(point.update_norm);
   points->add_parameter_norms(point.parameter_norm);
   points->add_examples_per_second(point.examples_per_second);
+  points->add_phases(point.phase);
 }
 
 StepPoint PointAt(const v1::StepPoints& points, int i) {
-  return {points.timelines(i),       points.steps(i),
-          points.times(i),           points.losses(i),
-          points.smoothed_losses(i), points.learning_rates(i),
-          points.gradient_norms(i),  points.update_norms(i),
-          points.parameter_norms(i), points.examples_per_second(i)};
+  return {points.timelines(i),
+          points.steps(i),
+          points.times(i),
+          points.losses(i),
+          points.smoothed_losses(i),
+          points.learning_rates(i),
+          points.gradient_norms(i),
+          points.update_norms(i),
+          points.parameter_norms(i),
+          points.examples_per_second(i),
+          points.phases_size() == 0 ? v1::PHASE_UNSPECIFIED : points.phases(i)};
 }
 
 }  // namespace
@@ -56,6 +63,11 @@ absl::Status StepHistory::Read(const state::v1::StepHistoryState& state) {
                               {"update_norms", written.update_norms_size()},
                               {"parameter_norms", written.parameter_norms_size()},
                               {"examples_per_second", written.examples_per_second_size()}}));
+  // Files of servers without it have none.
+  if (written.phases_size() != 0) {
+    GRADD_RETURN_IF_ERROR(CheckColumns("step_history.points", {{"steps", written.steps_size()},
+                                                               {"phases", written.phases_size()}}));
+  }
   std::deque<StepPoint> points;
   for (int i = 0; i < written.steps_size(); ++i) points.push_back(PointAt(written, i));
   GRADD_RETURN_IF_ERROR(CheckOrder("step_history.points", points));

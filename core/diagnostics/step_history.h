@@ -23,9 +23,10 @@ struct StepPoint {
   double update_norm = 0;
   double parameter_norm = 0;
   double examples_per_second = 0;
+  v1::Phase phase = v1::PHASE_UNSPECIFIED;
 };
 
-// How the steps of one run came out, over all its timelines: 4,096 of them at most, so 320 KiB,
+// How the steps of one run came out, over all its timelines: 4,096 of them at most, so 352 KiB,
 // which are small enough to be in no budget. A value that outlives the server. Not thread safe.
 class StepHistory {
  public:

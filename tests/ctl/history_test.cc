@@ -43,6 +43,7 @@ v1::History HistoryOf(std::vector<double> losses) {
     steps.add_update_norms(0.25);
     steps.add_parameter_norms(1e30);
     steps.add_examples_per_second(128);
+    steps.add_phases(std::isfinite(loss) ? v1::PHASE_DESCENDING : v1::PHASE_DIVERGING);
   }
   return history;
 }
@@ -68,14 +69,17 @@ TEST(HistoryTableTest, HasARowForEachStepAndEvaluationInTheOrderOfTime) {
   AddEvaluation(1.7e9 + 9, 0.5, std::nan(""), &history);
   EXPECT_EQ(HistoryTable({{"a", history}}),
             "run,timeline,step,time,loss,smoothed_loss,learning_rate,gradient_norm,update_norm,"
-            "parameter_norm,examples_per_second,evaluation_loss,evaluation_accuracy\r\n"
-            "a,1,1,2023-11-14T22:13:20.250Z,0.5,0.5,0.1,2.5,0.25,1e+30,128,,\r\n"
-            "a,1,1,2023-11-14T22:13:20.375Z,,,,,,,,0.75,0.875\r\n"
-            "a,1,2,2023-11-14T22:13:20.500Z,inf,inf,0.1,2.5,0.25,1e+30,128,,\r\n"
-            "a,1,1,2023-11-14T22:13:29.000Z,,,,,,,,0.5,\r\n");
+            "parameter_norm,examples_per_second,phase,evaluation_loss,evaluation_accuracy\r\n"
+            "a,1,1,2023-11-14T22:13:20.250Z,0.5,0.5,0.1,2.5,0.25,1e+30,128,descending,,\r\n"
+            "a,1,1,2023-11-14T22:13:20.375Z,,,,,,,,,0.75,0.875\r\n"
+            "a,1,2,2023-11-14T22:13:20.500Z,inf,inf,0.1,2.5,0.25,1e+30,128,diverging,,\r\n"
+            "a,1,1,2023-11-14T22:13:29.000Z,,,,,,,,,0.5,\r\n");
+  history.mutable_steps()->clear_phases();
+  EXPECT_THAT(HistoryTable({{"a", history}}), HasSubstr("1e+30,128,,,\r\na,1,1"))
+      << "of a server without phases";
   const std::string table = HistoryTable({{"a", history}});
   for (absl::string_view row : absl::StrSplit(table, "\r\n", absl::SkipEmpty())) {
-    EXPECT_EQ(std::count(row.begin(), row.end(), ','), 12) << row;
+    EXPECT_EQ(std::count(row.begin(), row.end(), ','), 13) << row;
   }
 }
 

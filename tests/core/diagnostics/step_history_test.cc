@@ -20,7 +20,17 @@ constexpr HistorySelection kAllPoints = {4096, 0, 0};
 
 StepPoint PointOf(uint64_t timeline, int64_t step) {
   const auto x = static_cast<double>(step);
-  return {timeline, step, 1e9 + x / 3, 1 / x, 2 / x, 0.1, std::sin(x), 1e-3 * x, 40 + x, 512.5};
+  return {timeline,
+          step,
+          1e9 + x / 3,
+          1 / x,
+          2 / x,
+          0.1,
+          std::sin(x),
+          1e-3 * x,
+          40 + x,
+          512.5,
+          step % 2 == 0 ? v1::PHASE_LEVEL : v1::PHASE_STARTING};
 }
 
 StepHistory StepsOf(int64_t count) {
@@ -51,6 +61,7 @@ TEST(StepHistoryTest, HasWhatWasAdded) {
   EXPECT_EQ(steps.parameter_norms(0), 41);
   EXPECT_TRUE(std::isnan(steps.parameter_norms(1)));
   EXPECT_THAT(steps.examples_per_second(), ElementsAre(512.5, 512.5));
+  EXPECT_THAT(steps.phases(), ElementsAre(v1::PHASE_STARTING, v1::PHASE_LEVEL));
 }
 
 TEST(StepHistoryTest, SelectsTimelinesAndFirstSteps) {
@@ -89,6 +100,19 @@ TEST(StepHistoryTest, ReadBackItIsTheSameToTheBit) {
   }
 }
 
+TEST(StepHistoryTest, OneWithoutPhasesIsReadAndGoesOnWithThem) {
+  state::v1::StepHistoryState state;
+  StepsOf(3).Write(&state);
+  state.mutable_points()->clear_phases();
+  StepHistory read;
+  ASSERT_TRUE(read.Read(state).ok());
+  read.Add(PointOf(1, 4));
+  v1::History filled;
+  read.Fill(kAllPoints, &filled);
+  EXPECT_THAT(filled.steps().phases(), ElementsAre(v1::PHASE_UNSPECIFIED, v1::PHASE_UNSPECIFIED,
+                                                   v1::PHASE_UNSPECIFIED, v1::PHASE_LEVEL));
+}
+
 TEST(StepHistoryTest, AWholeHistoryIsFarFromTheLimitOfAMessage) {
   const StepHistory history = StepsOf(4096 * 16);
   v1::History filled;
@@ -109,6 +133,8 @@ TEST(StepHistoryTest, RefusesWhatNoHistoryHas) {
               HasSubstr("step_history.points.losses: 4 numbers, as many as timelines expected: 3"));
   EXPECT_THAT(message([](auto* state) { state->mutable_points()->clear_examples_per_second(); }),
               HasSubstr("examples_per_second: 0 numbers"));
+  EXPECT_THAT(message([](auto* state) { state->mutable_points()->mutable_phases()->RemoveLast(); }),
+              HasSubstr("phases: 2 numbers"));
   EXPECT_THAT(message([](auto* state) { state->mutable_points()->set_timelines(0, 2); }),
               HasSubstr("step 2 of timeline 1 after timeline 2"));
   EXPECT_THAT(message([](auto* state) { state->mutable_points()->set_steps(0, -1); }),
