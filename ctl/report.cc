@@ -438,10 +438,10 @@ std::string RunPage(const v1::Run& run, absl::Time now, const std::string& newes
                      " of them parameters and optimizer state"),
         &page);
   }
-  AppendRow("kept",
-            run.kept() ? "on the server's disk"
-                       : "no: in the server's memory only, and gone with it",
-            &page);
+  AppendRow(
+      "kept",
+      run.kept() ? "on the server's disk" : "no: in the server's memory only, and gone with it",
+      &page);
   if (run.kept()) {
     AppendRow("checkpoints", CheckpointsText(run.checkpoints(), newest_checkpoint), &page);
     AppendRow("journal", JournalText(run), &page);

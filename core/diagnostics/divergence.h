@@ -47,8 +47,8 @@ class DivergenceDetector {
   static constexpr size_t kLeastBlocks = 3;
   static constexpr size_t kEnoughBlocks = 20;
 
-  // The mean loss of step `step`; steps are counted from 1. Returns the mean of a block that is full
-  // with it.
+  // The mean loss of step `step`; steps are counted from 1. Returns the mean of a block that is
+  // full with it.
   std::optional<double> Add(int64_t step, double loss);
 
   const std::optional<Divergence>& divergence() const { return divergence_; }

@@ -329,7 +329,9 @@ TEST_P(RestoreRunTest, ItIsAsItWasAndGoesOnToTheSameBits) {
 
 TEST_P(RestoreRunTest, OneCheckpointIsMadeWhoeverSeesFirstThatItIsAwaited) {
   Train();
-  const auto checkpoints = [&] { return server_->CheckpointerOf("r")->log()->signs()->checkpoints; };
+  const auto checkpoints = [&] {
+    return server_->CheckpointerOf("r")->log()->signs()->checkpoints;
+  };
   int64_t before = checkpoints();
   for (const bool tick_is_first : {true, false}) {
     const auto answer = server_->BeginRestore(3, /*timeline=*/1);
