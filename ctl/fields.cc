@@ -445,17 +445,47 @@ const std::vector<ShortName>& AllShortNames() {
   return all;
 }
 
+// Paths of the fields of the messages of Run that can be changed and are small: `journal`,
+// `checkpoints.keep_last`.
+std::vector<std::string> ShallowPaths() {
+  std::vector<std::string> paths;
+  const Descriptor& run = *v1::Run::descriptor();
+  for (int i = 0; i < run.field_count(); ++i) {
+    const FieldDescriptor& field = *run.field(i);
+    if (!IsLiveField(field.name())) continue;
+    paths.push_back(field.name());
+    if (field.is_repeated() || field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    for (int j = 0; j < field.message_type()->field_count(); ++j) {
+      paths.push_back(absl::StrCat(field.name(), ".", field.message_type()->field(j)->name()));
+    }
+  }
+  return paths;
+}
+
+// What was probably meant by the name of a field; empty where nothing is like it.
+std::string NearestField(absl::string_view name) {
+  const std::vector<std::string> paths = ShallowPaths();
+  const std::string wanted = absl::StrReplaceAll(absl::AsciiStrToLower(name), {{"-", "_"}});
+  for (const std::string& path : paths) {
+    if (absl::EndsWith(path, absl::StrCat(".", wanted))) return path;
+  }
+  std::vector<std::string> names = paths;
+  for (const ShortName& entry : AllShortNames()) {
+    if (IsLiveField(entry.path)) names.emplace_back(entry.name);
+  }
+  const std::string nearest = Nearest(absl::AsciiStrToLower(name), names);
+  return nearest.empty() ? Nearest(wanted, names) : nearest;
+}
+
 // Only `set` has names that nobody knows: those of `create` are options.
 absl::Status UnknownField(absl::string_view name) {
-  std::vector<absl::string_view> names;
-  for (const ShortName& entry : AllShortNames()) {
-    if (!IsLiveField(entry.path)) continue;
-    if (names.empty() || names.back() != entry.name) names.push_back(entry.name);
-  }
-  return UsageError(
-      absl::StrCat("unknown field ", Quoted(name),
-                   "; expected a field path of Run, such as optimizer.adam.beta1, or ",
-                   absl::StrJoin(names, ", ")));
+  constexpr size_t kShown = 80;
+  const std::string nearest = NearestField(name);
+  return UsageError(absl::StrCat(
+      "unknown field ", Quoted(Abbreviated(name, kShown)),
+      nearest.empty() ? "" : absl::StrCat(", perhaps ", nearest),
+      "; a field path of Run, such as optimizer.adam.beta1 or checkpoints.keep_last, or an option "
+      "of `gradctl create --help` without its dashes expected"));
 }
 
 }  // namespace
