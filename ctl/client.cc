@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -75,6 +76,14 @@ absl::Status Client::ToStatus(const grpc::Status& status, const grpc::ClientCont
   }
 }
 
+bool Client::MayBeCreatedLater(const absl::Status& status) {
+  const std::string reason = ReasonOf(status);
+  // An earlier attempt of this very request is still at it, or a run of that name has to be gone
+  // first, or it is not known yet whether there is one.
+  return reason == "RUN_BEING_CREATED" || reason == "RUN_BEING_DELETED" ||
+         reason == "RUN_RECOVERING";
+}
+
 template <typename Request, typename Response>
 absl::StatusOr<Response> Client::Call(Method<Request, Response> method, const Request& request,
                                       int attempts) {
@@ -91,11 +100,11 @@ absl::StatusOr<Response> Client::Call(Method<Request, Response> method, const Re
       status = ToStatus((runs_.get()->*method)(&context, request, &response), context, timeout_);
     }
     if (status.ok()) return response;
-    // An earlier attempt of this very request is still at it.
-    const bool under_way = ReasonOf(status) == "RUN_BEING_CREATED";
-    if (!under_way && --attempts <= 0) return status;
+    constexpr bool kCreates = std::is_same_v<Request, v1::CreateRunRequest>;
+    if (!(kCreates && MayBeCreatedLater(status)) && --attempts <= 0) return status;
     if (status.code() != absl::StatusCode::kUnavailable) return status;
     if (console_->wait(backoff.Next())) return InterruptedError();
+    if (absl::Now() >= deadline) return status;
   }
 }
 
@@ -336,10 +345,9 @@ absl::StatusOr<v1::Run> Client::Import(const v1::ImportBegin& begin, const Reada
   for (int attempt = 1; true;) {
     auto run = SendOnce(begin, file, deadline, timeout, sent);
     if (run.status().code() != absl::StatusCode::kUnavailable) return run;
-    // An earlier attempt of this very request is still at it.
-    const bool under_way = ReasonOf(run.status()) == "RUN_BEING_CREATED";
-    if (!under_way && ++attempt > kAttempts) return run;
+    if (!MayBeCreatedLater(run.status()) && ++attempt > kAttempts) return run;
     if (console_->wait(backoff.Next())) return InterruptedError();
+    if (absl::Now() >= deadline) return run;
   }
 }
 

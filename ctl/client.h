@@ -85,6 +85,8 @@ class Client {
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
                                 int attempts);
+  // Whether the server is at something that has to be over before a run can be created.
+  static bool MayBeCreatedLater(const absl::Status& status);
 
   // Connects if there is no connection yet, or if the last one was lost. A usage error if the
   // address cannot be one.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/backoff.h"
@@ -163,13 +164,13 @@ absl::Status Watch(const CommandLine& line, Client* client, Console* console) {
       return end.ok() && console->out.good();
     });
     GRADD_RETURN_IF_ERROR(end);
+    // The server is there and reads the run from its disk, however long that takes.
+    const bool recovers = ReasonOf(status) == "RUN_RECOVERING";
+    seen = seen || recovers;
     // A wrong address shall not be tried for a minute: only a server that was there may come back.
     if (status.code() != absl::StatusCode::kUnavailable || !seen) return status;
-    if (!lost) {
-      lost = true;
-      lost_at = console->clock.Elapsed();
-      view.Say(ErrorText(Retrying(status), line.json));
-    }
+    if (!lost || recovers) lost_at = console->clock.Elapsed();
+    if (!std::exchange(lost, true)) view.Say(ErrorText(Retrying(status), line.json));
     if (console->clock.Elapsed() - lost_at >= line.reconnect) return status;
     if (console->wait(backoff.Next())) return InterruptedError();
   }

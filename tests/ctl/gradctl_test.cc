@@ -345,11 +345,24 @@ TEST_F(GradctlTest, ADirectoryIsNoLayout) {
   }
 }
 
-TEST_F(GradctlTest, CreateWaitsForAnEarlierAttemptOfItself) {
+// An earlier attempt of itself, a deletion, or the recovery of a run of that name.
+TEST_F(GradctlTest, CreateWaitsForWhatTheServerIsAt) {
+  for (const char* reason : {"RUN_BEING_CREATED", "RUN_BEING_DELETED", "RUN_RECOVERING"}) {
+    server_.creates.clear();
+    server_.unavailable_calls = 10;
+    server_.unavailable_reason = reason;
+    EXPECT_EQ(Run({"create", reason, "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk)
+        << console_.err;
+    EXPECT_THAT(server_.creates, SizeIs(11));
+  }
+}
+
+TEST_F(GradctlTest, WhoeverOnlyAsksIsToldThatARunIsRecovered) {
+  AddFashion();
   server_.unavailable_calls = 10;
-  server_.unavailable_reason = "RUN_BEING_CREATED";
-  EXPECT_EQ(Run({"create", "x", "--layout", "-", "--learning-rate", "1"}, kLayout), kExitOk);
-  EXPECT_THAT(server_.creates, SizeIs(11));
+  server_.unavailable_reason = "RUN_RECOVERING";
+  EXPECT_EQ(Run({"show", "fashion"}), kExitUnreachable);
+  EXPECT_GT(server_.unavailable_calls, 5);
 }
 
 TEST_F(GradctlTest, ShowSaysHowManyChangesItLeavesOut) {

@@ -240,6 +240,26 @@ TEST_F(WatchTest, ReconnectsToAServerThatWentAwaySayingSo) {
   }
 }
 
+// However long that takes: the server says that it is at it.
+TEST_F(WatchTest, WaitsForARunThatIsRecovered) {
+  int watches = 0;
+  server_.watch = [&](const v1::WatchRunRequest&, grpc::ServerWriter<v1::RunProgress>* writer,
+                      grpc::ServerContext* context) {
+    if (++watches < 6) {
+      console_.clock.Advance(absl::Seconds(20));
+      context->AddTrailingMetadata("gradd-reason", "RUN_RECOVERING");
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "run \"a\" is being recovered");
+    }
+    writer->Write(AtStep(10, v1::RUN_STATE_FINISHED));
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Watch({"--reconnect", "30s"}), kExitOk);
+  EXPECT_EQ(watches, 6);
+  EXPECT_EQ(console_.err,
+            "gradctl: run \"a\" is being recovered; trying again (UNAVAILABLE)\n"
+            "gradctl: connected again\n");
+}
+
 TEST_F(WatchTest, ReconnectsAfterTheServerDied) {
   console_.on_wait = [this] {
     // Gone for good.
