@@ -56,6 +56,13 @@ double DivergenceDetector::Limit() const {
                    best_ + kOfProgress * std::abs(start_ - best_)});
 }
 
+std::optional<int64_t> DivergenceDetector::HighSince() const {
+  if (divergence_.has_value()) return divergence_->since_step;
+  if (against_ > 0) return since_step_;
+  if (steps_ > 0 && sum_ / steps_ > Limit()) return first_step_;
+  return std::nullopt;
+}
+
 std::optional<double> DivergenceDetector::Add(int64_t step, double loss) {
   if (!std::isfinite(loss)) {
     if (!divergence_.has_value()) {

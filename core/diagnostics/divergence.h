@@ -52,6 +52,9 @@ class DivergenceDetector {
   std::optional<double> Add(int64_t step, double loss);
 
   const std::optional<Divergence>& divergence() const { return divergence_; }
+  // The first step of the blocks, up to the one that is not full, that are too high: of what may
+  // become a divergence, or is one. Unset: there is none.
+  std::optional<int64_t> HighSince() const;
 
   void Write(state::v1::DivergenceState* state) const;
   // Goes on from what Write() has given. INVALID_ARGUMENT, with nothing changed, names a number

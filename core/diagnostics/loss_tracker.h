@@ -34,6 +34,8 @@ class LossTracker {
 
   const LossSummary& summary() const { return summary_; }
   const std::optional<Divergence>& divergence() const { return divergence_.divergence(); }
+  // See DivergenceDetector.
+  std::optional<int64_t> HighSince() const { return divergence_.HighSince(); }
 
   void Write(state::v1::LossState* state) const;
   // Goes on from what Write() has given. INVALID_ARGUMENT names a number that no tracker has; this

@@ -72,13 +72,18 @@ void ProgressTracker::Write(state::v1::StepResult* result) const {
 }
 
 absl::Status ProgressTracker::Read(const state::v1::StepResult& result, const LossSummary& losses) {
+  history_ = StepHistory();
+  if (result.has_history()) GRADD_RETURN_IF_ERROR(history_.Read(result.history()));
+  return GoBack(result, losses);
+}
+
+absl::Status ProgressTracker::GoBack(const state::v1::StepResult& result,
+                                     const LossSummary& losses) {
   last_ = {result.gradient_norm(), result.update_norm(), result.parameter_norm(),
            absl::ZeroDuration()};
   losses_ = losses;
   samples_.clear();
   lowest_agreement_.reset();
-  history_ = StepHistory();
-  if (result.has_history()) GRADD_RETURN_IF_ERROR(history_.Read(result.history()));
   return noise_scale_.Read(result.noise_scale());
 }
 

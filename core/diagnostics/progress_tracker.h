@@ -55,6 +55,10 @@ class ProgressTracker {
   // anew. INVALID_ARGUMENT as NoiseScale::Read() and StepHistory::Read().
   absl::Status Read(const state::v1::StepResult& result, const LossSummary& losses);
 
+  // The run has gone back to where that came out of the last step, and the losses came to `losses`.
+  // What came after that stays in the history. INVALID_ARGUMENT as NoiseScale::Read().
+  absl::Status GoBack(const state::v1::StepResult& result, const LossSummary& losses);
+
   // Steps per second over the last ten seconds.
   double StepsPerSecond() const;
 

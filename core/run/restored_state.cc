@@ -106,6 +106,7 @@ RestoredState RestoreState(const state::v1::RunState& present,
   state.set_events(present.events() + 1);
   state.set_timeline(present.timeline() + 1);
   state.set_uid(present.uid());
+  *state.mutable_evaluations() = present.evaluations();
   *state.mutable_create_time() = present.create_time();
   state.set_request_id(present.request_id());
   *state.mutable_members() = RestoredMembers(present.members(), checkpoint.members());

@@ -294,11 +294,13 @@ class Run : public SessionHost, public std::enable_shared_from_this<Run> {
   void EnterState(v1::RunState state, const std::string& author, const std::string& reason = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Stops a run that is no good from that step on, so that its guard rolls it back, if it is to;
-  // has that taken up; and stops it if its loss has left (run_guarding.cc).
+  // has that taken up; and stops it if its loss has left, or if pushes are refused since they are
+  // not finite (run_guarding.cc).
   void StopFor(const std::string& reason, int64_t bad_since_step)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RequestRollback() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GuardAgainstDivergence() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GuardAgainstRefusals() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // No step happens any more: those who wait and all that are connected are told.
   void FinishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same if its last step was made, or its data used up, and people have not been told.

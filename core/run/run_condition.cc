@@ -150,9 +150,9 @@ Condition NoWorkers(const RunSituation& situation) {
 
 // Empty: it is all right.
 std::string DivergedReason(const RunSituation& situation) {
-  // One that computes nonsense does not speak for an asynchronous run's others.
-  const int64_t enough = situation.synchronous ? 1 : std::max<int64_t>(1, situation.live_workers);
-  if (situation.non_finite_pushes >= enough) return situation.non_finite_reason;
+  if (SpeaksForAll(situation.non_finite_pushes, situation.synchronous, situation.live_workers)) {
+    return situation.non_finite_reason;
+  }
   return situation.divergence.has_value() ? situation.divergence->Text() : "";
 }
 
@@ -254,6 +254,10 @@ Condition Waiting(const RunSituation& situation) {
 }
 
 }  // namespace
+
+bool SpeaksForAll(int64_t non_finite_pushes, bool synchronous, int64_t live_workers) {
+  return non_finite_pushes >= (synchronous ? 1 : std::max<int64_t>(1, live_workers));
+}
 
 Condition JudgeCondition(const RunSituation& situation) {
   if (!situation.disk_failure.empty()) {

@@ -83,6 +83,10 @@ struct Condition {
   std::optional<absl::Duration> since;  // By Clock::Elapsed().
 };
 
+// Whether so many pushes in a row that are not finite mean that the run diverges: where each push
+// may be a step, one worker that computes nonsense does not speak for the others.
+bool SpeaksForAll(int64_t non_finite_pushes, bool synchronous, int64_t live_workers);
+
 Condition JudgeCondition(const RunSituation& situation);
 
 }  // namespace gradd

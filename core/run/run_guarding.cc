@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/run/run.h"
+#include "core/run/run_condition.h"
 #include "core/run/run_guard.h"
 
 namespace gradd {
@@ -40,6 +41,16 @@ void Run::GuardAgainstDivergence() {
   // Whoever lets it go on knows of the one that it was stopped for.
   if (!divergence.has_value() || divergence->since_step == record_.guarded_since()) return;
   StopFor(divergence->Text(), divergence->since_step);
+}
+
+void Run::GuardAgainstRefusals() {
+  if (record_.spec().guard().action() == v1::DivergenceGuard::ACTION_UNSPECIFIED) return;
+  if (!SpeaksForAll(signs_.non_finite_pushes, record_.policy().needs_others(),
+                    record_.members().live_count())) {
+    return;
+  }
+  // What the parameters are now is no good, nor what they were since the loss has left.
+  StopFor(signs_.non_finite_reason, record_.losses().HighSince().value_or(engine_.step()));
 }
 
 std::optional<GuardFacts> Run::TakeGuardRequest() {

@@ -285,7 +285,9 @@ void Run::RejectPush(WorkerSession* session, int64_t sequence, const absl::Statu
   session->state().skips = false;
   session->state().claim.reset();
   if (!sessions_.Has(session)) return;
+  const int64_t non_finite = signs_.non_finite_pushes;
   answers_.Reject(session, sequence, why);
+  if (signs_.non_finite_pushes > non_finite) GuardAgainstRefusals();
   sessions_.EndIfHalfClosed(session);
   if (draining_) EndIdleSessions();
 }

@@ -159,7 +159,7 @@ absl::Status RunRestore::Enter(const UpdateRequest& request) {
     // What waits for room is retried, and claims it anew.
     if (state.held) state.claim.reset();
   }
-  run_.progress_.Read(restore.state.last_step(), record.losses().summary()).IgnoreError();
+  run_.progress_.GoBack(restore.state.last_step(), record.losses().summary()).IgnoreError();
   run_.progress_.pace().Interrupt();
   run_.waiting_.SetSince(now);
   run_.waiting_.lag().StepMade(record.step() - 1, std::nullopt);

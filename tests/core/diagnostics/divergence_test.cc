@@ -132,6 +132,22 @@ void AddBlocks(int blocks, double loss, int64_t* step, DivergenceDetector* detec
   for (int i = 0; i < blocks * DivergenceDetector::kBlockSteps; ++i) detector->Add(++*step, loss);
 }
 
+TEST(DivergenceTest, KnowsWhatIsHighBeforeItIsSaid) {
+  DivergenceDetector detector;
+  int64_t step = 0;
+  for (int i = 0; i < 205; ++i) detector.Add(++step, 1 + 1e-3 * std::sin(i));
+  EXPECT_FALSE(detector.HighSince().has_value());
+  detector.Add(++step, 1e9);
+  EXPECT_EQ(detector.HighSince(), 201) << "of the block that is not full";
+  while (step % DivergenceDetector::kBlockSteps != 0) detector.Add(++step, 1e9);
+  EXPECT_FALSE(detector.divergence().has_value());
+  EXPECT_EQ(detector.HighSince(), 201) << "of the one before";
+  detector.Add(++step, 1);
+  EXPECT_EQ(detector.HighSince(), 201) << "as long as the next is not full";
+  for (int i = 1; i < DivergenceDetector::kBlockSteps; ++i) detector.Add(++step, 1);
+  EXPECT_FALSE(detector.HighSince().has_value());
+}
+
 TEST(DivergenceTest, SaysSinceWhenAndHowFar) {
   DivergenceDetector detector;
   int64_t step = 0;

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/error.h"
 #include "core/run/run.h"
 #include "core/run/run_guard.h"
@@ -53,6 +55,35 @@ TEST_F(GuardTest, PausesWhenTheLossHasLeft) {
   // Whoever lets it go on knows of it.
   ASSERT_TRUE(run->Resume("ada").ok());
   EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_RUNNING);
+}
+
+// A loss may become infinite within a few steps: then it is refused before it has left for long.
+TEST_F(GuardTest, PausesWhenPushesAreRefusedSinceTheyAreNotFinite) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const bool synchronous : {true, false}) {
+    const std::string name = synchronous ? "s" : "a";
+    v1::Run spec = synchronous ? SynchronousSpec(1, 2) : AsynchronousSpec(1);
+    spec.mutable_guard()->set_action(v1::DivergenceGuard::ACTION_PAUSE);
+    const auto run = *registry_.Create(name, spec, "");
+    FakeWorker first(&registry_, name, "w0");
+    FakeWorker second(&registry_, name, "w1");
+    first.Join();
+    second.Join();
+    first.Push(1, 0, {0}, false, 1, nan);
+    // Where each push is a step, one of two workers does not speak for both.
+    EXPECT_EQ(run->Progress().state(), synchronous ? v1::RUN_STATE_PAUSED : v1::RUN_STATE_RUNNING);
+    if (!synchronous) second.Push(1, 0, {0}, false, 1, nan);
+    EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_PAUSED);
+    EXPECT_EQ(run->Progress().condition(), v1::RUN_CONDITION_DIVERGED);
+    EXPECT_THAT(run->Progress().reason(),
+                testing::StartsWith(absl::StrCat("paused by the server, because push 1 from w",
+                                                 synchronous ? 0 : 1, " was refused at step 0")));
+
+    // Whoever lets it go on may be wrong.
+    ASSERT_TRUE(run->Resume("ada").ok());
+    first.Push(1, 0, {0}, false, 1, nan);
+    EXPECT_EQ(run->Progress().state(), v1::RUN_STATE_PAUSED);
+  }
 }
 
 TEST_F(GuardTest, WithoutOneStepsGoOn) {

@@ -1,4 +1,5 @@
 """A run whose loss leaves for good is paused, or rolled back to the checkpoint before with a smaller rate."""
+import math
 import struct
 
 from gradd.v1 import run_pb2
@@ -88,6 +89,30 @@ class GuardTest(KeptRunTest):
         run = self.recovered("r")
         self.assertEqual(run.state, run_pb2.RUN_STATE_PAUSED)
         self.assertAlmostEqual(run.schedule.learning_rate, 0.05)
+
+    def test_a_loss_that_is_not_finite_takes_it_back_to_before_it_left(self):
+        self.begin(action=run_pb2.DivergenceGuard.ACTION_ROLL_BACK)
+        for _ in range(150):
+            self.assertTrue(self.push(GOOD))
+        self.assertEqual(self.checkpoint("r"), 150)
+        for loss in [GOOD] * 55 + [1e9, 1e19, 1e30]:
+            self.assertTrue(self.push(loss))
+        self.assertEqual(self.checkpoint("r"), 208)
+        self.assertFalse(self.push(math.nan))
+        until("its rollback", lambda: self.describe("r").timeline == 2)
+        run = until("its going on", lambda: self.describe("r") if
+                    self.describe("r").state == run_pb2.RUN_STATE_RUNNING else None)
+        self.assertEqual((run.progress.step, run.schedule.learning_rate), (150, 0.25))
+
+        # What was given up can be looked at, also later.
+        for _ in range(2):
+            steps = self.runs.GetHistory(run_api.GetHistoryRequest(name="runs/r")).steps
+            self.assertEqual(list(zip(steps.timelines, steps.steps)),
+                             [(1, step) for step in range(1, 209)])
+            self.assertEqual(list(steps.losses[-3:]), [1e9, 1e19, 1e30])
+            self.checkpoint("r")
+            self.kill_and_start_again()
+            self.recovered("r")
 
     def test_without_a_checkpoint_from_before_it_stays_paused(self):
         self.begin(action=run_pb2.DivergenceGuard.ACTION_ROLL_BACK)

@@ -27,6 +27,8 @@ class KeptRunTest(PausedRunTest):
         self.server.wait()
         self.channel.close()
         ready = os.path.join(self.directory, "ready-again")
+        if os.path.exists(ready):  # Of the one before.
+            os.unlink(ready)
         self.server = self.start("gradd", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
                                  "--ready-file", ready, "--state-dir", self.state)
         until("gradd's start", lambda: os.path.exists(ready))
