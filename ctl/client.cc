@@ -76,12 +76,12 @@ absl::Status Client::ToStatus(const grpc::Status& status, const grpc::ClientCont
   }
 }
 
-bool Client::MayBeCreatedLater(const absl::Status& status) {
+bool Client::IsUnderWay(const absl::Status& status, bool creates) {
   const std::string reason = ReasonOf(status);
-  // An earlier attempt of this very request is still at it, or a run of that name has to be gone
-  // first, or it is not known yet whether there is one.
-  return reason == "RUN_BEING_CREATED" || reason == "RUN_BEING_DELETED" ||
-         reason == "RUN_RECOVERING";
+  if (reason == "RUN_BEING_CREATED") return true;
+  // A run of that name has to be gone first, or it is not known yet whether there is one. Whoever
+  // only asks for it is told.
+  return creates && (reason == "RUN_BEING_DELETED" || reason == "RUN_RECOVERING");
 }
 
 template <typename Request, typename Response>
@@ -101,7 +101,7 @@ absl::StatusOr<Response> Client::Call(Method<Request, Response> method, const Re
     }
     if (status.ok()) return response;
     constexpr bool kCreates = std::is_same_v<Request, v1::CreateRunRequest>;
-    if (!(kCreates && MayBeCreatedLater(status)) && --attempts <= 0) return status;
+    if (!IsUnderWay(status, kCreates) && --attempts <= 0) return status;
     if (status.code() != absl::StatusCode::kUnavailable) return status;
     if (console_->wait(backoff.Next())) return InterruptedError();
     if (absl::Now() >= deadline) return status;
@@ -345,7 +345,7 @@ absl::StatusOr<v1::Run> Client::Import(const v1::ImportBegin& begin, const Reada
   for (int attempt = 1; true;) {
     auto run = SendOnce(begin, file, deadline, timeout, sent);
     if (run.status().code() != absl::StatusCode::kUnavailable) return run;
-    if (!MayBeCreatedLater(run.status()) && ++attempt > kAttempts) return run;
+    if (!IsUnderWay(run.status(), /*creates=*/true) && ++attempt > kAttempts) return run;
     if (console_->wait(backoff.Next())) return InterruptedError();
     if (absl::Now() >= deadline) return run;
   }

@@ -85,8 +85,9 @@ class Client {
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
                                 int attempts);
-  // Whether the server is at something that has to be over before a run can be created.
-  static bool MayBeCreatedLater(const absl::Status& status);
+  // Whether the server is at something that has to be over before the run can be asked for; or,
+  // where the call `creates` it, before it can be created.
+  static bool IsUnderWay(const absl::Status& status, bool creates);
 
   // Connects if there is no connection yet, or if the last one was lost. A usage error if the
   // address cannot be one.

@@ -363,6 +363,9 @@ TEST_F(GradctlTest, WhoeverOnlyAsksIsToldThatARunIsRecovered) {
   server_.unavailable_reason = "RUN_RECOVERING";
   EXPECT_EQ(Run({"show", "fashion"}), kExitUnreachable);
   EXPECT_GT(server_.unavailable_calls, 5);
+
+  server_.unavailable_reason = "RUN_BEING_CREATED";
+  EXPECT_EQ(Run({"show", "fashion"}), kExitOk) << "that takes a moment";
 }
 
 TEST_F(GradctlTest, ShowSaysHowManyChangesItLeavesOut) {
